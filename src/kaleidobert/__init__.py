@@ -1,0 +1,2 @@
+"""Kaleido-BERT: fine-grained vision-language pre-training for product catalogues."""
+
