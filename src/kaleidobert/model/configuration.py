@@ -1,0 +1,88 @@
+"""Configuration of a Kaleido-BERT: a BERT encoder, an image backbone and the table of levels."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from transformers import AutoConfig, BertConfig, PretrainedConfig, ResNetConfig
+
+from kaleidobert.errors import InputError
+from kaleidobert.levels import PUBLISHED, TASKS, Level
+
+
+class KaleidoBertConfig(PretrainedConfig):
+    """Everything that `KaleidoBertModel` and its heads are built from.
+
+    encoder_config: the transformer and its token embeddings, a `BertConfig` (published: 12 layers, 768, 12 heads).
+    backbone_config: any `transformers` backbone (published: ResNet-50).
+    levels: rows of the table of levels, each {"grid", "task", "masked"}.
+    patch_features: "crops" (each patch encoded alone, as published) or "pyramid" (pooled from one pass).
+    image_size, crop_size: side of the locked portion and, for crops, of each patch, in pixels.
+    keep_aspect, saliency: how the portion is cut (see `vision.patches` and `vision.saliency`).
+    freeze_backbone: take features as given, as published; otherwise it trains with the rest.
+    fusion_layer: encoder layers below it see one modality at a time and end the uni-modal entries; 0 is the
+        published single stream, whose uni-modal entries run the whole encoder on one side alone.
+    projection_size: length of the contrastive vectors.
+    kl_temperature: of the softmax over standardised features in the two KL objectives.
+    loss_weights: one a loss by name, 1 where not given (published: the plain sum).
+    joint_weight: weight of the joint model's logit beside the contrastive score, fitted on validation data.
+    """
+
+    model_type = "kaleidobert"
+    sub_configs = {"encoder_config": BertConfig, "backbone_config": AutoConfig}
+
+    def __init__(
+        self,
+        encoder_config: dict | BertConfig | None = None,
+        backbone_config: dict | PretrainedConfig | None = None,
+        levels: list[dict] | None = None,
+        patch_features: str = "pyramid",
+        image_size: int = 224,
+        crop_size: int = 64,
+        keep_aspect: bool = True,
+        saliency: str = "border-colour",
+        freeze_backbone: bool = False,
+        fusion_layer: int = 0,
+        projection_size: int = 256,
+        kl_temperature: float = 1.0,
+        loss_weights: dict[str, float] | None = None,
+        joint_weight: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
+        if isinstance(encoder_config, dict):
+            encoder_config = BertConfig(**encoder_config)
+        if isinstance(backbone_config, dict):
+            backbone_config = AutoConfig.for_model(**{"model_type": "resnet", **backbone_config})
+        self.encoder_config = encoder_config or BertConfig()
+        self.backbone_config = backbone_config or ResNetConfig(out_features=["stage4"])
+        self.levels = levels or [asdict(level) for level in PUBLISHED]
+        self.patch_features = patch_features
+        self.image_size = image_size
+        self.crop_size = crop_size
+        self.keep_aspect = keep_aspect
+        self.saliency = saliency
+        self.freeze_backbone = freeze_backbone
+        self.fusion_layer = fusion_layer
+        self.projection_size = projection_size
+        self.kl_temperature = kl_temperature
+        self.loss_weights = loss_weights or {}
+        self.joint_weight = joint_weight
+        self._check()
+        super().__init__(**kwargs)
+
+    def _check(self) -> None:
+        if self.patch_features not in ("crops", "pyramid"):
+            raise InputError(f"patch_features is {self.patch_features!r}; use 'crops' or 'pyramid'")
+        if not 0 <= self.fusion_layer < self.encoder_config.num_hidden_layers:
+            layers = self.encoder_config.num_hidden_layers
+            raise InputError(f"fusion_layer is {self.fusion_layer}; use 0 to {layers - 1}, below the encoder's layers")
+        for level in self.level_table:
+            if level.task not in (None, *TASKS):
+                raise InputError(f"level {level.grid}: no task {level.task!r}; use one of {', '.join(TASKS)}, or null")
+            if level.masked > level.patches:
+                raise InputError(f"level {level.grid}: cannot mask {level.masked} of {level.patches} patches")
+
+    @property
+    def level_table(self) -> tuple[Level, ...]:
+        return tuple(Level(**level) for level in self.levels)

@@ -1,0 +1,165 @@
+"""The Kaleido-BERT encoder: one BERT over text tokens and kaleidoscope patches, with three entries.
+
+``image_entry`` and ``text_entry`` see one side alone and give contrastive vectors; ``joint_entry`` sees both.
+With ``fusion_layer`` k > 0 the lower k layers serve the uni-modal entries and the joint entry starts from
+their states, so re-ranking costs only the upper layers; k = 0 is the published single stream (SEED: FIG. 3).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import BertModel, PreTrainedModel
+from transformers.masking_utils import create_bidirectional_mask
+from transformers.modeling_outputs import ModelOutput
+
+from kaleidobert.model.configuration import KaleidoBertConfig
+from kaleidobert.model.embeddings import IMAGE_SEGMENT, PatchEmbeddings
+from kaleidobert.vision.backbone import PatchEncoder
+
+# Settings that change what the same weights compute.
+SHAPING_SETTINGS = (
+    *("levels", "patch_features", "image_size", "crop_size"),
+    *("keep_aspect", "saliency", "fusion_layer", "projection_size"),
+)
+
+
+@dataclass
+class ImageEntryOutput(ModelOutput):
+    """vectors (B, V), unit length; patches (B, P, H), what the joint entry takes; features (B, P, D)."""
+
+    vectors: Tensor | None = None
+    patches: Tensor | None = None
+    features: Tensor | None = None
+
+
+@dataclass
+class TextEntryOutput(ModelOutput):
+    """vectors (B, V), unit length; tokens (B, T, H), what the joint entry takes."""
+
+    vectors: Tensor | None = None
+    tokens: Tensor | None = None
+
+
+@dataclass
+class JointEntryOutput(ModelOutput):
+    """tokens (B, T, H) and patches (B, P, H): hidden states of the last layer; tokens[:, 0] is [CLS]."""
+
+    tokens: Tensor | None = None
+    patches: Tensor | None = None
+
+
+class KaleidoBertPreTrainedModel(PreTrainedModel):
+    config_class = KaleidoBertConfig
+    base_model_prefix = "kaleidobert"
+    main_input_name = "pixel_values"
+    input_modalities = ("image", "text")
+    _supports_sdpa = True
+
+    def fingerprint(self) -> str:
+        """16 hex digits over every weight and the sizes that give them meaning; stored with an index."""
+        settings = {name: getattr(self.config, name) for name in SHAPING_SETTINGS}
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+
+class KaleidoBertModel(KaleidoBertPreTrainedModel):
+    """The encoder with its three entries; heads live in `heads.py`, losses in `losses.py`."""
+
+    def __init__(self, config: KaleidoBertConfig) -> None:
+        super().__init__(config)
+        bert = config.encoder_config
+        self.patch_encoder = PatchEncoder(config.backbone_config, config.patch_features, config.crop_size)
+        self.bert = BertModel(bert, add_pooling_layer=False)
+        self.patch_embeddings = PatchEmbeddings(config, self.patch_encoder.feature_size)
+        self.image_projection = nn.Linear(bert.hidden_size, config.projection_size)
+        self.text_projection = nn.Linear(bert.hidden_size, config.projection_size)
+        if config.freeze_backbone:
+            self.patch_encoder.requires_grad_(False)
+        self.post_init()
+
+    def train(self, mode: bool = True) -> KaleidoBertModel:
+        """A frozen backbone keeps its batch statistics, too."""
+        super().train(mode)
+        if self.config.freeze_backbone:
+            self.patch_encoder.eval()
+        return self
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        return self.bert.embeddings.word_embeddings
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        self.bert.embeddings.word_embeddings = value
+
+    def load_bert(self, name_or_folder: str) -> None:
+        """Start encoder and token embeddings from a published BERT checkpoint of the same sizes."""
+        trained = BertModel.from_pretrained(name_or_folder, add_pooling_layer=False)
+        self.bert.load_state_dict(trained.state_dict())
+
+    def load_backbone(self, name_or_folder: str) -> None:
+        """Start the image backbone from a published checkpoint, for example ResNet-50."""
+        backbone = self.patch_encoder.backbone
+        trained = type(backbone).from_pretrained(name_or_folder, out_features=backbone.out_features)
+        backbone.load_state_dict(trained.state_dict())
+
+    def patch_features(self, pixel_values: Tensor) -> Tensor:
+        """Locked portions (B, 3, S, S) -> standardised patch features (B, P, D), every level."""
+        features = self.patch_encoder(pixel_values, self.config.level_table)
+        return F.layer_norm(features.float(), features.shape[-1:])
+
+    def embed_patches(self, features: Tensor) -> Tensor:
+        """Patch features (B, P, D) -> what the joint entry takes (B, P, H)."""
+        segment = self.bert.embeddings.token_type_embeddings.weight[IMAGE_SEGMENT]
+        return self._layers(self.patch_embeddings(features, segment), None, 0, self.config.fusion_layer)
+
+    def embed_tokens(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Token ids (B, T) -> what the joint entry takes (B, T, H)."""
+        return self._layers(self.bert.embeddings(input_ids), attention_mask, 0, self.config.fusion_layer)
+
+    def image_entry(self, pixel_values: Tensor) -> ImageEntryOutput:
+        """Locked portions (B, 3, S, S) alone."""
+        features = self.patch_features(pixel_values)
+        patches = self.embed_patches(features)
+        states = patches if self.config.fusion_layer else self._layers(patches, None, 0, None)
+        vectors = F.normalize(self.image_projection(states.mean(dim=1)).float(), dim=-1)
+        return ImageEntryOutput(vectors=vectors, patches=patches, features=features)
+
+    def text_entry(self, input_ids: Tensor, attention_mask: Tensor) -> TextEntryOutput:
+        """Tokens (B, T) with their mask (1 for text, 0 for padding) alone."""
+        tokens = self.embed_tokens(input_ids, attention_mask)
+        states = tokens if self.config.fusion_layer else self._layers(tokens, attention_mask, 0, None)
+        weights = attention_mask.unsqueeze(-1).to(states.dtype)
+        mean = (states * weights).sum(dim=1) / weights.sum(dim=1)
+        return TextEntryOutput(vectors=F.normalize(self.text_projection(mean).float(), dim=-1), tokens=tokens)
+
+    def joint_entry(self, tokens: Tensor, attention_mask: Tensor, patches: Tensor) -> JointEntryOutput:
+        """Embedded tokens (B, T, H) and patches (B, P, H) in one stream."""
+        length = tokens.shape[1]
+        seen = F.pad(attention_mask, (0, patches.shape[1]), value=1)  # (B, T + P)
+        states = self._layers(torch.cat([tokens, patches], dim=1), seen, self.config.fusion_layer, None)
+        return JointEntryOutput(tokens=states[:, :length], patches=states[:, length:])
+
+    def forward(
+        self, pixel_values: Tensor, input_ids: Tensor, attention_mask: Tensor, **_: Any
+    ) -> JointEntryOutput:
+        """Photos (B, 3, S, S) and their texts (B, T) through the joint entry."""
+        patches = self.embed_patches(self.patch_features(pixel_values))
+        return self.joint_entry(self.embed_tokens(input_ids, attention_mask), attention_mask, patches)
+
+    def _layers(self, states: Tensor, attention_mask: Tensor | None, first: int, last: int | None) -> Tensor:
+        layers = self.bert.encoder.layer[first:last]
+        if len(layers) and attention_mask is not None:
+            bert = self.config.encoder_config
+            attention_mask = create_bidirectional_mask(bert, inputs_embeds=states, attention_mask=attention_mask)
+        for layer in layers:
+            states = layer(states, attention_mask)
+        return states
