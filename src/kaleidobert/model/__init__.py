@@ -1,0 +1,23 @@
+"""The model, its processor and their registration with the Auto classes of `transformers`."""
+
+from transformers import AutoConfig, AutoModel, AutoModelForPreTraining, AutoProcessor
+
+from kaleidobert.model.configuration import KaleidoBertConfig
+from kaleidobert.model.modeling import KaleidoBertModel
+from kaleidobert.model.pretraining import KaleidoBertForPreTraining
+from kaleidobert.model.processing import KaleidoBertImageProcessor, KaleidoBertProcessor
+from kaleidobert.model.retrieval import KaleidoBertForRetrieval
+
+AutoConfig.register("kaleidobert", KaleidoBertConfig)
+AutoModel.register(KaleidoBertConfig, KaleidoBertModel)
+AutoModelForPreTraining.register(KaleidoBertConfig, KaleidoBertForPreTraining)
+AutoProcessor.register(KaleidoBertConfig, KaleidoBertProcessor)
+
+__all__ = [
+    "KaleidoBertConfig",
+    "KaleidoBertForPreTraining",
+    "KaleidoBertForRetrieval",
+    "KaleidoBertImageProcessor",
+    "KaleidoBertModel",
+    "KaleidoBertProcessor",
+]

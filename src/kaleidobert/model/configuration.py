@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from transformers import AutoConfig, BertConfig, PretrainedConfig, ResNetConfig
+from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from kaleidobert.errors import InputError
 from kaleidobert.levels import PUBLISHED, TASKS, Level
@@ -18,6 +20,7 @@ class KaleidoBertConfig(PretrainedConfig):
     backbone_config: any `transformers` backbone (published: ResNet-50).
     levels: rows of the table of levels, each {"grid", "task", "masked"}.
     patch_features: "crops" (each patch encoded alone, as published) or "pyramid" (pooled from one pass).
+    image_mean, image_std: what the backbone's pixels are normalised by, RGB in [0, 1].
     image_size, crop_size: side of the locked portion and, for crops, of each patch, in pixels.
     keep_aspect, saliency: how the portion is cut (see `vision.patches` and `vision.saliency`).
     freeze_backbone: take features as given, as published; otherwise it trains with the rest.
@@ -26,6 +29,7 @@ class KaleidoBertConfig(PretrainedConfig):
     projection_size: length of the contrastive vectors.
     kl_temperature: of the softmax over standardised features in the two KL objectives.
     loss_weights: one a loss by name, 1 where not given (published: the plain sum).
+    hard_negatives_from: pair accuracy of ITM from which its negatives are hard instead of random.
     joint_weight: weight of the joint model's logit beside the contrastive score, fitted on validation data.
     """
 
@@ -38,6 +42,8 @@ class KaleidoBertConfig(PretrainedConfig):
         backbone_config: dict | PretrainedConfig | None = None,
         levels: list[dict] | None = None,
         patch_features: str = "pyramid",
+        image_mean: Sequence[float] = IMAGENET_DEFAULT_MEAN,
+        image_std: Sequence[float] = IMAGENET_DEFAULT_STD,
         image_size: int = 224,
         crop_size: int = 64,
         keep_aspect: bool = True,
@@ -47,6 +53,7 @@ class KaleidoBertConfig(PretrainedConfig):
         projection_size: int = 256,
         kl_temperature: float = 1.0,
         loss_weights: dict[str, float] | None = None,
+        hard_negatives_from: float = 0.7,
         joint_weight: float = 1.0,
         **kwargs: Any,
     ) -> None:
@@ -58,6 +65,8 @@ class KaleidoBertConfig(PretrainedConfig):
         self.backbone_config = backbone_config or ResNetConfig(out_features=["stage4"])
         self.levels = levels or [asdict(level) for level in PUBLISHED]
         self.patch_features = patch_features
+        self.image_mean = list(image_mean)
+        self.image_std = list(image_std)
         self.image_size = image_size
         self.crop_size = crop_size
         self.keep_aspect = keep_aspect
@@ -67,7 +76,9 @@ class KaleidoBertConfig(PretrainedConfig):
         self.projection_size = projection_size
         self.kl_temperature = kl_temperature
         self.loss_weights = loss_weights or {}
+        self.hard_negatives_from = hard_negatives_from
         self.joint_weight = joint_weight
+        self.tie_word_embeddings = True
         self._check()
         super().__init__(**kwargs)
 
@@ -80,6 +91,8 @@ class KaleidoBertConfig(PretrainedConfig):
         for level in self.level_table:
             if level.task not in (None, *TASKS):
                 raise InputError(f"level {level.grid}: no task {level.task!r}; use one of {', '.join(TASKS)}, or null")
+            if level.task == "camouflage" and level.masked != 1:
+                raise InputError(f"level {level.grid}: camouflage hides one patch, masked is {level.masked}; set it to 1")
             if level.masked > level.patches:
                 raise InputError(f"level {level.grid}: cannot mask {level.masked} of {level.patches} patches")
 

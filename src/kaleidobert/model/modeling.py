@@ -25,7 +25,7 @@ from kaleidobert.vision.backbone import PatchEncoder
 
 # Settings that change what the same weights compute.
 SHAPING_SETTINGS = (
-    *("levels", "patch_features", "image_size", "crop_size"),
+    *("levels", "patch_features", "image_mean", "image_std", "image_size", "crop_size"),
     *("keep_aspect", "saliency", "fusion_layer", "projection_size"),
 )
 
@@ -78,7 +78,9 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
     def __init__(self, config: KaleidoBertConfig) -> None:
         super().__init__(config)
         bert = config.encoder_config
-        self.patch_encoder = PatchEncoder(config.backbone_config, config.patch_features, config.crop_size)
+        self.patch_encoder = PatchEncoder(
+            config.backbone_config, config.patch_features, config.crop_size, config.image_mean, config.image_std
+        )
         self.bert = BertModel(bert, add_pooling_layer=False)
         self.patch_embeddings = PatchEmbeddings(config, self.patch_encoder.feature_size)
         self.image_projection = nn.Linear(bert.hidden_size, config.projection_size)

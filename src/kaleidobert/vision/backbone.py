@@ -17,13 +17,25 @@ from kaleidobert.vision.patches import cut_patches, pool_patches
 
 
 class PatchEncoder(nn.Module):
-    """Locked portions (B, 3, S, S) -> patch features (B, P, D)."""
+    """Locked portions (B, 3, S, S), RGB in [0, 1] -> patch features (B, P, D).
 
-    def __init__(self, backbone_config: PretrainedConfig, mode: str, crop_size: int) -> None:
+    Normalising by mean and standard deviation happens here, so that corruptions work on plain colours.
+    """
+
+    def __init__(
+        self,
+        backbone_config: PretrainedConfig,
+        mode: str,
+        crop_size: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+    ) -> None:
         super().__init__()
         self.backbone = AutoBackbone.from_config(backbone_config)
         self.mode = mode
         self.crop_size = crop_size
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     @property
     def feature_size(self) -> int:
@@ -38,4 +50,5 @@ class PatchEncoder(nn.Module):
 
     def _feature_map(self, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) -> (N, D, h, w); channels last, which is what convolutions on CPUs and GPUs like."""
-        return self.backbone(pixels.contiguous(memory_format=torch.channels_last)).feature_maps[-1]
+        normalised = ((pixels - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        return self.backbone(normalised).feature_maps[-1]

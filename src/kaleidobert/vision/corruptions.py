@@ -21,7 +21,7 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 def rotate_cells(pixels: Tensor, grid: int, quarter_turns: Tensor) -> Tensor:
     """Turn each cell of an n x n grid in place by 90 degrees x ``quarter_turns`` (B,), anticlockwise.
 
-    pixels (B, C, S, S) with S divisible by the grid, as ``fit_grid`` makes it; returns the same shape.
+    pixels (B, C, S, S) with S divisible by the grid; returns the same shape.
     """
     batch, channels, side, _ = pixels.shape
     cells = pixels.view(batch, channels, grid, side // grid, grid, side // grid)
@@ -34,9 +34,8 @@ def rotate_cells(pixels: Tensor, grid: int, quarter_turns: Tensor) -> Tensor:
 
 
 def grey_cells(pixels: Tensor, grid: int, cells: Tensor) -> Tensor:
-    """Replace chosen cells by their luma, pixels (B, 3, S, S), cells (B, n*n) bool; returns the same shape.
-
-    Pixels must be a common affine map of RGB (one mean and scale for all channels), so that luma commutes.
+    """Replace chosen cells by their luma, pixels (B, 3, S, S), cells (B, n*n) bool;
+    returns the same shape. Pixels are RGB in [0, 1], not normalised.
     """
     batch, _, side, _ = pixels.shape
     luma = torch.einsum("bchw,c->bhw", pixels, pixels.new_tensor(LUMA)).unsqueeze(1).expand_as(pixels)

@@ -1,0 +1,64 @@
+"""The objectives as small functions: tensors in, a scalar out (SEED: equations 1 to 8)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+NO_LABEL = -100  # cross-entropy ignores it
+
+LOSSES = ("contrastive", "AMLM", "ITM", "RR", "JPS", "CP", "G2CM", "B2CM")
+TASK_LOSS = {"rotation": "RR", "jigsaw": "JPS", "camouflage": "CP", "grey": "G2CM", "blank": "B2CM"}
+
+
+def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor, text_group: Tensor) -> Tensor:
+    """Symmetric image-text contrast (InfoNCE, as in CLIP): unit vectors (B, V) both, scale = 1 / temperature.
+
+    Pairs whose texts are equal (same ``text_group`` (B,)) are neither negatives nor further positives.
+    """
+    logits = scale * texts @ images.T  # (B, B), row: text
+    logits = logits.masked_fill(equal_texts(text_group), float("-inf"))
+    partner = torch.arange(len(logits), device=logits.device)
+    return (F.cross_entropy(logits, partner) + F.cross_entropy(logits.T, partner)) / 2
+
+
+def equal_texts(text_group: Tensor) -> Tensor:
+    """(B, B) bool: other products with the same text; False on the diagonal."""
+    same = text_group[:, None] == text_group[None, :]
+    return same & ~torch.eye(len(same), dtype=torch.bool, device=same.device)
+
+
+def masked_token_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """AMLM, equation 1: cross-entropy over the vocabulary at hidden tokens; logits (M, vocabulary), labels (M,)."""
+    return F.cross_entropy(logits, labels) if len(labels) else logits.sum()
+
+
+def matching_loss(logits: Tensor, matches: Tensor) -> Tensor:
+    """ITM, equation 2: binary cross-entropy of the sigmoid score, logits and matches (N,)."""
+    return F.binary_cross_entropy_with_logits(logits, matches)
+
+
+def feature_divergence(predicted: Tensor, features: Tensor, temperature: float) -> Tensor:
+    """G2CM and B2CM, equations 6 and 7: KL(softmax(features) || softmax(predicted)), mean over M patches.
+
+    Both (M, D). ``features`` are standardised (mean 0, variance 1 over D) and no gradient flows into them.
+    """
+    if not len(features):
+        return predicted.sum()
+    target = F.log_softmax(features.detach() / temperature, dim=-1)
+    log_predicted = F.log_softmax(predicted / temperature, dim=-1)
+    return F.kl_div(log_predicted, target, log_target=True, reduction="batchmean")
+
+
+def draw_negatives(similarity: Tensor, forbidden: Tensor, draws: Tensor, hard: bool) -> Tensor:
+    """One wrong partner a row: index (N,) into the M columns, drawn by uniform numbers ``draws`` (N,) in [0, 1).
+
+    similarity (N, M): scaled contrastive scores; forbidden (N, M) bool: the partner and equal texts.
+    ``hard`` draws in proportion to exp(similarity), otherwise all allowed columns are alike.
+    A row with no column allowed returns some forbidden one; ``forbidden.all(1)`` tells.
+    """
+    scores = similarity.float() if hard else torch.zeros_like(similarity, dtype=torch.float)
+    chances = scores.masked_fill(forbidden, -1e9).softmax(dim=1)
+    steps = chances.cumsum(dim=1)
+    return torch.searchsorted(steps, draws[:, None] * steps[:, -1:], right=True)[:, 0].clamp(max=steps.shape[1] - 1)

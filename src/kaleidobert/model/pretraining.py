@@ -1,0 +1,216 @@
+"""Pre-training: contrastive, AMLM, ITM and one pretext task a level, summed (SEED: equations 1 to 8).
+
+A step compares all pairs of the batch by their vectors, which is cheap, and sends the first ``joint_samples``
+products through the joint entry, corrupted and masked, which is dear: once with their own text, once with a
+wrong text and once with a wrong photo. Masks and corruptions are applied alike to all three, or they would
+give ITM's label away; only the matching pairs train the other objectives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers.modeling_outputs import ModelOutput
+
+from kaleidobert.levels import Level, level_slices
+from kaleidobert.model.configuration import KaleidoBertConfig
+from kaleidobert.model.heads import MaskedTokenHead, PretextHead
+from kaleidobert.model.losses import (
+    NO_LABEL,
+    TASK_LOSS,
+    contrastive_loss,
+    draw_negatives,
+    equal_texts,
+    feature_divergence,
+    masked_token_loss,
+    matching_loss,
+)
+from kaleidobert.model.modeling import ImageEntryOutput, JointEntryOutput, TextEntryOutput
+from kaleidobert.model.retrieval import KaleidoBertForRetrieval
+from kaleidobert.vision.corruptions import (
+    blank_patches,
+    camouflage_patches,
+    grey_cells,
+    jigsaw_orders,
+    permute_patches,
+    rotate_cells,
+)
+
+
+@dataclass
+class PreTrainingOutput(ModelOutput):
+    """loss: the weighted sum; parts: each loss by name; accuracies: of ITM and the pretext classifications."""
+
+    loss: Tensor | None = None
+    parts: dict[str, Tensor] | None = None
+    accuracies: dict[str, Tensor] | None = None
+
+
+class KaleidoBertForPreTraining(KaleidoBertForRetrieval):
+    """`KaleidoBertForRetrieval` with the heads of the other objectives."""
+
+    _tied_weights_keys = {"masked_tokens.decoder.weight": "kaleidobert.bert.embeddings.word_embeddings.weight"}
+    _keys_to_ignore_on_load_unexpected = None
+
+    def __init__(self, config: KaleidoBertConfig) -> None:
+        super().__init__(config)
+        feature_size = self.kaleidobert.patch_encoder.feature_size
+        self.masked_tokens = MaskedTokenHead(config.encoder_config)
+        self.pretext = nn.ModuleDict(
+            {
+                str(index): PretextHead(config.encoder_config, level, feature_size)
+                for index, level in enumerate(config.level_table)
+                if level.task
+            }
+        )
+        # Negatives turn from random to hard for good once pair accuracy has been good enough for a while.
+        self.register_buffer("match_accuracy", torch.tensor(0.5))
+        self.register_buffer("hard_negatives", torch.tensor(False))
+        self.post_init()
+
+    def get_output_embeddings(self) -> nn.Linear:
+        return self.masked_tokens.decoder
+
+    def forward(
+        self,
+        pixel_values: Tensor,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        text_group: Tensor,
+        masked_ids: Tensor | None = None,
+        token_labels: Tensor | None = None,
+        level_labels: Tensor | None = None,
+        hidden_patches: Tensor | None = None,
+        draws: Tensor | None = None,
+        joint_samples: int = 0,
+    ) -> PreTrainingOutput:
+        """One step's losses on B products (field by field as `training.collator` makes them).
+
+        pixel_values (B, 3, S, S); input_ids, attention_mask, masked_ids (B, T); token_labels (B, T), -100 where
+        not hidden; text_group (B,) equal for equal texts; level_labels (B, N), -100 for regressions;
+        hidden_patches (B, P) bool; draws (2, B) uniform in [0, 1), which pick the negatives.
+        """
+        image = self.image_entry(pixel_values)
+        text = self.text_entry(input_ids, attention_mask)
+        parts = {"contrastive": contrastive_loss(image.vectors, text.vectors, self.scale(), text_group)}
+        accuracies: dict[str, Tensor] = {}
+        n = min(joint_samples, len(pixel_values))
+        if n >= 2:
+            corrupted = self._corrupt(pixel_values[:n], image.features[:n], level_labels[:n], hidden_patches[:n])
+            patches = self.kaleidobert.embed_patches(corrupted)
+            tokens = self.kaleidobert.embed_tokens(masked_ids, attention_mask)
+            wrong_text, wrong_image, valid = self._negatives(image, text, text_group, draws, n)
+            rows = torch.arange(n, device=patches.device)
+            texts = torch.cat([rows, wrong_text, rows])
+            photos = torch.cat([rows, rows, wrong_image])
+            joint = self.kaleidobert.joint_entry(tokens[texts], attention_mask[texts], patches[photos])
+            matches = (torch.arange(3 * n, device=patches.device) < n).float()
+            parts["ITM"], accuracies["ITM"] = self._matching(joint.tokens[:, 0], matches, valid)
+            own = JointEntryOutput(tokens=joint.tokens[:n], patches=joint.patches[:n])
+            parts["AMLM"] = self._masked_token_loss(own.tokens, token_labels[:n])
+            self._pretext(own.patches, image.features[:n], level_labels[:n], hidden_patches[:n], parts, accuracies)
+        weights = self.config.loss_weights
+        loss = sum(weights.get(name, 1.0) * part for name, part in parts.items())
+        return PreTrainingOutput(loss=loss, parts=parts, accuracies=accuracies)
+
+    def _levels(self) -> list[tuple[int, Level, slice]]:
+        levels = self.config.level_table
+        return [(i, level, where) for i, (level, where) in enumerate(zip(levels, level_slices(levels), strict=True))]
+
+    def _corrupt(self, pixels: Tensor, features: Tensor, labels: Tensor, hidden: Tensor) -> Tensor:
+        """Every level's task applied: features (n, P, D) -> corrupted features (n, P, D)."""
+        corrupted = []
+        for index, level, where in self._levels():
+            own, chosen = features[:, where], hidden[:, where]
+            if level.task == "rotation":
+                turned = rotate_cells(fit_grid(pixels, level.grid), level.grid, labels[:, index])
+                own = self._corrupted_features(turned, level)
+            elif level.task == "jigsaw":
+                own = permute_patches(own, jigsaw_orders(level.patches).to(own.device)[labels[:, index]])
+            elif level.task == "camouflage":
+                own = camouflage_patches(own, chosen, torch.arange(len(own), device=own.device).roll(1))
+            elif level.task == "grey":
+                grey = self._corrupted_features(grey_cells(pixels, level.grid, chosen), level)
+                own = torch.where(chosen.unsqueeze(-1), grey, own)
+            elif level.task == "blank":
+                own = blank_patches(own, chosen)
+            corrupted.append(own)
+        return torch.cat(corrupted, dim=1)
+
+    def _corrupted_features(self, pixels: Tensor, level: Level) -> Tensor:
+        encoder = self.kaleidobert.patch_encoder
+        with frozen_statistics(encoder):
+            features = encoder(pixels, [level])
+        return F.layer_norm(features.float(), features.shape[-1:])
+
+    def _negatives(
+        self, image: ImageEntryOutput, text: TextEntryOutput, text_group: Tensor, draws: Tensor, n: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """A wrong text (of the whole batch) and a wrong photo (of the corrupted n) for each of n products."""
+        similarity = (self.scale() * image.vectors @ text.vectors.T).detach()  # (B, B), row: image
+        forbidden = equal_texts(text_group) | torch.eye(len(similarity), dtype=torch.bool, device=similarity.device)
+        hard = bool(self.hard_negatives)
+        wrong_text = draw_negatives(similarity[:n], forbidden[:n], draws[0, :n], hard)
+        wrong_image = draw_negatives(similarity.T[:n, :n], forbidden[:n, :n], draws[1, :n], hard)
+        matching = torch.ones(n, dtype=torch.bool, device=similarity.device)
+        valid = torch.cat([matching, ~forbidden[:n].all(dim=1), ~forbidden[:n, :n].all(dim=1)])
+        return wrong_text, wrong_image, valid
+
+    def _matching(self, cls: Tensor, matches: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        logits, matches = self.matching(cls).float()[valid], matches[valid]
+        right = ((logits > 0) == matches.bool()).float()
+        accuracy = (right[matches.bool()].mean() + right[~matches.bool()].mean()) / 2  # balanced: 0.5 is chance
+        if self.training and torch.isfinite(accuracy):
+            self.match_accuracy.lerp_(accuracy.detach(), 0.02)
+            self.hard_negatives.logical_or_(self.match_accuracy > self.config.hard_negatives_from)
+        return matching_loss(logits, matches), accuracy
+
+    def _masked_token_loss(self, states: Tensor, labels: Tensor) -> Tensor:
+        chosen = labels != NO_LABEL
+        return masked_token_loss(self.masked_tokens(states[chosen]).float(), labels[chosen])
+
+    def _pretext(
+        self,
+        states: Tensor,
+        features: Tensor,
+        labels: Tensor,
+        hidden: Tensor,
+        parts: dict[str, Tensor],
+        accuracies: dict[str, Tensor],
+    ) -> None:
+        for index, level, where in self._levels():
+            if not level.task:
+                continue
+            name = TASK_LOSS[level.task]
+            output = self.pretext[str(index)](states[:, where]).float()
+            if level.labels:
+                loss = F.cross_entropy(output, labels[:, index])
+                accuracies[name] = (output.argmax(dim=1) == labels[:, index]).float().mean()
+            else:
+                chosen = hidden[:, where]
+                loss = feature_divergence(output[chosen], features[:, where][chosen], self.config.kl_temperature)
+            parts[name] = parts[name] + loss if name in parts else loss  # one task may serve several levels
+
+
+def fit_grid(pixels: Tensor, grid: int) -> Tensor:
+    """Enlarge (B, C, S, S) to the next side that the grid divides, so that cells can be turned exactly."""
+    side = pixels.shape[-1]
+    fitted = -(-side // grid) * grid
+    return pixels if fitted == side else F.interpolate(pixels, (fitted, fitted), mode="bilinear")
+
+
+@contextmanager
+def frozen_statistics(module: nn.Module) -> Iterator[Any]:
+    """Corrupted photos are encoded with the batch statistics of whole ones, and leave them alone."""
+    training = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(training)
