@@ -1,0 +1,67 @@
+"""Fashion-Gen's HDF5 files (Rostamzadeh et al., arXiv 1806.08317): one row a view, one to six a product."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from kaleidobert.data.tables import NumberedRows, Table
+from kaleidobert.errors import InputError
+
+ENCODING = "iso8859-9"  # of its byte strings; they hold every byte from 0x80 on, so UTF-8 fails
+IMAGE, PRODUCT = "input_image", "input_productID"
+# `index`, `index_2` and `pose` belong to a view; `concat_description` repeats the other texts.
+LEFT_OUT = {"index", "index_2", "input_pose", "input_concat_description"}
+
+
+def fashion_gen_table(path: Path) -> Table:
+    """A Fashion-Gen HDF5 file as one row a product, its columns named without ``input_``.
+
+    The views of a product need not be adjacent: the column of ids is read first, alone, and tells which rows
+    belong together. Products come in the order of their first views; pixels are read one product at a time.
+    Raises ``InputError`` where the file is no HDF5 file or lacks Fashion-Gen's columns.
+    """
+    try:
+        with h5py.File(path) as file:
+            keys = [key for key in file if isinstance(file[key], h5py.Dataset)]
+    except OSError as error:
+        raise InputError(f"{path}: not a readable HDF5 file ({error})") from error
+    if missing := [key for key in (IMAGE, PRODUCT) if key not in keys]:
+        raise InputError(
+            f"{path}: no {' and no '.join(missing)}, as Fashion-Gen has; it holds: {', '.join(keys)}"
+        )
+    columns = {key: key.removeprefix("input_") for key in keys if key not in LEFT_OUT}
+    return Table(str(path), path.parent, list(columns.values()), lambda: _rows(path, columns), stem=path.stem)
+
+
+def _rows(path: Path, columns: dict[str, str]) -> NumberedRows:
+    with h5py.File(path) as file:
+        for rows in _views_by_product(file[PRODUCT]):
+            first = rows[0]
+            row = {column: _value(file[key], first) for key, column in columns.items() if key != IMAGE}
+            row["image"] = [partial(_pixels, file[IMAGE], index) for index in rows]
+            yield first, row
+
+
+def _views_by_product(ids: h5py.Dataset) -> list[list[int]]:
+    """Row numbers of each product's views, in the order of the products' first views."""
+    views: dict[Any, list[int]] = {}
+    for index, product_id in enumerate(np.ravel(ids[:]).tolist()):
+        views.setdefault(product_id, []).append(index)
+    return list(views.values())
+
+
+def _pixels(images: h5py.Dataset, index: int) -> np.ndarray:
+    return images[index]  # (256, 256, 3) uint8
+
+
+def _value(column: h5py.Dataset, index: int) -> Any:
+    value = np.ravel(column[index])[0]
+    if isinstance(value, bytes):
+        return re.sub(r"\s*<br\s*/?>\s*", " ", value.decode(ENCODING))
+    return value.item() if isinstance(value, np.generic) else value

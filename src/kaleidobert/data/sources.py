@@ -1,0 +1,143 @@
+"""What a path or name holds: its parts (splits), how to open each, and which splits can be asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from kaleidobert.data.fashion_gen import fashion_gen_table
+from kaleidobert.data.hugging_face import is_saved, loaded_splits, looks_like_name, saved_splits
+from kaleidobert.data.splits import DEFAULT_SHARES, SPLITS, Shares, split_of
+from kaleidobert.data.tables import Table, csv_table, jsonl_table, kaggle_table, parquet_table
+from kaleidobert.errors import InputError
+
+OPENERS: dict[str, Callable[[Path], Table]] = {
+    ".parquet": parquet_table,
+    ".jsonl": jsonl_table,
+    ".ndjson": jsonl_table,
+    ".csv": csv_table,
+    ".tsv": csv_table,
+    ".h5": fashion_gen_table,
+    ".hdf5": fashion_gen_table,
+}
+SPLIT_NAMES = {name: name for name in SPLITS} | dict.fromkeys(("val", "valid", "dev"), "validation")
+WHOLE = ""  # the part of a source that has no splits of its own
+
+Parts = dict[str, list[Callable[[], Table]]]
+
+
+def splits_of(data: str | Path) -> tuple[str, ...]:
+    """The splits that can be asked for.
+
+    A source without splits, or with a train part only, is divided 80/10/10 by a hash of the product id.
+    Where it has train and test but no validation, a tenth of train's products becomes validation.
+    Otherwise these are the source's own: Fashion-Gen has train and validation only.
+    Raises ``InputError`` where there is no such source.
+    """
+    return tuple(_plan(_parts(data)))
+
+
+def open_source(data: str | Path, split: str | None = None) -> tuple[list[Table], Callable[[str], bool]]:
+    """The tables that hold a split (all of them where it is None), and which product ids belong to it.
+
+    Raises ``InputError`` where there is no such source or split, or a table cannot be opened.
+    """
+    parts = _parts(data)
+    if split is None:
+        return [opener() for part in parts.values() for opener in part], _any_product
+    plan, name = _plan(parts), SPLIT_NAMES.get(split, split)
+    if name not in plan:
+        raise InputError(f"{data}: no split {split!r}; it has: {', '.join(plan)}")
+    part, shares = plan[name]
+    tables = [opener() for opener in parts[part]]
+    return tables, partial(_in_split, split=name, shares=shares) if shares else _any_product
+
+
+def _plan(parts: Parts) -> dict[str, tuple[str, Shares | None]]:
+    """For each split: the part of the source it reads, and the shares where that part is divided by hash."""
+    if len(parts) == 1 and set(parts) <= {WHOLE, "train"}:
+        return {split: (next(iter(parts)), DEFAULT_SHARES) for split in SPLITS}
+    plan: dict[str, tuple[str, Shares | None]] = {part: (part, None) for part in parts}
+    if {"train", "test"} <= set(parts) and "validation" not in parts:
+        plan |= dict.fromkeys(("train", "validation"), ("train", (0.9, 0.1, 0.0)))
+    return {split: plan[split] for split in (*SPLITS, *parts) if split in plan}
+
+
+def _any_product(_: str) -> bool:
+    return True
+
+
+def _in_split(product_id: str, split: str, shares: Shares) -> bool:
+    return split_of(product_id, shares=shares) == split
+
+
+def _parts(data: str | Path) -> Parts:
+    """Each part of a source and how to open its tables."""
+    path = Path(data)
+    if path.is_dir():
+        return _folder_parts(path)
+    if path.is_file():
+        if path.suffix.lower() not in OPENERS:
+            raise InputError(f"{path}: unknown suffix; readable are {', '.join(OPENERS)}")
+        return {WHOLE: [_opener(path)]}
+    # A mistyped path may look like a name too; asking the Hub for it takes half a minute offline.
+    if not looks_like_name(str(data)) or path.parent.exists() or path.suffix.lower() in OPENERS:
+        raise InputError(f"{data}: no such file or folder")
+    try:
+        return _one_table_each(loaded_splits(str(data)))
+    except InputError as error:
+        raise InputError(f"{data}: no such file or folder, nor a Hugging Face dataset; {error}") from error
+
+
+def _folder_parts(folder: Path) -> Parts:
+    if (folder / "styles.csv").is_file() and (folder / "images").is_dir():
+        return {WHOLE: [_opener(folder / "styles.csv")]}
+    if is_saved(folder):
+        return _one_table_each(saved_splits(folder))
+    by_split: dict[str, dict[str, list[Path]]] = {}  # suffix -> split -> files
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.suffix.lower() in OPENERS:
+            by_split.setdefault(path.suffix.lower(), {}).setdefault(_split_named(path), []).append(path)
+    formats = [by_split[suffix] for suffix in OPENERS if suffix in by_split]
+    # Files named after splits come first; files beside them with other names are no part of the data.
+    named = [{split: files for split, files in parts.items() if split != WHOLE} for parts in formats]
+    for parts in (*named, *formats):
+        if parts:
+            return {split: [_opener(path) for path in files] for split, files in parts.items()}
+    looked_for = (
+        f"train/validation/test files ({', '.join(OPENERS)}), styles.csv with images/, a saved dataset"
+    )
+    if not any(folder.iterdir()):
+        raise InputError(f"{folder}: the folder is empty; looked for {looked_for}")
+    try:
+        return _one_table_each(loaded_splits(folder))
+    except InputError as error:
+        raise InputError(f"{folder}: no data found; looked for {looked_for}; {error}") from error
+
+
+def _one_table_each(openers: Mapping[str, Callable[[], Table]]) -> Parts:
+    return {SPLIT_NAMES.get(split, split): [opener] for split, opener in openers.items()}
+
+
+def _split_named(path: Path) -> str:
+    """The split a file's name starts or ends with: train-00000-of-00002, fashiongen_256_256_train."""
+    words = re.findall(r"[a-z]+", path.stem.lower())
+    ends = {SPLIT_NAMES[word] for word in (*words[:1], *words[-1:]) if word in SPLIT_NAMES}
+    return ends.pop() if len(ends) == 1 else WHOLE
+
+
+def _opener(path: Path) -> Callable[[], Table]:
+    if path.name == "styles.csv" and (path.parent / "images").is_dir():
+        return partial(_open, path, kaggle_table)
+    return partial(_open, path, OPENERS[path.suffix.lower()])
+
+
+def _open(path: Path, opener: Callable[[Path], Table]) -> Table:
+    try:
+        if path.stat().st_size == 0:
+            raise InputError(f"{path}: the file is empty")
+        return opener(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
