@@ -97,3 +97,14 @@ def choose(
         patches[taken] = True
         drawn += len(taken)
     return Choice(tokens, patches, guided, drawn)
+
+
+def hide_tokens(
+    ids: np.ndarray, chosen: np.ndarray, mask_id: int, vocabulary: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Token ids (T,) with the chosen (T,) bool hidden: 80 % the mask token, 10 % a random one, 10 % unchanged."""
+    draw = rng.random(len(ids))
+    hidden = np.where(chosen & (draw < MASKED), mask_id, ids)
+    random = chosen & (draw >= MASKED) & (draw < MASKED + RANDOM)
+    hidden[random] = rng.integers(mask_id + 1, vocabulary, random.sum())
+    return hidden

@@ -92,7 +92,9 @@ class KaleidoBertConfig(PretrainedConfig):
             if level.task not in (None, *TASKS):
                 raise InputError(f"level {level.grid}: no task {level.task!r}; use one of {', '.join(TASKS)}, or null")
             if level.task == "camouflage" and level.masked != 1:
-                raise InputError(f"level {level.grid}: camouflage hides one patch, masked is {level.masked}; set it to 1")
+                raise InputError(
+                    f"level {level.grid}: camouflage hides one patch, masked is {level.masked}; set it to 1"
+                )
             if level.masked > level.patches:
                 raise InputError(f"level {level.grid}: cannot mask {level.masked} of {level.patches} patches")
 

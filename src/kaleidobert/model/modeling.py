@@ -79,7 +79,11 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
         super().__init__(config)
         bert = config.encoder_config
         self.patch_encoder = PatchEncoder(
-            config.backbone_config, config.patch_features, config.crop_size, config.image_mean, config.image_std
+            config.backbone_config,
+            config.patch_features,
+            config.crop_size,
+            config.image_mean,
+            config.image_std,
         )
         self.bert = BertModel(bert, add_pooling_layer=False)
         self.patch_embeddings = PatchEmbeddings(config, self.patch_encoder.feature_size)
@@ -150,9 +154,7 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
         states = self._layers(torch.cat([tokens, patches], dim=1), seen, self.config.fusion_layer, None)
         return JointEntryOutput(tokens=states[:, :length], patches=states[:, length:])
 
-    def forward(
-        self, pixel_values: Tensor, input_ids: Tensor, attention_mask: Tensor, **_: Any
-    ) -> JointEntryOutput:
+    def forward(self, pixel_values: Tensor, input_ids: Tensor, attention_mask: Tensor, **_: Any) -> JointEntryOutput:
         """Photos (B, 3, S, S) and their texts (B, T) through the joint entry."""
         patches = self.embed_patches(self.patch_features(pixel_values))
         return self.joint_entry(self.embed_tokens(input_ids, attention_mask), attention_mask, patches)

@@ -25,14 +25,10 @@ from kaleidobert.model.losses import (
     NO_LABEL,
     TASK_LOSS,
     contrastive_loss,
-    draw_negatives,
-    equal_texts,
     feature_divergence,
     masked_token_loss,
-    matching_loss,
 )
-from kaleidobert.model.modeling import ImageEntryOutput, JointEntryOutput, TextEntryOutput
-from kaleidobert.model.retrieval import KaleidoBertForRetrieval
+from kaleidobert.model.retrieval import KaleidoBertScoring
 from kaleidobert.vision.corruptions import (
     blank_patches,
     camouflage_patches,
@@ -52,11 +48,10 @@ class PreTrainingOutput(ModelOutput):
     accuracies: dict[str, Tensor] | None = None
 
 
-class KaleidoBertForPreTraining(KaleidoBertForRetrieval):
-    """`KaleidoBertForRetrieval` with the heads of the other objectives."""
+class KaleidoBertForPreTraining(KaleidoBertScoring):
+    """`KaleidoBertForRetrieval`'s parts with the heads of the other objectives."""
 
     _tied_weights_keys = {"masked_tokens.decoder.weight": "kaleidobert.bert.embeddings.word_embeddings.weight"}
-    _keys_to_ignore_on_load_unexpected = None
 
     def __init__(self, config: KaleidoBertConfig) -> None:
         super().__init__(config)
@@ -105,16 +100,15 @@ class KaleidoBertForPreTraining(KaleidoBertForRetrieval):
             corrupted = self._corrupt(pixel_values[:n], image.features[:n], level_labels[:n], hidden_patches[:n])
             patches = self.kaleidobert.embed_patches(corrupted)
             tokens = self.kaleidobert.embed_tokens(masked_ids, attention_mask)
-            wrong_text, wrong_image, valid = self._negatives(image, text, text_group, draws, n)
-            rows = torch.arange(n, device=patches.device)
-            texts = torch.cat([rows, wrong_text, rows])
-            photos = torch.cat([rows, rows, wrong_image])
-            joint = self.kaleidobert.joint_entry(tokens[texts], attention_mask[texts], patches[photos])
-            matches = (torch.arange(3 * n, device=patches.device) < n).float()
-            parts["ITM"], accuracies["ITM"] = self._matching(joint.tokens[:, 0], matches, valid)
-            own = JointEntryOutput(tokens=joint.tokens[:n], patches=joint.patches[:n])
-            parts["AMLM"] = self._masked_token_loss(own.tokens, token_labels[:n])
-            self._pretext(own.patches, image.features[:n], level_labels[:n], hidden_patches[:n], parts, accuracies)
+            similarity = self.scale() * image.vectors @ text.vectors.T
+            hard = bool(self.hard_negatives)
+            matched = self.match(tokens, attention_mask, patches, similarity, text_group, draws, hard)
+            self._follow(matched.accuracy)
+            parts["ITM"], accuracies["ITM"] = matched.loss, matched.accuracy
+            parts["AMLM"] = self._masked_token_loss(matched.joint.tokens, token_labels[:n])
+            self._pretext(
+                matched.joint.patches, image.features[:n], level_labels[:n], hidden_patches[:n], parts, accuracies
+            )
         weights = self.config.loss_weights
         loss = sum(weights.get(name, 1.0) * part for name, part in parts.items())
         return PreTrainingOutput(loss=loss, parts=parts, accuracies=accuracies)
@@ -149,27 +143,11 @@ class KaleidoBertForPreTraining(KaleidoBertForRetrieval):
             features = encoder(pixels, [level])
         return F.layer_norm(features.float(), features.shape[-1:])
 
-    def _negatives(
-        self, image: ImageEntryOutput, text: TextEntryOutput, text_group: Tensor, draws: Tensor, n: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """A wrong text (of the whole batch) and a wrong photo (of the corrupted n) for each of n products."""
-        similarity = (self.scale() * image.vectors @ text.vectors.T).detach()  # (B, B), row: image
-        forbidden = equal_texts(text_group) | torch.eye(len(similarity), dtype=torch.bool, device=similarity.device)
-        hard = bool(self.hard_negatives)
-        wrong_text = draw_negatives(similarity[:n], forbidden[:n], draws[0, :n], hard)
-        wrong_image = draw_negatives(similarity.T[:n, :n], forbidden[:n, :n], draws[1, :n], hard)
-        matching = torch.ones(n, dtype=torch.bool, device=similarity.device)
-        valid = torch.cat([matching, ~forbidden[:n].all(dim=1), ~forbidden[:n, :n].all(dim=1)])
-        return wrong_text, wrong_image, valid
-
-    def _matching(self, cls: Tensor, matches: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        logits, matches = self.matching(cls).float()[valid], matches[valid]
-        right = ((logits > 0) == matches.bool()).float()
-        accuracy = (right[matches.bool()].mean() + right[~matches.bool()].mean()) / 2  # balanced: 0.5 is chance
+    def _follow(self, accuracy: Tensor) -> None:
+        """Keep a running pair accuracy, and turn to hard negatives once it is good enough."""
         if self.training and torch.isfinite(accuracy):
             self.match_accuracy.lerp_(accuracy.detach(), 0.02)
             self.hard_negatives.logical_or_(self.match_accuracy > self.config.hard_negatives_from)
-        return matching_loss(logits, matches), accuracy
 
     def _masked_token_loss(self, states: Tensor, labels: Tensor) -> Tensor:
         chosen = labels != NO_LABEL

@@ -1,33 +1,53 @@
-"""Image-text retrieval: contrastive vectors for recall, the joint entry for re-ranking (SEED: FIG. 1, ITR, TIR)."""
+"""Image-text retrieval: contrastive vectors for recall, the joint entry to re-rank (SEED: FIG. 1, ITR, TIR)."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from transformers.modeling_outputs import ModelOutput
 
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.heads import MatchingHead
+from kaleidobert.model.losses import contrastive_loss, draw_negatives, equal_texts, matching_loss
 from kaleidobert.model.modeling import (
     ImageEntryOutput,
+    JointEntryOutput,
     KaleidoBertModel,
     KaleidoBertPreTrainedModel,
     TextEntryOutput,
 )
 
 
-class KaleidoBertForRetrieval(KaleidoBertPreTrainedModel):
-    """The encoder with its matching head; loads pre-training runs and fine-tuned runs alike."""
+@dataclass
+class MatchingOutput(ModelOutput):
+    """loss and balanced accuracy of ITM; joint: hidden states of the n matching pairs."""
 
-    _keys_to_ignore_on_load_unexpected = [r"^masked_tokens\.", r"^pretext\.", r"^hard_negatives$", r"^match_accuracy$"]
+    loss: Tensor | None = None
+    accuracy: Tensor | None = None
+    joint: JointEntryOutput | None = None
+
+
+@dataclass
+class RetrievalOutput(ModelOutput):
+    """scores (B,) combined, of each row's photo and text; loss, parts and accuracies when training."""
+
+    loss: Tensor | None = None
+    scores: Tensor | None = None
+    parts: dict[str, Tensor] | None = None
+    accuracies: dict[str, Tensor] | None = None
+
+
+class KaleidoBertScoring(KaleidoBertPreTrainedModel):
+    """The encoder and its matching head: what pre-training and retrieval share."""
 
     def __init__(self, config: KaleidoBertConfig) -> None:
         super().__init__(config)
         self.kaleidobert = KaleidoBertModel(config)
         self.matching = MatchingHead(config.encoder_config)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
-        self.post_init()
 
     def image_entry(self, pixel_values: Tensor) -> ImageEntryOutput:
         return self.kaleidobert.image_entry(pixel_values)
@@ -44,13 +64,81 @@ class KaleidoBertForRetrieval(KaleidoBertPreTrainedModel):
         joint = self.kaleidobert.joint_entry(tokens, attention_mask, patches)
         return self.matching(joint.tokens[:, 0]).float()
 
+    def match(
+        self,
+        tokens: Tensor,
+        attention_mask: Tensor,
+        patches: Tensor,
+        similarity: Tensor,
+        text_group: Tensor,
+        draws: Tensor,
+        hard: bool,
+    ) -> MatchingOutput:
+        """ITM on n products: each with its own text, with a wrong text, and with a wrong photo.
+
+        tokens (B, T, H) and attention_mask (B, T) of the batch, patches (n, P, H) of its first n products;
+        similarity (B, B) scaled contrastive scores, a row an image; draws (2, B) pick the negatives, in
+        proportion to exp(similarity) when ``hard``. Products with equal texts are never negatives.
+        """
+        n = len(patches)
+        forbidden = equal_texts(text_group) | torch.eye(len(tokens), dtype=torch.bool, device=tokens.device)
+        wrong_text = draw_negatives(similarity[:n].detach(), forbidden[:n], draws[0, :n], hard)
+        wrong_photo = draw_negatives(similarity.T[:n, :n].detach(), forbidden[:n, :n], draws[1, :n], hard)
+        rows = torch.arange(n, device=tokens.device)
+        texts, photos = torch.cat([rows, wrong_text, rows]), torch.cat([rows, rows, wrong_photo])
+        joint = self.kaleidobert.joint_entry(tokens[texts], attention_mask[texts], patches[photos])
+        matches = torch.arange(3 * n, device=tokens.device) < n
+        valid = torch.cat([rows >= 0, ~forbidden[:n].all(dim=1), ~forbidden[:n, :n].all(dim=1)])
+        logits = self.matching(joint.tokens[:, 0]).float()
+        right = (logits > 0) == matches
+        return MatchingOutput(
+            loss=matching_loss(logits[valid], matches[valid].float()),
+            accuracy=(right[:n].float().mean() + right[n:][valid[n:]].float().mean()) / 2,
+            joint=JointEntryOutput(tokens=joint.tokens[:n], patches=joint.patches[:n]),
+        )
+
     def combined_scores(self, cosine: Tensor, joint: Tensor) -> Tensor:
         """What the search application ranks by: cosine / temperature + joint_weight * match logit."""
         return self.scale() * cosine + self.config.joint_weight * joint
 
-    def forward(self, pixel_values: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Combined scores (B,) of photos (B, 3, S, S) with their own row's text (B, T)."""
+
+class KaleidoBertForRetrieval(KaleidoBertScoring):
+    """Ranks photos for a text and texts for a photo; loads pre-training runs and fine-tuned runs alike."""
+
+    _keys_to_ignore_on_load_unexpected = [
+        r"^masked_tokens\.",
+        r"^pretext\.",
+        r"^hard_negatives$",
+        r"^match_accuracy$",
+    ]
+
+    def __init__(self, config: KaleidoBertConfig) -> None:
+        super().__init__(config)
+        self.post_init()
+
+    def forward(
+        self,
+        pixel_values: Tensor,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        text_group: Tensor | None = None,
+        draws: Tensor | None = None,
+        joint_samples: int = 0,
+    ) -> RetrievalOutput:
+        """Photos (B, 3, S, S) and their own row's texts (B, T).
+
+        With ``text_group`` (B,) and ``draws`` (2, B), as the collator makes them, the losses are returned:
+        contrastive on the whole batch and ITM with hard negatives on the first ``joint_samples`` products.
+        """
         image = self.image_entry(pixel_values)
         text = self.text_entry(input_ids, attention_mask)
-        joint = self.joint_scores(text.tokens, attention_mask, image.patches)
-        return self.combined_scores((image.vectors * text.vectors).sum(dim=-1), joint)
+        if text_group is None or draws is None:
+            joint = self.joint_scores(text.tokens, attention_mask, image.patches)
+            return RetrievalOutput(scores=self.combined_scores((image.vectors * text.vectors).sum(dim=-1), joint))
+        parts = {"contrastive": contrastive_loss(image.vectors, text.vectors, self.scale(), text_group)}
+        similarity = self.scale() * image.vectors @ text.vectors.T
+        matched = self.match(
+            text.tokens, attention_mask, image.patches[:joint_samples], similarity, text_group, draws, hard=True
+        )
+        parts["ITM"] = matched.loss
+        return RetrievalOutput(loss=sum(parts.values()), parts=parts, accuracies={"ITM": matched.accuracy})

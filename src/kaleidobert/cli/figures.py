@@ -1,0 +1,31 @@
+"""What verbs share in showing figures."""
+
+from __future__ import annotations
+
+from json import dumps
+from pathlib import Path
+
+
+def write_figures(figures: dict, path: Path | None) -> None:
+    """Write figures as JSON where a path is given."""
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(dumps(figures, indent=2) + "\n")
+
+
+def print_retrieval(figures: dict) -> None:
+    """The retrieval table: one row a scorer, both directions."""
+    from rich.console import Console
+    from rich.table import Table
+
+    title = f"Retrieval, protocol {figures['protocol']}, {figures['queries']:,} queries of {figures['split']}"
+    table = Table("ranked by", title=title)
+    for way in ("text→image", "image→text"):
+        for k in (1, 5, 10):
+            table.add_column(f"{way if k == 1 else ''}\nR@{k}", justify="right")
+    table.add_column("\nSumR", justify="right")
+    for name in ("vectors", "joint", "combined"):
+        row = figures[name]
+        values = [row[way][f"R@{k}"] for way in ("TIR", "ITR") for k in (1, 5, 10)]
+        table.add_row(name, *(f"{value:.1f}" for value in (*values, row["SumR"])))
+    Console().print(table)

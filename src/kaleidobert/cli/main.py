@@ -1,0 +1,36 @@
+"""The program `kaleidobert`: one verb a file; heavy imports happen inside the verbs, so `--help` is quick."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from kaleidobert.cli.demo import demo
+from kaleidobert.cli.evaluate import evaluate
+from kaleidobert.cli.finetune import finetune
+from kaleidobert.cli.index import index
+from kaleidobert.cli.patches import patches
+from kaleidobert.cli.pretrain import pretrain
+from kaleidobert.cli.search import search
+from kaleidobert.cli.serve import serve
+from kaleidobert.cli.synthesize import synthesize
+from kaleidobert.errors import InputError
+
+app = typer.Typer(
+    help="Fine-grained fashion vision-language pre-training, retrieval and product search.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for verb in (demo, synthesize, patches, pretrain, finetune, evaluate, index, search, serve):
+    app.command()(verb)
+
+
+def main() -> None:
+    """Run a verb; bad input is one line on standard error and exit code 2."""
+    try:
+        app()
+    except InputError as error:
+        print(f"kaleidobert: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,33 @@
+"""`kaleidobert pretrain`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def pretrain(
+    data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or a data set's name.")],
+    out: Annotated[Path, typer.Option(help="The run folder to write.")],
+    preset: Annotated[str, typer.Option(help="mini, small, base, or a YAML file.")] = "mini",
+    columns: Annotated[Path | None, typer.Option(help="A file that maps unusual column names.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
+    max_minutes: Annotated[float | None, typer.Option(min=0.01, help="End, well annealed, after so long.")] = None,
+    set: Annotated[list[str] | None, typer.Option(help="Override a setting: key=value.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the last validation figures here.")] = None,
+) -> None:
+    """Pre-train on a catalogue's photos and texts: contrastive, AMLM, ITM and one pretext task a level.
+
+    Example: kaleidobert pretrain catalogue/ --out runs/mini --preset mini --max-minutes 30
+    """
+    from kaleidobert.cli.figures import write_figures
+    from kaleidobert.data.readers import load_columns
+    from kaleidobert.training.pretrain import pretrain as run
+    from kaleidobert.training.settings import load_settings
+
+    settings = load_settings(preset, set or [])
+    figures = run(data, out, settings, load_columns(columns) if columns else None, max_minutes, resume)
+    typer.echo(f"the run is in {out}; next: kaleidobert evaluate retrieval {data} --model {out}")
+    write_figures(figures, json)

@@ -1,0 +1,154 @@
+"""A catalogue made ready for training: locked portions in one memory-mapped file, texts and labels in memory.
+
+Finding the foreground and decoding happen once; the result is kept in the cache folder under a fingerprint of
+the data and of the image processor, and later runs on the same data start at once. The cache lies in
+``~/.cache/kaleidobert`` unless the environment variable ``KALEIDOBERT_CACHE`` names another folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from rich.progress import Progress
+
+from kaleidobert.data.problems import Problems
+from kaleidobert.data.product import Product
+from kaleidobert.data.readers import read_products
+from kaleidobert.errors import InputError
+from kaleidobert.model.processing import KaleidoBertImageProcessor
+
+FORMAT = 1  # raise it when what is written changes
+CHUNK = 256  # products decoded together
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """N products, V >= N views. ``pixels`` (V, S, S, 3) uint8 is mapped, not loaded.
+
+    ``first_view`` (N + 1,): product i owns views first_view[i] : first_view[i + 1].
+    """
+
+    ids: list[str]
+    texts: list[str]
+    categories: list[str]
+    subcategories: list[str]
+    first_view: np.ndarray
+    pixels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> int:
+        """The index itself: batches are gathered at once by the collator."""
+        return index
+
+    def text_groups(self) -> np.ndarray:
+        """(N,) int64, equal for products whose texts are equal but for case and spaces."""
+        normal = [" ".join(text.lower().split()) for text in self.texts]
+        return np.unique(normal, return_inverse=True)[1].astype(np.int64)
+
+    def head(self, count: int) -> Catalogue:
+        """The first ``count`` products."""
+        views = int(self.first_view[min(count, len(self))])
+        return Catalogue(
+            *(column[:count] for column in (self.ids, self.texts, self.categories, self.subcategories)),
+            self.first_view[: count + 1],
+            self.pixels[:views],
+        )
+
+
+def prepare(
+    data: str | Path,
+    split: str,
+    image_processor: KaleidoBertImageProcessor,
+    columns: Mapping[str, str] | None = None,
+    problems: Problems | None = None,
+) -> Catalogue:
+    """Read one split of any source, cut every view to its locked portion, and cache the result."""
+    settings = image_processor.to_dict()
+    key = json.dumps([FORMAT, _source_state(data), split, settings, columns], sort_keys=True, default=str)
+    folder = cache_folder() / hashlib.sha256(key.encode()).hexdigest()[:16]
+    if not (folder / "products.json").exists():
+        problems = problems or Problems()
+        _write(folder, read_products(data, split, columns, report=problems), image_processor, split, problems)
+    return _load(folder, image_processor.image_size)
+
+
+def cache_folder() -> Path:
+    return Path(os.environ.get("KALEIDOBERT_CACHE", Path.home() / ".cache" / "kaleidobert"))
+
+
+def _source_state(data: str | Path) -> list:
+    """What tells a changed source from an unchanged one: names, sizes and times of its files."""
+    path = Path(data)
+    files = sorted(path.iterdir()) if path.is_dir() else [path] if path.exists() else []
+    stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return [str(path.resolve()) if files else str(data), stats]
+
+
+def _write(
+    folder: Path,
+    products: Iterable[Product],
+    image_processor: KaleidoBertImageProcessor,
+    split: str,
+    problems: Problems,
+) -> None:
+    """Write to a folder beside, then rename: a stopped run leaves no half-written cache."""
+    scratch = folder.with_name(f"{folder.name}.{os.getpid()}")
+    scratch.mkdir(parents=True)
+    columns: dict[str, list] = {name: [] for name in ("ids", "texts", "categories", "subcategories", "views")}
+    try:
+        with (
+            open(scratch / "pixels.raw", "wb") as pixels,
+            ThreadPoolExecutor(os.cpu_count()) as pool,
+            Progress(transient=True) as progress,
+        ):
+            bar = progress.add_task(f"{split}: finding the products in their photos", total=None)
+            for chunk in _chunks(products):
+                for product, views in zip(chunk, pool.map(lambda p: _lock(p, image_processor), chunk), strict=True):
+                    if isinstance(views, str):
+                        problems.add(split, product.id, views)
+                        continue
+                    pixels.write(views.tobytes())
+                    values = (product.id, product.text, product.category, product.subcategory, len(views))
+                    for name, value in zip(columns, values, strict=True):
+                        columns[name].append(value)
+                progress.update(bar, advance=len(chunk))
+        problems.check(0.05)
+        (scratch / "products.json").write_text(json.dumps(columns))
+        if not folder.exists():
+            scratch.rename(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _lock(product: Product, image_processor: KaleidoBertImageProcessor) -> np.ndarray | str:
+    """Locked portions (views, S, S, 3), or why there are none."""
+    try:
+        return np.stack([image_processor.lock(product.open(view)) for view in range(len(product.images))])
+    except (OSError, ValueError, SyntaxError) as error:
+        return f"photo cannot be decoded: {error}"
+
+
+def _chunks(products: Iterable[Product]) -> Iterator[list[Product]]:
+    iterator = iter(products)
+    while chunk := list(islice(iterator, CHUNK)):
+        yield chunk
+
+
+def _load(folder: Path, size: int) -> Catalogue:
+    columns = json.loads((folder / "products.json").read_text())
+    first_view = np.concatenate([[0], np.cumsum(columns.pop("views"))]).astype(np.int64)
+    if len(first_view) == 1:
+        raise InputError(f"{folder}: no product could be used")
+    pixels = np.memmap(folder / "pixels.raw", dtype=np.uint8, mode="r", shape=(int(first_view[-1]), size, size, 3))
+    return Catalogue(**columns, first_view=first_view, pixels=pixels)

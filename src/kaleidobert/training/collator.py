@@ -1,0 +1,120 @@
+"""From product indices to a pre-training batch: photos, texts, masks, corruptions and the draws of negatives.
+
+Everything random in a batch comes from one generator seeded by the run's seed and the batch's own indices, so
+a resumed run sees the same masks as one that was never stopped, whatever was skipped in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import BatchEncoding, PreTrainedTokenizerFast
+
+from kaleidobert.alignment.masking import AlignmentPair, choose, hide_tokens
+from kaleidobert.levels import JIGSAW_ORDERS, ROTATIONS, Level, patch_count
+from kaleidobert.model.losses import NO_LABEL
+from kaleidobert.model.processing import to_pixel_values
+from kaleidobert.training.augmentation import augment
+from kaleidobert.training.catalogue import Catalogue
+
+
+class PairCollator:
+    """Photos and texts of a batch, as `KaleidoBertForRetrieval` trains on them.
+
+    pixel_values (B, 3, S, S), input_ids and attention_mask (B, T), text_group (B,), draws (2, B).
+    """
+
+    def __init__(self, catalogue: Catalogue, tokenizer: PreTrainedTokenizerFast, seed: int, augmented: bool) -> None:
+        self.catalogue = catalogue
+        self.tokenizer = tokenizer
+        self.seed = seed
+        self.augmented = augmented
+        self.text_groups = catalogue.text_groups()
+
+    def __call__(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        return self.pairs(indices, self.encode(indices), self.generator(indices))
+
+    def generator(self, indices: Sequence[int]) -> np.random.Generator:
+        return np.random.default_rng([self.seed, *indices])
+
+    def encode(self, indices: Sequence[int]) -> BatchEncoding:
+        texts = [self.catalogue.texts[index] for index in indices]
+        return self.tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+
+    def pairs(self, indices: Sequence[int], encoded: BatchEncoding, rng: np.random.Generator) -> dict[str, Tensor]:
+        """One view a product, at random when augmented, else the first."""
+        chosen = np.asarray(indices)
+        views = self.catalogue.first_view[chosen]
+        if self.augmented:
+            views = rng.integers(views, self.catalogue.first_view[chosen + 1])
+        pixels = to_pixel_values(torch.from_numpy(self.catalogue.pixels[views]))
+        return {
+            "pixel_values": augment(pixels, rng) if self.augmented else pixels,
+            "input_ids": encoded["input_ids"],
+            "attention_mask": encoded["attention_mask"],
+            "text_group": torch.from_numpy(self.text_groups[chosen]),
+            "draws": torch.from_numpy(rng.random((2, len(chosen)), dtype=np.float32)),
+        }
+
+
+class PreTrainingCollator(PairCollator):
+    """A batch for `KaleidoBertForPreTraining`: the pairs, and what is hidden and corrupted in each product.
+
+    ``alignment`` gives a product's aligned pairs by its id; without it masking is random.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        tokenizer: PreTrainedTokenizerFast,
+        levels: Sequence[Level],
+        seed: int,
+        augmented: bool,
+        alignment: Mapping[str, Sequence[AlignmentPair]] | None = None,
+    ) -> None:
+        super().__init__(catalogue, tokenizer, seed, augmented)
+        self.levels = levels
+        self.alignment = alignment or {}
+
+    def __call__(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        rng = self.generator(indices)
+        encoded = self.encode(indices)
+        batch = self.pairs(indices, encoded, rng)
+        ids = batch["input_ids"].numpy()
+        hidden = np.zeros((len(ids), patch_count(self.levels)), dtype=bool)
+        masked_ids, token_labels = ids.copy(), np.full_like(ids, NO_LABEL)
+        level_labels = np.full((len(ids), len(self.levels)), NO_LABEL, dtype=np.int64)
+        for row, index in enumerate(indices):
+            pairs = self.alignment.get(self.catalogue.ids[index], ())
+            choice = choose(encoded.word_ids(row), self.levels, rng, pairs)
+            hidden[row] = choice.patches
+            token_labels[row, choice.tokens] = ids[row, choice.tokens]
+            masked_ids[row] = hide_tokens(
+                ids[row], choice.tokens, self.tokenizer.mask_token_id, len(self.tokenizer), rng
+            )
+            level_labels[row] = self._level_labels(choice.patches, rng)
+        batch["masked_ids"], batch["token_labels"] = (
+            torch.from_numpy(masked_ids),
+            torch.from_numpy(token_labels),
+        )
+        batch["level_labels"], batch["hidden_patches"] = (
+            torch.from_numpy(level_labels),
+            torch.from_numpy(hidden),
+        )
+        return batch
+
+    def _level_labels(self, hidden: np.ndarray, rng: np.random.Generator) -> list[int]:
+        labels, start = [], 0
+        for level in self.levels:
+            classes = {"rotation": ROTATIONS, "jigsaw": JIGSAW_ORDERS}.get(level.task or "")
+            if classes:
+                labels.append(int(rng.integers(classes)))
+            elif level.task == "camouflage":
+                labels.append(int(hidden[start : start + level.patches].argmax()))
+            else:
+                labels.append(NO_LABEL)
+            start += level.patches
+        return labels

@@ -1,0 +1,191 @@
+"""Measuring retrieval under the two protocols of docs/protocols.md: by vectors, by the joint model, by both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.progress import Progress
+from torch import Tensor
+
+from kaleidobert.errors import InputError
+from kaleidobert.metrics.retrieval import draw_candidates, partner_ranks, retrieval_figures
+from kaleidobert.model import KaleidoBertConfig, KaleidoBertForRetrieval, KaleidoBertProcessor
+from kaleidobert.training.catalogue import Catalogue, prepare
+from kaleidobert.training.collator import PairCollator
+
+PROTOCOLS = ("101", "full")
+JOINT_BATCH = 512  # pairs a joint pass
+JOINT_WEIGHTS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
+FITTING_QUERIES = 300
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """N products through the uni-modal entries: vectors (N, V), patches (N, P, H), tokens (N, T, H), mask (N, T)."""
+
+    images: Tensor
+    texts: Tensor
+    patches: Tensor
+    tokens: Tensor
+    attention_mask: Tensor
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One direction: cosine and joint logits (Q, C) of each query's candidates, the partner in column 0.
+
+    ``missing`` (Q, C) bool: places that no candidate fills.
+    """
+
+    cosine: Tensor
+    joint: Tensor
+    missing: Tensor
+
+
+def evaluate_retrieval(
+    data: str | Path,
+    run: Path,
+    split: str = "test",
+    protocol: str = "101",
+    queries: int | None = None,
+    seed: int = 0,
+    columns: Mapping[str, str] | None = None,
+) -> dict:
+    """Figures with DESIGN's keys: TIR, ITR and SumR under ``vectors``, ``joint`` and ``combined``.
+
+    ``queries``: how many products of the split ask, drawn by ``seed``; all of them, or 100 under ``full``
+    (where each query's joint scores take a pass over the whole split), when not given.
+    The candidates are saved in the run folder, and used again when the same ones are asked for.
+    """
+    if protocol not in PROTOCOLS:
+        raise InputError(f"no protocol {protocol!r}; use {' or '.join(PROTOCOLS)}")
+    model = load_model(run)
+    processor = KaleidoBertProcessor.from_pretrained(run)
+    catalogue = prepare(data, split, processor.image_processor, columns)
+    asked = choose_queries(len(catalogue), queries or (100 if protocol == "full" else None), seed)
+    candidates = candidate_table(catalogue, asked, protocol, seed)
+    _save_candidates(run / "evaluation" / f"{split}-{protocol}-{len(asked)}-seed{seed}.json", catalogue, candidates)
+    text_to_image, image_to_text = score(model, encode(model, processor, catalogue), candidates)
+    figures: dict = {"protocol": protocol, "split": split, "queries": len(asked), "seed": seed}
+    figures["candidates"] = candidates.shape[1]
+    figures["joint_weight"] = model.config.joint_weight
+    for name in ("vectors", "joint", "combined"):
+        ranks = [partner_ranks(_ranked_by(name, model, way).numpy()) for way in (text_to_image, image_to_text)]
+        figures[name] = retrieval_figures(*ranks)
+    return figures
+
+
+def load_model(run: Path) -> KaleidoBertForRetrieval:
+    """The run's model, ready to score, on a GPU where there is one. Raises ``InputError`` where there is none."""
+    if not (run / "config.json").exists():
+        raise InputError(f"{run}: no model there (no config.json); give the folder that pretrain or finetune wrote")
+    model = KaleidoBertForRetrieval.from_pretrained(run).eval()
+    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def fit_joint_weight(run: Path, validation: Catalogue, seed: int = 0) -> float:
+    """Find the joint model's weight in the combined score by SumR on validation, and keep it in the run's config.
+
+    Weight 0 is among those tried: a joint model that adds nothing is left out, and the figures show it.
+    """
+    model, processor = load_model(run), KaleidoBertProcessor.from_pretrained(run)
+    asked = choose_queries(len(validation), FITTING_QUERIES, seed)
+    candidates = candidate_table(validation, asked, "101", seed)
+    ways = score(model, encode(model, processor, validation), candidates)
+    sums = {}
+    for weight in JOINT_WEIGHTS:
+        model.config.joint_weight = weight
+        ranks = [partner_ranks(_ranked_by("combined", model, way).numpy()) for way in ways]
+        sums[weight] = retrieval_figures(*ranks)["SumR"]
+    model.config.joint_weight = max(sums, key=lambda weight: sums[weight])
+    config = KaleidoBertConfig.from_pretrained(run)
+    config.joint_weight = model.config.joint_weight
+    config.save_pretrained(run)
+    return config.joint_weight
+
+
+def choose_queries(products: int, queries: int | None, seed: int) -> np.ndarray:
+    """Sorted product indices that ask."""
+    if queries is None or queries >= products:
+        return np.arange(products)
+    return np.sort(np.random.default_rng(seed).choice(products, queries, replace=False))
+
+
+def candidate_table(catalogue: Catalogue, queries: np.ndarray, protocol: str, seed: int) -> np.ndarray:
+    """(Q, C) product indices, the query's own product in column 0. ``full``: every product with another text."""
+    others = 100 if protocol == "101" else len(catalogue)
+    table = draw_candidates(catalogue.texts, catalogue.categories, catalogue.subcategories, queries, others, seed)
+    if (table[:, 1:] < 0).all():
+        raise InputError(f"{len(catalogue)} products are too few to rank: no product with another text")
+    return table
+
+
+@torch.inference_mode()
+def encode(model: KaleidoBertForRetrieval, processor: KaleidoBertProcessor, catalogue: Catalogue) -> Encoded:
+    """Every product's first view and text through the uni-modal entries."""
+    collator = PairCollator(catalogue, processor.tokenizer, seed=0, augmented=False)
+    outputs = []
+    longest = max(map(len, processor.tokenizer(catalogue.texts, truncation=True)["input_ids"]))
+    with _autocast(model), Progress(transient=True) as progress:
+        for rows in _batches(progress, len(catalogue), 128, "encoding photos and texts"):
+            batch = {name: value.to(model.device) for name, value in collator(rows).items()}
+            image = model.image_entry(batch["pixel_values"])
+            text = model.text_entry(batch["input_ids"], batch["attention_mask"])
+            padding = longest - text.tokens.shape[1]
+            tokens = torch.nn.functional.pad(text.tokens, (0, 0, 0, padding))
+            mask = torch.nn.functional.pad(batch["attention_mask"], (0, padding))
+            outputs.append([image.vectors, text.vectors, image.patches, tokens, mask])
+    return Encoded(*(torch.cat(column).cpu() for column in zip(*outputs, strict=True)))
+
+
+@torch.inference_mode()
+def score(model: KaleidoBertForRetrieval, encoded: Encoded, candidates: np.ndarray) -> tuple[Scores, Scores]:
+    """Text-to-image and image-to-text scores of each query's candidates (Q, C)."""
+    missing = torch.from_numpy(candidates < 0)
+    table = torch.from_numpy(candidates).clamp(min=0)
+    query = table[:, :1].expand_as(table)
+    ways = []
+    for text, image, title in ((query, table, "text to image"), (table, query, "image to text")):
+        cosine = (encoded.texts[text.flatten()] * encoded.images[image.flatten()]).sum(dim=-1).view(table.shape)
+        joint = _joint(model, encoded, text.flatten(), image.flatten(), title)
+        ways.append(Scores(cosine=cosine.float(), joint=joint.view(table.shape), missing=missing))
+    return ways[0], ways[1]
+
+
+def _joint(model: KaleidoBertForRetrieval, encoded: Encoded, text: Tensor, image: Tensor, title: str) -> Tensor:
+    logits = []
+    with _autocast(model), Progress(transient=True) as progress:
+        for rows in _batches(progress, len(text), JOINT_BATCH, f"joint scores, {title}"):
+            texts, images = text[rows], image[rows]
+            mask = encoded.attention_mask[texts]
+            longest = int(mask.sum(dim=1).max())
+            inputs = (encoded.tokens[texts, :longest], mask[:, :longest], encoded.patches[images])
+            logits.append(model.joint_scores(*(part.to(model.device) for part in inputs)).cpu())
+    return torch.cat(logits).float()
+
+
+def _ranked_by(name: str, model: KaleidoBertForRetrieval, way: Scores) -> Tensor:
+    with torch.no_grad():
+        combined = model.combined_scores(way.cosine.to(model.device), way.joint.to(model.device)).cpu()
+    scores = {"vectors": way.cosine, "joint": way.joint, "combined": combined}[name]
+    return scores.masked_fill(way.missing, float("-inf"))
+
+
+def _autocast(model: KaleidoBertForRetrieval) -> torch.autocast:
+    return torch.autocast(model.device.type, torch.bfloat16)
+
+
+def _batches(progress: Progress, total: int, size: int, title: str) -> Iterator[list[int]]:
+    for start in progress.track(range(0, total, size), description=title):
+        yield list(range(start, min(start + size, total)))
+
+
+def _save_candidates(path: Path, catalogue: Catalogue, candidates: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [[catalogue.ids[index] for index in row] for row in candidates.tolist()]
+    path.write_text(json.dumps(rows))

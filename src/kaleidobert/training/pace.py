@@ -1,0 +1,108 @@
+"""How far a run is, by steps or by minutes, and what depends on it: learning rate, stopping, the progress bar."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+PACE_FILE = "pace.json"
+
+
+class Pace(TrainerCallback):
+    """Progress from 0 to 1: the larger of steps done and minutes spent, each of its limit.
+
+    Minutes spent before a resume count, as the checkpoint remembers them.
+    """
+
+    def __init__(self, max_minutes: float | None = None, seconds_before: float = 0.0) -> None:
+        self.max_minutes = max_minutes
+        self.seconds_before = seconds_before
+        self.started = time.monotonic()
+        self.steps_done = 0.0
+
+    def progress(self) -> float:
+        if self.max_minutes is None:
+            return min(1.0, self.steps_done)
+        return min(1.0, max(self.steps_done, self.seconds() / (60 * self.max_minutes)))
+
+    def seconds(self) -> float:
+        return self.seconds_before + time.monotonic() - self.started
+
+    @classmethod
+    def resumed(cls, checkpoint: Path, max_minutes: float | None) -> Pace:
+        """The pace of a run that goes on from a checkpoint folder."""
+        return cls(max_minutes, json.loads((checkpoint / PACE_FILE).read_text())["seconds"])
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any) -> None:
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        (folder / PACE_FILE).write_text(json.dumps({"seconds": self.seconds()}))
+
+    def on_train_begin(
+        self, _args: TrainingArguments, _state: TrainerState, _control: TrainerControl, **_: Any
+    ) -> None:
+        self.started = time.monotonic()
+
+    def on_step_begin(self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any) -> None:
+        self.steps_done = state.global_step / max(1, state.max_steps)
+
+    def on_step_end(self, _args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.steps_done = state.global_step / max(1, state.max_steps)
+        if self.progress() >= 1:
+            control.should_training_stop = True
+
+    def factor(self, step: int, warmup_steps: int) -> float:
+        """Learning rate factor: linear warm-up by steps, then a cosine of progress down to zero."""
+        return min(1.0, (step + 1) / max(1, warmup_steps)) * 0.5 * (1 + math.cos(math.pi * self.progress()))
+
+
+class PaceBar(TrainerCallback):
+    """A progress bar over the pace, with the time left and the latest figures."""
+
+    def __init__(self, pace: Pace, title: str) -> None:
+        self.pace = pace
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+        times = (
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}"),
+        )
+        self.bar = Progress(*columns, *times)
+        self.task = self.bar.add_task(title, total=1.0, figures="")
+
+    def on_train_begin(self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any) -> None:
+        if state.is_world_process_zero:
+            self.bar.start()
+
+    def on_step_end(self, _args: TrainingArguments, _state: TrainerState, _control: TrainerControl, **_: Any) -> None:
+        self.bar.update(self.task, completed=self.pace.progress())
+
+    def on_log(
+        self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, logs: dict, **_: Any
+    ) -> None:
+        loss = logs.get("loss", logs.get("eval_loss"))
+        if loss is None or not state.is_world_process_zero:
+            return
+        name = "loss" if "loss" in logs else "validation loss"
+        self.bar.update(self.task, figures=f"step {state.global_step}, {name} {loss:.3f}")
+        if not self.bar.console.is_terminal:
+            done = f"{self.pace.progress():.0%}, {self.pace.seconds() / 60:.1f} min"
+            figures = {key: value for key, value in logs.items() if key not in ("epoch", "total_flos")}
+            shown = ", ".join(f"{key} {value:.4g}" for key, value in figures.items() if isinstance(value, float))
+            self.bar.console.print(f"step {state.global_step} ({done}): {shown}", soft_wrap=True, highlight=False)
+
+    def on_train_end(self, _args: TrainingArguments, _state: TrainerState, _control: TrainerControl, **_: Any) -> None:
+        self.bar.stop()

@@ -1,0 +1,91 @@
+"""Presets: YAML files validated into settings; ``key=value`` overrides; a run keeps its own copy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+
+from kaleidobert.errors import InputError
+
+PRESETS = Path(__file__).parents[1] / "configs"
+RUN_SETTINGS = "settings.yaml"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class TokenizerSettings(_Strict):
+    """``kind``: wordpiece, bpe, unigram or sentencepiece, trained on the catalogue; or a tokenizer's name or folder."""
+
+    kind: str = "wordpiece"
+    vocabulary: PositiveInt = 8000
+    max_length: PositiveInt = 64
+
+
+class InitialSettings(_Strict):
+    """Checkpoints to start from, by name or folder."""
+
+    bert: str | None = None
+    backbone: str | None = None
+
+
+class TrainingSettings(_Strict):
+    """How a run trains. ``joint_from``: share of the run that is contrastive only, before the joint objectives."""
+
+    batch_size: PositiveInt = 256
+    gradient_accumulation: PositiveInt = 1
+    epochs: PositiveFloat = 40
+    learning_rate: PositiveFloat = 1e-3
+    weight_decay: float = Field(0.05, ge=0)
+    warmup_steps: int = Field(100, ge=0)
+    bf16: bool = True
+    joint_samples: int = Field(48, ge=0)
+    joint_from: float = Field(0.4, ge=0, le=1)
+    subcategory_group: PositiveInt = 1
+    evaluate_every: PositiveInt = 100
+    evaluation_products: PositiveInt = 512
+    seed: int = 0
+
+
+class Settings(_Strict):
+    """One run: ``model`` holds `KaleidoBertConfig`'s arguments."""
+
+    model: dict[str, Any]
+    tokenizer: TokenizerSettings = TokenizerSettings()
+    initial: InitialSettings = InitialSettings()
+    training: TrainingSettings = TrainingSettings()
+
+    def save(self, run: Path) -> None:
+        (run / RUN_SETTINGS).write_text(yaml.safe_dump(self.model_dump(), sort_keys=False))
+
+
+def load_settings(preset: str, overrides: list[str] | tuple[str, ...] = ()) -> Settings:
+    """A preset by name (mini, small, base) or a YAML file, with overrides such as ``training.batch_size=64``.
+
+    Raises ``InputError`` in one line for a preset that is not there, a key that does not exist, a bad value.
+    """
+    path = Path(preset) if Path(preset).suffix in (".yaml", ".yml") else PRESETS / f"{preset}.yaml"
+    if not path.exists():
+        names = ", ".join(sorted(file.stem for file in PRESETS.glob("*.yaml")))
+        raise InputError(f"no preset {preset!r}; use one of {names}, or the path of a YAML file")
+    values = yaml.safe_load(path.read_text())
+    for override in overrides:
+        key, found, text = override.partition("=")
+        if not found:
+            raise InputError(f"--set {override}: write it as key=value, for example training.batch_size=64")
+        *parents, last = key.split(".")
+        place = values
+        for parent in parents:
+            place = place.setdefault(parent, {})
+            if not isinstance(place, dict):
+                raise InputError(f"--set {override}: {parent} has no settings below it")
+        place[last] = yaml.safe_load(text)
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"{path.name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None

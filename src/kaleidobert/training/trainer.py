@@ -1,0 +1,112 @@
+"""`transformers.Trainer` with every component loss logged, a pace in minutes, and batches grouped by sub-category."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+from torch.utils.tensorboard import SummaryWriter
+from transformers import Trainer
+from transformers.integrations import TensorBoardCallback
+from transformers.trainer_callback import PrinterCallback
+
+from kaleidobert.training.pace import Pace, PaceBar
+
+
+class KaleidoBertTrainer(Trainer):
+    """Trains any model whose output has ``loss``, ``parts`` and ``accuracies``, each logged under its name."""
+
+    def __init__(
+        self,
+        *,
+        pace: Pace,
+        title: str,
+        logs: Path,
+        sampler: Sampler,
+        evaluation_collator: Callable,
+        **kwargs: Any,
+    ) -> None:
+        board = TensorBoardCallback(SummaryWriter(str(logs)))
+        super().__init__(callbacks=[pace, PaceBar(pace, title), board], **kwargs)
+        self.remove_callback(PrinterCallback)
+        self.pace = pace
+        self.sampler = sampler
+        self.evaluation_collator = evaluation_collator
+        self.figures: dict[bool, dict[str, list[Tensor]]] = {
+            True: defaultdict(list),
+            False: defaultdict(list),
+        }
+
+    def compute_loss(
+        self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **_: Any
+    ) -> Any:
+        outputs = model(**inputs)
+        figures = self.figures[model.training]
+        for name, value in outputs.parts.items():
+            figures[name].append(value.detach())
+        for name, value in (outputs.accuracies or {}).items():
+            figures[f"{name}_accuracy"].append(value.detach())
+        return (outputs.loss, outputs) if return_outputs else outputs.loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add the means of every component since the last log, under ``eval_`` on validation data."""
+        training = "loss" in logs
+        if training or "eval_loss" in logs:
+            prefix = "" if training else "eval_"
+            figures = self.figures[training]
+            logs |= {prefix + name: torch.stack(values).mean().item() for name, values in figures.items()}
+            figures.clear()
+        super().log(logs, start_time)
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        if self.lr_scheduler is None:
+            warmup = self.args.get_warmup_steps(num_training_steps)
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
+                optimizer or self.optimizer, lambda step: self.pace.factor(step, warmup)
+            )
+        return self.lr_scheduler
+
+    def _get_train_sampler(self, *_: Any) -> Sampler:
+        return self.sampler
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
+        """Validation has a collator of its own: other products, no augmentation."""
+        dataset = self.eval_dataset if eval_dataset is None else eval_dataset
+        loader = DataLoader(dataset, self.args.eval_batch_size, collate_fn=self.evaluation_collator, drop_last=True)
+        return self.accelerator.prepare(loader)
+
+
+class GroupedSampler(Sampler[int]):
+    """A shuffled epoch in runs of ``group`` products of one sub-category, so that a batch holds hard negatives.
+
+    ``group`` 1 is a plain shuffle. The order depends on seed and epoch alone.
+    """
+
+    def __init__(self, subcategories: list[str], group: int, seed: int) -> None:
+        self.labels = np.unique(np.asarray(subcategories), return_inverse=True)[1]
+        self.group = group
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __iter__(self) -> Iterator[int]:
+        rng = np.random.default_rng([self.seed, self.epoch])
+        order = rng.permutation(len(self.labels))
+        if self.group > 1:
+            order = order[np.argsort(self.labels[order], kind="stable")]
+            runs = np.split(order, range(self.group, len(order), self.group))
+            order = np.concatenate([runs[index] for index in rng.permutation(len(runs))])
+        return iter(order.tolist())
