@@ -15,10 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import BertModel, PreTrainedModel
+from transformers import BertModel, PreTrainedModel, initialization
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_outputs import ModelOutput
 
+from kaleidobert.levels import patch_locations
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.embeddings import IMAGE_SEGMENT, PatchEmbeddings
 from kaleidobert.vision.backbone import PatchEncoder
@@ -62,6 +63,16 @@ class KaleidoBertPreTrainedModel(PreTrainedModel):
     input_modalities = ("image", "text")
     _supports_sdpa = True
 
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """`from_pretrained` builds on the meta device: what a checkpoint does not hold gets its value here."""
+        super()._init_weights(module)
+        if isinstance(module, PatchEncoder):
+            initialization.copy_(module.mean, torch.tensor(self.config.image_mean).view(1, 3, 1, 1))
+            initialization.copy_(module.std, torch.tensor(self.config.image_std).view(1, 3, 1, 1))
+        elif isinstance(module, PatchEmbeddings):
+            initialization.copy_(module.locations, torch.from_numpy(patch_locations(self.config.level_table)))
+
     def fingerprint(self) -> str:
         """16 hex digits over every weight and the sizes that give them meaning; stored with an index."""
         settings = {name: getattr(self.config, name) for name in SHAPING_SETTINGS}
@@ -89,15 +100,14 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
         self.patch_embeddings = PatchEmbeddings(config, self.patch_encoder.feature_size)
         self.image_projection = nn.Linear(bert.hidden_size, config.projection_size)
         self.text_projection = nn.Linear(bert.hidden_size, config.projection_size)
-        if config.freeze_backbone:
-            self.patch_encoder.requires_grad_(False)
         self.post_init()
+        self.train()
 
     def train(self, mode: bool = True) -> KaleidoBertModel:
-        """A frozen backbone keeps its batch statistics, too."""
+        """A frozen backbone stays frozen, its batch statistics too, also after `from_pretrained`."""
         super().train(mode)
         if self.config.freeze_backbone:
-            self.patch_encoder.eval()
+            self.patch_encoder.eval().requires_grad_(False)
         return self
 
     def get_input_embeddings(self) -> nn.Embedding:

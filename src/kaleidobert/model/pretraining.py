@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from transformers import initialization
 from transformers.modeling_outputs import ModelOutput
 
 from kaleidobert.levels import Level, level_slices
@@ -68,6 +69,13 @@ class KaleidoBertForPreTraining(KaleidoBertScoring):
         self.register_buffer("match_accuracy", torch.tensor(0.5))
         self.register_buffer("hard_negatives", torch.tensor(False))
         self.post_init()
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if module is self:
+            initialization.constant_(self.match_accuracy, 0.5)
+            initialization.constant_(self.hard_negatives, False)
 
     def get_output_embeddings(self) -> nn.Linear:
         return self.masked_tokens.decoder

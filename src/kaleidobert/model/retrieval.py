@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from transformers import initialization
 from transformers.modeling_outputs import ModelOutput
 
 from kaleidobert.model.configuration import KaleidoBertConfig
@@ -19,6 +20,8 @@ from kaleidobert.model.modeling import (
     KaleidoBertPreTrainedModel,
     TextEntryOutput,
 )
+
+LOGIT_SCALE = math.log(1 / 0.07)  # CLIP's first temperature
 
 
 @dataclass
@@ -47,7 +50,13 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
         super().__init__(config)
         self.kaleidobert = KaleidoBertModel(config)
         self.matching = MatchingHead(config.encoder_config)
-        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+        self.logit_scale = nn.Parameter(torch.tensor(LOGIT_SCALE))
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if module is self:
+            initialization.constant_(self.logit_scale, LOGIT_SCALE)
 
     def image_entry(self, pixel_values: Tensor) -> ImageEntryOutput:
         return self.kaleidobert.image_entry(pixel_values)
