@@ -43,60 +43,97 @@ def choose(
     pairs: Sequence[AlignmentPair] = (),
     hidden_patches: np.ndarray | None = None,
 ) -> Choice:
-    """Choose what to hide in one product.
+    """Choose what to hide in one product; of no pair both sides.
 
     word_ids: a token's word, None for special tokens and padding, as fast tokenizers give it. Whole words are
-    hidden together, so the token quota is met when it is reached or passed by part of the last word.
-    hidden_patches (P,) bool: patches that may not be chosen, for example because they show only background.
+    hidden together, so the token quota is met when it is reached or passed by part of the last word. The
+    levels' quotas are always met, the token quota unless no word is left whose patches are all visible.
+    hidden_patches (P,) bool: patches that may not be chosen, for example because they show only background;
+    a level with too few others takes them nevertheless. Pairs whose word is not in the text are passed over.
     """
-    words: dict[int, list[int]] = {}
-    for position, word in enumerate(word_ids):
-        if word is not None:
-            words.setdefault(word, []).append(position)
-    tokens = np.zeros(len(word_ids), dtype=bool)
-    slices = level_slices(levels)
-    patches = np.zeros(slices[-1].stop, dtype=bool)
-    level_of = np.repeat(np.arange(len(levels)), [level.patches for level in levels])
-    room = [level.masked for level in levels]
-    quota = max(1, round(TOKEN_SHARE * sum(map(len, words.values())))) if words else 0
+    state = _State(word_ids, levels, pairs, hidden_patches)
     guided = 0
-
-    # A word may be paired at several levels; once one side of a pair is hidden, its other side stays visible.
-    shown_words: set[int] = set()
-    shown_patches: set[int] = set()
     for index in rng.permutation(len(pairs)):
         word, patch = pairs[index].word, pairs[index].patch
-        word_hidden = word in words and bool(tokens[words[word][0]])
-        can_word = word in words and not word_hidden and word not in shown_words and tokens.sum() < quota
-        can_word = can_word and not patches[patch]
-        can_patch = not patches[patch] and patch not in shown_patches and room[level_of[patch]] > 0
-        can_patch = can_patch and not word_hidden and not (hidden_patches is not None and hidden_patches[patch])
+        can_word = state.may_hide_word(word)
+        can_patch = state.may_hide_patch(patch) and word in state.positions
         if can_word and (not can_patch or rng.random() < 0.5):
-            tokens[words[word]] = True
-            shown_patches.add(patch)
-            guided += 1
+            state.hide_word(word)
         elif can_patch:
-            patches[patch] = True
-            room[level_of[patch]] -= 1
-            shown_words.add(word)
-            guided += 1
+            state.hide_patch(patch)
+        guided += can_word or can_patch
 
     drawn = guided
-    for word in rng.permutation(sorted(set(words) - shown_words)):
-        if tokens.sum() >= quota:
-            break
-        if not tokens[words[word][0]]:
-            tokens[words[word]] = True
+    for word in rng.permutation(sorted(state.free_words)):
+        if state.may_hide_word(word):
+            state.hide_word(word)
             drawn += 1
-    for level, where in enumerate(slices):
-        free = ~patches[where]
+    for level, where in enumerate(level_slices(levels)):
+        free = where.start + np.flatnonzero(state.free_patches[where])
+        for patch in rng.permutation(free)[: state.room[level]]:
+            state.hide_patch(patch)
+            drawn += 1
+    return Choice(state.tokens, state.patches, guided, drawn)
+
+
+class _State:
+    """What is hidden so far and what is still free to be; hiding one side of a pair takes the other out."""
+
+    def __init__(
+        self,
+        word_ids: Sequence[int | None],
+        levels: Sequence[Level],
+        pairs: Sequence[AlignmentPair],
+        hidden_patches: np.ndarray | None,
+    ) -> None:
+        self.positions: dict[int, list[int]] = {}  # of each word's tokens
+        for position, word in enumerate(word_ids):
+            if word is not None:
+                self.positions.setdefault(word, []).append(position)
+        self.tokens = np.zeros(len(word_ids), dtype=bool)
+        self.token_room = max(1, round(TOKEN_SHARE * sum(map(len, self.positions.values()))))
+        self.free_words = set(self.positions)
+
+        self.level_of = np.repeat(np.arange(len(levels)), [level.patches for level in levels])
+        self.patches = np.zeros(len(self.level_of), dtype=bool)
+        self.room = np.array([level.masked for level in levels])
+        self.free_patches = np.ones(len(self.level_of), dtype=bool)
         if hidden_patches is not None:
-            free &= ~hidden_patches[where]
-        free = [where.start + i for i in np.flatnonzero(free) if where.start + i not in shown_patches]
-        taken = rng.permutation(free)[: room[level]].astype(int)
-        patches[taken] = True
-        drawn += len(taken)
-    return Choice(tokens, patches, guided, drawn)
+            enough = self._counts(~hidden_patches) >= self.room
+            self.free_patches = ~(hidden_patches & enough[self.level_of])
+
+        self.patches_of: dict[int, list[int]] = {}
+        self.words_of: dict[int, set[int]] = {}
+        for pair in pairs:
+            self.patches_of.setdefault(pair.word, []).append(pair.patch)
+            self.words_of.setdefault(pair.patch, set()).add(pair.word)
+
+    def may_hide_word(self, word: int) -> bool:
+        """Whether the word is free, the token quota open, and every level left with patches enough."""
+        if word not in self.free_words or self.token_room <= 0:
+            return False
+        left = self.free_patches.copy()
+        left[self.patches_of.get(word, [])] = False
+        return bool((self._counts(left) >= self.room).all())
+
+    def may_hide_patch(self, patch: int) -> bool:
+        return bool(self.free_patches[patch] and self.room[self.level_of[patch]] > 0)
+
+    def hide_word(self, word: int) -> None:
+        self.tokens[self.positions[word]] = True
+        self.token_room -= len(self.positions[word])
+        self.free_words.discard(word)
+        self.free_patches[self.patches_of.get(word, [])] = False
+
+    def hide_patch(self, patch: int) -> None:
+        self.patches[patch] = True
+        self.room[self.level_of[patch]] -= 1
+        self.free_patches[patch] = False
+        self.free_words -= self.words_of.get(patch, set())
+
+    def _counts(self, patches: np.ndarray) -> np.ndarray:
+        """How many of the patches (P,) bool lie in each level."""
+        return np.bincount(self.level_of[patches], minlength=len(self.room))
 
 
 def hide_tokens(
