@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 
-class EvaluationTask(str, Enum):
+class Task(str, Enum):
     retrieval = "retrieval"
 
 
@@ -19,7 +19,7 @@ class Protocol(str, Enum):
 
 
 def evaluate(
-    _task: Annotated[EvaluationTask, typer.Argument(help="What to measure.")],
+    task: Annotated[Task, typer.Argument(help="What to measure.")],
     data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or a data set's name.")],
     model: Annotated[Path, typer.Option(help="The model folder: a run of pretrain or finetune.")],
     split: Annotated[str, typer.Option(help="The split whose products ask and answer.")] = "test",
@@ -40,6 +40,7 @@ def evaluate(
     from kaleidobert.training.evaluate import evaluate_retrieval
 
     mapping = load_columns(columns) if columns else None
-    figures = evaluate_retrieval(data, model, split, protocol.value, queries, seed, mapping)
+    measures = {Task.retrieval: evaluate_retrieval}
+    figures = measures[task](data, model, split, protocol.value, queries, seed, mapping)
     print_retrieval(figures)
     write_figures(figures, json)

@@ -1,0 +1,31 @@
+# make demo: the whole journey on the synthetic catalogue.   make test: the default test suite.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup demo test format lint clean
+
+setup: .venv/ready
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[serve,dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/kaleidobert demo --out demo-out $(ARGS)
+
+test: setup
+	$(BIN)/python -m pytest $(ARGS)
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv demo-out .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,92 @@
+"""The whole journey on the synthetic catalogue: draw, pre-train, measure, index, search."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from rich.console import Console
+
+from kaleidobert.data.readers import read_products
+from kaleidobert.data.synthetic import contact_sheet, write_catalogue
+from kaleidobert.errors import InputError
+from kaleidobert.levels import PUBLISHED
+from kaleidobert.search.indexing import index_catalogue
+from kaleidobert.search.ranking import Ranker
+from kaleidobert.search.sheet import result_sheets
+from kaleidobert.training.evaluate import evaluate_retrieval
+from kaleidobert.training.finetune import finetune_retrieval, retrieval_settings
+from kaleidobert.training.pretrain import pretrain
+from kaleidobert.training.settings import load_settings
+from kaleidobert.vision.drawing import Locked, draw_patches
+from kaleidobert.vision.saliency import border_colour
+
+QUERIES = (
+    "navy striped sweater with long sleeves",
+    "red dress with dots",
+    "white sneakers",
+    "brown leather handbag",
+    "floral skirt",
+    "black hooded jacket with a zip",
+)
+LEAST_PRODUCTS = 400  # fewer leave less than one batch to train on, or too few to rank
+
+
+def demo(out: Path, products: int, minutes: float) -> tuple[str, dict]:
+    """Run every step into the folder ``out``; returns the store's address and the retrieval figures.
+
+    ``minutes``: of pre-training; fine-tuning takes a third of that. Steps that ``out`` holds are not repeated.
+    """
+    if products < LEAST_PRODUCTS:
+        raise InputError(f"--products {products}: the demo needs {LEAST_PRODUCTS} or more")
+    console = Console()
+    data, pretrained, run, store = out / "catalogue", out / "pretrained", out / "run", str(out / "store")
+    figures_file = out / "retrieval.json"
+    out.mkdir(parents=True, exist_ok=True)
+    with _step(console, "1/6 a catalogue of drawn garments", data / "test.parquet") as wanted:
+        if wanted:
+            write_catalogue(data, products, seed=0)
+            contact_sheet(islice(read_products(data, "test"), 50), columns=10).save(out / "catalogue.png")
+    with _step(console, "2/6 kaleidoscope patches", out / "patches.png") as wanted:
+        if wanted:
+            draw_example(data).save(out / "patches.png")
+    overrides = ["training.batch_size=128", "training.joint_samples=32", "training.evaluate_every=50"]
+    with _step(console, "3/6 pre-training", pretrained / "model.safetensors") as wanted:
+        if wanted:
+            pretrain(data, pretrained, load_settings("mini", overrides), max_minutes=minutes)
+    with _step(console, "4/6 fine-tuning for retrieval", run / "model.safetensors") as wanted:
+        if wanted:
+            finetune_retrieval(data, pretrained, run, retrieval_settings(pretrained), max_minutes=minutes / 3)
+    with _step(console, "5/6 retrieval on products never seen", figures_file) as wanted:
+        if wanted:
+            figures_file.write_text(json.dumps(evaluate_retrieval(data, run, queries=150), indent=2) + "\n")
+    with _step(console, "6/6 indexing, and six searches", out / "results.png") as wanted:
+        if wanted:
+            index_catalogue(str(data), run, store, split="test")
+            draw_results(store).save(out / "results.png")
+    return store, json.loads(figures_file.read_text())
+
+
+@contextmanager
+def _step(console: Console, title: str, done: Path) -> Iterator[bool]:
+    """Announce a step; yields whether it still has to run."""
+    wanted = not done.exists()
+    console.print(f"[bold]{title}[/bold]" + ("" if wanted else f" (there already: {done})"))
+    yield wanted
+
+
+def draw_example(data: Path) -> Image.Image:
+    """The patch generator and the five pretext tasks on the catalogue's first test products."""
+    product, other = (Locked.of(each.open(), border_colour) for each in islice(read_products(data, "test"), 2))
+    return draw_patches(product, PUBLISHED, 224, True, np.random.default_rng(0), other)
+
+
+def draw_results(store: str) -> Image.Image:
+    """The demo's queries with their best hits, one row each."""
+    ranker = Ranker.open(store)
+    return result_sheets([(query, ranker.search(query, top=8)) for query in QUERIES])

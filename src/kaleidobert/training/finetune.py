@@ -1,0 +1,79 @@
+"""Fine-tuning a pre-trained run end to end for a downstream task (SEED: ITR, TIR)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kaleidobert.errors import InputError
+from kaleidobert.model import KaleidoBertForRetrieval, KaleidoBertProcessor
+from kaleidobert.training.catalogue import prepare
+from kaleidobert.training.collator import PairCollator
+from kaleidobert.training.evaluate import fit_joint_weight, load_model
+from kaleidobert.training.pace import Pace
+from kaleidobert.training.runs import finish_run, last_checkpoint, training_arguments
+from kaleidobert.training.settings import RUN_SETTINGS, Settings, load_settings
+from kaleidobert.training.trainer import GroupedSampler, KaleidoBertTrainer
+
+# What differs from pre-training: a gentler rate, and batches of few sub-categories, whose negatives are hard.
+RETRIEVAL_DEFAULTS = ("training.learning_rate=2e-4", "training.subcategory_group=32", "training.epochs=10")
+
+
+class RetrievalTrainer(KaleidoBertTrainer):
+    """ITM on as many products of each batch as the settings say."""
+
+    def __init__(self, *, joint_samples: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.joint_samples = joint_samples
+
+    def compute_loss(
+        self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **kwargs: Any
+    ) -> Any:
+        return super().compute_loss(model, inputs | {"joint_samples": self.joint_samples}, return_outputs, **kwargs)
+
+
+def retrieval_settings(run: Path, overrides: list[str] | tuple[str, ...] = ()) -> Settings:
+    """The pre-training run's settings with fine-tuning's defaults and then the caller's ``key=value`` pairs."""
+    if not (run / RUN_SETTINGS).exists():
+        raise InputError(f"{run}: no {RUN_SETTINGS} there; give the folder that pretrain wrote")
+    return load_settings(str(run / RUN_SETTINGS), [*RETRIEVAL_DEFAULTS, *overrides])
+
+
+def finetune_retrieval(
+    data: str | Path,
+    model_folder: Path,
+    out: Path,
+    settings: Settings,
+    columns: Mapping[str, str] | None = None,
+    max_minutes: float | None = None,
+    resume: bool = False,
+) -> dict[str, float]:
+    """Fine-tune on whole pairs: contrastive, and ITM with hard negatives; returns the last validation figures."""
+    checkpoint = last_checkpoint(out, resume)
+    training = settings.training
+    model: KaleidoBertForRetrieval = load_model(model_folder)
+    processor = KaleidoBertProcessor.from_pretrained(model_folder)
+    train = prepare(data, "train", processor.image_processor, columns)
+    validation = prepare(data, "validation", processor.image_processor, columns)
+    out.mkdir(parents=True, exist_ok=True)
+    settings.save(out)
+    processor.save_pretrained(out)
+    trainer = RetrievalTrainer(
+        joint_samples=training.joint_samples,
+        model=model,
+        args=training_arguments(out, training, len(train)),
+        train_dataset=train,
+        eval_dataset=validation.head(training.evaluation_products),
+        data_collator=PairCollator(train, processor.tokenizer, training.seed, augmented=True),
+        evaluation_collator=PairCollator(validation, processor.tokenizer, training.seed, augmented=False),
+        sampler=GroupedSampler(train.subcategories, training.subcategory_group, training.seed),
+        pace=Pace.resumed(checkpoint, max_minutes) if checkpoint else Pace(max_minutes),
+        title="fine-tuning",
+        logs=out / "logs",
+    )
+    figures = finish_run(trainer, out, checkpoint)
+    figures["joint_weight"] = fit_joint_weight(out, validation, training.seed)
+    return figures

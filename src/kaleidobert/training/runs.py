@@ -1,0 +1,71 @@
+"""The run folder, which pre-training and fine-tuning share.
+
+It holds the model (`config.json`, `model.safetensors`), its processor and tokenizer, ``settings.yaml``,
+``history.json`` (every logged figure), ``logs/`` (TensorBoard) and ``checkpoints/`` (to resume from).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+import transformers
+from transformers import Trainer, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+
+from kaleidobert.errors import InputError
+from kaleidobert.training.settings import TrainingSettings
+
+
+def last_checkpoint(out: Path, resume: bool) -> Path | None:
+    """The checkpoint to go on from, if any. Raises ``InputError`` where a run would be overwritten or is missing."""
+    last = get_last_checkpoint(str(out / "checkpoints")) if (out / "checkpoints").exists() else None
+    if resume and last is None:
+        raise InputError(f"{out}: no checkpoint to resume from; leave --resume out to start anew")
+    if not resume and (last is not None or (out / "model.safetensors").exists()):
+        raise InputError(f"{out}: there is a run already; add --resume to go on with it, or choose another --out")
+    return Path(last) if last else None
+
+
+def training_arguments(out: Path, settings: TrainingSettings, products: int) -> TrainingArguments:
+    """The library's arguments for a run folder. Raises ``InputError`` where there is less than one batch."""
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    if products < settings.batch_size:
+        raise InputError(
+            f"{products} products to train on are less than one batch of {settings.batch_size}; "
+            "lower it with --set training.batch_size=..."
+        )
+    return TrainingArguments(
+        output_dir=str(out / "checkpoints"),
+        per_device_train_batch_size=settings.batch_size,
+        per_device_eval_batch_size=min(settings.batch_size, 128),
+        gradient_accumulation_steps=settings.gradient_accumulation,
+        num_train_epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        warmup_steps=settings.warmup_steps,
+        bf16=settings.bf16,
+        use_cpu=not torch.cuda.is_available(),
+        logging_steps=max(1, settings.evaluate_every // 4),
+        eval_strategy="steps",
+        eval_steps=settings.evaluate_every,
+        save_steps=settings.evaluate_every,
+        save_total_limit=2,
+        prediction_loss_only=True,
+        remove_unused_columns=False,
+        dataloader_drop_last=True,
+        disable_tqdm=True,
+        report_to=[],
+        seed=settings.seed,
+    )
+
+
+def finish_run(trainer: Trainer, out: Path, checkpoint: Path | None) -> dict[str, float]:
+    """Train to the end, validate once more, and write model and history; returns the last validation figures."""
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    figures = trainer.evaluate()
+    trainer.save_model(str(out))
+    (out / "history.json").write_text(json.dumps(trainer.state.log_history, indent=1))
+    return figures
