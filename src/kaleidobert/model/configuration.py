@@ -11,6 +11,7 @@ from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from kaleidobert.errors import InputError
 from kaleidobert.levels import PUBLISHED, TASKS, Level
+from kaleidobert.model.losses import LOSSES
 
 
 class KaleidoBertConfig(PretrainedConfig):
@@ -88,6 +89,19 @@ class KaleidoBertConfig(PretrainedConfig):
         if not 0 <= self.fusion_layer < self.encoder_config.num_hidden_layers:
             layers = self.encoder_config.num_hidden_layers
             raise InputError(f"fusion_layer is {self.fusion_layer}; use 0 to {layers - 1}, below the encoder's layers")
+        for name in ("image_size", "crop_size", "projection_size"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise InputError(f"{name} is {value!r}; use a whole number above 0")
+        unknown = set(self.loss_weights) - set(LOSSES)
+        if unknown:
+            raise InputError(f"loss_weights: no loss {min(unknown)!r}; use {', '.join(LOSSES)}")
+        self._check_levels()
+
+    def _check_levels(self) -> None:
+        for row in self.levels:
+            if set(row) - {"grid", "task", "masked"}:
+                raise InputError(f"level {row}: unknown settings; use grid, task and masked")
         for level in self.level_table:
             if level.task not in (None, *TASKS):
                 raise InputError(f"level {level.grid}: no task {level.task!r}; use one of {', '.join(TASKS)}, or null")

@@ -15,10 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import BertModel, PreTrainedModel, initialization
+from transformers import AutoConfig, BertModel, PreTrainedModel, initialization
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_outputs import ModelOutput
 
+from kaleidobert.errors import InputError
 from kaleidobert.levels import patch_locations
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.embeddings import IMAGE_SEGMENT, PatchEmbeddings
@@ -28,6 +29,11 @@ from kaleidobert.vision.backbone import PatchEncoder
 SHAPING_SETTINGS = (
     *("levels", "patch_features", "image_mean", "image_std", "image_size", "crop_size"),
     *("keep_aspect", "saliency", "fusion_layer", "projection_size"),
+)
+# Settings of a BERT or of a backbone that a published checkpoint must share with the model that starts from it.
+SIZES = (
+    *("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
+    *("max_position_embeddings", "layer_type", "embedding_size", "hidden_sizes", "depths"),
 )
 
 
@@ -76,6 +82,7 @@ class KaleidoBertPreTrainedModel(PreTrainedModel):
     def fingerprint(self) -> str:
         """16 hex digits over every weight and the sizes that give them meaning; stored with an index."""
         settings = {name: getattr(self.config, name) for name in SHAPING_SETTINGS}
+        settings["num_attention_heads"] = self.config.encoder_config.num_attention_heads
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
         for name, tensor in sorted(self.state_dict().items()):
             digest.update(name.encode())
@@ -118,14 +125,12 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
 
     def load_bert(self, name_or_folder: str) -> None:
         """Start encoder and token embeddings from a published BERT checkpoint of the same sizes."""
-        trained = BertModel.from_pretrained(name_or_folder, add_pooling_layer=False)
-        self.bert.load_state_dict(trained.state_dict())
+        _start_from(self.bert, name_or_folder, add_pooling_layer=False)
 
     def load_backbone(self, name_or_folder: str) -> None:
         """Start the image backbone from a published checkpoint, for example ResNet-50."""
         backbone = self.patch_encoder.backbone
-        trained = type(backbone).from_pretrained(name_or_folder, out_features=backbone.out_features)
-        backbone.load_state_dict(trained.state_dict())
+        _start_from(backbone, name_or_folder, out_features=backbone.out_features)
 
     def patch_features(self, pixel_values: Tensor) -> Tensor:
         """Locked portions (B, 3, S, S) -> standardised patch features (B, P, D), every level."""
@@ -177,3 +182,19 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
         for layer in layers:
             states = layer(states, attention_mask)
         return states
+
+
+def _start_from(part: PreTrainedModel, name_or_folder: str, **kwargs: Any) -> None:
+    """Copy a published checkpoint's weights. Raises ``InputError`` where it is none, or its sizes are others."""
+    try:
+        published = AutoConfig.from_pretrained(name_or_folder)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{name_or_folder}: no checkpoint there ({' '.join(str(error).split())})") from error
+    for size in ("model_type", *SIZES):
+        theirs, own = getattr(published, size, None), getattr(part.config, size, None)
+        if theirs != own:
+            raise InputError(f"{name_or_folder}: its {size} is {theirs}, this model's is {own}; they must be equal")
+    trained, report = type(part).from_pretrained(name_or_folder, output_loading_info=True, **kwargs)
+    if report["missing_keys"]:
+        raise InputError(f"{name_or_folder}: weights are missing, among them {min(report['missing_keys'])}")
+    part.load_state_dict(trained.state_dict())

@@ -145,9 +145,12 @@ class KaleidoBertForRetrieval(KaleidoBertScoring):
             joint = self.joint_scores(text.tokens, attention_mask, image.patches)
             return RetrievalOutput(scores=self.combined_scores((image.vectors * text.vectors).sum(dim=-1), joint))
         parts = {"contrastive": contrastive_loss(image.vectors, text.vectors, self.scale(), text_group)}
-        similarity = self.scale() * image.vectors @ text.vectors.T
-        matched = self.match(
-            text.tokens, attention_mask, image.patches[:joint_samples], similarity, text_group, draws, hard=True
-        )
-        parts["ITM"] = matched.loss
-        return RetrievalOutput(loss=sum(parts.values()), parts=parts, accuracies={"ITM": matched.accuracy})
+        accuracies: dict[str, Tensor] = {}
+        n = min(joint_samples, len(pixel_values))
+        if n >= 2:
+            similarity = self.scale() * image.vectors @ text.vectors.T
+            matched = self.match(
+                text.tokens, attention_mask, image.patches[:n], similarity, text_group, draws, hard=True
+            )
+            parts["ITM"], accuracies["ITM"] = matched.loss, matched.accuracy
+        return RetrievalOutput(loss=sum(parts.values()), parts=parts, accuracies=accuracies)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -78,8 +79,10 @@ def prepare(
     key = json.dumps([FORMAT, _source_state(data), split, settings, columns], sort_keys=True, default=str)
     folder = cache_folder() / hashlib.sha256(key.encode()).hexdigest()[:16]
     if not (folder / "products.json").exists():
-        problems = problems or Problems()
-        _write(folder, read_products(data, split, columns, report=problems), image_processor, split, problems)
+        found = problems or Problems()
+        _write(folder, read_products(data, split, columns, report=found), image_processor, split, found)
+        if problems is None and found.count:
+            logging.getLogger(__name__).warning("%s (%s): %s", data, split, found.summary())
     return _load(folder, image_processor.image_size)
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import yaml
+from huggingface_hub.errors import StrictDataclassError
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
 from kaleidobert.errors import InputError
+from kaleidobert.model.configuration import KaleidoBertConfig
 
 PRESETS = Path(__file__).parents[1] / "configs"
 RUN_SETTINGS = "settings.yaml"
@@ -72,7 +76,9 @@ def load_settings(preset: str, overrides: list[str] | tuple[str, ...] = ()) -> S
     if not path.exists():
         names = ", ".join(sorted(file.stem for file in PRESETS.glob("*.yaml")))
         raise InputError(f"no preset {preset!r}; use one of {names}, or the path of a YAML file")
-    values = yaml.safe_load(path.read_text())
+    values = _yaml(path.read_text(), path.name)
+    if not isinstance(values, dict):
+        raise InputError(f"{path.name}: no settings in it; see {PRESETS / 'mini.yaml'}")
     for override in overrides:
         key, found, text = override.partition("=")
         if not found:
@@ -83,9 +89,36 @@ def load_settings(preset: str, overrides: list[str] | tuple[str, ...] = ()) -> S
             place = place.setdefault(parent, {})
             if not isinstance(place, dict):
                 raise InputError(f"--set {override}: {parent} has no settings below it")
-        place[last] = yaml.safe_load(text)
+        place[last] = _yaml(text, f"--set {override}")
     try:
-        return Settings.model_validate(values)
+        settings = Settings.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(f"{path.name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    _check_model(settings.model, path.name)
+    return settings
+
+
+def _check_model(model: dict[str, Any], source: str) -> None:
+    """Build the configuration once, and refuse keys that it would keep without using them."""
+    try:
+        config = KaleidoBertConfig(**model)
+    except InputError as error:
+        raise InputError(f"{source}: model: {error}") from None
+    except (AttributeError, TypeError, ValueError, StrictDataclassError) as error:
+        raise InputError(f"{source}: model: {shorten(str(error), 200)}") from None
+    known = {"model": set(signature(KaleidoBertConfig).parameters) - {"kwargs"}}
+    for part in ("encoder_config", "backbone_config"):
+        known[f"model.{part}"] = set(type(getattr(config, part))().to_dict())
+    for place, keys in known.items():
+        given = model if place == "model" else model.get(place.removeprefix("model.")) or {}
+        unknown = set(given) - keys
+        if unknown:
+            raise InputError(f"{source}: {place}.{min(unknown)}: there is no such setting")
+
+
+def _yaml(text: str, source: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"{source}: not valid YAML: {shorten(str(error), 200)}") from None

@@ -1,0 +1,71 @@
+import pytest
+import torch
+
+from kaleidobert.errors import InputError
+from kaleidobert.model import KaleidoBertConfig, KaleidoBertForPreTraining
+from kaleidobert.training.settings import load_settings
+
+
+def test_base_is_the_published_size():
+    settings = load_settings("base")
+    with torch.device("meta"):  # sizes without the memory
+        model = KaleidoBertForPreTraining(KaleidoBertConfig(**settings.model))
+    encoder = model.config.encoder_config
+    assert (encoder.num_hidden_layers, encoder.hidden_size, encoder.num_attention_heads) == (12, 768, 12)
+    assert len(model.kaleidobert.bert.encoder.layer) == 12
+    assert model.config.backbone_config.depths == [3, 4, 6, 3]
+    assert model.kaleidobert.patch_encoder.feature_size == 2048
+    backbone = sum(parameter.numel() for parameter in model.kaleidobert.patch_encoder.parameters())
+    assert backbone == 23_508_032  # ResNet-50 without its classifier
+    assert [(level.grid, level.task, level.masked) for level in model.config.level_table] == [
+        (1, "rotation", 0),
+        (2, "jigsaw", 0),
+        (3, "camouflage", 1),
+        (4, "grey", 2),
+        (5, "blank", 3),
+    ]
+    assert model.config.patch_features == "crops" and model.config.fusion_layer == 0
+    assert not any(parameter.requires_grad for parameter in model.kaleidobert.patch_encoder.parameters())
+
+
+def test_base_has_the_published_optimiser_and_plain_sum():
+    settings = load_settings("base")
+    training = settings.training
+    assert (training.learning_rate, training.weight_decay, training.warmup_steps) == (2e-5, 1e-4, 5000)
+    assert KaleidoBertConfig(**settings.model).loss_weights == {}
+    assert training.joint_samples == training.batch_size and training.joint_from == 0
+
+
+@pytest.mark.parametrize(
+    "setting, message",
+    [
+        ({"patch_features": "both"}, "patch_features is 'both'; use 'crops' or 'pyramid'"),
+        ({"fusion_layer": 3}, "fusion_layer is 3; use 0 to 2"),
+        ({"fusion_layer": -1}, "fusion_layer is -1"),
+        ({"levels": [{"grid": 1, "task": "colour"}]}, "level 1: no task 'colour'"),
+        ({"levels": [{"grid": 3, "task": "camouflage"}]}, "camouflage hides one patch, masked is 0"),
+        ({"levels": [{"grid": 2, "task": "blank", "masked": 5}]}, "level 2: cannot mask 5 of 4 patches"),
+        ({"levels": [{"size": 2}]}, "unknown settings; use grid, task and masked"),
+        ({"loss_weights": {"MLM": 1.0}}, "no loss 'MLM'; use contrastive, AMLM"),
+        ({"image_size": "big"}, "image_size is 'big'"),
+        ({"projection_size": 0}, "projection_size is 0"),
+    ],
+)
+def test_settings_that_cannot_work(tiny_config, setting, message):
+    with pytest.raises(InputError, match=message) as error:
+        tiny_config(**setting)
+    assert "\n" not in str(error.value)
+
+
+def test_the_published_table_has_55_patches_and_any_other_its_own(tiny_config):
+    assert sum(level.patches for level in tiny_config().level_table) == 55
+    levels = [{"grid": 6, "task": "grey", "masked": 2}, {"grid": 7}]
+    assert [level.patches for level in tiny_config(levels=levels).level_table] == [36, 49]
+
+
+def test_models_do_not_share_their_configuration(tiny_config):
+    one, other = tiny_config(), tiny_config()
+    one.levels[0]["task"] = "jigsaw"
+    one.loss_weights["AMLM"] = 2.0
+    assert other.levels[0]["task"] == "rotation" and other.loss_weights == {}
+    assert tiny_config().levels[0]["task"] == "rotation"

@@ -1,0 +1,301 @@
+"""What pre-training sums: each loss by a second route, and what it moves."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from kaleidobert.model import KaleidoBertForPreTraining, KaleidoBertForRetrieval
+from kaleidobert.model.losses import LOSSES, contrastive_loss, feature_divergence
+
+HEADS = {
+    "contrastive": ("kaleidobert.image_projection", "kaleidobert.text_projection", "logit_scale"),
+    "AMLM": ("masked_tokens.",),
+    "ITM": ("matching.",),
+    "RR": ("pretext.0",),
+    "JPS": ("pretext.1",),
+    "CP": ("pretext.2",),
+    "G2CM": ("pretext.3",),
+    "B2CM": ("pretext.4",),
+}
+ALL_HEADS = tuple(prefix for prefixes in HEADS.values() for prefix in prefixes)
+SIX_LEVELS = [
+    {"grid": 1, "task": "blank", "masked": 1},
+    {"grid": 2, "task": "rotation"},
+    {"grid": 3, "task": "jigsaw"},
+    {"grid": 4, "task": "camouflage", "masked": 1},
+    {"grid": 5, "task": None},
+    {"grid": 6, "task": "blank", "masked": 4},
+]
+
+
+@pytest.fixture(params=[(0, "pyramid"), (1, "pyramid"), (1, "crops")], ids=["fusion0", "fusion1", "crops"])
+def model(request, tiny_config):
+    return fresh(tiny_config(fusion_layer=request.param[0], patch_features=request.param[1]))
+
+
+@pytest.fixture
+def one_model(tiny_config):
+    return fresh(tiny_config(fusion_layer=1))
+
+
+def fresh(config) -> KaleidoBertForPreTraining:
+    torch.manual_seed(0)
+    model = KaleidoBertForPreTraining(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return model
+
+
+def statistics(model) -> dict[str, torch.Tensor]:
+    encoder = model.kaleidobert.patch_encoder
+    return {name: buffer.clone() for name, buffer in encoder.named_buffers() if "mean" in name or "var" in name}
+
+
+def test_every_loss_moves_its_own_head_and_the_encoder_only(model, make_batch):
+    parts = model(**make_batch(model.config), joint_samples=4).parts
+    assert set(parts) == set(LOSSES) == set(HEADS)
+    names, parameters = zip(*model.named_parameters(), strict=True)
+    moved_by_any = set()
+    for loss, part in parts.items():
+        gradients = torch.autograd.grad(part, parameters, retain_graph=True, allow_unused=True)
+        moved = {n for n, g in zip(names, gradients, strict=True) if g is not None and g.abs().sum() > 0}
+        moved_by_any |= moved
+        for head in HEADS[loss]:
+            assert any(name.startswith(head) for name in moved), f"{loss} does not move {head}"
+        others = tuple(set(ALL_HEADS) - set(HEADS[loss]))
+        assert not [name for name in moved if name.startswith(others)], f"{loss} moves another's head"
+        for part_of_encoder in ("bert.encoder.layer.0.", "patch_embeddings.feature", "bert.embeddings.word"):
+            assert any(part_of_encoder in name for name in moved), f"{loss} does not reach {part_of_encoder}"
+        assert any("patch_encoder.backbone" in name for name in moved)
+        assert ("bert.encoder.layer.2" in str(moved)) == (loss != "contrastive" or model.config.fusion_layer == 0)
+    assert moved_by_any == set(names)
+
+
+@pytest.mark.parametrize("weights", [{}, {"AMLM": 0.25, "contrastive": 3.0, "B2CM": 0.0}])
+def test_the_total_is_the_weighted_sum(one_model, make_batch, weights):
+    one_model.config.loss_weights = weights
+    output = one_model(**make_batch(one_model.config), joint_samples=4)
+    expected = sum(weights.get(name, 1) * part.item() for name, part in output.parts.items())
+    assert output.loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_weight_zero_switches_a_loss_off(one_model, make_batch):
+    one_model.config.loss_weights = {"AMLM": 0.0, "RR": 0.0}
+    one_model(**make_batch(one_model.config), joint_samples=4).loss.backward()
+    sums = {name: parameter.grad.abs().sum().item() for name, parameter in one_model.named_parameters()}
+    for name, total in sums.items():
+        off = name.startswith(("masked_tokens.", "pretext.0"))
+        assert (total == 0) == off, name
+
+
+@pytest.mark.parametrize("joint_samples", [0, 1])
+def test_fewer_than_two_products_are_contrasted_only(one_model, make_batch, joint_samples):
+    parts = one_model(**make_batch(one_model.config), joint_samples=joint_samples).parts
+    assert set(parts) == {"contrastive"}
+
+
+def test_only_the_first_products_go_through_the_joint_entry(one_model, make_batch):
+    one_model.eval()
+    batch = make_batch(one_model.config, products=5)
+    full = one_model(**batch, joint_samples=3).parts
+    for name in ("masked_ids", "token_labels", "level_labels", "hidden_patches"):
+        batch[name] = batch[name].clone()
+        batch[name][3:] = batch[name][:2]
+    again = one_model(**batch, joint_samples=3).parts
+    for name in set(LOSSES) - {"ITM"}:  # its wrong texts may come from the whole batch
+        assert again[name] == full[name]
+    assert one_model(**batch, joint_samples=9).parts["AMLM"] != full["AMLM"]
+
+
+def test_losses_by_a_second_route(model, make_batch):
+    """Contrastive, AMLM, RR and B2CM computed here from the entries and heads, on matching pairs alone."""
+    model.eval()
+    batch = make_batch(model.config)
+    parts = model(**batch, joint_samples=4).parts
+    image = model.image_entry(batch["pixel_values"])
+    text = model.text_entry(batch["input_ids"], batch["attention_mask"])
+    patches = model._corrupt(batch["pixel_values"], image.features, batch["level_labels"], batch["hidden_patches"])
+    tokens = model.kaleidobert.embed_tokens(batch["masked_ids"], batch["attention_mask"])
+    embedded = model.kaleidobert.embed_patches(patches)
+    joint = model.kaleidobert.joint_entry(tokens, batch["attention_mask"], embedded)
+    turned = F.cross_entropy(model.pretext["0"](joint.patches[:, :1]), batch["level_labels"][:, 0])
+    chosen = batch["hidden_patches"][:, 30:]
+    blanked = model.pretext["4"](joint.patches[:, 30:])[chosen]
+    words = model.masked_tokens(joint.tokens)
+    expected = {
+        "contrastive": contrastive_loss(image.vectors, text.vectors, model.scale(), batch["text_group"]),
+        "AMLM": F.cross_entropy(words.flatten(0, 1), batch["token_labels"].flatten()),
+        "RR": turned,
+        "B2CM": feature_divergence(blanked, image.features[:, 30:][chosen], 1.0),
+    }
+    assert chosen.sum() == 12
+    for name, value in expected.items():
+        assert parts[name].item() == pytest.approx(value.item(), rel=1e-3), name
+
+
+def test_only_matching_pairs_feed_what_is_not_matching(one_model, make_batch):
+    """Other draws pick other wrong partners: ITM changes, the rest does not."""
+    one_model.eval()
+    batch = make_batch(one_model.config)
+    before = one_model(**batch, joint_samples=4).parts
+    after = one_model(**(batch | {"draws": 1 - batch["draws"]}), joint_samples=4).parts
+    assert after["ITM"] != before["ITM"]
+    assert all(after[name] == before[name] for name in set(LOSSES) - {"ITM"})
+
+
+def test_products_with_equal_texts_are_no_wrong_pairs(one_model, make_batch):
+    """With one text for all there are no wrong pairs, and ITM has matching ones alone."""
+    one_model.eval()
+    batch = make_batch(one_model.config) | {"text_group": torch.zeros(4, dtype=torch.long)}
+    output = one_model(**batch, joint_samples=4)
+    image = one_model.image_entry(batch["pixel_values"])
+    corrupted = one_model._corrupt(
+        batch["pixel_values"], image.features, batch["level_labels"], batch["hidden_patches"]
+    )
+    tokens = one_model.kaleidobert.embed_tokens(batch["masked_ids"], batch["attention_mask"])
+    patches = one_model.kaleidobert.embed_patches(corrupted)
+    logits = one_model.joint_scores(tokens, batch["attention_mask"], patches)
+    assert output.parts["ITM"].item() == pytest.approx(F.softplus(-logits).mean().item(), rel=1e-3)
+    assert torch.isfinite(output.loss)
+
+
+def test_label_zero_and_nothing_hidden_leave_the_features_as_they_are(model, make_batch):
+    model.eval()
+    batch = make_batch(model.config)
+    pixels = F.avg_pool2d(batch["pixel_values"], 5, 1, 2)
+    features = model.image_entry(pixels).features
+    none = torch.zeros_like(batch["hidden_patches"])
+    same = model._corrupt(pixels, features, torch.zeros_like(batch["level_labels"]), none)
+    torch.testing.assert_close(same, features, atol=1e-4, rtol=1e-4)
+
+
+def test_each_corruption_touches_its_own_level_and_hidden_patches_only(model, make_batch):
+    model.eval()
+    batch = make_batch(model.config)
+    pixels, hidden = batch["pixel_values"], batch["hidden_patches"]
+    features = model.image_entry(pixels).features
+    corrupted = model._corrupt(pixels, features, torch.full((4, 5), 1), hidden)
+    changed = (corrupted - features).abs().amax(dim=-1) > 1e-4  # (4, 55)
+    assert changed[:, :1].all()  # a quarter turn
+    assert changed[:, 1:5].tolist() == [[False, False, True, True]] * 4  # the second order swaps the last two
+    assert torch.equal(changed[:, 5:], hidden[:, 5:])
+    assert not corrupted[:, 30:][hidden[:, 30:]].any()  # blank
+    expected = features.roll(1, dims=0)[:, 5:14][hidden[:, 5:14]]
+    assert torch.equal(corrupted[:, 5:14][hidden[:, 5:14]], expected)  # camouflage: the product before
+
+
+def test_accuracies(one_model, make_batch):
+    one_model.eval()
+    batch = make_batch(one_model.config)
+    for index in range(3):
+        one_model.pretext[str(index)].out.weight.data.zero_()
+        one_model.pretext[str(index)].out.bias.data.zero_()
+    one_model.pretext["0"].out.bias.data[2] = 1
+    one_model.pretext["1"].out.bias.data[5] = 1
+    labels = batch["level_labels"]
+    labels[:, 0] = torch.tensor([2, 2, 1, 2])
+    labels[:, 1] = torch.tensor([5, 0, 0, 0])
+    one_model.matching.score.weight.data.zero_()
+    one_model.matching.score.bias.data.fill_(1.0)  # everything matches: half of a balanced accuracy
+    accuracies = one_model(**batch, joint_samples=4).accuracies
+    assert accuracies["RR"] == 0.75
+    assert accuracies["JPS"] == 0.25
+    assert accuracies["ITM"] == 0.5
+    assert set(accuracies) == {"ITM", "RR", "JPS", "CP"}
+
+
+def test_hard_negatives_begin_for_good_once_matching_is_good_enough(one_model, make_batch):
+    batch = make_batch(one_model.config)
+    one_model.match_accuracy.fill_(0.9)
+    one_model.eval()(**batch, joint_samples=4)
+    assert not one_model.hard_negatives and one_model.match_accuracy == pytest.approx(0.9)  # validation tells nothing
+    one_model.train()(**batch, joint_samples=4)
+    assert one_model.hard_negatives and one_model.match_accuracy != pytest.approx(0.9)
+    one_model.match_accuracy.fill_(0.1)
+    one_model(**batch, joint_samples=4)
+    assert one_model.hard_negatives
+
+
+@pytest.mark.parametrize("features", ["pyramid", "crops"])
+@pytest.mark.parametrize("fusion_layer", [0, 1])
+def test_another_table_of_levels_trains_a_step(tiny_config, make_batch, features, fusion_layer):
+    config = tiny_config(levels=SIX_LEVELS, patch_features=features, fusion_layer=fusion_layer)
+    model = fresh(config)
+    batch = make_batch(config)
+    before = model(**batch, joint_samples=4)
+    assert set(before.parts) == set(LOSSES) - {"G2CM"}
+    assert set(model.pretext) == {"0", "1", "2", "3", "5"}  # level 5 has no task
+    assert model.pretext["2"].out.out_features == 24 and model.pretext["3"].out.out_features == 1
+    optimizer = torch.optim.AdamW(model.parameters(), 2e-3)
+    for _ in range(4):
+        loss = model(**batch, joint_samples=4).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    after = model(**batch, joint_samples=4)
+    assert after.loss < before.loss - 0.5
+    assert model.image_entry(batch["pixel_values"]).patches.shape == (4, 91, 32)
+
+
+def test_two_levels_of_one_task_are_added(tiny_config, make_batch):
+    """Levels of one task have heads of their own, and one loss: without the second head's part, the first's."""
+    levels = [{"grid": 1, "task": "rotation"}, {"grid": 2, "task": "rotation"}]
+    model = fresh(tiny_config(levels=levels)).eval()
+    batch = make_batch(model.config)
+    for index, certain in (("0", False), ("1", True)):
+        model.pretext[index].out.weight.data.zero_()
+        model.pretext[index].out.bias.data = torch.tensor([3.0, 0, 0, 0]) if certain else torch.zeros(4)
+    batch["level_labels"] = torch.tensor([[1, 0], [2, 0], [3, 0], [0, 0]])
+    parts = model(**batch, joint_samples=4).parts
+    assert parts["RR"].item() == pytest.approx(math.log(4) + math.log(1 + 3 * math.exp(-3)), rel=1e-5)
+
+
+def test_corrupted_photos_leave_the_batch_statistics_alone(one_model, make_batch):
+    """A training step moves them exactly as the whole photos alone do."""
+    batch = make_batch(one_model.config)
+    start = {name: value.clone() for name, value in one_model.state_dict().items()}
+    one_model.train()(**batch, joint_samples=4)
+    after_step = statistics(one_model)
+    one_model.load_state_dict(start)
+    one_model.image_entry(batch["pixel_values"])
+    assert all(torch.equal(value, after_step[name]) for name, value in statistics(one_model).items())
+    assert any(
+        not torch.equal(value, start["kaleidobert.patch_encoder." + name])
+        for name, value in after_step.items()
+        if "running" in name
+    )
+    assert one_model.kaleidobert.patch_encoder.training
+
+
+@pytest.mark.parametrize("loaded", [False, True], ids=["new", "loaded"])
+@pytest.mark.parametrize("kind", [KaleidoBertForPreTraining, KaleidoBertForRetrieval])
+def test_a_frozen_backbone_gets_no_gradient_and_keeps_its_statistics(tiny_config, make_batch, tmp_path, loaded, kind):
+    model = kind(tiny_config(freeze_backbone=True))
+    if loaded:
+        model.save_pretrained(tmp_path)
+        model = kind.from_pretrained(tmp_path)
+    model.train()
+    before = statistics(model)
+    batch = make_batch(model.config)
+    if kind is KaleidoBertForRetrieval:
+        batch = {n: batch[n] for n in ("pixel_values", "input_ids", "attention_mask", "text_group", "draws")}
+    model(**batch, joint_samples=4).loss.backward()
+    encoder = model.kaleidobert.patch_encoder
+    assert all(parameter.grad is None and not parameter.requires_grad for parameter in encoder.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in statistics(model).items())
+    assert not encoder.training
+    assert model.kaleidobert.patch_embeddings.feature.weight.grad.abs().sum() > 0
+
+
+def test_retrieval_trains_with_two_losses(tiny_config, make_batch):
+    model = KaleidoBertForRetrieval(tiny_config(fusion_layer=1))
+    batch = make_batch(model.config)
+    batch = {n: batch[n] for n in ("pixel_values", "input_ids", "attention_mask", "text_group", "draws")}
+    output = model(**batch, joint_samples=3)
+    assert set(output.parts) == {"contrastive", "ITM"}
+    assert output.loss.item() == pytest.approx(sum(part.item() for part in output.parts.values()))
+    contrasted = model(**batch, joint_samples=0)  # as when the joint entry is not trained
+    assert set(contrasted.parts) == {"contrastive"} and torch.isfinite(contrasted.loss)
