@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -106,29 +107,59 @@ def train_tokenizer(
 
     ``kind``: wordpiece, bpe, unigram (on words), or sentencepiece (unigram on the raw text, spaces included).
     """
+    texts = list(texts)
+    tokenizer = _untrained(kind)
+    normalize, split = tokenizer.normalizer.normalize_str, tokenizer.pre_tokenizer.pre_tokenize_str
+    words = {word for text in texts for word, _ in split(normalize(text))}
+    # The trainers number what may continue or end a word in the order of a hash map, another one in every run,
+    # and break ties by these numbers. As special tokens they get theirs in order.
+    pieces: dict[str, set[str]] = {
+        "wordpiece": {f"##{character}" for word in words for character in word[1:]},
+        "bpe": {f"{word[-1]}</w>" for word in words},
+    }
     specials = list(SPECIAL_TOKENS.values())
-    settings: dict[str, Any] = {"vocab_size": vocabulary, "special_tokens": specials, "show_progress": False}
+    settings: dict[str, Any] = {"vocab_size": vocabulary, "show_progress": False}
+    settings["special_tokens"] = specials + sorted(pieces.get(kind, ()))
+    trainer: Any
     if kind == "wordpiece":
-        tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
         trainer = trainers.WordPieceTrainer(min_frequency=2, **settings)
-        tokenizer.decoder = decoders.WordPiece()
     elif kind == "bpe":
-        tokenizer = Tokenizer(models.BPE(unk_token="[UNK]", end_of_word_suffix="</w>"))
         trainer = trainers.BpeTrainer(min_frequency=2, end_of_word_suffix="</w>", **settings)
-        tokenizer.decoder = decoders.BPEDecoder("</w>")
-    elif kind in ("unigram", "sentencepiece"):
-        tokenizer = Tokenizer(models.Unigram())
-        trainer = trainers.UnigramTrainer(unk_token="[UNK]", **settings)
-        tokenizer.decoder = decoders.Metaspace()
     else:
-        raise InputError(f"no tokenizer {kind!r}; use wordpiece, bpe, unigram or sentencepiece")
-    words = pre_tokenizers.BertPreTokenizer()
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = {
-        "unigram": pre_tokenizers.Sequence([words, pre_tokenizers.Metaspace()]),
-        "sentencepiece": pre_tokenizers.Metaspace(),
-    }.get(kind, words)
+        trainer = trainers.UnigramTrainer(unk_token="[UNK]", **settings)
     tokenizer.train_from_iterator(texts, trainer)
+    tokenizer = _in_order(tokenizer)
     ends = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", special_tokens=ends)
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=max_length, **SPECIAL_TOKENS)
+
+
+def _untrained(kind: str) -> Tokenizer:
+    words, spaces = pre_tokenizers.BertPreTokenizer(), pre_tokenizers.Metaspace()
+    if kind == "wordpiece":
+        tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+        tokenizer.pre_tokenizer, tokenizer.decoder = words, decoders.WordPiece()
+    elif kind == "bpe":
+        tokenizer = Tokenizer(models.BPE(unk_token="[UNK]", end_of_word_suffix="</w>"))
+        tokenizer.pre_tokenizer, tokenizer.decoder = words, decoders.BPEDecoder("</w>")
+    elif kind in ("unigram", "sentencepiece"):
+        tokenizer = Tokenizer(models.Unigram())
+        tokenizer.pre_tokenizer = spaces if kind == "sentencepiece" else pre_tokenizers.Sequence([words, spaces])
+        tokenizer.decoder = decoders.Metaspace()
+    else:
+        raise InputError(f"no tokenizer {kind!r}; use wordpiece, bpe, unigram or sentencepiece")
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    return tokenizer
+
+
+def _in_order(tokenizer: Tokenizer) -> Tokenizer:
+    """Only the special tokens are special, and Unigram's pieces are in the order of the alphabet."""
+    state = json.loads(tokenizer.to_str())
+    specials = list(SPECIAL_TOKENS.values())
+    state["added_tokens"] = [token for token in state["added_tokens"] if token["content"] in specials]
+    if state["model"]["type"] == "Unigram":
+        pieces = [
+            [piece, round(score, 6)] for piece, score in state["model"]["vocab"]
+        ]  # sums differ in the last digits
+        state["model"]["vocab"] = pieces[: len(specials)] + sorted(pieces[len(specials) :])
+    return Tokenizer.from_str(json.dumps(state))

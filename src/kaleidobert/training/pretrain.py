@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, set_seed
 
+from kaleidobert.errors import InputError
 from kaleidobert.model import (
     KaleidoBertConfig,
     KaleidoBertForPreTraining,
@@ -59,7 +60,8 @@ def pretrain(
     train = prepare(data, "train", image_processor, columns)
     validation = prepare(data, "validation", image_processor, columns)
     arguments = training_arguments(out, training, len(train))
-    tokenizer = _tokenizer(settings, train)
+    # A run's embeddings are bound to its own tokenizer, also where the catalogue has changed since.
+    tokenizer = KaleidoBertProcessor.from_pretrained(out).tokenizer if checkpoint else _tokenizer(settings, train)
     model = _model(config, tokenizer, settings)
 
     out.mkdir(parents=True, exist_ok=True)
@@ -87,6 +89,12 @@ def pretrain(
 def _model(
     config: KaleidoBertConfig, tokenizer: PreTrainedTokenizerFast, settings: Settings
 ) -> KaleidoBertForPreTraining:
+    positions = config.encoder_config.max_position_embeddings
+    if tokenizer.model_max_length > positions:
+        raise InputError(
+            f"tokenizer.max_length is {tokenizer.model_max_length}, but model.encoder_config.max_position_embeddings "
+            f"{positions}; lower the first or raise the second"
+        )
     config.encoder_config.vocab_size = len(tokenizer)
     config.encoder_config.pad_token_id = tokenizer.pad_token_id
     model = KaleidoBertForPreTraining(config)

@@ -1,0 +1,70 @@
+"""The drawn catalogue prepared once, and one tiny pre-training run on it, for all tests that only read them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from transformers import PreTrainedTokenizerFast
+
+from kaleidobert.model import KaleidoBertImageProcessor
+from kaleidobert.model.processing import train_tokenizer
+from kaleidobert.training.catalogue import Catalogue, prepare
+from kaleidobert.training.pretrain import pretrain
+from kaleidobert.training.settings import Settings, load_settings
+
+
+@pytest.fixture(scope="session")
+def catalogue(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
+    """The 64 training products, locked portions of 40 pixels; every eighth has two views."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KALEIDOBERT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return prepare(shapes, "train", KaleidoBertImageProcessor(40))
+
+
+@pytest.fixture(scope="session")
+def tokenizer(catalogue: Catalogue) -> PreTrainedTokenizerFast:
+    return train_tokenizer(catalogue.texts, vocabulary=120, max_length=16)
+
+
+@pytest.fixture(scope="session")
+def preset(tiny_settings: Callable[..., dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A YAML preset: two epochs of four steps, with validation and a checkpoint after steps 3, 6 and 8."""
+    training = {"batch_size": 16, "joint_samples": 8, "joint_from": 0.0, "epochs": 2, "learning_rate": 3e-3}
+    training |= {"warmup_steps": 2, "bf16": False, "evaluate_every": 3, "evaluation_products": 32, "seed": 5}
+    tokenizer = {"kind": "wordpiece", "vocabulary": 120, "max_length": 16}
+    path = tmp_path_factory.mktemp("preset") / "tiny.yaml"
+    path.write_text(yaml.safe_dump({"model": tiny_settings(), "tokenizer": tokenizer, "training": training}))
+    return path
+
+
+@pytest.fixture(scope="session")
+def settings(preset: Path) -> Callable[..., Settings]:
+    """The preset with ``key=value`` overrides."""
+    return lambda *overrides: load_settings(str(preset), ["model.fusion_layer=1", *overrides])
+
+
+@pytest.fixture(scope="session")
+def run(shapes: Path, settings: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KALEIDOBERT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        figures = pretrain(shapes, folder, settings())
+    (folder / "returned.json").write_text(json.dumps(figures))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def history() -> Callable[[Path], list[dict[str, Any]]]:
+    """A run's history without what the clock tells."""
+
+    def read(folder: Path) -> list[dict[str, Any]]:
+        rows = json.loads((folder / "history.json").read_text())
+        timed = ("runtime", "per_second", "flos")
+        return [{key: value for key, value in row.items() if not key.endswith(timed)} for row in rows]
+
+    return read

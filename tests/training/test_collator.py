@@ -1,0 +1,135 @@
+import numpy as np
+import pytest
+import torch
+
+from kaleidobert.alignment.masking import AlignmentPair
+from kaleidobert.levels import PUBLISHED, level_slices
+from kaleidobert.model.losses import NO_LABEL
+from kaleidobert.model.processing import to_pixel_values
+from kaleidobert.training.augmentation import augment
+from kaleidobert.training.collator import PairCollator, PreTrainingCollator
+
+INDICES = [3, 60, 7, 15, 4, 59]
+
+
+def equal(one: dict, other: dict) -> bool:
+    return set(one) == set(other) and all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+@pytest.fixture
+def collator(catalogue, tokenizer):
+    return PreTrainingCollator(catalogue, tokenizer, PUBLISHED, seed=1, augmented=True)
+
+
+@pytest.fixture(scope="session")
+def epochs(catalogue, tokenizer):
+    """(320, ...) every product five times, from batches that differ."""
+    collator = PreTrainingCollator(catalogue, tokenizer, PUBLISHED, seed=1, augmented=False)
+    everything = np.arange(64)
+    batches = [collator(np.roll(everything, shift).tolist()) for shift in range(5)]
+    names = ("input_ids", "attention_mask", "masked_ids", "token_labels", "level_labels", "hidden_patches")
+    return {name: torch.cat([batch[name] for batch in batches]) for name in names}
+
+
+def test_the_same_indices_give_the_same_batch(collator, catalogue, tokenizer):
+    again = PreTrainingCollator(catalogue, tokenizer, PUBLISHED, seed=1, augmented=True)
+    again([1, 2, 3])  # what came before does not matter
+    assert equal(collator(INDICES), again(INDICES))
+
+
+def test_another_seed_or_order_gives_another_batch(collator, catalogue, tokenizer):
+    other = PreTrainingCollator(catalogue, tokenizer, PUBLISHED, seed=2, augmented=True)(INDICES)
+    batch, turned = collator(INDICES), collator(INDICES[::-1])
+    for name in ("pixel_values", "draws", "masked_ids", "level_labels", "hidden_patches"):
+        assert not torch.equal(batch[name], other[name]), name
+        assert not torch.equal(batch[name], turned[name].flip(0)), name
+    assert torch.equal(batch["input_ids"], other["input_ids"])
+
+
+def test_shapes(collator):
+    batch = collator(INDICES)
+    length = batch["input_ids"].shape[1]
+    expected = {
+        "pixel_values": (6, 3, 40, 40),
+        "text_group": (6,),
+        "draws": (2, 6),
+        "level_labels": (6, 5),
+        "hidden_patches": (6, 55),
+    } | dict.fromkeys(("input_ids", "attention_mask", "masked_ids", "token_labels"), (6, length))
+    assert {name: tuple(value.shape) for name, value in batch.items()} == expected
+    assert batch["text_group"][1] == batch["text_group"][4]  # products 60 and 4 share their text
+    assert len(set(batch["text_group"].tolist())) == 4  # and so do 59 and 3
+    assert batch["draws"].min() >= 0 and batch["draws"].max() < 1
+
+
+def test_token_labels_are_the_hidden_tokens_and_the_rest_stays(epochs, tokenizer):
+    hidden = epochs["token_labels"] != NO_LABEL
+    assert torch.equal(epochs["token_labels"][hidden], epochs["input_ids"][hidden])
+    assert torch.equal(epochs["masked_ids"][~hidden], epochs["input_ids"][~hidden])
+    special = epochs["input_ids"] <= tokenizer.mask_token_id
+    assert not (hidden & special).any()
+    assert (hidden.sum(dim=1) >= 1).all()
+    masked = (epochs["masked_ids"] == tokenizer.mask_token_id)[hidden].float().mean()
+    assert masked.item() == pytest.approx(0.8, abs=0.07)
+    unchanged = (epochs["masked_ids"] == epochs["input_ids"])[hidden].float().mean()
+    assert unchanged.item() == pytest.approx(0.1, abs=0.06)
+
+
+def test_level_labels_are_in_range_and_vary(epochs):
+    labels = epochs["level_labels"]
+    assert set(labels[:, 0].tolist()) == set(range(4))
+    assert set(labels[:, 1].tolist()) == set(range(24))
+    assert set(labels[:, 2].tolist()) == set(range(9))
+    assert (labels[:, 3:] == NO_LABEL).all()
+    share = labels[:, 0].bincount(minlength=4) / len(labels)
+    assert share.tolist() == pytest.approx([0.25] * 4, abs=0.08)
+
+
+def test_hidden_patches_meet_the_quota_of_their_level(epochs):
+    counts = [epochs["hidden_patches"][:, where].sum(dim=1) for where in level_slices(PUBLISHED)]
+    for level, count in zip(PUBLISHED, counts, strict=True):
+        assert (count == level.masked).all()
+    camouflaged = epochs["hidden_patches"][:, 5:14].int().argmax(dim=1)
+    assert torch.equal(camouflaged, epochs["level_labels"][:, 2])
+    assert (epochs["hidden_patches"][:, 5:].float().mean(dim=0) > 0).all()  # every patch gets its turn
+
+
+def test_aligned_pairs_go_first(catalogue, tokenizer):
+    """With each text's first word aligned to one patch, either that word or that patch is hidden."""
+    pairs = {product: [AlignmentPair(word=0, patch=40)] for product in catalogue.ids}
+    collator = PreTrainingCollator(catalogue, tokenizer, PUBLISHED, seed=1, augmented=False, alignment=pairs)
+    indices = list(range(64))
+    batch, words = collator(indices), collator.encode(indices)
+    first = torch.tensor([[word == 0 for word in words.word_ids(row)] for row in indices])
+    word = ((batch["token_labels"] != NO_LABEL) & first).any(dim=1)
+    patch = batch["hidden_patches"][:, 40]
+    assert (word ^ patch).all()
+    assert 15 < word.sum() < 49
+
+
+def test_without_augmentation_a_batch_has_the_first_views(catalogue, tokenizer):
+    batch = PairCollator(catalogue, tokenizer, seed=1, augmented=False)(INDICES)
+    first = catalogue.first_view[INDICES]
+    assert torch.equal(batch["pixel_values"], to_pixel_values(torch.from_numpy(catalogue.pixels[first])))
+    assert set(batch) == {"pixel_values", "input_ids", "attention_mask", "text_group", "draws"}
+
+
+def test_augmentation_takes_any_view_of_the_product_itself(catalogue, tokenizer, monkeypatch):
+    monkeypatch.setattr("kaleidobert.training.collator.augment", lambda pixels, _: pixels)
+    seen = set()
+    for seed in range(12):
+        batch = PairCollator(catalogue, tokenizer, seed, augmented=True)([7, 8])  # product 7 has two views
+        assert torch.equal(batch["pixel_values"][1], to_pixel_values(torch.from_numpy(catalogue.pixels[[9]]))[0])
+        views = to_pixel_values(torch.from_numpy(catalogue.pixels[[7, 8]]))
+        seen |= {view for view in (0, 1) if torch.equal(batch["pixel_values"][0], views[view])}
+    assert seen == {0, 1}
+
+
+def test_augment_changes_each_photo_differently_and_keeps_white_around():
+    pixels = torch.ones(8, 3, 32, 32)
+    pixels[:, :, 12:20, 12:20] = torch.tensor([0.8, 0.1, 0.1]).view(3, 1, 1)
+    out = augment(pixels, np.random.default_rng(0))
+    assert out.shape == pixels.shape and out.min() >= 0 and out.max() <= 1
+    assert all(not torch.allclose(out[0], other) for other in out[1:])
+    assert (out[:, :, 0, 0] > 0.85).all()  # what moves in is white, but for the light
+    assert torch.equal(out, augment(pixels, np.random.default_rng(0)))

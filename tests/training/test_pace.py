@@ -1,0 +1,96 @@
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from kaleidobert.training import pace as module
+from kaleidobert.training.pace import Pace
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds that pass when a test says so."""
+    now = SimpleNamespace(seconds=1000.0)
+    monkeypatch.setattr(module.time, "monotonic", lambda: now.seconds)
+    return now
+
+
+def at(step: int, steps: int = 10):
+    return SimpleNamespace(global_step=step, max_steps=steps)
+
+
+def after_step(pace: Pace, step: int, steps: int = 10) -> bool:
+    """Tell the pace that a step is done; whether it ends the training."""
+    control = SimpleNamespace(should_training_stop=False)
+    pace.on_step_end(None, at(step, steps), control)
+    return control.should_training_stop
+
+
+def test_progress_by_steps(clock):
+    pace = Pace()
+    assert pace.progress() == 0
+    clock.seconds += 1e6  # without a limit, time does not count
+    assert not after_step(pace, 4) and pace.progress() == 0.4
+    assert after_step(pace, 10) and pace.progress() == 1
+
+
+def test_progress_by_minutes_whichever_is_further(clock):
+    pace = Pace(max_minutes=2)
+    pace.on_train_begin(None, at(0), None)
+    clock.seconds += 30
+    assert not after_step(pace, 1, steps=1000) and pace.progress() == pytest.approx(0.25)
+    assert not after_step(pace, 500, steps=1000) and pace.progress() == pytest.approx(0.5)
+    clock.seconds += 90
+    assert after_step(pace, 501, steps=1000) and pace.progress() == 1
+    clock.seconds += 90
+    assert pace.progress() == 1
+
+
+def test_minutes_begin_with_the_training(clock):
+    """Not with the preparation before it."""
+    pace = Pace(max_minutes=1)
+    clock.seconds += 59
+    pace.on_train_begin(None, at(0), None)
+    assert pace.progress() == 0
+
+
+def test_the_factor_warms_up_and_ends_at_zero():
+    pace = Pace()
+    factors = []
+    for step in range(100):
+        pace.on_step_begin(None, at(step, 100), None)
+        factors.append(pace.factor(step, warmup_steps=10))
+    assert factors[:10] == sorted(factors[:10])
+    assert factors[0] == pytest.approx(0.1)
+    assert max(factors) > 0.97 and factors[9] == max(factors)
+    assert factors[10:] == sorted(factors[10:], reverse=True)
+    pace.on_step_begin(None, at(50, 100), None)
+    assert pace.factor(50, 10) == pytest.approx(0.5)
+    after_step(pace, 100, 100)
+    assert pace.factor(100, 10) == pytest.approx(0, abs=1e-9)
+
+
+def test_without_warm_up_the_factor_begins_at_one():
+    assert Pace().factor(0, warmup_steps=0) == 1
+
+
+def test_the_factor_ends_at_zero_when_minutes_run_out(clock):
+    pace = Pace(max_minutes=1)
+    pace.on_train_begin(None, at(0), None)
+    clock.seconds += 60
+    assert pace.factor(7, warmup_steps=2) == pytest.approx(0, abs=1e-9)
+
+
+def test_seconds_before_a_resume_count(clock, tmp_path):
+    pace = Pace(max_minutes=2)
+    pace.on_train_begin(None, at(0), None)
+    clock.seconds += 45
+    (tmp_path / "checkpoint-7").mkdir()
+    pace.on_save(SimpleNamespace(output_dir=str(tmp_path)), at(7), None)
+    assert json.loads((tmp_path / "checkpoint-7" / "pace.json").read_text()) == {"seconds": 45}
+    clock.seconds += 9999  # the machine was off
+    resumed = Pace.resumed(tmp_path / "checkpoint-7", max_minutes=2)
+    resumed.on_train_begin(None, at(7), None)
+    clock.seconds += 15
+    assert resumed.seconds() == pytest.approx(60)
+    assert resumed.progress() == pytest.approx(0.5)

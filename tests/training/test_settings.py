@@ -1,0 +1,85 @@
+import pytest
+import yaml
+
+from kaleidobert.errors import InputError
+from kaleidobert.model import KaleidoBertConfig
+from kaleidobert.training.settings import PRESETS, RUN_SETTINGS, load_settings
+
+NAMES = sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def test_the_presets():
+    assert {"mini", "small", "base"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_presets_load_and_hold_what_their_files_say(name):
+    settings = load_settings(name)
+    written = yaml.safe_load((PRESETS / f"{name}.yaml").read_text())
+    assert settings.model == written["model"]
+    for part in ("training", "tokenizer"):
+        for key, value in written[part].items():
+            assert getattr(getattr(settings, part), key) == value
+    config = KaleidoBertConfig(**settings.model)
+    assert settings.tokenizer.max_length <= config.encoder_config.max_position_embeddings
+
+
+def test_overrides():
+    overrides = ["training.batch_size=7", "model.backbone_config.depths=[1, 1, 1]", "training.learning_rate=3e-4"]
+    overrides += ["initial.bert=some/folder", "model.loss_weights.AMLM=0.5", "training.bf16=false"]
+    settings = load_settings("mini", overrides)
+    assert settings.training.batch_size == 7
+    assert settings.training.learning_rate == 3e-4
+    assert settings.training.bf16 is False
+    assert settings.initial.bert == "some/folder"
+    assert settings.model["backbone_config"]["depths"] == [1, 1, 1]
+    assert settings.model["loss_weights"] == {"AMLM": 0.5}
+    plain = load_settings("mini")
+    assert plain.training.batch_size != 7
+    assert settings.model["encoder_config"] == plain.model["encoder_config"]
+
+
+def test_a_run_keeps_its_settings(tmp_path):
+    settings = load_settings("mini", ["training.seed=9", "model.fusion_layer=2"])
+    settings.save(tmp_path)
+    assert load_settings(str(tmp_path / RUN_SETTINGS)) == settings
+
+
+@pytest.mark.parametrize(
+    "override, message",
+    [
+        ("training.batchsize=3", "mini.yaml: training.batchsize: Extra inputs"),
+        ("trainer.batch_size=3", "mini.yaml: trainer: Extra inputs"),
+        ("model.imagesize=3", "mini.yaml: model.imagesize: there is no such setting"),
+        ("model.encoder_config.layers=3", "mini.yaml: model.encoder_config.layers: there is no such setting"),
+        ("model.backbone_config.depth=[1]", "mini.yaml: model.backbone_config.depth: there is no such setting"),
+        ("training.batch_size=0", "training.batch_size: Input should be greater than 0"),
+        ("training.batch_size=many", "training.batch_size: Input should be a valid integer"),
+        ("training.joint_from=1.5", "training.joint_from: Input should be less than or equal to 1"),
+        ("model.image_size=big", "model: image_size is 'big'"),
+        ("model.fusion_layer=4", "model: fusion_layer is 4; use 0 to 3"),
+        ("model.encoder_config.hidden_size=big", "model: .*hidden_size"),
+        ("model.backbone_config.model_type=eye", "model: Unrecognized model"),
+        ("model.levels=3", "mini.yaml: model: "),
+        ("model=3", "mini.yaml: model: "),
+        ("training.batch_size.x=3", "batch_size has no settings below it"),
+        ("training.batch_size", "write it as key=value"),
+        ("training.batch_size=[1", "not valid YAML"),
+    ],
+)
+def test_overrides_that_cannot_be_used(override, message):
+    with pytest.raises(InputError, match=message) as error:
+        load_settings("mini", [override])
+    assert "\n" not in str(error.value) and len(str(error.value)) < 300
+
+
+def test_presets_that_cannot_be_used(tmp_path):
+    with pytest.raises(InputError, match="no preset 'huge'; use one of base, mini, small"):
+        load_settings("huge")
+    with pytest.raises(InputError, match="no preset"):
+        load_settings(str(tmp_path / "none.yaml"))
+    for text, message in (("", "no settings in it"), ("a: [", "not valid YAML"), ("training: {}", "model: Field req")):
+        (tmp_path / "bad.yaml").write_text(text)
+        with pytest.raises(InputError, match=f"bad.yaml: {message}") as error:
+            load_settings(str(tmp_path / "bad.yaml"))
+        assert "\n" not in str(error.value)
