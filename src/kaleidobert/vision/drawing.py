@@ -1,0 +1,206 @@
+"""What the kaleidoscope patch generator makes of a photo, drawn as one picture (SEED: FIG. 4, AKPM).
+
+First row: the photo with its mask and locked box, then the locked portion under each grid. Second row: where
+the camouflaged patch comes from, then each level after its pretext task, the touched patches outlined. The
+tasks are the functions that pre-training uses, applied to patches of pixels instead of features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from kaleidobert.levels import JIGSAW_ORDERS, ROTATIONS, Level
+from kaleidobert.vision.corruptions import (
+    blank_patches,
+    camouflage_patches,
+    grey_cells,
+    jigsaw_orders,
+    permute_patches,
+    rotate_cells,
+)
+from kaleidobert.vision.patches import WHITE, cut_locked_portion, pool_patches
+from kaleidobert.vision.saliency import Box, ForegroundDetector, locked_box
+
+TILE, GAP, MARGIN, CAPTION = 280, 20, 28, 62  # pixels; two lines of text fit a caption
+TITLE_SIZE, DETAIL_SIZE = 16, 13
+PAGE, INK, FAINT, LINE, ACCENT = "#f4f3f0", "#1d1c1a", "#6b675f", "#3a3836", "#c8102e"
+TINT, TINT_SHARE = (0, 122, 204), 0.45  # the mask over the photo
+
+
+@dataclass(frozen=True)
+class Locked:
+    """A photo, its foreground mask (H, W), the box that locks the product, and whether one was found."""
+
+    image: Image.Image
+    mask: np.ndarray
+    box: Box
+    found: bool
+
+    @classmethod
+    def of(cls, image: Image.Image, detector: ForegroundDetector) -> Locked:
+        mask = detector(image)
+        return cls(image, mask, *locked_box(mask))
+
+    def pixels(self, size: int, keep_aspect: bool) -> Tensor:
+        """The locked portion (3, S, S) in [0, 1]."""
+        return _tensor(cut_locked_portion(self.image, self.box, size, keep_aspect))
+
+    def coverage(self, level: Level, keep_aspect: bool) -> np.ndarray:
+        """(n*n,) how much of each patch is product."""
+        background = Image.fromarray(np.uint8(255 * (1 - self.mask))).convert("RGB")  # white, as what lies outside
+        pixels = _tensor(cut_locked_portion(background, self.box, 16 * level.grid, keep_aspect))
+        return 1 - pool_patches(pixels[:1].unsqueeze(0), [level]).flatten().numpy()
+
+
+def draw_patches(
+    product: Locked,
+    levels: Sequence[Level],
+    size: int,
+    keep_aspect: bool,
+    rng: np.random.Generator,
+    other: Locked | None = None,
+) -> Image.Image:
+    """The picture. ``rng`` draws the rotation, the order and the patches; camouflage takes its patch from
+    ``other`` or, without one, from the mirrored portion. ``size``: the locked portion's side in pixels.
+    """
+    tasks = any(level.task for level in levels)
+    width = 2 * MARGIN + (1 + len(levels)) * (TILE + GAP) - GAP
+    sheet = Image.new("RGB", (width, 2 * MARGIN + (1 + tasks) * (TILE + CAPTION) - 12), PAGE)
+    box = product.box
+    locked = f"{box[2] - box[0]} × {box[3] - box[1]} of {product.image.width} × {product.image.height} pixels"
+    _tile(sheet, 0, 0, _photo(product), "mask and locked box", locked if product.found else "no product found")
+    if tasks:
+        donor = "another product" if other else "the mirrored portion"
+        _tile(sheet, 1, 0, _picture(_donor(product, other, size, keep_aspect)), donor, "gives the camouflaged patch")
+    for column, level in enumerate(levels, start=1):
+        side = -(-size // level.grid) * level.grid  # the next that the grid divides
+        pixels = product.pixels(side, keep_aspect)
+        count = f"{level.patches} patches" if level.patches > 1 else "1 patch"
+        _tile(sheet, 0, column, _gridded(pixels, level.grid), f"{level.grid} × {level.grid}", count)
+        if level.task:
+            donor_pixels = _donor(product, other, side, keep_aspect)
+            touched = _draw_touched(level, product.coverage(level, keep_aspect), rng)
+            result, detail = corrupted(pixels, donor_pixels, level, touched, rng)
+            title = f"{level.grid} × {level.grid} - {level.task}"
+            _tile(sheet, 1, column, _gridded(result, level.grid, touched), title, detail)
+    return sheet
+
+
+def corrupted(
+    pixels: Tensor, donor: Tensor, level: Level, touched: Sequence[int], rng: np.random.Generator
+) -> tuple[Tensor, str]:
+    """A locked portion (3, S, S), S divisible by the grid, after its level's task, and in words what was done.
+
+    ``donor`` (3, S, S) gives camouflage its patch; ``touched`` are the patches of the last three tasks.
+    """
+    batch, n = torch.stack([pixels, donor]), level.grid
+    chosen = torch.zeros(2, level.patches, dtype=torch.bool)
+    chosen[0, list(touched)] = True
+    numbers = ", ".join(str(patch + 1) for patch in touched)
+    which = f"patch {numbers}" if len(touched) == 1 else f"patches {numbers}"
+    if level.task == "rotation":
+        turns = int(rng.integers(1, ROTATIONS))
+        return rotate_cells(batch, n, torch.full((2,), turns))[0], f"turned by {90 * turns}° anticlockwise"
+    if level.task == "grey":
+        return grey_cells(batch, n, chosen)[0], f"{which} in grey"
+    patches = _patches(batch, n)
+    if level.task == "jigsaw":
+        order = jigsaw_orders(level.patches)[int(rng.integers(1, JIGSAW_ORDERS))]
+        patches = permute_patches(patches, order.expand(2, -1))
+        detail = f"order {' '.join(str(patch + 1) for patch in order.tolist())}"
+    elif level.task == "camouflage":
+        patches, detail = camouflage_patches(patches, chosen, torch.tensor([1, 0])), f"{which} replaced"
+    else:
+        patches, detail = blank_patches(patches, chosen), f"{which} blank"
+    return _assembled(patches, n)[0], detail
+
+
+def _patches(pixels: Tensor, n: int) -> Tensor:
+    """(B, 3, S, S) -> (B, n*n, 3 * h * w), each patch's pixels as one feature vector."""
+    cells = pixels.unflatten(3, (n, -1)).unflatten(2, (n, -1))  # (B, 3, row, h, column, w)
+    return cells.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
+
+
+def _assembled(patches: Tensor, n: int) -> Tensor:
+    """The inverse of `_patches`."""
+    side = round((patches.shape[-1] / 3) ** 0.5)
+    cells = patches.unflatten(2, (3, side, side)).unflatten(1, (n, n))  # (B, row, column, 3, h, w)
+    return cells.permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
+
+
+def _draw_touched(level: Level, coverage: np.ndarray, rng: np.random.Generator) -> list[int]:
+    """As many patches as masking hides, first of those that show much product: on background nothing is seen."""
+    background = coverage < coverage.max() / 2
+    order = np.lexsort([rng.random(level.patches), background])
+    return sorted(order[: level.masked].tolist())
+
+
+def _donor(product: Locked, other: Locked | None, size: int, keep_aspect: bool) -> Tensor:
+    return other.pixels(size, keep_aspect) if other else product.pixels(size, keep_aspect).flip(-1)
+
+
+def _tensor(image: Image.Image) -> Tensor:
+    return torch.from_numpy(np.asarray(image, dtype=np.float32) / 255).permute(2, 0, 1)
+
+
+def _picture(pixels: Tensor) -> Image.Image:
+    """(3, S, S) in [0, 1] -> a tile."""
+    values = (pixels * 255).round().clamp(0, 255).byte().permute(1, 2, 0).contiguous().numpy()
+    return Image.fromarray(values).resize((TILE, TILE), Image.Resampling.BICUBIC)
+
+
+def _gridded(pixels: Tensor, n: int, touched: Sequence[int] = ()) -> Image.Image:
+    """(3, S, S) -> a tile with thin lines between its n x n patches; touched patches are outlined."""
+    tile = _picture(pixels)
+    draw = ImageDraw.Draw(tile)
+    edges = [round(TILE * k / n) for k in range(n + 1)]
+    for edge in edges[1:-1]:
+        draw.line([(edge, 0), (edge, TILE)], WHITE, 4)
+        draw.line([(0, edge), (TILE, edge)], WHITE, 4)
+    for edge in edges[1:-1]:
+        draw.line([(edge, 0), (edge, TILE)], LINE, 2)
+        draw.line([(0, edge), (TILE, edge)], LINE, 2)
+    for row, column in (divmod(patch, n) for patch in touched):
+        corners = (edges[column], edges[row], edges[column + 1] - 1, edges[row + 1] - 1)
+        draw.rectangle(corners, outline=ACCENT, width=4)
+    return tile
+
+
+def _photo(product: Locked) -> Image.Image:
+    """The photo in a tile: what is product tinted, the locked box outlined."""
+    image, scale = product.image, TILE / max(product.image.size)
+    tint = Image.blend(image, Image.new("RGB", image.size, TINT), TINT_SHARE)
+    shown = Image.composite(tint, image, Image.fromarray(np.uint8(255 * product.mask))) if product.found else image
+    shown = shown.resize([max(1, round(side * scale)) for side in image.size], Image.Resampling.BICUBIC)
+    tile = Image.new("RGB", (TILE, TILE), WHITE)
+    left, top = (TILE - shown.width) // 2, (TILE - shown.height) // 2
+    tile.paste(shown, (left, top))
+    x1, y1, x2, y2 = (round(edge * scale) for edge in product.box)
+    ImageDraw.Draw(tile).rectangle((left + x1, top + y1, left + x2 - 1, top + y2 - 1), outline=ACCENT, width=3)
+    return tile
+
+
+def _tile(sheet: Image.Image, row: int, column: int, tile: Image.Image, title: str, detail: str) -> None:
+    x, y = MARGIN + column * (TILE + GAP), MARGIN + row * (TILE + CAPTION)
+    draw = ImageDraw.Draw(sheet)
+    draw.rectangle((x - 2, y - 2, x + TILE + 1, y + TILE + 1), outline=LINE, width=2)
+    sheet.paste(tile, (x, y))
+    draw.text((x + TILE / 2, y + TILE + 8), title, INK, _font(TITLE_SIZE, bold=True), anchor="ma")
+    draw.text((x + TILE / 2, y + TILE + 30), detail, FAINT, _font(DETAIL_SIZE), anchor="ma")
+
+
+@lru_cache
+def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which comes with matplotlib and so is there on every machine."""
+    import matplotlib
+
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", name), size)
