@@ -33,6 +33,13 @@ def test_all_levels_give_55_crops_in_the_table_s_order():
         assert torch.equal(crops[:, where], cut_patches(pixels, [level], 5))
 
 
+def test_shrinking_averages():
+    """Fine stripes become their mean, not whichever pixel lies in the middle."""
+    stripes = torch.tensor([0.0, 1.0, 1.0, 0.0]).repeat(6).expand(1, 3, 24, 24)
+    crops = cut_patches(stripes, [Level(2)], 3)
+    assert torch.allclose(crops, torch.full_like(crops, 0.5), atol=0.15)
+
+
 def test_pooling_gives_each_patch_its_region_s_mean():
     features = random_pixels(12, channels=7)
     pooled = pool_patches(features, PUBLISHED[:4])

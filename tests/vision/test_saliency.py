@@ -46,6 +46,13 @@ def test_the_box_lies_around_the_product(backdrop, box):
     assert overlap(found_box, box) > 0.9
 
 
+def test_a_pale_product_along_an_edge_is_no_background():
+    """Its colour is near enough to the backdrop's to enter the first fit; later rounds drop it."""
+    image = studio(gradient=True)
+    ImageDraw.Draw(image).rectangle((30, 60, 89, 159), fill=(225, 190, 150))
+    assert overlap(locked_box(border_colour(image), margin=0)[0], (30, 60, 90, 160)) > 0.95
+
+
 @pytest.mark.parametrize("size", [(60, 80), (224, 224), (900, 1200)])
 def test_every_size_gives_a_mask_of_its_own_size(size):
     width, height = size
