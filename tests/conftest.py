@@ -90,8 +90,8 @@ def drawn_products() -> Callable[[int, int], list[dict[str, Any]]]:
 
 @pytest.fixture(scope="session")
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A catalogue as a folder of parquet files: 64 products to train on, 60 to validate, 60 to test."""
+    """A catalogue as a folder of parquet files: 64 products to train on, 32 to validate, 60 to test."""
     folder = tmp_path_factory.mktemp("shapes")
-    for seed, (split, count) in enumerate({"train": 64, "validation": 60, "test": 60}.items()):
+    for seed, (split, count) in enumerate({"train": 64, "validation": 32, "test": 60}.items()):
         pq.write_table(pa.Table.from_pylist(products(count, seed)), folder / f"{split}.parquet")
     return folder

@@ -19,10 +19,22 @@ from kaleidobert.training.settings import Settings, load_settings
 
 
 @pytest.fixture(scope="session")
-def catalogue(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for all runs on the drawn catalogue."""
+    return tmp_path_factory.mktemp("prepared")
+
+
+@pytest.fixture
+def shared_cache(prepared: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+    """For a test whose subject is not the preparation."""
+    monkeypatch.setenv("KALEIDOBERT_CACHE", str(prepared))
+
+
+@pytest.fixture(scope="session")
+def catalogue(shapes: Path, prepared: Path) -> Catalogue:
     """The 64 training products, locked portions of 40 pixels; every eighth has two views."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KALEIDOBERT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("KALEIDOBERT_CACHE", str(prepared))
         return prepare(shapes, "train", KaleidoBertImageProcessor(40))
 
 
@@ -49,10 +61,13 @@ def settings(preset: Path) -> Callable[..., Settings]:
 
 
 @pytest.fixture(scope="session")
-def run(shapes: Path, settings: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(
+    shapes: Path, prepared: Path, settings: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A pre-training run of eight steps; what `pretrain` returned is in ``returned.json``."""
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KALEIDOBERT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("KALEIDOBERT_CACHE", str(prepared))
         figures = pretrain(shapes, folder, settings())
     (folder / "returned.json").write_text(json.dumps(figures))
     return folder
@@ -60,11 +75,11 @@ def run(shapes: Path, settings: Callable[..., Settings], tmp_path_factory: pytes
 
 @pytest.fixture(scope="session")
 def history() -> Callable[[Path], list[dict[str, Any]]]:
-    """A run's history without what the clock tells."""
+    """A run's history without what the clock tells, and without the mean over steps since the last start."""
 
     def read(folder: Path) -> list[dict[str, Any]]:
         rows = json.loads((folder / "history.json").read_text())
-        timed = ("runtime", "per_second", "flos")
+        timed = ("runtime", "per_second", "flos", "train_loss")
         return [{key: value for key, value in row.items() if not key.endswith(timed)} for row in rows]
 
     return read

@@ -55,6 +55,7 @@ def training_arguments(out: Path, settings: TrainingSettings, products: int) -> 
         save_total_limit=2,
         prediction_loss_only=True,
         remove_unused_columns=False,
+        label_names=["text_group"],  # what every batch has; without a label the library measures no validation loss
         dataloader_drop_last=True,
         disable_tqdm=True,
         report_to=[],

@@ -80,7 +80,8 @@ class KaleidoBertTrainer(Trainer):
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
         """Validation has a collator of its own: other products, no augmentation."""
         dataset = self.eval_dataset if eval_dataset is None else eval_dataset
-        loader = DataLoader(dataset, self.args.eval_batch_size, collate_fn=self.evaluation_collator, drop_last=True)
+        size = min(self.args.eval_batch_size, len(dataset))  # all batches alike: contrastive loss grows with theirs
+        loader = DataLoader(dataset, size, collate_fn=self.evaluation_collator, drop_last=True)
         return self.accelerator.prepare(loader)
 
 

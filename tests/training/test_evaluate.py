@@ -1,0 +1,167 @@
+"""Retrieval measured on the tiny run: the figures' keys, the protocols, and a second route to the same numbers."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from kaleidobert.errors import InputError
+from kaleidobert.model import (
+    KaleidoBertConfig,
+    KaleidoBertForRetrieval,
+    KaleidoBertImageProcessor,
+    KaleidoBertProcessor,
+)
+from kaleidobert.training.catalogue import prepare
+from kaleidobert.training.collator import PairCollator
+from kaleidobert.training.evaluate import (
+    JOINT_WEIGHTS,
+    Scores,
+    candidate_table,
+    choose_queries,
+    encode,
+    evaluate_retrieval,
+    fit_joint_weight,
+    load_model,
+    score,
+)
+
+pytestmark = pytest.mark.usefixtures("shared_cache")
+WAYS = ("TIR", "ITR")
+
+
+@pytest.fixture
+def copy(run, tmp_path):
+    """The run, to be changed or written into."""
+    return shutil.copytree(run, tmp_path / "copy", ignore=shutil.ignore_patterns("checkpoints", "logs"))
+
+
+@pytest.fixture
+def test_split(shapes):
+    return prepare(shapes, "test", KaleidoBertImageProcessor(40))
+
+
+def change(folder, **values: float) -> None:
+    """Fill weights of a saved model, by a part of their names."""
+    model = KaleidoBertForRetrieval.from_pretrained(folder)
+    for name, parameter in model.named_parameters():
+        for part, value in values.items():
+            if part.replace("__", ".") in name:
+                parameter.data.fill_(value)
+    model.save_pretrained(folder)
+
+
+@pytest.mark.parametrize("protocol, asked", [("101", 60), ("full", 20)])
+def test_figures(copy, shapes, protocol, asked):
+    figures = evaluate_retrieval(shapes, copy, protocol=protocol, queries=None if protocol == "101" else 20, seed=3)
+    assert (figures["protocol"], figures["split"], figures["queries"], figures["seed"]) == (protocol, "test", asked, 3)
+    for name in ("vectors", "joint", "combined"):
+        recalls = [figures[name][way][f"R@{k}"] for way in WAYS for k in (1, 5, 10)]
+        assert set(figures[name]) == {"TIR", "ITR", "SumR"}
+        assert figures[name]["SumR"] == pytest.approx(sum(recalls))
+        assert recalls[:3] == sorted(recalls[:3]) and recalls[3:] == sorted(recalls[3:])
+        assert all(0 <= recall <= 100 for recall in recalls)
+    saved = json.loads((copy / "evaluation" / f"test-{protocol}-{asked}-seed3.json").read_text())
+    assert len(saved) == asked and {len(row) for row in saved} == {figures["candidates"]} == {60}
+    assert json.dumps(figures)
+
+
+def test_evaluating_again_gives_the_same(copy, shapes):
+    assert evaluate_retrieval(shapes, copy, queries=10) == evaluate_retrieval(shapes, copy, queries=10)
+    assert evaluate_retrieval(shapes, copy, queries=10, seed=1) != evaluate_retrieval(shapes, copy, queries=10)
+
+
+def test_full_ranks_among_all_products_with_another_text(test_split):
+    table = candidate_table(test_split, np.array([0, 30]), "full", seed=0)
+    for row, query in zip(table.tolist(), (0, 30), strict=True):
+        others = [index for index in range(60) if test_split.texts[index] != test_split.texts[query]]
+        assert row[0] == query
+        assert sorted(index for index in row[1:] if index >= 0) == others
+    assert len(others) == 59 and (table[0] < 0).sum() == 1  # the 57th product shares the first one's text
+
+
+def test_101_draws_from_the_sub_category_first(test_split):
+    table = candidate_table(test_split, np.arange(60), "101", seed=0)
+    for row in table.tolist():
+        kinds = [test_split.subcategories[index] for index in row if index >= 0]
+        near = kinds.count(kinds[0])
+        assert kinds[:near] == [kinds[0]] * near and near >= 7
+
+
+def test_the_numbers_by_a_second_route(run, test_split):
+    """Cosine and joint score of each pair computed one by one, without batches and padding."""
+    model, processor = load_model(run), KaleidoBertProcessor.from_pretrained(run)
+    assert not model.training
+    candidates = np.array([[4, 9, 33], [17, 2, -1]])
+    ways = score(model, encode(model, processor, test_split), candidates)
+    pairs = PairCollator(test_split, processor.tokenizer, seed=0, augmented=False)
+    for texts_vary, way in enumerate(ways):
+        assert way.missing.tolist() == [[False, False, False], [False, False, True]]
+        for row, column in ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1)):
+            query, other = candidates[row, 0], candidates[row, column]
+            text, photo = (other, query) if texts_vary else (query, other)
+            words, look = pairs([int(text)]), pairs([int(photo)])
+            with torch.no_grad(), torch.autocast(model.device.type, torch.bfloat16):
+                image = model.image_entry(look["pixel_values"].to(model.device))
+                mask = words["attention_mask"].to(model.device)
+                said = model.text_entry(words["input_ids"].to(model.device), mask)
+                joint = model.joint_scores(said.tokens, mask, image.patches)
+                cosine = (image.vectors * said.vectors).sum()
+            assert way.cosine[row, column].item() == pytest.approx(cosine.item(), abs=0.02)
+            assert way.joint[row, column].item() == pytest.approx(joint.item(), abs=0.02)
+    assert not torch.equal(ways[0].cosine, ways[1].cosine)
+
+
+def test_a_model_that_says_the_same_of_everything_gets_nothing(copy, shapes):
+    change(copy, _projection__weight=0.0, matching__score__weight=0.0)
+    figures = evaluate_retrieval(shapes, copy, queries=20)
+    for name in ("vectors", "joint", "combined"):
+        assert figures[name]["SumR"] == 0, name
+
+
+def test_joint_weight_zero_ranks_as_the_vectors_do(copy, shapes):
+    config = KaleidoBertConfig.from_pretrained(copy)
+    config.joint_weight = 0.0
+    config.save_pretrained(copy)
+    figures = evaluate_retrieval(shapes, copy, queries=30)
+    assert figures["joint_weight"] == 0 and figures["combined"] == figures["vectors"]
+
+
+def test_the_joint_weight_is_fitted_by_sum_of_recalls(copy, test_split, monkeypatch):
+    """Vectors alone rank no partner first, the joint model all of them, and its weight must outweigh them."""
+    change(copy, logit_scale=0.0)
+    ones = torch.ones(5, 12)
+    cosine, joint = ones.clone(), torch.zeros(5, 12)
+    cosine[:, 0], joint[:, 0] = 0.0, 0.6
+    way = Scores(cosine=cosine, joint=joint, missing=torch.zeros(5, 12, dtype=torch.bool))
+    monkeypatch.setattr("kaleidobert.training.evaluate.score", lambda *_: (way, way))
+    before = (copy / "model.safetensors").read_bytes()
+    weight = fit_joint_weight(copy, test_split)
+    assert weight == min(w for w in JOINT_WEIGHTS if 0.6 * w > 1)
+    assert KaleidoBertConfig.from_pretrained(copy).joint_weight == weight
+    assert (copy / "model.safetensors").read_bytes() == before
+
+
+def test_a_joint_model_that_adds_nothing_is_left_out(copy, test_split):
+    change(copy, matching__score__weight=0.0)
+    assert fit_joint_weight(copy, test_split.head(30)) == 0
+
+
+def test_queries_are_drawn_by_seed():
+    assert choose_queries(10, None, 0).tolist() == choose_queries(10, 99, 0).tolist() == list(range(10))
+    drawn = choose_queries(1000, 50, 0)
+    assert len(set(drawn)) == 50 and drawn.tolist() == sorted(drawn)
+    assert drawn.tolist() == choose_queries(1000, 50, 0).tolist() != choose_queries(1000, 50, 1).tolist()
+
+
+def test_what_cannot_be_evaluated(run, shapes, tmp_path, test_split):
+    with pytest.raises(InputError, match="no protocol '102'; use 101 or full"):
+        evaluate_retrieval(shapes, run, protocol="102")
+    with pytest.raises(InputError, match="no model there"):
+        evaluate_retrieval(shapes, tmp_path)
+    with pytest.raises(InputError, match="no split 'tset'"):
+        evaluate_retrieval(shapes, run, split="tset")
+    with pytest.raises(InputError, match="too few to rank"):
+        candidate_table(test_split.head(1), np.array([0]), "101", seed=0)

@@ -1,0 +1,60 @@
+import json
+
+import pytest
+from transformers import AutoModel
+
+from kaleidobert.errors import InputError
+from kaleidobert.model import KaleidoBertForRetrieval, KaleidoBertProcessor
+from kaleidobert.training.evaluate import evaluate_retrieval
+from kaleidobert.training.finetune import finetune_retrieval, retrieval_settings
+
+pytestmark = pytest.mark.usefixtures("shared_cache")
+FIGURES = {"contrastive", "ITM", "ITM_accuracy"}
+
+
+def test_settings_are_the_runs_own_with_a_gentler_rate(run):
+    settings = retrieval_settings(run, ["training.batch_size=8"])
+    assert settings.model["fusion_layer"] == 1 and settings.tokenizer.vocabulary == 120
+    assert settings.training.learning_rate == 2e-4 and settings.training.subcategory_group == 32
+    assert settings.training.batch_size == 8 and settings.training.seed == 5
+    assert retrieval_settings(run, ["training.learning_rate=1e-5"]).training.learning_rate == 1e-5
+
+
+def test_fine_tuning_end_to_end(run, shapes, history, tmp_path):
+    out = tmp_path / "tuned"
+    overrides = ["training.epochs=2", "training.subcategory_group=4", "training.learning_rate=3e-3"]
+    figures = finetune_retrieval(shapes, run, out, retrieval_settings(run, overrides))
+    names = {path.name for path in out.iterdir()}
+    assert {"config.json", "model.safetensors", "tokenizer.json", "settings.yaml", "history.json", "logs"} <= names
+
+    rows = history(out)
+    training = [row for row in rows if "loss" in row]
+    assert [row["step"] for row in training] == list(range(1, 9))
+    for row in training:
+        assert set(row) >= FIGURES
+        assert row["loss"] == pytest.approx(row["contrastive"] + row["ITM"], rel=1e-3)
+    assert {f"eval_{name}" for name in FIGURES} <= set(figures) and "joint_weight" in figures
+
+    started = [row for row in history(run) if "loss" in row]
+    assert training[0]["contrastive"] < started[0]["contrastive"]  # it starts from what was learnt
+    last = [row["contrastive"] for row in training]
+    assert sum(last[-3:]) < sum(last[:3])
+    tuned, pretrained = KaleidoBertForRetrieval.from_pretrained(out), KaleidoBertForRetrieval.from_pretrained(run)
+    assert tuned.fingerprint() != pretrained.fingerprint()
+    assert tuned.config.architectures == ["KaleidoBertForRetrieval"]
+    assert AutoModel.from_pretrained(out).fingerprint() == tuned.kaleidobert.fingerprint()
+    own, old = (KaleidoBertProcessor.from_pretrained(folder).tokenizer for folder in (out, run))
+    assert own.get_vocab() == old.get_vocab()
+
+    assert evaluate_retrieval(shapes, out, queries=10)["vectors"]["SumR"] > 0
+    with pytest.raises(InputError, match="there is a run already"):
+        finetune_retrieval(shapes, run, out, retrieval_settings(run))
+    longer = retrieval_settings(out, [*overrides, "training.epochs=3"])  # settings of the tuned run itself
+    finetune_retrieval(shapes, run, out, longer, resume=True)
+    assert json.loads((out / "history.json").read_text())[-1]["step"] == 12
+    assert history(out)[: len(training)] == rows[: len(training)]
+
+
+def test_only_a_run_can_be_fine_tuned(tmp_path):
+    with pytest.raises(InputError, match="no settings.yaml there"):
+        retrieval_settings(tmp_path)

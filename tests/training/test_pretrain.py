@@ -1,0 +1,169 @@
+"""A few steps of real pre-training, from photos in parquet to a run folder."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from transformers import AutoModelForPreTraining
+
+from kaleidobert.errors import InputError
+from kaleidobert.model import KaleidoBertForPreTraining, KaleidoBertForRetrieval, KaleidoBertProcessor
+from kaleidobert.model.losses import LOSSES
+from kaleidobert.training.collator import PairCollator
+from kaleidobert.training.evaluate import JOINT_WEIGHTS
+from kaleidobert.training.pretrain import pretrain
+from kaleidobert.training.settings import RUN_SETTINGS, load_settings
+from kaleidobert.training.trainer import GroupedSampler
+
+pytestmark = pytest.mark.usefixtures("shared_cache")
+
+FIGURES = {*LOSSES, "ITM_accuracy", "RR_accuracy", "JPS_accuracy", "CP_accuracy"}
+
+
+def steps(rows: list[dict], key: str) -> list[int]:
+    return [row["step"] for row in rows if key in row]
+
+
+def test_the_run_folder(run, settings):
+    names = {path.name for path in run.iterdir()}
+    assert {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"} <= names
+    assert {"preprocessor_config.json", "settings.yaml", "history.json", "logs", "checkpoints"} <= names
+    assert load_settings(str(run / RUN_SETTINGS)) == settings()
+    model = AutoModelForPreTraining.from_pretrained(run)
+    processor = KaleidoBertProcessor.from_pretrained(run)
+    assert model.config.encoder_config.vocab_size == len(processor.tokenizer)
+    assert model.config.fusion_layer == 1 and model.config.joint_weight in JOINT_WEIGHTS
+    assert processor.image_processor.image_size == model.config.image_size == 40
+    assert all(torch.isfinite(tensor).all() for tensor in load_file(run / "model.safetensors").values())
+
+
+def test_history_has_every_component(run, history):
+    rows = history(run)
+    assert steps(rows, "loss") == list(range(1, 9))
+    assert steps(rows, "eval_loss") == [3, 6, 8, 8]
+    for row in rows:
+        if "loss" in row:
+            assert set(row) >= FIGURES
+            assert row["loss"] == pytest.approx(sum(row[name] for name in LOSSES), rel=1e-3)
+        if "eval_loss" in row:
+            assert set(row) >= {f"eval_{name}" for name in FIGURES}
+    returned = json.loads((run / "returned.json").read_text())
+    last = [row for row in rows if "eval_loss" in row][-1]
+    assert returned["eval_loss"] == last["eval_loss"] and "joint_weight" in returned
+
+
+def test_the_rate_warms_up_and_ends_near_zero(run, history):
+    rates = [row["learning_rate"] for row in history(run) if "loss" in row]
+    assert rates[0] == pytest.approx(1.5e-3)  # half of it: the first of two warm-up steps
+    assert max(rates) == rates[1] and rates[1:] == sorted(rates[1:], reverse=True)
+    assert rates[-1] < 0.2 * max(rates)
+
+
+def test_tensorboard_has_every_component(run):
+    events = EventAccumulator(str(run / "logs")).Reload()
+    tags = set(events.Tags()["scalars"])
+    assert {f"train/{name}" for name in FIGURES} <= tags
+    assert {f"eval/{name}" for name in FIGURES} <= tags
+    assert [event.step for event in events.Scalars("train/AMLM")] == list(range(1, 9))
+
+
+def test_the_weights_moved_and_so_did_the_batch_statistics(run):
+    first, last = (load_file(run / "checkpoints" / f"checkpoint-{step}" / "model.safetensors") for step in (6, 8))
+    moved = {name for name in first if not torch.equal(first[name], last[name])}
+    assert set(first) - moved <= {"hard_negatives", "match_accuracy"}
+    assert any("running_mean" in name for name in moved)
+
+
+def test_the_same_seed_gives_the_same_history_and_weights(run, shapes, settings, history, tmp_path, monkeypatch):
+    epochs = []
+    plain = GroupedSampler.__iter__
+    monkeypatch.setattr(GroupedSampler, "__iter__", lambda self: epochs.append(self.epoch) or plain(self))
+    pretrain(shapes, tmp_path / "again", settings())
+    assert history(tmp_path / "again") == history(run)
+    one, other = (KaleidoBertForRetrieval.from_pretrained(folder) for folder in (run, tmp_path / "again"))
+    assert one.fingerprint() == other.fingerprint()
+    assert epochs == [0, 1]  # each in an order of its own
+
+
+def test_an_existing_run_is_refused_and_left_alone(run, shapes, settings):
+    before = (run / "model.safetensors").read_bytes()
+    with pytest.raises(InputError, match="there is a run already; add --resume"):
+        pretrain(shapes, run, settings())
+    assert (run / "model.safetensors").read_bytes() == before
+
+
+def test_nothing_to_resume_from(shapes, settings, tmp_path):
+    with pytest.raises(InputError, match="no checkpoint to resume from"):
+        pretrain(shapes, tmp_path / "new", settings(), resume=True)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_stopped_run_goes_on_as_if_it_never_stopped(run, shapes, settings, history, tmp_path):
+    """From the checkpoint after step 6, in the middle of the second epoch."""
+    stopped = tmp_path / "stopped"
+    shutil.copytree(run, stopped)
+    shutil.rmtree(stopped / "checkpoints" / "checkpoint-8")
+    for name in ("model.safetensors", "config.json", "history.json"):
+        (stopped / name).unlink()
+    pretrain(shapes, stopped, settings(), resume=True)
+    assert history(stopped) == history(run)
+    one, other = (KaleidoBertForPreTraining.from_pretrained(folder) for folder in (run, stopped))
+    assert one.fingerprint() == other.fingerprint()
+    assert json.loads((stopped / "checkpoints/checkpoint-8/pace.json").read_text())["seconds"] > 0
+
+
+def test_a_run_goes_on_with_its_own_tokenizer(run, shapes, settings, history, tmp_path):
+    """Another vocabulary than its embeddings were trained on would scramble them; more epochs only go on."""
+    longer = tmp_path / "longer"
+    shutil.copytree(run, longer)
+    tokenizer = (longer / "tokenizer.json").read_text()
+    overrides = ("training.epochs=3", "tokenizer.vocabulary=60", "training.evaluate_every=4")
+    pretrain(shapes, longer, settings(*overrides), resume=True)
+    assert json.loads((longer / "tokenizer.json").read_text()) == json.loads(tokenizer)
+    rows = history(longer)
+    assert max(row["step"] for row in rows) == 12
+    assert [row["loss"] for row in rows if "loss" in row][:8] == [r["loss"] for r in history(run) if "loss" in r]
+
+
+def test_joint_objectives_wait_and_few_validation_products_are_measured(shapes, settings, history, tmp_path):
+    """The first half is contrastive only; ten products to validate are less than one batch."""
+    overrides = ("training.joint_from=0.5", "training.evaluation_products=10", "training.epochs=1")
+    figures = pretrain(shapes, tmp_path / "late", settings(*overrides, "training.bf16=true"))
+    rows = [row for row in history(tmp_path / "late") if "loss" in row]
+    assert ["AMLM" in row for row in rows] == [False, False, True, True]
+    assert all("contrastive" in row for row in rows)
+    assert {f"eval_{name}" for name in FIGURES} <= set(figures)
+
+
+def test_minutes_end_a_run(shapes, settings, history, tmp_path):
+    pretrain(shapes, tmp_path / "short", settings("training.epochs=1000"), max_minutes=0.01)
+    last = max(row["step"] for row in history(tmp_path / "short"))
+    assert 1 <= last < 400
+    assert (tmp_path / "short" / "model.safetensors").exists()
+
+
+def test_settings_that_do_not_fit_the_data(shapes, settings, tmp_path):
+    with pytest.raises(InputError, match="64 products to train on are less than one batch of 65"):
+        pretrain(shapes, tmp_path / "run", settings("training.batch_size=65"))
+    with pytest.raises(InputError, match="tokenizer.max_length is 25, but .*max_position_embeddings 24"):
+        pretrain(shapes, tmp_path / "run", settings("tokenizer.max_length=25"))
+
+
+def test_it_can_learn_a_catalogue_by_heart(catalogue, tokenizer, tiny_config):
+    """Contrastive loss on the 64 products, from about ln 56 to less than a third."""
+    torch.manual_seed(0)
+    model = KaleidoBertForRetrieval(tiny_config(vocab_size=len(tokenizer), fusion_layer=1))
+    batch = PairCollator(catalogue, tokenizer, seed=0, augmented=False)(range(64))
+    optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
+    losses = []
+    for _ in range(40):
+        loss = model(**batch, joint_samples=0).loss
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert losses[0] > 3.5
+    assert losses[-1] < losses[0] / 3, losses[::10]
