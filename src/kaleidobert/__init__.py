@@ -1,2 +1,1 @@
 """Kaleido-BERT: fine-grained vision-language pre-training for product catalogues."""
-

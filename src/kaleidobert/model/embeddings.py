@@ -14,6 +14,8 @@ IMAGE_SEGMENT = 1  # text is segment 0, which `BertEmbeddings` takes by default
 class PatchEmbeddings(nn.Module):
     """LayerNorm(FC(feature) + FC(location) + segment): one class, whatever the level."""
 
+    locations: Tensor
+
     def __init__(self, config: KaleidoBertConfig, feature_size: int) -> None:
         super().__init__()
         bert = config.encoder_config

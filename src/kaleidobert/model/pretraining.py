@@ -52,6 +52,8 @@ class PreTrainingOutput(ModelOutput):
 class KaleidoBertForPreTraining(KaleidoBertScoring):
     """`KaleidoBertForRetrieval`'s parts with the heads of the other objectives."""
 
+    match_accuracy: Tensor
+    hard_negatives: Tensor
     _tied_weights_keys = {"masked_tokens.decoder.weight": "kaleidobert.bert.embeddings.word_embeddings.weight"}
 
     def __init__(self, config: KaleidoBertConfig) -> None:

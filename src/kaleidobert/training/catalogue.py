@@ -27,7 +27,7 @@ from kaleidobert.data.readers import read_products
 from kaleidobert.errors import InputError
 from kaleidobert.model.processing import KaleidoBertImageProcessor
 
-FORMAT = 1  # raise it when what is written changes
+FORMAT = 2  # raise it when what is written changes
 CHUNK = 256  # products decoded together
 
 

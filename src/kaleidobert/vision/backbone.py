@@ -22,6 +22,9 @@ class PatchEncoder(nn.Module):
     Normalising by mean and standard deviation happens here, so that corruptions work on plain colours.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self,
         backbone_config: PretrainedConfig,
