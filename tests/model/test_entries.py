@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -60,11 +62,11 @@ def test_padding_is_invisible(model, photos, texts):
     # what stands at padded places must not matter either, so they hold the ids of real tokens
     longer, longer_mask = F.pad(ids, (0, 9), value=33), F.pad(mask, (0, 9))
     long = model.text_entry(longer, longer_mask)
-    close = {"atol": 1e-5, "rtol": 1e-5}
-    torch.testing.assert_close(long.vectors, short.vectors, **close)
-    torch.testing.assert_close(long.tokens[:, :7][mask.bool()], short.tokens[mask.bool()], **close)
+    close = partial(torch.testing.assert_close, atol=1e-5, rtol=1e-5)
+    close(long.vectors, short.vectors)
+    close(long.tokens[:, :7][mask.bool()], short.tokens[mask.bool()])
     scores = model.joint_scores(short.tokens, mask, image.patches)
-    torch.testing.assert_close(model.joint_scores(long.tokens, longer_mask, image.patches), scores, **close)
+    close(model.joint_scores(long.tokens, longer_mask, image.patches), scores)
     assert scores.std() > 1e-3
 
 

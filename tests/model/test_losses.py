@@ -48,7 +48,7 @@ def test_a_batch_of_one_text_has_nothing_to_contrast():
     loss = contrastive_loss(images, images.detach(), torch.tensor(9.0), torch.tensor([1, 1, 1]))
     loss.backward()
     assert loss.item() == pytest.approx(0)
-    assert torch.isfinite(images.grad).all()
+    assert images.grad is not None and torch.isfinite(images.grad).all()
 
 
 def test_equal_texts_leaves_the_product_itself_out():
@@ -92,7 +92,7 @@ def test_no_gradient_flows_into_the_features():
     predicted = torch.randn(2, 4, requires_grad=True)
     feature_divergence(predicted, features, 1.0).backward()
     assert features.grad is None
-    assert predicted.grad.abs().sum() > 0
+    assert predicted.grad is not None and predicted.grad.abs().sum() > 0
 
 
 @pytest.mark.parametrize("hard", [True, False])

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForPreTraining, AutoProcessor
@@ -60,7 +62,8 @@ def test_save_and_load_keep_every_loss_and_the_fingerprint(trained, saved, make_
 
 
 def test_retrieval_loads_a_pre_training_run_without_gaps(saved):
-    _, report = KaleidoBertForRetrieval.from_pretrained(saved, output_loading_info=True)
+    loaded: Any = KaleidoBertForRetrieval.from_pretrained(saved, output_loading_info=True)
+    report = loaded[1]
     assert not report["missing_keys"]
     assert not report["unexpected_keys"]
     assert not report["mismatched_keys"]
@@ -69,7 +72,8 @@ def test_retrieval_loads_a_pre_training_run_without_gaps(saved):
 def test_pre_training_starts_from_a_retrieval_run(saved, tmp_path, make_batch):
     """Heads that the run lacks begin anew; nothing is left as uninitialised memory."""
     KaleidoBertForRetrieval.from_pretrained(saved).save_pretrained(tmp_path / "tuned")
-    model, report = KaleidoBertForPreTraining.from_pretrained(tmp_path / "tuned", output_loading_info=True)
+    loaded: Any = KaleidoBertForPreTraining.from_pretrained(tmp_path / "tuned", output_loading_info=True)
+    model, report = loaded
     own = ("masked_tokens.", "pretext.", "match_accuracy", "hard_negatives")
     assert report["missing_keys"] and all(key.startswith(own) for key in report["missing_keys"])
     assert model.match_accuracy == 0.5 and not model.hard_negatives

@@ -1,5 +1,6 @@
 import json
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -15,14 +16,17 @@ def clock(monkeypatch):
     return now
 
 
-def at(step: int, steps: int = 10):
+NOTHING: Any = None  # what a callback is given and does not look at
+
+
+def at(step: int, steps: int = 10) -> Any:
     return SimpleNamespace(global_step=step, max_steps=steps)
 
 
 def after_step(pace: Pace, step: int, steps: int = 10) -> bool:
     """Tell the pace that a step is done; whether it ends the training."""
-    control = SimpleNamespace(should_training_stop=False)
-    pace.on_step_end(None, at(step, steps), control)
+    control: Any = SimpleNamespace(should_training_stop=False)
+    pace.on_step_end(NOTHING, at(step, steps), control)
     return control.should_training_stop
 
 
@@ -36,7 +40,7 @@ def test_progress_by_steps(clock):
 
 def test_progress_by_minutes_whichever_is_further(clock):
     pace = Pace(max_minutes=2)
-    pace.on_train_begin(None, at(0), None)
+    pace.on_train_begin(NOTHING, at(0), NOTHING)
     clock.seconds += 30
     assert not after_step(pace, 1, steps=1000) and pace.progress() == pytest.approx(0.25)
     assert not after_step(pace, 500, steps=1000) and pace.progress() == pytest.approx(0.5)
@@ -50,7 +54,7 @@ def test_minutes_begin_with_the_training(clock):
     """Not with the preparation before it."""
     pace = Pace(max_minutes=1)
     clock.seconds += 59
-    pace.on_train_begin(None, at(0), None)
+    pace.on_train_begin(NOTHING, at(0), NOTHING)
     assert pace.progress() == 0
 
 
@@ -58,13 +62,13 @@ def test_the_factor_warms_up_and_ends_at_zero():
     pace = Pace()
     factors = []
     for step in range(100):
-        pace.on_step_begin(None, at(step, 100), None)
+        pace.on_step_begin(NOTHING, at(step, 100), NOTHING)
         factors.append(pace.factor(step, warmup_steps=10))
     assert factors[:10] == sorted(factors[:10])
     assert factors[0] == pytest.approx(0.1)
     assert max(factors) > 0.97 and factors[9] == max(factors)
     assert factors[10:] == sorted(factors[10:], reverse=True)
-    pace.on_step_begin(None, at(50, 100), None)
+    pace.on_step_begin(NOTHING, at(50, 100), NOTHING)
     assert pace.factor(50, 10) == pytest.approx(0.5)
     after_step(pace, 100, 100)
     assert pace.factor(100, 10) == pytest.approx(0, abs=1e-9)
@@ -76,21 +80,22 @@ def test_without_warm_up_the_factor_begins_at_one():
 
 def test_the_factor_ends_at_zero_when_minutes_run_out(clock):
     pace = Pace(max_minutes=1)
-    pace.on_train_begin(None, at(0), None)
+    pace.on_train_begin(NOTHING, at(0), NOTHING)
     clock.seconds += 60
     assert pace.factor(7, warmup_steps=2) == pytest.approx(0, abs=1e-9)
 
 
 def test_seconds_before_a_resume_count(clock, tmp_path):
     pace = Pace(max_minutes=2)
-    pace.on_train_begin(None, at(0), None)
+    pace.on_train_begin(NOTHING, at(0), NOTHING)
     clock.seconds += 45
     (tmp_path / "checkpoint-7").mkdir()
-    pace.on_save(SimpleNamespace(output_dir=str(tmp_path)), at(7), None)
+    arguments: Any = SimpleNamespace(output_dir=str(tmp_path))
+    pace.on_save(arguments, at(7), NOTHING)
     assert json.loads((tmp_path / "checkpoint-7" / "pace.json").read_text()) == {"seconds": 45}
     clock.seconds += 9999  # the machine was off
     resumed = Pace.resumed(tmp_path / "checkpoint-7", max_minutes=2)
-    resumed.on_train_begin(None, at(7), None)
+    resumed.on_train_begin(NOTHING, at(7), NOTHING)
     clock.seconds += 15
     assert resumed.seconds() == pytest.approx(60)
     assert resumed.progress() == pytest.approx(0.5)

@@ -137,8 +137,8 @@ def test_the_cache_folder_may_be_the_default(monkeypatch, tmp_path):
 
 def test_text_groups_and_head(catalogue):
     groups = catalogue.text_groups()
-    assert groups.shape == (64,) and len(set(groups.tolist())) == 56
-    assert groups[56] == groups[0] and groups[57] == groups[1] and groups[0] != groups[1]
+    assert groups.shape == (64,) and len(set(groups.tolist())) == 40
+    assert groups[40] == groups[0] and groups[41] == groups[1] and groups[0] != groups[1]
     head = catalogue.head(9)
     assert len(head) == 9 and len(head.first_view) == 10 and len(head.pixels) == 10  # the eighth has two views
     assert head.texts == catalogue.texts[:9] and len(catalogue.head(999)) == 64
