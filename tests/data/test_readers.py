@@ -127,9 +127,7 @@ def test_class_numbers_become_class_names(tmp_path):
 
 
 def test_a_damaged_part_is_not_touched_before_the_products_ahead_of_it(tmp_path):
-    path = write_parquet(
-        tmp_path / "a.parquet", shop_rows(range(400)), row_group_size=100, compression="none"
-    )
+    path = write_parquet(tmp_path / "a.parquet", shop_rows(range(400)), row_group_size=100, compression="none")
     size = path.stat().st_size
     content = bytearray(path.read_bytes())
     start = pq.ParquetFile(path).metadata.row_group(2).column(0).data_page_offset
@@ -218,9 +216,7 @@ def test_every_bad_line_is_reported_with_its_place_and_reason(photos):
 
 def test_a_quote_left_open_says_how_far_it_reaches(photos):
     (photos / "shop.csv").write_text('id,title,image\n1,"Open,photos/a.jpg\n2,Lost,photos/a.jpg\n')
-    with pytest.raises(
-        InputError, match="line 2: 2 cells where the header has 3 up to line 3: a quote left open"
-    ):
+    with pytest.raises(InputError, match="line 2: 2 cells where the header has 3 up to line 3: a quote left open"):
         ids(photos / "shop.csv")
 
 
@@ -401,8 +397,7 @@ def test_fashion_gen_with_views_of_a_product_apart(tmp_path):
         **{"composition": "100% cotton", "msrpUSD": "550"},
     }
     views = [
-        [product.open(view).getpixel((5, 5))[0] for view in range(len(product.images))]
-        for product in (first, second)
+        [product.open(view).getpixel((5, 5))[0] for view in range(len(product.images))] for product in (first, second)
     ]
     assert views == [[0, 2, 5], [1, 4]]
     assert first.images[0].startswith(b"\x89PNG")
@@ -421,9 +416,7 @@ def test_a_fashion_gen_folder_has_the_splits_of_its_files(tmp_path):
 def test_another_hdf5_file(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["images"] = np.zeros(3)
-    with pytest.raises(
-        InputError, match="no input_image and no input_productID, as Fashion-Gen has; it holds: images"
-    ):
+    with pytest.raises(InputError, match="no input_image and no input_productID, as Fashion-Gen has; it holds: images"):
         read_products(tmp_path / "a.h5")
     (tmp_path / "b.h5").write_bytes(b"no")
     with pytest.raises(InputError, match="b.h5: not a readable HDF5 file"):
@@ -493,9 +486,7 @@ def test_a_name_that_is_not_on_the_hub(monkeypatch):
         raise ConnectionError(f"Couldn't reach {name!r}\n{streaming}")
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    with pytest.raises(
-        InputError, match="owner/fashion: no such file or folder, nor a Hugging Face dataset"
-    ) as error:
+    with pytest.raises(InputError, match="owner/fashion: no such file or folder, nor a Hugging Face dataset") as error:
         read_products("owner/fashion")
     assert "\n" not in str(error.value)
 

@@ -17,10 +17,11 @@ from kaleidobert.model import (
     KaleidoBertForRetrieval,
     KaleidoBertImageProcessor,
     KaleidoBertProcessor,
+    load_run,
 )
 from kaleidobert.model.processing import train_tokenizer
 from kaleidobert.search.indexing import Indexer
-from kaleidobert.search.ranking import Ranker, load_model
+from kaleidobert.search.ranking import Ranker
 from kaleidobert.search.store import Store
 
 COLOURS = ("red", "green", "blue", "orange", "purple", "black")
@@ -75,7 +76,7 @@ def save_model(folder: Path, seed: int) -> Path:
 
 @lru_cache
 def loaded(folder: Path) -> tuple[KaleidoBertForRetrieval, KaleidoBertProcessor]:
-    return load_model(folder)
+    return load_run(folder)
 
 
 @dataclass

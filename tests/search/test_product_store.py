@@ -10,8 +10,9 @@ from shop import Shop, drawn
 from kaleidobert.data.product import Product
 from kaleidobert.data.readers import Problems
 from kaleidobert.errors import InputError
+from kaleidobert.model import load_run
 from kaleidobert.search.indexing import Indexer, index_catalogue
-from kaleidobert.search.ranking import Ranker, load_model
+from kaleidobert.search.ranking import Ranker
 from kaleidobert.search.records import StoredView, StoreInfo, parse_filters
 from kaleidobert.search.store import Store
 
@@ -129,7 +130,7 @@ def test_another_model_is_refused(shop: Shop, other_model_folder: Path) -> None:
     with pytest.raises(InputError, match=r"holds vectors of model \w{16} .*, not of model \w{16} .*: re-index"):
         Ranker.open(shop.uri, other_model_folder)
     with pytest.raises(InputError, match="re-index"):
-        Indexer(*load_model(other_model_folder), shop.uri, other_model_folder)
+        Indexer(*load_run(other_model_folder), shop.uri, other_model_folder)
 
 
 def test_indexing_twice_does_not_double(new_shop: Shop) -> None:

@@ -32,9 +32,7 @@ def fashion_gen_table(path: Path) -> Table:
     except OSError as error:
         raise InputError(f"{path}: not a readable HDF5 file ({error})") from error
     if missing := [key for key in (IMAGE, PRODUCT) if key not in keys]:
-        raise InputError(
-            f"{path}: no {' and no '.join(missing)}, as Fashion-Gen has; it holds: {', '.join(keys)}"
-        )
+        raise InputError(f"{path}: no {' and no '.join(missing)}, as Fashion-Gen has; it holds: {', '.join(keys)}")
     columns = {key: key.removeprefix("input_") for key in keys if key not in LEFT_OUT}
     return Table(str(path), path.parent, list(columns.values()), lambda: _rows(path, columns), stem=path.stem)
 

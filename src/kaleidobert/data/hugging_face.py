@@ -56,16 +56,13 @@ def loaded_splits(data: str | Path) -> dict[str, Callable[[], Table]]:
     except Exception as error:  # many kinds: no network, no such name, no data files, several configurations
         raise InputError(f"{data}: nothing that load_dataset can read ({_one_line(error)})") from error
     return {
-        name: partial(_dataset_table, dataset, f"{data} ({name})", name, folder)
-        for name, dataset in splits.items()
+        name: partial(_dataset_table, dataset, f"{data} ({name})", name, folder) for name, dataset in splits.items()
     }
 
 
 def _dataset_table(dataset: Any, name: str, split: str, folder: Path) -> Table:
     """Rows in Arrow form, so that images stay the encoded files they are."""
-    labels = {
-        column: kind.names for column, kind in (dataset.features or {}).items() if hasattr(kind, "names")
-    }
+    labels = {column: kind.names for column, kind in (dataset.features or {}).items() if hasattr(kind, "names")}
     columns = dataset.column_names or list(next(iter(dataset.take(1)), {}))
 
     def rows() -> NumberedRows:

@@ -57,9 +57,7 @@ Found = list[tuple[Table, dict[str, str]]]  # tables and which of their columns 
 Keep = Callable[[str], bool]  # whether a product id belongs to the split
 
 
-def _checked(
-    found: Found, keep: Keep, max_bad: float, report: Problems | None, name: str
-) -> Iterator[Product]:
+def _checked(found: Found, keep: Keep, max_bad: float, report: Problems | None, name: str) -> Iterator[Product]:
     """The products, with the checks that need all of them."""
     problems = Problems() if report is None else report
     count = 0

@@ -139,10 +139,7 @@ def _ground_truth(row: Row, views: int) -> tuple[list[bytes], list[tuple[Region,
     masks = row["masks"] or []
     try:
         regions = [
-            tuple(
-                Region(str(word), (float(x1), float(y1), float(x2), float(y2)))
-                for word, x1, y1, x2, y2 in view
-            )
+            tuple(Region(str(word), (float(x1), float(y1), float(x2), float(y2))) for word, x1, y1, x2, y2 in view)
             for view in json.loads(row["regions"] or "[]")
         ]
     except (ValueError, TypeError):

@@ -106,9 +106,7 @@ def _folder_parts(folder: Path) -> Parts:
     for parts in (*named, *formats):
         if parts:
             return {split: [_opener(path) for path in files] for split, files in parts.items()}
-    looked_for = (
-        f"train/validation/test files ({', '.join(OPENERS)}), styles.csv with images/, a saved dataset"
-    )
+    looked_for = f"train/validation/test files ({', '.join(OPENERS)}), styles.csv with images/, a saved dataset"
     if not any(folder.iterdir()):
         raise InputError(f"{folder}: the folder is empty; looked for {looked_for}")
     try:

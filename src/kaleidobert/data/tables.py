@@ -150,9 +150,7 @@ def jsonl_table(path: Path) -> Table:
     first = list(itertools.islice(_jsonl_rows(path), LINES_FOR_COLUMNS))
     keys = {key: None for _, row in first if isinstance(row, dict) for key in row}
     if not keys:
-        reason = next(
-            (f"line {line}: {row}" for line, row in first if isinstance(row, str)), "blank lines only"
-        )
+        reason = next((f"line {line}: {row}" for line, row in first if isinstance(row, str)), "blank lines only")
         raise InputError(f"{path}: no JSON object, one a line, found ({reason})")
     return Table(str(path), path.parent, list(keys), lambda: _jsonl_rows(path), "line", path.stem)
 

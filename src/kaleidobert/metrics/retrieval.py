@@ -33,7 +33,7 @@ def draw_candidates(
     texts: Sequence[str],
     categories: Sequence[str],
     subcategories: Sequence[str],
-    queries: Sequence[int],
+    queries: Sequence[int] | np.ndarray,
     others: int = 100,
     seed: int = 0,
 ) -> np.ndarray:

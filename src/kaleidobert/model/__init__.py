@@ -3,6 +3,7 @@
 from transformers import AutoConfig, AutoModel, AutoModelForPreTraining, AutoProcessor
 
 from kaleidobert.model.configuration import KaleidoBertConfig
+from kaleidobert.model.loading import load_run
 from kaleidobert.model.modeling import KaleidoBertModel
 from kaleidobert.model.pretraining import KaleidoBertForPreTraining
 from kaleidobert.model.processing import KaleidoBertImageProcessor, KaleidoBertProcessor
@@ -20,4 +21,5 @@ __all__ = [
     "KaleidoBertImageProcessor",
     "KaleidoBertModel",
     "KaleidoBertProcessor",
+    "load_run",
 ]

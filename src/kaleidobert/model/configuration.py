@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from transformers import AutoConfig, BertConfig, PretrainedConfig, ResNetConfig
+from transformers import AutoConfig, BertConfig, PretrainedConfig
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from kaleidobert.errors import InputError
@@ -63,7 +63,7 @@ class KaleidoBertConfig(PretrainedConfig):
         if isinstance(backbone_config, dict):
             backbone_config = AutoConfig.for_model(**{"model_type": "resnet", **backbone_config})
         self.encoder_config = encoder_config or BertConfig()
-        self.backbone_config = backbone_config or ResNetConfig(out_features=["stage4"])
+        self.backbone_config = backbone_config or AutoConfig.for_model("resnet", out_features=["stage4"])
         self.levels = levels or [asdict(level) for level in PUBLISHED]
         self.patch_features = patch_features
         self.image_mean = list(image_mean)

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoConfig, BertModel, PreTrainedModel, initialization
 from transformers.masking_utils import create_bidirectional_mask
-from transformers.modeling_outputs import ModelOutput
 
 from kaleidobert.errors import InputError
 from kaleidobert.levels import patch_locations
@@ -37,36 +35,33 @@ SIZES = (
 )
 
 
-@dataclass
-class ImageEntryOutput(ModelOutput):
+class ImageEntryOutput(NamedTuple):
     """vectors (B, V), unit length; patches (B, P, H), what the joint entry takes; features (B, P, D)."""
 
-    vectors: Tensor | None = None
-    patches: Tensor | None = None
-    features: Tensor | None = None
+    vectors: Tensor
+    patches: Tensor
+    features: Tensor
 
 
-@dataclass
-class TextEntryOutput(ModelOutput):
+class TextEntryOutput(NamedTuple):
     """vectors (B, V), unit length; tokens (B, T, H), what the joint entry takes."""
 
-    vectors: Tensor | None = None
-    tokens: Tensor | None = None
+    vectors: Tensor
+    tokens: Tensor
 
 
-@dataclass
-class JointEntryOutput(ModelOutput):
+class JointEntryOutput(NamedTuple):
     """tokens (B, T, H) and patches (B, P, H): hidden states of the last layer; tokens[:, 0] is [CLS]."""
 
-    tokens: Tensor | None = None
-    patches: Tensor | None = None
+    tokens: Tensor
+    patches: Tensor
 
 
 class KaleidoBertPreTrainedModel(PreTrainedModel):
     config_class = KaleidoBertConfig
     base_model_prefix = "kaleidobert"
     main_input_name = "pixel_values"
-    input_modalities = ("image", "text")
+    input_modalities = ["image", "text"]
     _supports_sdpa = True
 
     @torch.no_grad()
@@ -103,6 +98,9 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
             config.image_mean,
             config.image_std,
         )
+        if bert._attn_implementation is None and not torch.cuda.is_available():
+            # On CPUs the fused kernel's backward pass takes three times as long at some seventy tokens.
+            bert._attn_implementation = "eager"
         self.bert = BertModel(bert, add_pooling_layer=False)
         self.patch_embeddings = PatchEmbeddings(config, self.patch_encoder.feature_size)
         self.image_projection = nn.Linear(bert.hidden_size, config.projection_size)
@@ -120,8 +118,8 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
     def get_input_embeddings(self) -> nn.Embedding:
         return self.bert.embeddings.word_embeddings
 
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
-        self.bert.embeddings.word_embeddings = value
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.bert.set_input_embeddings(value)
 
     def load_bert(self, name_or_folder: str) -> None:
         """Start encoder and token embeddings from a published BERT checkpoint of the same sizes."""
@@ -176,11 +174,12 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
 
     def _layers(self, states: Tensor, attention_mask: Tensor | None, first: int, last: int | None) -> Tensor:
         layers = self.bert.encoder.layer[first:last]
+        seen = None
         if len(layers) and attention_mask is not None:
             bert = self.config.encoder_config
-            attention_mask = create_bidirectional_mask(bert, inputs_embeds=states, attention_mask=attention_mask)
+            seen = create_bidirectional_mask(bert, inputs_embeds=states, attention_mask=attention_mask)
         for layer in layers:
-            states = layer(states, attention_mask)
+            states = layer(states, seen)
         return states
 
 
@@ -194,7 +193,8 @@ def _start_from(part: PreTrainedModel, name_or_folder: str, **kwargs: Any) -> No
         theirs, own = getattr(published, size, None), getattr(part.config, size, None)
         if theirs != own:
             raise InputError(f"{name_or_folder}: its {size} is {theirs}, this model's is {own}; they must be equal")
-    trained, report = type(part).from_pretrained(name_or_folder, output_loading_info=True, **kwargs)
+    loaded: Any = type(part).from_pretrained(name_or_folder, output_loading_info=True, **kwargs)
+    trained, report = loaded
     if report["missing_keys"]:
         raise InputError(f"{name_or_folder}: weights are missing, among them {min(report['missing_keys'])}")
     part.load_state_dict(trained.state_dict())

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -107,6 +107,12 @@ class KaleidoBertForPreTraining(KaleidoBertScoring):
         accuracies: dict[str, Tensor] = {}
         n = min(joint_samples, len(pixel_values))
         if n >= 2:
+            joint = (masked_ids, token_labels, level_labels, hidden_patches, draws)
+            if any(part is None for part in joint):
+                raise ValueError(
+                    "the joint objectives need masked_ids, token_labels, level_labels, hidden_patches, draws"
+                )
+            masked_ids, token_labels, level_labels, hidden_patches, draws = cast(tuple[Tensor, ...], joint)
             corrupted = self._corrupt(pixel_values[:n], image.features[:n], level_labels[:n], hidden_patches[:n])
             patches = self.kaleidobert.embed_patches(corrupted)
             tokens = self.kaleidobert.embed_tokens(masked_ids, attention_mask)
@@ -119,9 +125,7 @@ class KaleidoBertForPreTraining(KaleidoBertScoring):
             self._pretext(
                 matched.joint.patches, image.features[:n], level_labels[:n], hidden_patches[:n], parts, accuracies
             )
-        weights = self.config.loss_weights
-        loss = sum(weights.get(name, 1.0) * part for name, part in parts.items())
-        return PreTrainingOutput(loss=loss, parts=parts, accuracies=accuracies)
+        return PreTrainingOutput(loss=self.weighted_sum(parts), parts=parts, accuracies=accuracies)
 
     def _levels(self) -> list[tuple[int, Level, slice]]:
         levels = self.config.level_table

@@ -75,14 +75,19 @@ class KaleidoBertProcessor(ProcessorMixin):
         self.chat_template = None
 
     @classmethod
-    def from_pretrained(cls, folder: str | os.PathLike, **kwargs: Any) -> KaleidoBertProcessor:
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | os.PathLike, *args: Any, **kwargs: Any
+    ) -> KaleidoBertProcessor:
         """Load what `save_pretrained` wrote."""
-        image_processor = KaleidoBertImageProcessor.from_pretrained(folder, **kwargs)
-        return cls(image_processor, AutoTokenizer.from_pretrained(folder, **kwargs))
+        folder = pretrained_model_name_or_path
+        image_processor = KaleidoBertImageProcessor.from_pretrained(folder, *args, **kwargs)
+        tokenizer: Any = AutoTokenizer.from_pretrained(folder, *args, **kwargs)
+        return cls(image_processor, tokenizer)
 
-    def save_pretrained(self, folder: str | os.PathLike, **kwargs: Any) -> None:
-        self.image_processor.save_pretrained(folder, **kwargs)
-        self.tokenizer.save_pretrained(folder, **kwargs)
+    def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs: Any) -> None:
+        """Write the image processor's settings and the tokenizer's files; ``push_to_hub`` sends them, too."""
+        for part in (self.image_processor, self.tokenizer):
+            part.save_pretrained(save_directory, push_to_hub=push_to_hub, **kwargs)
 
     def __call__(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,13 +25,12 @@ from kaleidobert.model.modeling import (
 LOGIT_SCALE = math.log(1 / 0.07)  # CLIP's first temperature
 
 
-@dataclass
-class MatchingOutput(ModelOutput):
+class MatchingOutput(NamedTuple):
     """loss and balanced accuracy of ITM; joint: hidden states of the n matching pairs."""
 
-    loss: Tensor | None = None
-    accuracy: Tensor | None = None
-    joint: JointEntryOutput | None = None
+    loss: Tensor
+    accuracy: Tensor
+    joint: JointEntryOutput
 
 
 @dataclass
@@ -67,6 +67,11 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
     def scale(self) -> Tensor:
         """1 / temperature of the contrastive scores, at most 100."""
         return self.logit_scale.exp().clamp(max=100)
+
+    def weighted_sum(self, parts: dict[str, Tensor]) -> Tensor:
+        """The total loss, equation 8, with ``config.loss_weights``; the plain sum where it names none."""
+        weights = self.config.loss_weights
+        return torch.stack([weights.get(name, 1.0) * part for name, part in parts.items()]).sum()
 
     def joint_scores(self, tokens: Tensor, attention_mask: Tensor, patches: Tensor) -> Tensor:
         """Match logits (B,) of embedded tokens (B, T, H) with embedded patches (B, P, H)."""
@@ -153,4 +158,4 @@ class KaleidoBertForRetrieval(KaleidoBertScoring):
                 text.tokens, attention_mask, image.patches[:n], similarity, text_group, draws, hard=True
             )
             parts["ITM"], accuracies["ITM"] = matched.loss, matched.accuracy
-        return RetrievalOutput(loss=sum(parts.values()), parts=parts, accuracies=accuracies)
+        return RetrievalOutput(loss=self.weighted_sum(parts), parts=parts, accuracies=accuracies)

@@ -17,33 +17,17 @@ import numpy as np
 import torch
 from PIL import Image
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from kaleidobert.data.product import Product
 from kaleidobert.data.readers import Problems, load_columns, read_products
 from kaleidobert.errors import InputError
-from kaleidobert.search.ranking import load_model
+from kaleidobert.model import load_run
+from kaleidobert.progress import progress_bar
 from kaleidobert.search.records import StoredView, StoreInfo
 from kaleidobert.search.store import Store
 
 THUMBNAIL_SIZE = (256, 512)  # at most this wide and high
 WRITE_ROWS = 512  # views per write: each write is a version of the table, so many small ones are slow
-_PROGRESS_COLUMNS = (
-    TextColumn("{task.description}"),
-    BarColumn(),
-    MofNCompleteColumn(),
-    TextColumn("products"),
-    TimeElapsedColumn(),
-    TextColumn("left"),
-    TimeRemainingColumn(),
-)
 
 
 def index_catalogue(
@@ -63,8 +47,8 @@ def index_catalogue(
     """
     console = console or Console(stderr=True)
     mapping = load_columns(columns) if columns else None
-    indexer = Indexer(*load_model(model_folder), store_uri, model_folder)
-    with Progress(*_PROGRESS_COLUMNS, console=console) as progress:
+    indexer = Indexer(*load_run(model_folder), store_uri, model_folder)
+    with progress_bar() as progress:
         checking = progress.add_task("Checking the catalogue", total=None)
         total = 0
         for _ in read_products(data, split, mapping, report=Problems()):

@@ -20,6 +20,7 @@ import torch
 from PIL import Image
 
 from kaleidobert.errors import InputError
+from kaleidobert.model import load_run
 from kaleidobert.search.records import Candidate
 from kaleidobert.search.store import Store
 
@@ -96,7 +97,7 @@ class Ranker:
         if not folder.is_dir():
             hint = "" if model_folder else f" (the one {store_uri} was made with; say where it is with --model)"
             raise InputError(f"no model folder at {folder}{hint}")
-        model, processor = load_model(folder)
+        model, processor = load_run(folder)
         return cls(model, processor, store, str(folder))
 
     def check(self) -> None:
@@ -210,27 +211,6 @@ class Ranker:
         match = torch.sigmoid(joint.float()).tolist()
         hits = [Hit(0, *parts) for parts in zip(present, combined, match, strict=True)]
         return sorted(hits, key=lambda hit: (-hit.score, hit.product.id))
-
-
-def load_model(folder: Path) -> tuple[Any, Any]:
-    """Load a model folder's model (evaluation mode, on the GPU where there is one) and its processor.
-
-    Raises ``InputError`` where the folder is missing or holds no model.
-    """
-    from transformers.utils import logging
-
-    from kaleidobert.model import KaleidoBertForRetrieval, KaleidoBertProcessor
-
-    logging.disable_progress_bar()  # the bar of loading weights, which takes less than a second
-    if not (folder / "config.json").is_file():
-        raise InputError(f"no model in {folder}: it has no config.json; give the folder of a finished run")
-    try:
-        model: Any = KaleidoBertForRetrieval.from_pretrained(folder)
-        processor = KaleidoBertProcessor.from_pretrained(folder)
-    except (OSError, ValueError) as error:
-        raise InputError(f"the model in {folder} cannot be loaded: {' '.join(str(error).split())}") from error
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return model.to(device).eval(), processor
 
 
 def _timed(seconds: dict[str, float], stage: str, work: Callable[[], Result]) -> Result:

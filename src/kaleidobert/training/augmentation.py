@@ -19,7 +19,7 @@ def augment(pixels: Tensor, rng: np.random.Generator) -> Tensor:
         return torch.from_numpy(rng.uniform(low, high, batch).astype(np.float32))
 
     scale, angle = draw(0.85, 1.1), draw(-0.15, 0.15)
-    flip = torch.from_numpy(rng.choice(np.float32([-1, 1]), batch))
+    flip = torch.from_numpy(rng.choice(np.asarray([-1, 1], dtype=np.float32), batch))
     transform = torch.zeros(batch, 2, 3)
     transform[:, 0, 0], transform[:, 0, 1] = scale * angle.cos() * flip, -scale * angle.sin() * flip
     transform[:, 1, 0], transform[:, 1, 1] = scale * angle.sin(), scale * angle.cos()

@@ -19,13 +19,13 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from rich.progress import Progress
 
 from kaleidobert.data.problems import Problems
 from kaleidobert.data.product import Product
 from kaleidobert.data.readers import read_products
 from kaleidobert.errors import InputError
 from kaleidobert.model.processing import KaleidoBertImageProcessor
+from kaleidobert.progress import progress_bar
 
 FORMAT = 2  # raise it when what is written changes
 CHUNK = 256  # products decoded together
@@ -61,9 +61,12 @@ class Catalogue:
         """The first ``count`` products."""
         views = int(self.first_view[min(count, len(self))])
         return Catalogue(
-            *(column[:count] for column in (self.ids, self.texts, self.categories, self.subcategories)),
-            self.first_view[: count + 1],
-            self.pixels[:views],
+            ids=self.ids[:count],
+            texts=self.texts[:count],
+            categories=self.categories[:count],
+            subcategories=self.subcategories[:count],
+            first_view=self.first_view[: count + 1],
+            pixels=self.pixels[:views],
         )
 
 
@@ -113,7 +116,7 @@ def _write(
         with (
             open(scratch / "pixels.raw", "wb") as pixels,
             ThreadPoolExecutor(os.cpu_count()) as pool,
-            Progress(transient=True) as progress,
+            progress_bar() as progress,
         ):
             bar = progress.add_task(f"{split}: finding the products in their photos", total=None)
             for chunk in _chunks(products):

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from kaleidobert.errors import InputError
 from kaleidobert.metrics.retrieval import draw_candidates, partner_ranks, retrieval_figures
-from kaleidobert.model import KaleidoBertConfig, KaleidoBertForRetrieval, KaleidoBertProcessor
+from kaleidobert.model import KaleidoBertConfig, KaleidoBertForRetrieval, KaleidoBertProcessor, load_run
+from kaleidobert.progress import progress_bar
 from kaleidobert.training.catalogue import Catalogue, prepare
 from kaleidobert.training.collator import PairCollator
 
@@ -60,12 +61,11 @@ def evaluate_retrieval(
 
     ``queries``: how many products of the split ask, drawn by ``seed``; all of them, or 100 under ``full``
     (where each query's joint scores take a pass over the whole split), when not given.
-    The candidates are saved in the run folder, and used again when the same ones are asked for.
+    The candidates are drawn by ``seed`` and saved in the run folder, by product id.
     """
     if protocol not in PROTOCOLS:
         raise InputError(f"no protocol {protocol!r}; use {' or '.join(PROTOCOLS)}")
-    model = load_model(run)
-    processor = KaleidoBertProcessor.from_pretrained(run)
+    model, processor = load_run(run)
     catalogue = prepare(data, split, processor.image_processor, columns)
     asked = choose_queries(len(catalogue), queries or (100 if protocol == "full" else None), seed)
     candidates = candidate_table(catalogue, asked, protocol, seed)
@@ -80,20 +80,12 @@ def evaluate_retrieval(
     return figures
 
 
-def load_model(run: Path) -> KaleidoBertForRetrieval:
-    """The run's model, ready to score, on a GPU where there is one. Raises ``InputError`` where there is none."""
-    if not (run / "config.json").exists():
-        raise InputError(f"{run}: no model there (no config.json); give the folder that pretrain or finetune wrote")
-    model = KaleidoBertForRetrieval.from_pretrained(run).eval()
-    return model.to("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def fit_joint_weight(run: Path, validation: Catalogue, seed: int = 0) -> float:
     """Find the joint model's weight in the combined score by SumR on validation, and keep it in the run's config.
 
     Weight 0 is among those tried: a joint model that adds nothing is left out, and the figures show it.
     """
-    model, processor = load_model(run), KaleidoBertProcessor.from_pretrained(run)
+    model, processor = load_run(run)
     asked = choose_queries(len(validation), FITTING_QUERIES, seed)
     candidates = candidate_table(validation, asked, "101", seed)
     ways = score(model, encode(model, processor, validation), candidates)
@@ -131,7 +123,7 @@ def encode(model: KaleidoBertForRetrieval, processor: KaleidoBertProcessor, cata
     collator = PairCollator(catalogue, processor.tokenizer, seed=0, augmented=False)
     outputs = []
     longest = max(map(len, processor.tokenizer(catalogue.texts, truncation=True)["input_ids"]))
-    with _autocast(model), Progress(transient=True) as progress:
+    with _autocast(model), progress_bar() as progress:
         for rows in _batches(progress, len(catalogue), 128, "encoding photos and texts"):
             batch = {name: value.to(model.device) for name, value in collator(rows).items()}
             image = model.image_entry(batch["pixel_values"])
@@ -159,7 +151,7 @@ def score(model: KaleidoBertForRetrieval, encoded: Encoded, candidates: np.ndarr
 
 def _joint(model: KaleidoBertForRetrieval, encoded: Encoded, text: Tensor, image: Tensor, title: str) -> Tensor:
     logits = []
-    with _autocast(model), Progress(transient=True) as progress:
+    with _autocast(model), progress_bar() as progress:
         for rows in _batches(progress, len(text), JOINT_BATCH, f"joint scores, {title}"):
             texts, images = text[rows], image[rows]
             mask = encoded.attention_mask[texts]

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from kaleidobert.errors import InputError
-from kaleidobert.model import KaleidoBertForRetrieval, KaleidoBertProcessor
+from kaleidobert.model import load_run
 from kaleidobert.training.catalogue import prepare
 from kaleidobert.training.collator import PairCollator
-from kaleidobert.training.evaluate import fit_joint_weight, load_model
+from kaleidobert.training.evaluate import fit_joint_weight
 from kaleidobert.training.pace import Pace
 from kaleidobert.training.runs import finish_run, last_checkpoint, training_arguments
 from kaleidobert.training.settings import RUN_SETTINGS, Settings, load_settings
@@ -30,9 +30,10 @@ class RetrievalTrainer(KaleidoBertTrainer):
         self.joint_samples = joint_samples
 
     def compute_loss(
-        self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **kwargs: Any
+        self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, *args: Any, **kwargs: Any
     ) -> Any:
-        return super().compute_loss(model, inputs | {"joint_samples": self.joint_samples}, return_outputs, **kwargs)
+        inputs = inputs | {"joint_samples": self.joint_samples}
+        return super().compute_loss(model, inputs, return_outputs, *args, **kwargs)
 
 
 def retrieval_settings(run: Path, overrides: list[str] | tuple[str, ...] = ()) -> Settings:
@@ -54,8 +55,7 @@ def finetune_retrieval(
     """Fine-tune on whole pairs: contrastive, and ITM with hard negatives; returns the last validation figures."""
     checkpoint = last_checkpoint(out, resume)
     training = settings.training
-    model: KaleidoBertForRetrieval = load_model(model_folder)
-    processor = KaleidoBertProcessor.from_pretrained(model_folder)
+    model, processor = load_run(model_folder)
     train = prepare(data, "train", processor.image_processor, columns)
     validation = prepare(data, "validation", processor.image_processor, columns)
     out.mkdir(parents=True, exist_ok=True)

@@ -46,19 +46,17 @@ class Pace(TrainerCallback):
         """The pace of a run that goes on from a checkpoint folder."""
         return cls(max_minutes, json.loads((checkpoint / PACE_FILE).read_text())["seconds"])
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any) -> None:
-        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         (folder / PACE_FILE).write_text(json.dumps({"seconds": self.seconds()}))
 
-    def on_train_begin(
-        self, _args: TrainingArguments, _state: TrainerState, _control: TrainerControl, **_: Any
-    ) -> None:
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.started = time.monotonic()
 
-    def on_step_begin(self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any) -> None:
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.steps_done = state.global_step / max(1, state.max_steps)
 
-    def on_step_end(self, _args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.steps_done = state.global_step / max(1, state.max_steps)
         if self.progress() >= 1:
             control.should_training_stop = True
@@ -83,16 +81,15 @@ class PaceBar(TrainerCallback):
         self.bar = Progress(*columns, *times)
         self.task = self.bar.add_task(title, total=1.0, figures="")
 
-    def on_train_begin(self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any) -> None:
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if state.is_world_process_zero:
             self.bar.start()
 
-    def on_step_end(self, _args: TrainingArguments, _state: TrainerState, _control: TrainerControl, **_: Any) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.bar.update(self.task, completed=self.pace.progress())
 
-    def on_log(
-        self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, logs: dict, **_: Any
-    ) -> None:
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        logs = kwargs["logs"]
         loss = logs.get("loss", logs.get("eval_loss"))
         if loss is None or not state.is_world_process_zero:
             return
@@ -104,5 +101,5 @@ class PaceBar(TrainerCallback):
             shown = ", ".join(f"{key} {value:.4g}" for key, value in figures.items() if isinstance(value, float))
             self.bar.console.print(f"step {state.global_step} ({done}): {shown}", soft_wrap=True, highlight=False)
 
-    def on_train_end(self, _args: TrainingArguments, _state: TrainerState, _control: TrainerControl, **_: Any) -> None:
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.bar.stop()

@@ -36,11 +36,11 @@ class PreTrainer(KaleidoBertTrainer):
         self.settings = settings
 
     def compute_loss(
-        self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **kwargs: Any
+        self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, *args: Any, **kwargs: Any
     ) -> Any:
         joint = not model.training or self.pace.progress() >= self.settings.joint_from
         inputs = inputs | {"joint_samples": self.settings.joint_samples if joint else 0}
-        return super().compute_loss(model, inputs, return_outputs, **kwargs)
+        return super().compute_loss(model, inputs, return_outputs, *args, **kwargs)
 
 
 def pretrain(
@@ -109,4 +109,5 @@ def _tokenizer(settings: Settings, train: Catalogue) -> PreTrainedTokenizerFast:
     chosen = settings.tokenizer
     if chosen.kind in TOKENIZER_KINDS:
         return train_tokenizer(train.texts, chosen.kind, chosen.vocabulary, chosen.max_length)
-    return AutoTokenizer.from_pretrained(chosen.kind, model_max_length=chosen.max_length)
+    tokenizer: Any = AutoTokenizer.from_pretrained(chosen.kind, model_max_length=chosen.max_length)
+    return tokenizer

@@ -44,11 +44,11 @@ class TrainingSettings(_Strict):
     gradient_accumulation: PositiveInt = 1
     epochs: PositiveFloat = 40
     learning_rate: PositiveFloat = 1e-3
-    weight_decay: float = Field(0.05, ge=0)
-    warmup_steps: int = Field(100, ge=0)
+    weight_decay: float = Field(default=0.05, ge=0)
+    warmup_steps: int = Field(default=100, ge=0)
     bf16: bool = True
-    joint_samples: int = Field(48, ge=0)
-    joint_from: float = Field(0.4, ge=0, le=1)
+    joint_samples: int = Field(default=16, ge=0)
+    joint_from: float = Field(default=0.6, ge=0, le=1)
     subcategory_group: PositiveInt = 1
     evaluate_every: PositiveInt = 100
     evaluation_products: PositiveInt = 512

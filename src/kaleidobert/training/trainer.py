@@ -44,7 +44,7 @@ class KaleidoBertTrainer(Trainer):
         }
 
     def compute_loss(
-        self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **_: Any
+        self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, *_: Any, **__: Any
     ) -> Any:
         outputs = model(**inputs)
         figures = self.figures[model.training]
@@ -69,9 +69,8 @@ class KaleidoBertTrainer(Trainer):
     ) -> torch.optim.lr_scheduler.LRScheduler:
         if self.lr_scheduler is None:
             warmup = self.args.get_warmup_steps(num_training_steps)
-            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
-                optimizer or self.optimizer, lambda step: self.pace.factor(step, warmup)
-            )
+            chosen: Any = optimizer or self.optimizer
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(chosen, lambda step: self.pace.factor(step, warmup))
         return self.lr_scheduler
 
     def _get_train_sampler(self, *_: Any) -> Sampler:
@@ -79,7 +78,7 @@ class KaleidoBertTrainer(Trainer):
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
         """Validation has a collator of its own: other products, no augmentation."""
-        dataset = self.eval_dataset if eval_dataset is None else eval_dataset
+        dataset: Any = self.eval_dataset if eval_dataset is None else eval_dataset
         size = min(self.args.eval_batch_size, len(dataset))  # all batches alike: contrastive loss grows with theirs
         loader = DataLoader(dataset, size, collate_fn=self.evaluation_collator, drop_last=True)
         return self.accelerator.prepare(loader)

@@ -34,7 +34,7 @@ class PatchEncoder(nn.Module):
         std: Sequence[float],
     ) -> None:
         super().__init__()
-        self.backbone = AutoBackbone.from_config(backbone_config)
+        self.backbone = AutoBackbone.from_config(backbone_config).to(memory_format=torch.channels_last)
         self.mode = mode
         self.crop_size = crop_size
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)

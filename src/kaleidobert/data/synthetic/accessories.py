@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from .fabric import Fabric
-from .look import Look
-from .pen import GOLD, SILVER, Pen
-from .shapes import Points, band, crease, curve, ellipse, hoop, join, loop, mirror, rectangle, symmetric
+from kaleidobert.data.synthetic.fabric import Fabric
+from kaleidobert.data.synthetic.look import Look
+from kaleidobert.data.synthetic.pen import GOLD, SILVER, Pen
+from kaleidobert.data.synthetic.shapes import (
+    Points,
+    band,
+    crease,
+    curve,
+    ellipse,
+    hoop,
+    join,
+    loop,
+    mirror,
+    rectangle,
+    symmetric,
+)
 
 
 def belt_coil(pen: Pen, look: Look, back: bool) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .fabric import Fabric
-from .look import Look
-from .pen import GOLD, SILVER, Pen
-from .shapes import Points, band, crease, curve, ellipse, hoop, join, rectangle, symmetric
-from .torso import logo
+from kaleidobert.data.synthetic.fabric import Fabric
+from kaleidobert.data.synthetic.look import Look
+from kaleidobert.data.synthetic.pen import GOLD, SILVER, Pen
+from kaleidobert.data.synthetic.shapes import Points, band, crease, curve, ellipse, hoop, join, rectangle, symmetric
+from kaleidobert.data.synthetic.torso import logo
 
 BRASS = Fabric(GOLD).of("metal")
 STEEL = Fabric(SILVER).of("metal")

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .fabric import Fabric
-from .look import Look
-from .pen import GOLD, Pen
-from .shapes import Points, band, crease, curve, ellipse, hoop, join, mirror, part_of, rectangle, symmetric
+from kaleidobert.data.synthetic.fabric import Fabric
+from kaleidobert.data.synthetic.look import Look
+from kaleidobert.data.synthetic.pen import GOLD, Pen
+from kaleidobert.data.synthetic.shapes import (
+    Points,
+    band,
+    crease,
+    curve,
+    ellipse,
+    hoop,
+    join,
+    mirror,
+    part_of,
+    rectangle,
+    symmetric,
+)
 
 WAIST = -1.62  # height of the upper edge
 

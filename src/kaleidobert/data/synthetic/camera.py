@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .shapes import Points
+from kaleidobert.data.synthetic.shapes import Points
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,20 +10,18 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rich.console import Console
-from rich.progress import Progress
 
-from ...errors import InputError
-from ..product import Product, Region
-from .fabric import COLOURS, CONTRASTS, MATERIALS, Colour, Fabric
-from .kinds import KINDS
-from .look import Kind, Look
-from .render import View, render
-from .wording import description_of, phrases_in, pick, terms_of, title_of
+from kaleidobert.data.product import Product, Region
+from kaleidobert.data.synthetic.fabric import COLOURS, CONTRASTS, MATERIALS, Colour, Fabric
+from kaleidobert.data.synthetic.kinds import KINDS
+from kaleidobert.data.synthetic.look import Kind, Look
+from kaleidobert.data.synthetic.render import View, render
+from kaleidobert.data.synthetic.wording import description_of, phrases_in, pick, terms_of, title_of
+from kaleidobert.errors import InputError
+from kaleidobert.progress import progress_bar
 
 SPLITS = ("train", "validation", "test")
 ROW_GROUP = 64  # products held in memory per split
-SECONDS_BEFORE_PROGRESS = 2.0
 SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in ("id", "title", "description", "category", "subcategory", "attributes")),
@@ -161,18 +158,6 @@ def write_catalogue(out: Path, products: int, seed: int) -> dict[str, int]:
 
 
 def _tracked(products: Iterator[Product], total: int) -> Iterator[Product]:
-    """The same, with a progress bar once it has taken a while."""
-    begun = time.monotonic()
-    progress = Progress(console=Console(stderr=True), transient=True)
-    task = progress.add_task("Drawing products", total=total)
-    shown = False
-    try:
-        for product in products:
-            yield product
-            progress.advance(task)
-            if not shown and time.monotonic() - begun > SECONDS_BEFORE_PROGRESS:
-                progress.start()
-                shown = True
-    finally:
-        if shown:
-            progress.stop()
+    """The same, with a progress bar."""
+    with progress_bar() as progress:
+        yield from progress.track(products, total, description="drawing products")

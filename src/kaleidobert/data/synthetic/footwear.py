@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .fabric import Fabric
-from .look import Look
-from .pen import GOLD, SILVER, Pen
-from .shapes import Points, band, crease, curve, ellipse, hoop, join, part_of, rectangle
+from kaleidobert.data.synthetic.fabric import Fabric
+from kaleidobert.data.synthetic.look import Look
+from kaleidobert.data.synthetic.pen import GOLD, SILVER, Pen
+from kaleidobert.data.synthetic.shapes import Points, band, crease, curve, ellipse, hoop, join, part_of, rectangle
 
 RUBBER = Fabric((0.93, 0.92, 0.89)).of("rubber")
 DARK = Fabric((0.16, 0.15, 0.15)).of("rubber")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from .look import Look
-from .pen import Pen
-from .shapes import band, crease, curve, ellipse, join, rectangle, symmetric
-from .tops import bow
-from .torso import logo
+from kaleidobert.data.synthetic.look import Look
+from kaleidobert.data.synthetic.pen import Pen
+from kaleidobert.data.synthetic.shapes import band, crease, curve, ellipse, join, rectangle, symmetric
+from kaleidobert.data.synthetic.tops import bow
+from kaleidobert.data.synthetic.torso import logo
 
 
 def cap(pen: Pen, look: Look, back: bool) -> None:

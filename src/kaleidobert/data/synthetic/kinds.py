@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from kaleidobert.data.synthetic.look import Kind
+
 from . import accessories, bags, bottoms, footwear, headwear, outerwear, shoes, skirts, tops
-from .look import Kind
 
 DENIM = ("blue", "navy", "black", "grey", "white")
 LEATHER = ("black", "brown", "beige", "navy", "red", "grey", "white", "green")

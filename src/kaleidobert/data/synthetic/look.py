@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from .fabric import Fabric
-from .pen import Pen
+from kaleidobert.data.synthetic.fabric import Fabric
+from kaleidobert.data.synthetic.pen import Pen
 
 
 @dataclass(frozen=True, slots=True)

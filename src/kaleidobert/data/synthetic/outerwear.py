@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from .fabric import Fabric
-from .look import Look
-from .pen import GOLD, Pen
-from .shapes import Points, band, crease, curve, hoop, join, mirror, rectangle, symmetric
-from .tops import hem_rib
-from .torso import (
+from kaleidobert.data.synthetic.fabric import Fabric
+from kaleidobert.data.synthetic.look import Look
+from kaleidobert.data.synthetic.pen import GOLD, Pen
+from kaleidobert.data.synthetic.shapes import Points, band, crease, curve, hoop, join, mirror, rectangle, symmetric
+from kaleidobert.data.synthetic.tops import hem_rib
+from kaleidobert.data.synthetic.torso import (
     NECK_TOP,
     arm,
     body,

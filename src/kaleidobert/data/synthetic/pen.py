@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from .camera import Camera
-from .fabric import MATERIALS, Array, Colour, Fabric
-from .shapes import Points, band, ellipse, part_of
+from kaleidobert.data.synthetic.camera import Camera
+from kaleidobert.data.synthetic.fabric import MATERIALS, Array, Colour, Fabric
+from kaleidobert.data.synthetic.shapes import Points, band, ellipse, part_of
 
 SUPERSAMPLING = 2  # canvas pixels per image pixel and axis; edges are drawn twice as fine again
 COARSE = 4  # light is computed on a grid this much coarser than the canvas

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from .camera import Camera
-from .fabric import Array
-from .look import Look
-from .pen import COARSE, SUPERSAMPLING, Box, Pen
-from .scene import BUSY, shadow, studio
+from kaleidobert.data.synthetic.camera import Camera
+from kaleidobert.data.synthetic.fabric import Array
+from kaleidobert.data.synthetic.look import Look
+from kaleidobert.data.synthetic.pen import COARSE, SUPERSAMPLING, Box, Pen
+from kaleidobert.data.synthetic.scene import BUSY, shadow, studio
 
 JPEG_QUALITY = 90
 FRAME = (3.0, 4.0)  # width and height in drawing units that every view shows at least

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from .fabric import Array
+from kaleidobert.data.synthetic.fabric import Array
 
 Size = tuple[int, int]  # width, height
 

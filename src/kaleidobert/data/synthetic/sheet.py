@@ -7,7 +7,7 @@ from textwrap import wrap
 
 from PIL import Image, ImageDraw, ImageFont
 
-from ..product import Product
+from kaleidobert.data.product import Product
 
 CAPTION_LINES, LINE, MARGIN = 2, 13, 6  # rows of text, pixels per row, pixels between cells
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .fabric import Fabric
-from .footwear import DARK, pair
-from .look import Look
-from .pen import GOLD, Pen
-from .shapes import band, crease, curve, ellipse, hoop, join, rectangle
+from kaleidobert.data.synthetic.fabric import Fabric
+from kaleidobert.data.synthetic.footwear import DARK, pair
+from kaleidobert.data.synthetic.look import Look
+from kaleidobert.data.synthetic.pen import GOLD, Pen
+from kaleidobert.data.synthetic.shapes import band, crease, curve, ellipse, hoop, join, rectangle
 
 
 def heel_shoe(pen: Pen, look: Look) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from .bottoms import belt
-from .fabric import Fabric
-from .look import Look
-from .pen import Pen
-from .shapes import Points, band, crease, curve, hoop, join, rectangle, symmetric
-from .tops import bow
-from .torso import (
+from kaleidobert.data.synthetic.bottoms import belt
+from kaleidobert.data.synthetic.fabric import Fabric
+from kaleidobert.data.synthetic.look import Look
+from kaleidobert.data.synthetic.pen import Pen
+from kaleidobert.data.synthetic.shapes import Points, band, crease, curve, hoop, join, rectangle, symmetric
+from kaleidobert.data.synthetic.tops import bow
+from kaleidobert.data.synthetic.torso import (
     NECK_TOP,
     Torso,
     arm,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .fabric import Fabric
-from .look import Look
-from .pen import Pen
-from .shapes import band, crease, curve, ellipse, join, mirror, rectangle, symmetric
-from .torso import (
+from kaleidobert.data.synthetic.fabric import Fabric
+from kaleidobert.data.synthetic.look import Look
+from kaleidobert.data.synthetic.pen import Pen
+from kaleidobert.data.synthetic.shapes import band, crease, curve, ellipse, join, mirror, rectangle, symmetric
+from kaleidobert.data.synthetic.torso import (
     NECK_TOP,
     Torso,
     arm,

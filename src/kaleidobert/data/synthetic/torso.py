@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .fabric import Fabric
-from .look import Look
-from .pen import Pen
-from .shapes import (
+from kaleidobert.data.synthetic.fabric import Fabric
+from kaleidobert.data.synthetic.look import Look
+from kaleidobert.data.synthetic.pen import Pen
+from kaleidobert.data.synthetic.shapes import (
     Point,
     Points,
     band,

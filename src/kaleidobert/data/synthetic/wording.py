@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .look import Look
+from kaleidobert.data.synthetic.look import Look
 
 TAGS = {  # the part of the drawing an attribute speaks of, where it is not named like the attribute
     "colour": "body",
