@@ -8,7 +8,18 @@ import pytest
 import kaleidobert
 
 ROOT = Path(kaleidobert.__file__).parent
-LAYERS = ["levels errors progress", "metrics", "data", "vision", "alignment", "model", "training", "search", "demo", "cli"]
+LAYERS = [
+    "levels errors progress",
+    "metrics",
+    "data",
+    "vision",
+    "alignment",
+    "model",
+    "training",
+    "search",
+    "demo",
+    "cli",
+]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()} | {"__main__": len(LAYERS)}
 
 

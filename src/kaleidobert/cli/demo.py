@@ -10,8 +10,8 @@ import typer
 
 def demo(
     out: Annotated[Path, typer.Option(help="The folder for everything the demo makes.")] = Path("demo-out"),
-    products: Annotated[int, typer.Option(help="How many products to draw.")] = 1500,
-    minutes: Annotated[float, typer.Option(min=0.05, help="Pre-train so long; fine-tune a third of it.")] = 3.0,
+    products: Annotated[int, typer.Option(help="How many products to draw.")] = 1200,
+    minutes: Annotated[float, typer.Option(min=0.05, help="Pre-train so long; fine-tune a third of it.")] = 2.5,
     serve: Annotated[bool, typer.Option("--serve/--no-serve", help="End with the search page, running.")] = True,
     host: Annotated[str, typer.Option(help="The address of the search page.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port of the search page.")] = 8000,

@@ -19,7 +19,10 @@ from kaleidobert.training.settings import RUN_SETTINGS, Settings, load_settings
 from kaleidobert.training.trainer import GroupedSampler, KaleidoBertTrainer
 
 # What differs from pre-training: a gentler rate, and batches of few sub-categories, whose negatives are hard.
-RETRIEVAL_DEFAULTS = ("training.learning_rate=2e-4", "training.subcategory_group=32", "training.epochs=10")
+RETRIEVAL_DEFAULTS = (
+    *("training.learning_rate=2e-4", "training.warmup_steps=20"),
+    *("training.subcategory_group=32", "training.epochs=10"),
+)
 
 
 class RetrievalTrainer(KaleidoBertTrainer):
