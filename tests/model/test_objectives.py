@@ -71,7 +71,8 @@ def test_every_loss_moves_its_own_head_and_the_encoder_only(model, make_batch):
             assert any(part_of_encoder in name for name in moved), f"{loss} does not reach {part_of_encoder}"
         assert any("patch_encoder.backbone" in name for name in moved)
         assert ("bert.encoder.layer.2" in str(moved)) == (loss != "contrastive" or model.config.fusion_layer == 0)
-    assert moved_by_any == set(names)
+    unmoved = set(names) - moved_by_any  # a softmax does not see what it adds to all: gradients that may be 0
+    assert not [name for name in unmoved if not name.endswith(("attention.self.key.bias", "pretext.2.out.bias"))]
 
 
 @pytest.mark.parametrize("weights", [{}, {"AMLM": 0.25, "contrastive": 3.0, "B2CM": 0.0}])

@@ -99,7 +99,7 @@ def test_aligned_pairs_go_first(catalogue, tokenizer):
     pairs = {product: [AlignmentPair(word=0, patch=40)] for product in catalogue.ids}
     collator = PreTrainingCollator(catalogue, tokenizer, PUBLISHED, seed=1, augmented=False, alignment=pairs)
     indices = list(range(64))
-    batch, words = collator(indices), collator.encode(indices)
+    batch, words = collator(indices), collator.encode(indices, collator.generator(indices))
     first = torch.tensor([[word == 0 for word in words.word_ids(row)] for row in indices])
     word = ((batch["token_labels"] != NO_LABEL) & first).any(dim=1)
     patch = batch["hidden_patches"][:, 40]

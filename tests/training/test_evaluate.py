@@ -159,7 +159,7 @@ def test_queries_are_drawn_by_seed():
 def test_what_cannot_be_evaluated(run, shapes, tmp_path, test_split):
     with pytest.raises(InputError, match="no protocol '102'; use 101 or full"):
         evaluate_retrieval(shapes, run, protocol="102")
-    with pytest.raises(InputError, match="no model there"):
+    with pytest.raises(InputError, match="no model in"):
         evaluate_retrieval(shapes, tmp_path)
     with pytest.raises(InputError, match="no split 'tset'"):
         evaluate_retrieval(shapes, run, split="tset")

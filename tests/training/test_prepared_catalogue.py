@@ -145,11 +145,11 @@ def test_text_groups_and_head(catalogue):
 
 
 def test_equal_texts_but_for_case_and_spaces_are_one_group(catalogue):
-    other = json.loads(json.dumps(catalogue.texts))
+    other = json.loads(json.dumps(catalogue.titles))
     other[5] = f"  {other[0].upper().replace(' ', '   ')} "
     changed = type(catalogue)(
         catalogue.ids,
         other,
-        *(getattr(catalogue, name) for name in ("categories", "subcategories", "first_view", "pixels")),
+        *(getattr(catalogue, name) for name in ("texts", "categories", "subcategories", "first_view", "pixels")),
     )
     assert changed.text_groups()[5] == changed.text_groups()[0]

@@ -100,7 +100,10 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
         wrong_photo = draw_negatives(similarity.T[:n, :n].detach(), forbidden[:n, :n], draws[1, :n], hard)
         rows = torch.arange(n, device=tokens.device)
         texts, photos = torch.cat([rows, wrong_text, rows]), torch.cat([rows, rows, wrong_photo])
-        joint = self.kaleidobert.joint_entry(tokens[texts], attention_mask[texts], patches[photos])
+        # index_select, as plain indexing adds gradients in any order: the same run would end with other weights
+        joint = self.kaleidobert.joint_entry(
+            tokens.index_select(0, texts), attention_mask[texts], patches.index_select(0, photos)
+        )
         matches = torch.arange(3 * n, device=tokens.device) < n
         valid = torch.cat([rows >= 0, ~forbidden[:n].all(dim=1), ~forbidden[:n, :n].all(dim=1)])
         logits = self.matching(joint.tokens[:, 0]).float()

@@ -27,7 +27,7 @@ from kaleidobert.errors import InputError
 from kaleidobert.model.processing import KaleidoBertImageProcessor
 from kaleidobert.progress import progress_bar
 
-FORMAT = 2  # raise it when what is written changes
+FORMAT = 3  # raise it when what is written changes
 CHUNK = 256  # products decoded together
 
 
@@ -35,10 +35,12 @@ CHUNK = 256  # products decoded together
 class Catalogue:
     """N products, V >= N views. ``pixels`` (V, S, S, 3) uint8 is mapped, not loaded.
 
+    ``titles`` are what a shopper might type; ``texts`` add the descriptions.
     ``first_view`` (N + 1,): product i owns views first_view[i] : first_view[i + 1].
     """
 
     ids: list[str]
+    titles: list[str]
     texts: list[str]
     categories: list[str]
     subcategories: list[str]
@@ -53,8 +55,8 @@ class Catalogue:
         return index
 
     def text_groups(self) -> np.ndarray:
-        """(N,) int64, equal for products whose texts are equal but for case and spaces."""
-        normal = [" ".join(text.lower().split()) for text in self.texts]
+        """(N,) int64, equal for products whose titles are equal but for case and spaces: either text fits both."""
+        normal = [" ".join(title.lower().split()) for title in self.titles]
         return np.unique(normal, return_inverse=True)[1].astype(np.int64)
 
     def head(self, count: int) -> Catalogue:
@@ -62,6 +64,7 @@ class Catalogue:
         views = int(self.first_view[min(count, len(self))])
         return Catalogue(
             ids=self.ids[:count],
+            titles=self.titles[:count],
             texts=self.texts[:count],
             categories=self.categories[:count],
             subcategories=self.subcategories[:count],
@@ -111,7 +114,7 @@ def _write(
     """Write to a folder beside, then rename: a stopped run leaves no half-written cache."""
     scratch = folder.with_name(f"{folder.name}.{os.getpid()}")
     scratch.mkdir(parents=True)
-    columns: dict[str, list] = {name: [] for name in ("ids", "texts", "categories", "subcategories", "views")}
+    columns: dict[str, list] = {name: [] for name in ("ids", "titles", "texts", "categories", "subcategories", "views")}
     try:
         with (
             open(scratch / "pixels.raw", "wb") as pixels,
@@ -125,7 +128,8 @@ def _write(
                         problems.add(split, product.id, views)
                         continue
                     pixels.write(views.tobytes())
-                    values = (product.id, product.text, product.category, product.subcategory, len(views))
+                    title = product.title or product.text
+                    values = (product.id, title, product.text, product.category, product.subcategory, len(views))
                     for name, value in zip(columns, values, strict=True):
                         columns[name].append(value)
                 progress.update(bar, advance=len(chunk))

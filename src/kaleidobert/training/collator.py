@@ -20,6 +20,8 @@ from kaleidobert.model.processing import to_pixel_values
 from kaleidobert.training.augmentation import augment
 from kaleidobert.training.catalogue import Catalogue
 
+TITLE_SHARE = 0.5
+
 
 class PairCollator:
     """Photos and texts of a batch, as `KaleidoBertForRetrieval` trains on them.
@@ -35,13 +37,17 @@ class PairCollator:
         self.text_groups = catalogue.text_groups()
 
     def __call__(self, indices: Sequence[int]) -> dict[str, Tensor]:
-        return self.pairs(indices, self.encode(indices), self.generator(indices))
+        rng = self.generator(indices)
+        return self.pairs(indices, self.encode(indices, rng), rng)
 
     def generator(self, indices: Sequence[int]) -> np.random.Generator:
         return np.random.default_rng([self.seed, *indices])
 
-    def encode(self, indices: Sequence[int]) -> BatchEncoding:
-        texts = [self.catalogue.texts[index] for index in indices]
+    def encode(self, indices: Sequence[int], rng: np.random.Generator) -> BatchEncoding:
+        """Whole texts; when augmented, half of them titles alone, as shoppers' queries are short."""
+        short = rng.random(len(indices)) < (TITLE_SHARE if self.augmented else 0)
+        sources = (self.catalogue.texts, self.catalogue.titles)
+        texts = [sources[alone][index] for index, alone in zip(indices, short.astype(int), strict=True)]
         return self.tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
 
     def pairs(self, indices: Sequence[int], encoded: BatchEncoding, rng: np.random.Generator) -> dict[str, Tensor]:
@@ -81,7 +87,7 @@ class PreTrainingCollator(PairCollator):
 
     def __call__(self, indices: Sequence[int]) -> dict[str, Tensor]:
         rng = self.generator(indices)
-        encoded = self.encode(indices)
+        encoded = self.encode(indices, rng)
         batch = self.pairs(indices, encoded, rng)
         ids = batch["input_ids"].numpy()
         hidden = np.zeros((len(ids), patch_count(self.levels)), dtype=bool)

@@ -66,7 +66,7 @@ def camouflage_patches(features: Tensor, chosen: Tensor, source: Tensor) -> Tens
 
     features (B, n, D), chosen (B, n) bool, source (B,) index in the batch of the other product.
     """
-    return torch.where(chosen.unsqueeze(-1), features[source], features)
+    return torch.where(chosen.unsqueeze(-1), features.index_select(0, source), features)
 
 
 def blank_patches(features: Tensor, chosen: Tensor) -> Tensor:
