@@ -126,8 +126,8 @@ class Ranker:
     ) -> Answer:
         """The best ``top`` products for a text, a photo or both; the joint model reads the best ``rerank``.
 
-        ``rerank=0`` orders by vectors alone; equal scores are ordered by id. Raises ``InputError`` for a
-        query without text and photo.
+        ``rerank=0`` orders by vectors alone, and so does a model whose ``joint_weight`` is 0; equal scores are
+        ordered by id. Raises ``InputError`` for a query without text and photo.
         """
         text = (query_text or "").strip()
         if not text and image is None:
@@ -138,7 +138,8 @@ class Ranker:
         seconds = dict.fromkeys(STAGES, 0.0)
         query = _timed(seconds, "encode", lambda: self._encode(text, image))
         found = _timed(seconds, "recall", lambda: self.store.recall(query.vector, max(top, rerank), filters))
-        if query.tokens is not None and rerank:
+        weighs = self.model.config.joint_weight != 0  # 0: validation found that the joint model adds nothing
+        if query.tokens is not None and rerank and weighs:
             hits = _timed(seconds, "rerank", lambda: self._rerank(query, found[:rerank]))
             hits += [Hit(0, product, product.cosine, None) for product in found[rerank:]]
         else:
