@@ -166,7 +166,8 @@ def test_search_once_refuses_what_it_cannot_read(shop: Shop, tmp_path: Path) -> 
 
 
 def test_a_joint_model_without_weight_is_not_asked(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shop.ranker.model.config, "joint_weight", 0.0)
-    hits = shop.ranker.search("red square shirt", top=5)
+    ranker = shop.ranker()
+    monkeypatch.setattr(ranker.model.config, "joint_weight", 0.0)
+    hits = ranker.search("red bag", top=5)
     assert [hit.match for hit in hits] == [None] * 5
     assert [hit.score for hit in hits] == sorted((hit.cosine for hit in hits), reverse=True)
