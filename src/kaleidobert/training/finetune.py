@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from kaleidobert.errors import InputError
 from kaleidobert.model import load_run
@@ -23,20 +20,6 @@ RETRIEVAL_DEFAULTS = (
     *("training.learning_rate=2e-4", "training.warmup_steps=20"),
     *("training.subcategory_group=32", "training.epochs=10"),
 )
-
-
-class RetrievalTrainer(KaleidoBertTrainer):
-    """ITM on as many products of each batch as the settings say."""
-
-    def __init__(self, *, joint_samples: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.joint_samples = joint_samples
-
-    def compute_loss(
-        self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, *args: Any, **kwargs: Any
-    ) -> Any:
-        inputs = inputs | {"joint_samples": self.joint_samples}
-        return super().compute_loss(model, inputs, return_outputs, *args, **kwargs)
 
 
 def retrieval_settings(run: Path, overrides: list[str] | tuple[str, ...] = ()) -> Settings:
@@ -64,7 +47,7 @@ def finetune_retrieval(
     out.mkdir(parents=True, exist_ok=True)
     settings.save(out)
     processor.save_pretrained(out)
-    trainer = RetrievalTrainer(
+    trainer = KaleidoBertTrainer(
         joint_samples=training.joint_samples,
         model=model,
         args=training_arguments(out, training, len(train)),

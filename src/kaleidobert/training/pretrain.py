@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, set_seed
 
 from kaleidobert.errors import InputError
@@ -22,25 +21,10 @@ from kaleidobert.training.collator import PreTrainingCollator
 from kaleidobert.training.evaluate import fit_joint_weight
 from kaleidobert.training.pace import Pace
 from kaleidobert.training.runs import finish_run, last_checkpoint, training_arguments
-from kaleidobert.training.settings import Settings, TrainingSettings
+from kaleidobert.training.settings import Settings
 from kaleidobert.training.trainer import GroupedSampler, KaleidoBertTrainer
 
 TOKENIZER_KINDS = ("wordpiece", "bpe", "unigram", "sentencepiece")
-
-
-class PreTrainer(KaleidoBertTrainer):
-    """Switches the joint objectives on once the contrastive phase is over; validation always has them."""
-
-    def __init__(self, *, settings: TrainingSettings, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.settings = settings
-
-    def compute_loss(
-        self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, *args: Any, **kwargs: Any
-    ) -> Any:
-        joint = not model.training or self.pace.progress() >= self.settings.joint_from
-        inputs = inputs | {"joint_samples": self.settings.joint_samples if joint else 0}
-        return super().compute_loss(model, inputs, return_outputs, *args, **kwargs)
 
 
 def pretrain(
@@ -68,8 +52,9 @@ def pretrain(
     settings.save(out)
     KaleidoBertProcessor(image_processor, tokenizer).save_pretrained(out)
     levels = config.level_table
-    trainer = PreTrainer(
-        settings=training,
+    trainer = KaleidoBertTrainer(
+        joint_samples=training.joint_samples,
+        joint_from=training.joint_from,
         model=model,
         args=arguments,
         train_dataset=train,

@@ -20,7 +20,11 @@ from kaleidobert.training.pace import Pace, PaceBar
 
 
 class KaleidoBertTrainer(Trainer):
-    """Trains any model whose output has ``loss``, ``parts`` and ``accuracies``, each logged under its name."""
+    """Trains any model whose output has ``loss``, ``parts`` and ``accuracies``, each logged under its name.
+
+    From progress ``joint_from`` on, ``joint_samples`` products of each batch go through the joint entry, too;
+    on validation they always do.
+    """
 
     def __init__(
         self,
@@ -30,6 +34,8 @@ class KaleidoBertTrainer(Trainer):
         logs: Path,
         sampler: Sampler,
         evaluation_collator: Callable,
+        joint_samples: int,
+        joint_from: float = 0.0,
         **kwargs: Any,
     ) -> None:
         board = TensorBoardCallback(SummaryWriter(str(logs)))
@@ -38,6 +44,8 @@ class KaleidoBertTrainer(Trainer):
         self.pace = pace
         self.sampler = sampler
         self.evaluation_collator = evaluation_collator
+        self.joint_samples = joint_samples
+        self.joint_from = joint_from
         self.figures: dict[bool, dict[str, list[Tensor]]] = {
             True: defaultdict(list),
             False: defaultdict(list),
@@ -46,7 +54,8 @@ class KaleidoBertTrainer(Trainer):
     def compute_loss(
         self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, *_: Any, **__: Any
     ) -> Any:
-        outputs = model(**inputs)
+        joint = not model.training or self.pace.progress() >= self.joint_from
+        outputs = model(**inputs, joint_samples=self.joint_samples if joint else 0)
         figures = self.figures[model.training]
         for name, value in outputs.parts.items():
             figures[name].append(value.detach())
