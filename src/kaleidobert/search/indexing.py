@@ -42,8 +42,8 @@ def index_catalogue(
     """Read a catalogue (or one split of it), embed it with the model in ``model_folder`` and store it.
 
     The catalogue is read once before anything is embedded: that finds what is wrong with it at the start and
-    tells how much there is to do. Progress goes to ``console`` (standard error by default). Returns the
-    figures of the run. Raises ``InputError`` for a catalogue, model or store that cannot be used.
+    tells how much there is to do. What was skipped is summed up on ``console`` (standard error by default).
+    Returns the figures of the run. Raises ``InputError`` for a catalogue, model or store that cannot be used.
     """
     console = console or Console(stderr=True)
     mapping = load_columns(columns) if columns else None
