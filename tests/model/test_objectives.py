@@ -55,7 +55,7 @@ def statistics(model) -> dict[str, torch.Tensor]:
 
 
 def test_every_loss_moves_its_own_head_and_the_encoder_only(model, make_batch):
-    parts = model(**make_batch(model.config), joint_samples=4).parts
+    parts = model(**make_batch(model.config)).parts
     assert set(parts) == set(LOSSES) == set(HEADS)
     names, parameters = zip(*model.named_parameters(), strict=True)
     moved_by_any = set()
@@ -78,14 +78,14 @@ def test_every_loss_moves_its_own_head_and_the_encoder_only(model, make_batch):
 @pytest.mark.parametrize("weights", [{}, {"AMLM": 0.25, "contrastive": 3.0, "B2CM": 0.0}])
 def test_the_total_is_the_weighted_sum(one_model, make_batch, weights):
     one_model.config.loss_weights = weights
-    output = one_model(**make_batch(one_model.config), joint_samples=4)
+    output = one_model(**make_batch(one_model.config))
     expected = sum(weights.get(name, 1) * part.item() for name, part in output.parts.items())
     assert output.loss.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_weight_zero_switches_a_loss_off(one_model, make_batch):
     one_model.config.loss_weights = {"AMLM": 0.0, "RR": 0.0}
-    one_model(**make_batch(one_model.config), joint_samples=4).loss.backward()
+    one_model(**make_batch(one_model.config)).loss.backward()
     sums = {name: parameter.grad.abs().sum().item() for name, parameter in one_model.named_parameters()}
     for name, total in sums.items():
         off = name.startswith(("masked_tokens.", "pretext.0"))
@@ -94,28 +94,30 @@ def test_weight_zero_switches_a_loss_off(one_model, make_batch):
 
 @pytest.mark.parametrize("joint_samples", [0, 1])
 def test_fewer_than_two_products_are_contrasted_only(one_model, make_batch, joint_samples):
-    parts = one_model(**make_batch(one_model.config), joint_samples=joint_samples).parts
+    batch = make_batch(one_model.config)
+    parts = one_model(**batch | {"draws": batch["draws"][:, :joint_samples]}).parts
     assert set(parts) == {"contrastive"}
 
 
 def test_only_the_first_products_go_through_the_joint_entry(one_model, make_batch):
     one_model.eval()
     batch = make_batch(one_model.config, products=5)
-    full = one_model(**batch, joint_samples=3).parts
-    for name in ("masked_ids", "token_labels", "level_labels", "hidden_patches"):
-        batch[name] = batch[name].clone()
-        batch[name][3:] = batch[name][:2]
-    again = one_model(**batch, joint_samples=3).parts
+    three = batch | {name: batch[name][:3] for name in ("token_labels", "level_labels", "hidden_patches")}
+    three["draws"] = batch["draws"][:, :3]
+    some = one_model(**three).parts
+    three["masked_ids"] = three["masked_ids"].clone()
+    three["masked_ids"][3:] = three["masked_ids"][:2]
+    again = one_model(**three).parts
     for name in set(LOSSES) - {"ITM"}:  # its wrong texts may come from the whole batch
-        assert again[name] == full[name]
-    assert one_model(**batch, joint_samples=9).parts["AMLM"] != full["AMLM"]
+        assert again[name] == some[name]
+    assert one_model(**batch).parts["AMLM"] != some["AMLM"]
 
 
 def test_losses_by_a_second_route(model, make_batch):
     """Contrastive, AMLM, RR and B2CM computed here from the entries and heads, on matching pairs alone."""
     model.eval()
     batch = make_batch(model.config)
-    parts = model(**batch, joint_samples=4).parts
+    parts = model(**batch).parts
     image = model.image_entry(batch["pixel_values"])
     text = model.text_entry(batch["input_ids"], batch["attention_mask"])
     patches = model._corrupt(batch["pixel_values"], image.features, batch["level_labels"], batch["hidden_patches"])
@@ -141,8 +143,8 @@ def test_only_matching_pairs_feed_what_is_not_matching(one_model, make_batch):
     """Other draws pick other wrong partners: ITM changes, the rest does not."""
     one_model.eval()
     batch = make_batch(one_model.config)
-    before = one_model(**batch, joint_samples=4).parts
-    after = one_model(**(batch | {"draws": 1 - batch["draws"]}), joint_samples=4).parts
+    before = one_model(**batch).parts
+    after = one_model(**(batch | {"draws": 1 - batch["draws"]})).parts
     assert after["ITM"] != before["ITM"]
     assert all(after[name] == before[name] for name in set(LOSSES) - {"ITM"})
 
@@ -151,7 +153,7 @@ def test_products_with_equal_texts_are_no_wrong_pairs(one_model, make_batch):
     """With one text for all there are no wrong pairs, and ITM has matching ones alone."""
     one_model.eval()
     batch = make_batch(one_model.config) | {"text_group": torch.zeros(4, dtype=torch.long)}
-    output = one_model(**batch, joint_samples=4)
+    output = one_model(**batch)
     image = one_model.image_entry(batch["pixel_values"])
     corrupted = one_model._corrupt(
         batch["pixel_values"], image.features, batch["level_labels"], batch["hidden_patches"]
@@ -201,7 +203,7 @@ def test_accuracies(one_model, make_batch):
     labels[:, 1] = torch.tensor([5, 0, 0, 0])
     one_model.matching.score.weight.data.zero_()
     one_model.matching.score.bias.data.fill_(1.0)  # everything matches: half of a balanced accuracy
-    accuracies = one_model(**batch, joint_samples=4).accuracies
+    accuracies = one_model(**batch).accuracies
     assert accuracies["RR"] == 0.75
     assert accuracies["JPS"] == 0.25
     assert accuracies["ITM"] == 0.5
@@ -211,12 +213,12 @@ def test_accuracies(one_model, make_batch):
 def test_hard_negatives_begin_for_good_once_matching_is_good_enough(one_model, make_batch):
     batch = make_batch(one_model.config)
     one_model.match_accuracy.fill_(0.9)
-    one_model.eval()(**batch, joint_samples=4)
+    one_model.eval()(**batch)
     assert not one_model.hard_negatives and one_model.match_accuracy == pytest.approx(0.9)  # validation tells nothing
-    one_model.train()(**batch, joint_samples=4)
+    one_model.train()(**batch)
     assert one_model.hard_negatives and one_model.match_accuracy != pytest.approx(0.9)
     one_model.match_accuracy.fill_(0.1)
-    one_model(**batch, joint_samples=4)
+    one_model(**batch)
     assert one_model.hard_negatives
 
 
@@ -226,17 +228,17 @@ def test_another_table_of_levels_trains_a_step(tiny_config, make_batch, features
     config = tiny_config(levels=SIX_LEVELS, patch_features=features, fusion_layer=fusion_layer)
     model = fresh(config)
     batch = make_batch(config)
-    before = model(**batch, joint_samples=4)
+    before = model(**batch)
     assert set(before.parts) == set(LOSSES) - {"G2CM"}
     assert set(model.pretext) == {"0", "1", "2", "3", "5"}  # level 5 has no task
     assert [len(model.state_dict()[f"pretext.{level}.out.bias"]) for level in (1, 2, 3)] == [4, 24, 1]
     optimizer = torch.optim.AdamW(model.parameters(), 2e-3)
     for _ in range(4):
-        loss = model(**batch, joint_samples=4).loss
+        loss = model(**batch).loss
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    after = model(**batch, joint_samples=4)
+    after = model(**batch)
     assert after.loss < before.loss - 0.5
     assert model.kaleidobert.embed_patches(torch.zeros(4, 91, 16)).shape == (4, 91, 32)
 
@@ -250,7 +252,7 @@ def test_two_levels_of_one_task_are_added(tiny_config, make_batch):
         model.pretext[index].out.weight.data.zero_()
         model.pretext[index].out.bias.data = torch.tensor([3.0, 0, 0, 0]) if certain else torch.zeros(4)
     batch["level_labels"] = torch.tensor([[1, 0], [2, 0], [3, 0], [0, 0]])
-    parts = model(**batch, joint_samples=4).parts
+    parts = model(**batch).parts
     assert parts["RR"].item() == pytest.approx(math.log(4) + math.log(1 + 3 * math.exp(-3)), rel=1e-5)
 
 
@@ -258,7 +260,7 @@ def test_corrupted_photos_leave_the_batch_statistics_alone(one_model, make_batch
     """A training step moves them exactly as the whole photos alone do."""
     batch = make_batch(one_model.config)
     start = {name: value.clone() for name, value in one_model.state_dict().items()}
-    one_model.train()(**batch, joint_samples=4)
+    one_model.train()(**batch)
     after_step = statistics(one_model)
     one_model.load_state_dict(start)
     one_model.image_entry(batch["pixel_values"])
@@ -283,7 +285,7 @@ def test_a_frozen_backbone_gets_no_gradient_and_keeps_its_statistics(tiny_config
     batch = make_batch(model.config)
     if kind is KaleidoBertForRetrieval:
         batch = {n: batch[n] for n in ("pixel_values", "input_ids", "attention_mask", "text_group", "draws")}
-    model(**batch, joint_samples=4).loss.backward()
+    model(**batch).loss.backward()
     encoder = model.kaleidobert.patch_encoder
     assert all(parameter.grad is None and not parameter.requires_grad for parameter in encoder.parameters())
     assert all(torch.equal(value, before[name]) for name, value in statistics(model).items())
@@ -295,8 +297,9 @@ def test_retrieval_trains_with_two_losses(tiny_config, make_batch):
     model = KaleidoBertForRetrieval(tiny_config(fusion_layer=1))
     batch = make_batch(model.config)
     batch = {n: batch[n] for n in ("pixel_values", "input_ids", "attention_mask", "text_group", "draws")}
-    output = model(**batch, joint_samples=3)
+    batch["draws"] = batch["draws"][:, :3]
+    output = model(**batch)
     assert set(output.parts) == {"contrastive", "ITM"}
     assert output.loss.item() == pytest.approx(sum(part.item() for part in output.parts.values()))
-    contrasted = model(**batch, joint_samples=0)  # as when the joint entry is not trained
+    contrasted = model(**batch | {"draws": None})  # as when the joint entry is not trained
     assert set(contrasted.parts) == {"contrastive"} and torch.isfinite(contrasted.loss)

@@ -23,7 +23,7 @@ def trained(request, tiny_config, make_batch):
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
-        model(**make_batch(model.config), joint_samples=4)  # moves the batch statistics
+        model(**make_batch(model.config))  # moves the batch statistics
         model.match_accuracy.fill_(0.66)
     return model.eval()
 
@@ -55,7 +55,7 @@ def test_save_and_load_rank_identically(trained, saved, make_batch, kind):
 def test_save_and_load_keep_every_loss_and_the_fingerprint(trained, saved, make_batch):
     batch = make_batch(trained.config)
     loaded = KaleidoBertForPreTraining.from_pretrained(saved)
-    before, after = trained(**batch, joint_samples=4).parts, loaded(**batch, joint_samples=4).parts
+    before, after = trained(**batch).parts, loaded(**batch).parts
     assert {name: part.item() for name, part in after.items()} == {name: part.item() for name, part in before.items()}
     assert loaded.fingerprint() == trained.fingerprint()
     assert loaded.match_accuracy == trained.match_accuracy
@@ -78,7 +78,7 @@ def test_pre_training_starts_from_a_retrieval_run(saved, tmp_path, make_batch):
     assert report["missing_keys"] and all(key.startswith(own) for key in report["missing_keys"])
     assert model.match_accuracy == 0.5 and not model.hard_negatives
     assert all(0 < model.pretext[str(level)].out.weight.std() < 0.1 for level in range(5))
-    assert torch.isfinite(model(**make_batch(model.config), joint_samples=4).loss)
+    assert torch.isfinite(model(**make_batch(model.config)).loss)
 
 
 def test_a_bare_encoder_gives_its_scale_a_value(trained, tmp_path):

@@ -18,13 +18,13 @@ def equal(one: dict, other: dict) -> bool:
 
 @pytest.fixture
 def collator(catalogue, tokenizer):
-    return PreTrainingCollator(catalogue, tokenizer, PUBLISHED, seed=1, augmented=True)
+    return PreTrainingCollator(catalogue, tokenizer, PUBLISHED, seed=1, augmented=True, joint_samples=64)
 
 
 @pytest.fixture(scope="session")
 def epochs(catalogue, tokenizer):
     """(320, ...) every product five times, from batches that differ."""
-    collator = PreTrainingCollator(catalogue, tokenizer, PUBLISHED, seed=1, augmented=False)
+    collator = PreTrainingCollator(catalogue, tokenizer, PUBLISHED, seed=1, augmented=False, joint_samples=64)
     everything = np.arange(64)
     batches = [collator(np.roll(everything, shift).tolist()) for shift in range(5)]
     names = ("input_ids", "attention_mask", "masked_ids", "token_labels", "level_labels", "hidden_patches")
@@ -32,13 +32,13 @@ def epochs(catalogue, tokenizer):
 
 
 def test_the_same_indices_give_the_same_batch(collator, catalogue, tokenizer):
-    again = PreTrainingCollator(catalogue, tokenizer, PUBLISHED, seed=1, augmented=True)
+    again = PreTrainingCollator(catalogue, tokenizer, PUBLISHED, seed=1, augmented=True, joint_samples=64)
     again([1, 2, 3])  # what came before does not matter
     assert equal(collator(INDICES), again(INDICES))
 
 
 def test_another_seed_or_order_gives_another_batch(collator, catalogue, tokenizer):
-    other = PreTrainingCollator(catalogue, tokenizer, PUBLISHED, seed=2, augmented=True)(INDICES)
+    other = PreTrainingCollator(catalogue, tokenizer, PUBLISHED, seed=2, augmented=True, joint_samples=64)(INDICES)
     batch, turned = collator(INDICES), collator(INDICES[::-1])
     for name in ("pixel_values", "draws", "masked_ids", "level_labels", "hidden_patches"):
         assert not torch.equal(batch[name], other[name]), name
@@ -60,6 +60,15 @@ def test_shapes(collator):
     assert batch["text_group"][1] == batch["text_group"][4]  # products 44 and 4 share their text
     assert len(set(batch["text_group"].tolist())) == 4  # and so do 43 and 3
     assert batch["draws"].min() >= 0 and batch["draws"].max() < 1
+
+
+def test_only_the_first_products_are_corrupted_and_all_texts_are_masked(catalogue, tokenizer):
+    batch = PreTrainingCollator(catalogue, tokenizer, PUBLISHED, seed=1, augmented=True, joint_samples=2)(INDICES)
+    length = batch["input_ids"].shape[1]
+    sizes = {name: tuple(batch[name].shape) for name in ("token_labels", "level_labels", "hidden_patches", "draws")}
+    assert sizes == {"token_labels": (2, length), "level_labels": (2, 5), "hidden_patches": (2, 55), "draws": (2, 2)}
+    changed = (batch["masked_ids"] == tokenizer.mask_token_id).sum(dim=1)
+    assert batch["masked_ids"].shape == (6, length) and (changed > 0).sum() >= 4
 
 
 def test_token_labels_are_the_hidden_tokens_and_the_rest_stays(epochs, tokenizer):
@@ -97,7 +106,9 @@ def test_hidden_patches_meet_the_quota_of_their_level(epochs):
 def test_aligned_pairs_go_first(catalogue, tokenizer):
     """With each text's first word aligned to one patch, either that word or that patch is hidden."""
     pairs = {product: [AlignmentPair(word=0, patch=40)] for product in catalogue.ids}
-    collator = PreTrainingCollator(catalogue, tokenizer, PUBLISHED, seed=1, augmented=False, alignment=pairs)
+    collator = PreTrainingCollator(
+        catalogue, tokenizer, PUBLISHED, 1, augmented=False, joint_samples=64, alignment=pairs
+    )
     indices = list(range(64))
     batch, words = collator(indices), collator.encode(indices, collator.generator(indices))
     first = torch.tensor([[word == 0 for word in words.word_ids(row)] for row in indices])

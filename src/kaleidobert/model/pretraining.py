@@ -1,7 +1,6 @@
 """Pre-training: contrastive, AMLM, ITM and one pretext task a level, summed (SEED: equations 1 to 8).
 
-A step compares all pairs of the batch by their vectors, which is cheap, and sends the first ``joint_samples``
-products through the joint entry, corrupted and masked, which is dear: once with their own text, once with a
+A step compares all pairs of the batch by their vectors, which is cheap, and sends the first n products through the joint entry, corrupted and masked, which is dear: once with their own text, once with a
 wrong text and once with a wrong photo. Masks and corruptions are applied alike to all three, or they would
 give ITM's label away; only the matching pairs train the other objectives.
 """
@@ -93,19 +92,19 @@ class KaleidoBertForPreTraining(KaleidoBertScoring):
         level_labels: Tensor | None = None,
         hidden_patches: Tensor | None = None,
         draws: Tensor | None = None,
-        joint_samples: int = 0,
     ) -> PreTrainingOutput:
         """One step's losses on B products (field by field as `training.collator` makes them).
 
-        pixel_values (B, 3, S, S); input_ids, attention_mask, masked_ids (B, T); token_labels (B, T), -100 where
-        not hidden; text_group (B,) equal for equal texts; level_labels (B, N), -100 for regressions;
-        hidden_patches (B, P) bool; draws (2, B) uniform in [0, 1), which pick the negatives.
+        pixel_values (B, 3, S, S); input_ids, attention_mask, masked_ids (B, T); text_group (B,) equal for equal
+        texts. Of the first n products, which go through the joint entry (none where ``draws`` is None): token_labels (n, T),
+        -100 where not hidden; level_labels (n, N), -100 for regressions; hidden_patches (n, P) bool; draws (2, n)
+        uniform in [0, 1), which pick the negatives.
         """
         image = self.image_entry(pixel_values)
         text = self.text_entry(input_ids, attention_mask)
         parts = {"contrastive": contrastive_loss(image.vectors, text.vectors, self.scale(), text_group)}
         accuracies: dict[str, Tensor] = {}
-        n = min(joint_samples, len(pixel_values))
+        n = 0 if draws is None else draws.shape[1]
         if n >= 2:
             joint = (masked_ids, token_labels, level_labels, hidden_patches, draws)
             if any(part is None for part in joint):
@@ -113,7 +112,7 @@ class KaleidoBertForPreTraining(KaleidoBertScoring):
                     "the joint objectives need masked_ids, token_labels, level_labels, hidden_patches, draws"
                 )
             masked_ids, token_labels, level_labels, hidden_patches, draws = cast(tuple[Tensor, ...], joint)
-            corrupted = self._corrupt(pixel_values[:n], image.features[:n], level_labels[:n], hidden_patches[:n])
+            corrupted = self._corrupt(pixel_values[:n], image.features[:n], level_labels, hidden_patches)
             patches = self.kaleidobert.embed_patches(corrupted)
             tokens = self.kaleidobert.embed_tokens(masked_ids, attention_mask)
             similarity = self.scale() * image.vectors @ text.vectors.T
@@ -121,10 +120,8 @@ class KaleidoBertForPreTraining(KaleidoBertScoring):
             matched = self.match(tokens, attention_mask, patches, similarity, text_group, draws, hard)
             self._follow(matched.accuracy)
             parts["ITM"], accuracies["ITM"] = matched.loss, matched.accuracy
-            parts["AMLM"] = self._masked_token_loss(matched.joint.tokens, token_labels[:n])
-            self._pretext(
-                matched.joint.patches, image.features[:n], level_labels[:n], hidden_patches[:n], parts, accuracies
-            )
+            parts["AMLM"] = self._masked_token_loss(matched.joint.tokens, token_labels)
+            self._pretext(matched.joint.patches, image.features[:n], level_labels, hidden_patches, parts, accuracies)
         return PreTrainingOutput(loss=self.weighted_sum(parts), parts=parts, accuracies=accuracies)
 
     def _levels(self) -> list[tuple[int, Level, slice]]:

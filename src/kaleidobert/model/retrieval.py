@@ -91,13 +91,13 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
         """ITM on n products: each with its own text, with a wrong text, and with a wrong photo.
 
         tokens (B, T, H) and attention_mask (B, T) of the batch, patches (n, P, H) of its first n products;
-        similarity (B, B) scaled contrastive scores, a row an image; draws (2, B) pick the negatives, in
+        similarity (B, B) scaled contrastive scores, a row an image; draws (2, n) pick the negatives, in
         proportion to exp(similarity) when ``hard``. Products with equal texts are never negatives.
         """
         n = len(patches)
         forbidden = equal_texts(text_group) | torch.eye(len(tokens), dtype=torch.bool, device=tokens.device)
-        wrong_text = draw_negatives(similarity[:n].detach(), forbidden[:n], draws[0, :n], hard)
-        wrong_photo = draw_negatives(similarity.T[:n, :n].detach(), forbidden[:n, :n], draws[1, :n], hard)
+        wrong_text = draw_negatives(similarity[:n].detach(), forbidden[:n], draws[0], hard)
+        wrong_photo = draw_negatives(similarity.T[:n, :n].detach(), forbidden[:n, :n], draws[1], hard)
         rows = torch.arange(n, device=tokens.device)
         texts, photos = torch.cat([rows, wrong_text, rows]), torch.cat([rows, rows, wrong_photo])
         # index_select, as plain indexing adds gradients in any order: the same run would end with other weights
@@ -140,22 +140,20 @@ class KaleidoBertForRetrieval(KaleidoBertScoring):
         attention_mask: Tensor,
         text_group: Tensor | None = None,
         draws: Tensor | None = None,
-        joint_samples: int = 0,
     ) -> RetrievalOutput:
         """Photos (B, 3, S, S) and their own row's texts (B, T).
 
-        With ``text_group`` (B,) and ``draws`` (2, B), as the collator makes them, the losses are returned:
-        contrastive on the whole batch and ITM with hard negatives on the first ``joint_samples`` products.
+        With ``text_group`` (B,) and ``draws`` (2, n), as the collator makes them, the losses are returned:
+        contrastive on the whole batch and ITM with hard negatives on its first n products.
         """
         image = self.image_entry(pixel_values)
         text = self.text_entry(input_ids, attention_mask)
-        if text_group is None or draws is None:
+        if text_group is None:
             joint = self.joint_scores(text.tokens, attention_mask, image.patches)
             return RetrievalOutput(scores=self.combined_scores((image.vectors * text.vectors).sum(dim=-1), joint))
         parts = {"contrastive": contrastive_loss(image.vectors, text.vectors, self.scale(), text_group)}
         accuracies: dict[str, Tensor] = {}
-        n = min(joint_samples, len(pixel_values))
-        if n >= 2:
+        if draws is not None and (n := draws.shape[1]) >= 2:
             similarity = self.scale() * image.vectors @ text.vectors.T
             matched = self.match(
                 text.tokens, attention_mask, image.patches[:n], similarity, text_group, draws, hard=True

@@ -26,14 +26,23 @@ TITLE_SHARE = 0.5
 class PairCollator:
     """Photos and texts of a batch, as `KaleidoBertForRetrieval` trains on them.
 
-    pixel_values (B, 3, S, S), input_ids and attention_mask (B, T), text_group (B,), draws (2, B).
+    pixel_values (B, 3, S, S), input_ids and attention_mask (B, T), text_group (B,), and for the first n products,
+    ``joint_samples`` or all, which go through the joint entry: draws (2, n).
     """
 
-    def __init__(self, catalogue: Catalogue, tokenizer: PreTrainedTokenizerFast, seed: int, augmented: bool) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        tokenizer: PreTrainedTokenizerFast,
+        seed: int,
+        augmented: bool,
+        joint_samples: int = 0,
+    ) -> None:
         self.catalogue = catalogue
         self.tokenizer = tokenizer
         self.seed = seed
         self.augmented = augmented
+        self.joint_samples = joint_samples
         self.text_groups = catalogue.text_groups()
 
     def __call__(self, indices: Sequence[int]) -> dict[str, Tensor]:
@@ -62,14 +71,15 @@ class PairCollator:
             "input_ids": encoded["input_ids"],
             "attention_mask": encoded["attention_mask"],
             "text_group": torch.from_numpy(self.text_groups[chosen]),
-            "draws": torch.from_numpy(rng.random((2, len(chosen)), dtype=np.float32)),
+            "draws": torch.from_numpy(rng.random((2, min(self.joint_samples, len(chosen))), dtype=np.float32)),
         }
 
 
 class PreTrainingCollator(PairCollator):
-    """A batch for `KaleidoBertForPreTraining`: the pairs, and what is hidden and corrupted in each product.
+    """A batch for `KaleidoBertForPreTraining`: the pairs, and what is hidden and corrupted in the first n products.
 
-    ``alignment`` gives a product's aligned pairs by its id; without it masking is random.
+    Words are hidden in all texts of the batch, as a wrong text may be any of them. ``alignment`` gives a product's aligned pairs by
+    its id; without it masking is random.
     """
 
     def __init__(
@@ -79,9 +89,10 @@ class PreTrainingCollator(PairCollator):
         levels: Sequence[Level],
         seed: int,
         augmented: bool,
+        joint_samples: int,
         alignment: Mapping[str, Sequence[AlignmentPair]] | None = None,
     ) -> None:
-        super().__init__(catalogue, tokenizer, seed, augmented)
+        super().__init__(catalogue, tokenizer, seed, augmented, joint_samples)
         self.levels = levels
         self.alignment = alignment or {}
 
@@ -89,28 +100,24 @@ class PreTrainingCollator(PairCollator):
         rng = self.generator(indices)
         encoded = self.encode(indices, rng)
         batch = self.pairs(indices, encoded, rng)
-        ids = batch["input_ids"].numpy()
-        hidden = np.zeros((len(ids), patch_count(self.levels)), dtype=bool)
-        masked_ids, token_labels = ids.copy(), np.full_like(ids, NO_LABEL)
-        level_labels = np.full((len(ids), len(self.levels)), NO_LABEL, dtype=np.int64)
+        n, ids = batch["draws"].shape[1], batch["input_ids"].numpy()
+        hidden = np.zeros((n, patch_count(self.levels)), dtype=bool)
+        masked_ids, token_labels = ids.copy(), np.full_like(ids[:n], NO_LABEL)
+        level_labels = np.full((n, len(self.levels)), NO_LABEL, dtype=np.int64)
         for row, index in enumerate(indices):
-            pairs = self.alignment.get(self.catalogue.ids[index], ())
-            choice = choose(encoded.word_ids(row), self.levels, rng, pairs)
-            hidden[row] = choice.patches
-            token_labels[row, choice.tokens] = ids[row, choice.tokens]
+            inside = row < n
+            pairs = self.alignment.get(self.catalogue.ids[index], ()) if inside else ()
+            choice = choose(encoded.word_ids(row), self.levels if inside else (), rng, pairs)
             masked_ids[row] = hide_tokens(
                 ids[row], choice.tokens, self.tokenizer.mask_token_id, len(self.tokenizer), rng
             )
-            level_labels[row] = self._level_labels(choice.patches, rng)
-        batch["masked_ids"], batch["token_labels"] = (
-            torch.from_numpy(masked_ids),
-            torch.from_numpy(token_labels),
-        )
-        batch["level_labels"], batch["hidden_patches"] = (
-            torch.from_numpy(level_labels),
-            torch.from_numpy(hidden),
-        )
-        return batch
+            if inside:
+                hidden[row] = choice.patches
+                token_labels[row, choice.tokens] = ids[row, choice.tokens]
+                level_labels[row] = self._level_labels(choice.patches, rng)
+        arrays = {"masked_ids": masked_ids, "token_labels": token_labels}
+        arrays |= {"level_labels": level_labels, "hidden_patches": hidden}
+        return batch | {name: torch.from_numpy(array) for name, array in arrays.items()}
 
     def _level_labels(self, hidden: np.ndarray, rng: np.random.Generator) -> list[int]:
         labels, start = [], 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from kaleidobert.errors import InputError
@@ -47,14 +48,16 @@ def finetune_retrieval(
     out.mkdir(parents=True, exist_ok=True)
     settings.save(out)
     processor.save_pretrained(out)
+    collate = partial(
+        PairCollator, tokenizer=processor.tokenizer, seed=training.seed, joint_samples=training.joint_samples
+    )
     trainer = KaleidoBertTrainer(
-        joint_samples=training.joint_samples,
         model=model,
         args=training_arguments(out, training, len(train)),
         train_dataset=train,
         eval_dataset=validation.head(training.evaluation_products),
-        data_collator=PairCollator(train, processor.tokenizer, training.seed, augmented=True),
-        evaluation_collator=PairCollator(validation, processor.tokenizer, training.seed, augmented=False),
+        data_collator=collate(train, augmented=True),
+        evaluation_collator=collate(validation, augmented=False),
         sampler=GroupedSampler(train.subcategories, training.subcategory_group, training.seed),
         pace=Pace.resumed(checkpoint, max_minutes) if checkpoint else Pace(max_minutes),
         title="fine-tuning",

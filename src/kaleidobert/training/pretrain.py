@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,16 +52,21 @@ def pretrain(
     out.mkdir(parents=True, exist_ok=True)
     settings.save(out)
     KaleidoBertProcessor(image_processor, tokenizer).save_pretrained(out)
-    levels = config.level_table
-    trainer = KaleidoBertTrainer(
+    collate = partial(
+        PreTrainingCollator,
+        tokenizer=tokenizer,
+        levels=config.level_table,
+        seed=training.seed,
         joint_samples=training.joint_samples,
+    )
+    trainer = KaleidoBertTrainer(
         joint_from=training.joint_from,
         model=model,
         args=arguments,
         train_dataset=train,
         eval_dataset=validation.head(training.evaluation_products),
-        data_collator=PreTrainingCollator(train, tokenizer, levels, training.seed, augmented=True),
-        evaluation_collator=PreTrainingCollator(validation, tokenizer, levels, training.seed, augmented=False),
+        data_collator=collate(train, augmented=True),
+        evaluation_collator=collate(validation, augmented=False),
         sampler=GroupedSampler(train.subcategories, training.subcategory_group, training.seed),
         pace=Pace.resumed(checkpoint, max_minutes) if checkpoint else Pace(max_minutes),
         title="pre-training",

@@ -22,8 +22,7 @@ from kaleidobert.training.pace import Pace, PaceBar
 class KaleidoBertTrainer(Trainer):
     """Trains any model whose output has ``loss``, ``parts`` and ``accuracies``, each logged under its name.
 
-    From progress ``joint_from`` on, ``joint_samples`` products of each batch go through the joint entry, too;
-    on validation they always do.
+    The joint entry trains from progress ``joint_from`` on; on validation it is always measured.
     """
 
     def __init__(
@@ -34,7 +33,6 @@ class KaleidoBertTrainer(Trainer):
         logs: Path,
         sampler: Sampler,
         evaluation_collator: Callable,
-        joint_samples: int,
         joint_from: float = 0.0,
         **kwargs: Any,
     ) -> None:
@@ -44,7 +42,6 @@ class KaleidoBertTrainer(Trainer):
         self.pace = pace
         self.sampler = sampler
         self.evaluation_collator = evaluation_collator
-        self.joint_samples = joint_samples
         self.joint_from = joint_from
         self.figures: dict[bool, dict[str, list[Tensor]]] = {
             True: defaultdict(list),
@@ -55,7 +52,7 @@ class KaleidoBertTrainer(Trainer):
         self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, *_: Any, **__: Any
     ) -> Any:
         joint = not model.training or self.pace.progress() >= self.joint_from
-        outputs = model(**inputs, joint_samples=self.joint_samples if joint else 0)
+        outputs = model(**inputs if joint else inputs | {"draws": None})
         figures = self.figures[model.training]
         for name, value in outputs.parts.items():
             figures[name].append(value.detach())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -142,7 +144,7 @@ def write_catalogue(out: Path, products: int, seed: int) -> dict[str, int]:
     counts = dict.fromkeys(SPLITS, 0)
     pending: dict[str, list[dict[str, object]]] = {split: [] for split in SPLITS}
     try:
-        for index, product in enumerate(_tracked(generate(products, seed), products)):
+        for index, product in enumerate(_tracked(_drawn_in_parallel(products, seed), products)):
             split = split_of(index)
             pending[split].append(row_of(product))
             counts[split] += 1
@@ -155,6 +157,12 @@ def write_catalogue(out: Path, products: int, seed: int) -> dict[str, int]:
         for writer in writers.values():
             writer.close()
     return counts
+
+
+def _drawn_in_parallel(count: int, seed: int) -> Iterator[Product]:
+    """What `generate` gives, drawn by a process a core: each product has a seed of its own."""
+    with ProcessPoolExecutor() as pool:
+        yield from pool.map(partial(make_product, seed), range(count), chunksize=8)
 
 
 def _tracked(products: Iterator[Product], total: int) -> Iterator[Product]:
