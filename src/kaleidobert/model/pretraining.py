@@ -1,8 +1,9 @@
 """Pre-training: contrastive, AMLM, ITM and one pretext task a level, summed (SEED: equations 1 to 8).
 
-A step compares all pairs of the batch by their vectors, which is cheap, and sends the first n products through the joint entry, corrupted and masked, which is dear: once with their own text, once with a
-wrong text and once with a wrong photo. Masks and corruptions are applied alike to all three, or they would
-give ITM's label away; only the matching pairs train the other objectives.
+A step compares all pairs of the batch by their vectors, which is cheap, and sends the first n products through
+the joint entry, corrupted and masked, which is dear: once with their own text, once with a wrong text and once
+with a wrong photo. Masks and corruptions are applied alike to all three, or they would give ITM's label away;
+only the matching pairs train the other objectives.
 """
 
 from __future__ import annotations
@@ -96,9 +97,9 @@ class KaleidoBertForPreTraining(KaleidoBertScoring):
         """One step's losses on B products (field by field as `training.collator` makes them).
 
         pixel_values (B, 3, S, S); input_ids, attention_mask, masked_ids (B, T); text_group (B,) equal for equal
-        texts. Of the first n products, which go through the joint entry (none where ``draws`` is None): token_labels (n, T),
-        -100 where not hidden; level_labels (n, N), -100 for regressions; hidden_patches (n, P) bool; draws (2, n)
-        uniform in [0, 1), which pick the negatives.
+        texts. Of the first n products, which go through the joint entry (none where ``draws`` is None):
+        token_labels (n, T), -100 where not hidden; level_labels (n, N), -100 for regressions; hidden_patches
+        (n, P) bool; draws (2, n) uniform in [0, 1), which pick the negatives.
         """
         image = self.image_entry(pixel_values)
         text = self.text_entry(input_ids, attention_mask)

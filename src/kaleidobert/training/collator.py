@@ -78,8 +78,8 @@ class PairCollator:
 class PreTrainingCollator(PairCollator):
     """A batch for `KaleidoBertForPreTraining`: the pairs, and what is hidden and corrupted in the first n products.
 
-    Words are hidden in all texts of the batch, as a wrong text may be any of them. ``alignment`` gives a product's aligned pairs by
-    its id; without it masking is random.
+    Words are hidden in all texts of the batch, as a wrong text may be any of them. ``alignment`` gives a product's
+    aligned pairs by its id; without it masking is random.
     """
 
     def __init__(
