@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kaleidobert.errors import InputError
+from kaleidobert.vision.saliency import main_components
 
 SHIPPED = Path(__file__).with_name("saliency.safetensors")
 SIDE = 128  # photos are stretched to squares of so many pixels
@@ -125,8 +126,9 @@ class NetworkDetector:
         """Foreground mask (H, W) in [0, 1] of an RGB image."""
         pixels = torch.from_numpy(stretched(image, self.side))[None].permute(0, 3, 1, 2)  # channels last in memory
         with torch.inference_mode():
-            mask = self.network(pixels.float() / 255).mask[0].sigmoid()
-        return np.asarray(Image.fromarray(mask.numpy()).resize(image.size, Image.Resampling.BILINEAR))
+            mask = self.network(pixels.float() / 255).mask[0].sigmoid().numpy()
+        mask = mask * main_components(mask > 0.5)
+        return np.asarray(Image.fromarray(mask).resize(image.size, Image.Resampling.BILINEAR))
 
     @classmethod
     def load(cls, path: Path) -> NetworkDetector:
@@ -152,7 +154,7 @@ def stretched(image: Image.Image, side: int) -> np.ndarray:
 
 def save_network(network: SaliencyNetwork, path: Path, side: int = SIDE) -> None:
     """Write the weights as float16, with what it takes to build the network again."""
-    widths = [stage[0][0].out_channels for stage in network.encoder]  # type: ignore[index, union-attr]
+    widths = [stage[0][0].out_channels for stage in network.encoder]  # type: ignore[index]
     settings = {"format": FORMAT, "side": str(side), "widths": ",".join(map(str, widths))}
     settings["edge_width"] = str(network.edge_head.in_channels)
     state = {

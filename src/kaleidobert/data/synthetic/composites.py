@@ -113,9 +113,8 @@ def _placed(layers: list[Layer], size: tuple[int, int], rng: np.random.Generator
     spread = rng.choice((4.0, 25.0, 180.0), p=(0.75, 0.15, 0.10)) if len(layers) == 1 else 4.0
     angle, flip = rng.normal() * spread / 2, rng.random() < 0.5
     turned = [_turned(layer, angle, bool(flip)) for layer, _ in layers]
-    x1, y1, x2, y2 = next(
-        image.getchannel("A").getbbox() for image, (_, product) in zip(turned, layers, strict=True) if product
-    )
+    product = next(image for image, (_, is_product) in zip(turned, layers, strict=True) if is_product)
+    x1, y1, x2, y2 = product.getchannel("A").getbbox() or (0, 0, *product.size)
     fill = rng.uniform(0.6, 1.0) if rng.random() < 0.7 else rng.uniform(0.35, 1.05)
     scale = fill * min(size[0] / (x2 - x1), size[1] / (y2 - y1))
     free = np.array([size[0] - scale * (x2 - x1), size[1] - scale * (y2 - y1)])
@@ -123,10 +122,10 @@ def _placed(layers: list[Layer], size: tuple[int, int], rng: np.random.Generator
     centre = np.array(size) / 2 + rng.uniform(-1, 1, 2) * reach
     corner = np.array([(x1 + x2) / 2, (y1 + y2) / 2]) - centre / scale  # of the photo, in the layers' pixels
     end = corner + np.array(size) / scale
-    box = (*(int(v) for v in np.floor(corner)), *(int(v) for v in np.ceil(end)))
+    left, top, right, bottom = (int(edge) for edge in (*np.floor(corner), *np.ceil(end)))
     return [
-        (image.crop(box).resize(size, Image.Resampling.BILINEAR), product)
-        for image, (_, product) in zip(turned, layers, strict=True)
+        (image.crop((left, top, right, bottom)).resize(size, Image.Resampling.BILINEAR), is_product)
+        for image, (_, is_product) in zip(turned, layers, strict=True)
     ]
 
 
@@ -166,10 +165,10 @@ def _shadowed(picture: Array, layers: list[Layer], rng: np.random.Generator) -> 
 def _photographed(picture: Array, rng: np.random.Generator) -> Image.Image:
     """Exposure, colour cast, noise, soft focus, low resolution and JPEG."""
     if rng.random() < 0.5:
-        cast = 1 + 0.06 * rng.standard_normal((3, 1, 1))
-        picture = np.clip(picture * cast * rng.uniform(0.8, 1.15), 0, 1) ** rng.uniform(0.75, 1.3)
+        cast = (1 + 0.06 * rng.standard_normal((3, 1, 1))) * rng.uniform(0.8, 1.15)
+        picture = np.clip(picture * cast.astype(np.float32), 0, 1) ** rng.uniform(0.75, 1.3)
     if rng.random() < 0.3:
-        picture = picture + rng.uniform(0, 0.06) * rng.standard_normal(picture.shape)
+        picture = picture + rng.uniform(0, 0.06) * rng.standard_normal(picture.shape).astype(np.float32)
     pixels = (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0)
     image = Image.fromarray(np.ascontiguousarray(pixels))
     if rng.random() < 0.2:
