@@ -85,7 +85,7 @@ def sheet(names: Sequence[str], photos: Sequence[Image.Image], columns: int) -> 
         for column, name in enumerate(names):
             tile = photo_tile(Locked.of(photo, detector(name))).resize((TILE - 2, TILE - 2), Image.Resampling.LANCZOS)
             picture.paste(tile, (x + column * TILE, y + CAPTION))
-            draw.text((x + column * TILE + 2, y + 7), f"{index + 1} {name}", "black")
+            draw.text((x + column * TILE + 2, y + 7), f"{index + 1} {Path(name).name[:18]}", "black")
     return picture
 
 

@@ -14,6 +14,9 @@ def saliency(
     synthetic: Annotated[
         int | None, typer.Option(min=1, help="First draw so many photos with masks into the first folder.")
     ] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Go on from these weights; the package's own: shipped.", metavar="FILE")
+    ] = None,
     epochs: Annotated[float, typer.Option(min=0.01, help="Rounds over the pairs.")] = 10,
     max_minutes: Annotated[float | None, typer.Option(min=0.01, help="End, well annealed, after so long.")] = None,
     batch_size: Annotated[int, typer.Option(min=2, help="Pairs a step.")] = 32,
@@ -29,9 +32,12 @@ def saliency(
     from kaleidobert.cli.figures import write_figures
     from kaleidobert.data.synthetic.composites import write_composites
     from kaleidobert.training.saliency import train_saliency
+    from kaleidobert.vision.saliency_network import SHIPPED
 
+    if start and str(start) == "shipped":
+        start = SHIPPED
     if synthetic:
         write_composites(paths[0], synthetic, seed)
-    figures = train_saliency(paths, out, epochs, max_minutes, batch_size, learning_rate, seed, typer.echo)
+    figures = train_saliency(paths, out, epochs, max_minutes, batch_size, learning_rate, seed, start, typer.echo)
     typer.echo(f"the weights are in {out}; use them with --saliency {out}")
     write_figures(figures, json)

@@ -47,8 +47,12 @@ class KaleidoBertImageProcessor(ImageProcessingMixin):
 
     def lock(self, image: Image.Image) -> np.ndarray:
         """RGB photo -> its locked portion (S, S, 3) uint8."""
-        box, _ = self.locked_box(image)
-        return np.asarray(cut_locked_portion(image, box, self.image_size, self.keep_aspect))
+        return self.lock_or_whole(image)[0]
+
+    def lock_or_whole(self, image: Image.Image) -> tuple[np.ndarray, bool]:
+        """The locked portion (S, S, 3) uint8, and whether a product was found; if not, it is the whole photo."""
+        box, found = self.locked_box(image)
+        return np.asarray(cut_locked_portion(image, box, self.image_size, self.keep_aspect)), found
 
     def __call__(self, images: Image.Image | Sequence[Image.Image], **_: Any) -> BatchFeature:
         """RGB photos -> ``pixel_values`` (B, 3, S, S) float32 in [0, 1]."""

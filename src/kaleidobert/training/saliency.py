@@ -22,7 +22,14 @@ from kaleidobert.data.product import open_image
 from kaleidobert.errors import InputError
 from kaleidobert.progress import progress_bar
 from kaleidobert.training.pace import Pace
-from kaleidobert.vision.saliency_network import SIDE, SaliencyNetwork, saliency_loss, save_network, stretched
+from kaleidobert.vision.saliency_network import (
+    SIDE,
+    NetworkDetector,
+    SaliencyNetwork,
+    saliency_loss,
+    save_network,
+    stretched,
+)
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 VALIDATION_SHARE = 0.05
@@ -39,12 +46,14 @@ def train_saliency(
     batch_size: int = 32,
     learning_rate: float = 3e-3,
     seed: int = 0,
+    start: Path | None = None,
     report: Callable[[str], None] = print,
 ) -> dict[str, float]:
     """Train on the pairs of these folders and write the weights to ``out``; returns losses and validation IoU.
 
     One pair of twenty, drawn by ``seed``, is kept for validation. Ends, well annealed, after ``epochs`` or
-    ``max_minutes``, whichever comes first. ``report`` is told one line at each evaluation.
+    ``max_minutes``, whichever comes first. ``start`` are weights to go on from, the shipped ones for example.
+    ``report`` is told one line at each evaluation.
     Raises ``InputError`` where pairs are missing or cannot be read.
     """
     if out.is_dir() or out.suffix != ".safetensors":
@@ -55,7 +64,7 @@ def train_saliency(
     held = max(1, round(VALIDATION_SHARE * len(pairs)))
     validation, train = pairs[order[:held]], pairs[order[held:]]
     torch.manual_seed(seed)  # of the first weights
-    network = SaliencyNetwork()
+    network = NetworkDetector.load(start).network if start else SaliencyNetwork()
     pace, figures, evaluated = Pace(max_minutes), {"pairs": float(len(pairs))}, 0
     with progress_bar() as progress:
         bar = progress.add_task("training, % done", total=100)

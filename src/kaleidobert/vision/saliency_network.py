@@ -10,6 +10,7 @@ The weights in the package are trained on drawn photos alone; see `training.sali
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +29,7 @@ SHIPPED = Path(__file__).with_name("saliency.safetensors")
 SIDE = 128  # photos are stretched to squares of so many pixels
 WIDTHS = (24, 48, 96, 160)  # channels at 1/2, 1/4, 1/8 and 1/16 of the side
 EDGE_WIDTH = 16
-FORMAT = "kaleidobert-saliency-1"
+METADATA = "kaleidobert-saliency"  # the one entry beside the tensors, so that equal weights are equal files
 
 
 class SaliencyOutput(NamedTuple):
@@ -135,16 +136,15 @@ class NetworkDetector:
         """Weights as `save_network` writes them; raises ``InputError`` for anything else."""
         try:
             with safe_open(path, "pt") as file:
-                settings = file.metadata() or {}
+                settings = json.loads((file.metadata() or {}).get(METADATA, "{}"))
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError) as error:
+        except (OSError, SafetensorError, json.JSONDecodeError) as error:
             raise InputError(f"{path}: not a readable safetensors file ({error})") from error
-        if settings.get("format") != FORMAT:
+        if not settings:
             raise InputError(f"{path}: no weights of a saliency network; write some with: kaleidobert saliency")
-        widths = tuple(int(width) for width in settings["widths"].split(","))
-        network = SaliencyNetwork(widths, int(settings["edge_width"]))
+        network = SaliencyNetwork(tuple(settings["widths"]), settings["edge_width"])
         network.load_state_dict(state)
-        return cls(network, int(settings["side"]))
+        return cls(network, settings["side"])
 
 
 def stretched(image: Image.Image, side: int) -> np.ndarray:
@@ -155,11 +155,10 @@ def stretched(image: Image.Image, side: int) -> np.ndarray:
 def save_network(network: SaliencyNetwork, path: Path, side: int = SIDE) -> None:
     """Write the weights as float16, with what it takes to build the network again."""
     widths = [stage[0][0].out_channels for stage in network.encoder]  # type: ignore[index]
-    settings = {"format": FORMAT, "side": str(side), "widths": ",".join(map(str, widths))}
-    settings["edge_width"] = str(network.edge_head.in_channels)
+    settings = {"side": side, "widths": widths, "edge_width": network.edge_head.in_channels}
     state = {
         name: (value.half() if value.is_floating_point() else value).contiguous()
         for name, value in network.state_dict().items()
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(state, path, settings)
+    save_file(state, path, {METADATA: json.dumps(settings)})
