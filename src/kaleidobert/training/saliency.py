@@ -68,12 +68,13 @@ def train_saliency(
     pace, figures, evaluated = Pace(max_minutes), {"pairs": float(len(pairs))}, 0
     with progress_bar() as progress:
         bar = progress.add_task("training, % done", total=100)
-        for losses in fit(network, train, pace, epochs, batch_size, learning_rate, rng):
+        for step, losses in enumerate(fit(network, train, pace, epochs, batch_size, learning_rate, rng), start=1):
             progress.update(bar, completed=int(100 * pace.progress()))
             if int(EVALUATIONS * pace.progress()) == evaluated:
                 continue
             evaluated = int(EVALUATIONS * pace.progress())
             figures |= {**losses, "mask_iou": mean_iou(network, validation), "minutes": pace.seconds() / 60}
+            figures["epochs"] = step * batch_size / len(train)
             save_network(network, out)
             parts = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
             report(f"{pace.progress():.0%} in {figures['minutes']:.1f} min: {parts}, IoU {figures['mask_iou']:.3f}")
