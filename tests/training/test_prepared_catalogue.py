@@ -13,6 +13,7 @@ from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertImageProcessor
 from kaleidobert.training import catalogue as module
 from kaleidobert.training.catalogue import prepare
+from kaleidobert.vision.saliency_network import SaliencyNetwork, save_network
 
 PROCESSOR = KaleidoBertImageProcessor(24)
 
@@ -153,3 +154,20 @@ def test_equal_texts_but_for_case_and_spaces_are_one_group(catalogue):
         *(getattr(catalogue, name) for name in ("texts", "categories", "subcategories", "first_view", "pixels")),
     )
     assert changed.text_groups()[5] == changed.text_groups()[0]
+
+
+def test_photos_without_a_product_are_counted_and_used_whole(source, train, caplog):
+    Image.new("RGB", (48, 56), "white").save(source.parent / f"{train[3]['id']}-0.png")
+    with caplog.at_level(logging.WARNING):
+        catalogue = prepare(source, "train", PROCESSOR)
+    assert "no product stands out in 1 of" in caplog.text
+    assert (catalogue.pixels[catalogue.first_view[3]] == 255).all()
+
+
+def test_other_weights_are_another_preparation(source, tmp_path, own_cache):
+    weights = tmp_path / "net.safetensors"
+    for widths in ((4, 6, 8, 10), (4, 6, 8, 12)):
+        save_network(SaliencyNetwork(widths, 4), weights, side=32)
+        for _ in range(2):
+            prepare(source, "validation", KaleidoBertImageProcessor(24, str(weights)))
+    assert len(list(own_cache.iterdir())) == 2

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from kaleidobert.vision.saliency import DETECTORS, border_colour, locked_box, whole_image
+from kaleidobert.errors import InputError
+from kaleidobert.vision.saliency import (
+    DETECTORS,
+    border_colour,
+    detector,
+    locked_box,
+    main_components,
+    whole_image,
+)
 
 
 def studio(size=(120, 160), gradient=False, colour=(250, 250, 250)):
@@ -107,8 +115,35 @@ def test_sparse_rows_and_columns_do_not_count():
 
 
 def test_detectors_do_not_touch_the_image():
-    for detector in DETECTORS.values():
+    for found in DETECTORS.values():
         image = with_product(studio(), (30, 40, 90, 120))
         before = image.tobytes()
-        detector(image)
+        found(image)
         assert image.tobytes() == before
+
+
+def test_the_second_of_a_pair_stays_and_a_far_speck_goes():
+    mask = np.zeros((300, 400), dtype=bool)
+    mask[100:200, 40:140] = mask[110:190, 250:340] = True
+    pair = mask.copy()
+    mask[10:50, 10:50] = mask[280:290, 380:390] = True  # 16 % and 1 % of the larger shoe
+    assert np.array_equal(main_components(mask), pair)
+
+
+def test_pieces_a_thin_gap_apart_are_one_component():
+    mask = np.zeros((80, 60), dtype=bool)
+    mask[20:60, 10:50] = True
+    mask[16:18, 28:34] = True  # a strap, two rows above its bag
+    assert np.array_equal(main_components(mask), mask)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (129, 257), (1000, 3)])
+def test_components_of_any_shape_of_mask(shape):
+    assert not main_components(np.zeros(shape, dtype=bool)).any()
+    assert main_components(np.ones(shape, dtype=bool)).all()
+
+
+def test_detectors_go_by_name():
+    assert all(detector(name) is found for name, found in DETECTORS.items())
+    with pytest.raises(InputError, match="no saliency detector 'eyes'; use one of border-colour, network, none"):
+        detector("eyes")

@@ -12,6 +12,7 @@ from kaleidobert.cli.finetune import finetune
 from kaleidobert.cli.index import index
 from kaleidobert.cli.patches import patches
 from kaleidobert.cli.pretrain import pretrain
+from kaleidobert.cli.saliency import saliency
 from kaleidobert.cli.search import search
 from kaleidobert.cli.serve import serve
 from kaleidobert.cli.synthesize import synthesize
@@ -23,7 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (demo, synthesize, patches, pretrain, finetune, evaluate, index, search, serve):
+for verb in (demo, synthesize, patches, saliency, pretrain, finetune, evaluate, index, search, serve):
     app.command()(verb)
 
 

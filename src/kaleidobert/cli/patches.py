@@ -19,7 +19,9 @@ def patches(
     image: Annotated[Path, typer.Argument(help="The photo.")],
     out: Annotated[Path, typer.Option(help="The picture to write, for example grid.png.")],
     levels: Annotated[str, typer.Option(help="The grids, N for N x N.")] = "1,2,3,4,5",
-    saliency: Annotated[str, typer.Option(help="The foreground detector: border-colour or none.")] = "border-colour",
+    saliency: Annotated[
+        str, typer.Option(help="border-colour, network, none, weights of your own, or a segmentation checkpoint.")
+    ] = "border-colour",
     keep_aspect: Annotated[
         bool, typer.Option("--keep-aspect/--stretch", help="Widen the box to a square, or stretch it to one.")
     ] = True,
@@ -33,17 +35,15 @@ def patches(
     """
     import numpy as np
 
-    from kaleidobert.errors import InputError
     from kaleidobert.levels import patch_count
     from kaleidobert.vision.drawing import Locked, draw_patches
-    from kaleidobert.vision.saliency import DETECTORS
+    from kaleidobert.vision.saliency import detector
 
-    if saliency not in DETECTORS:
-        raise InputError(f"no saliency detector {saliency!r}; use one of {', '.join(DETECTORS)}")
+    foreground = detector(saliency)
     table = _level_table(levels)
     _check_suffix(out)
-    product = Locked.of(_open(image), DETECTORS[saliency])
-    donor = Locked.of(_open(other), DETECTORS[saliency]) if other else None
+    product = Locked.of(_open(image), foreground)
+    donor = Locked.of(_open(other), foreground) if other else None
     if not product.found:
         typer.echo(f"{image}: no product stands out from the background; the whole photo is used")
     _save(draw_patches(product, table, size, keep_aspect, np.random.default_rng(seed), donor), out)

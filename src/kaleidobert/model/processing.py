@@ -16,7 +16,7 @@ from transformers.image_processing_base import ImageProcessingMixin
 
 from kaleidobert.errors import InputError
 from kaleidobert.vision.patches import cut_locked_portion
-from kaleidobert.vision.saliency import DETECTORS, Box, locked_box
+from kaleidobert.vision.saliency import Box, check_detector, detector, locked_box
 
 SPECIAL_TOKENS = {
     "pad_token": "[PAD]",
@@ -28,7 +28,7 @@ SPECIAL_TOKENS = {
 
 
 class KaleidoBertImageProcessor(ImageProcessingMixin):
-    """Photo -> locked portion. ``saliency`` names the detector; see `vision.saliency.DETECTORS`."""
+    """Photo -> locked portion. ``saliency`` names the detector; see `vision.saliency.detector`."""
 
     model_input_names = ["pixel_values"]
 
@@ -36,20 +36,23 @@ class KaleidoBertImageProcessor(ImageProcessingMixin):
         self, image_size: int = 224, saliency: str = "border-colour", keep_aspect: bool = True, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        if saliency not in DETECTORS:
-            raise InputError(f"no saliency detector {saliency!r}; use one of {', '.join(DETECTORS)}")
+        check_detector(saliency)
         self.image_size = image_size
         self.saliency = saliency
         self.keep_aspect = keep_aspect
 
     def locked_box(self, image: Image.Image) -> tuple[Box, bool]:
         """The box that locks the product, in pixels, and whether a foreground was found."""
-        return locked_box(DETECTORS[self.saliency](image))
+        return locked_box(detector(self.saliency)(image))
 
     def lock(self, image: Image.Image) -> np.ndarray:
         """RGB photo -> its locked portion (S, S, 3) uint8."""
-        box, _ = self.locked_box(image)
-        return np.asarray(cut_locked_portion(image, box, self.image_size, self.keep_aspect))
+        return self.lock_or_whole(image)[0]
+
+    def lock_or_whole(self, image: Image.Image) -> tuple[np.ndarray, bool]:
+        """The locked portion (S, S, 3) uint8, and whether a product was found; if not, it is the whole photo."""
+        box, found = self.locked_box(image)
+        return np.asarray(cut_locked_portion(image, box, self.image_size, self.keep_aspect)), found
 
     def __call__(self, images: Image.Image | Sequence[Image.Image], **_: Any) -> BatchFeature:
         """RGB photos -> ``pixel_values`` (B, 3, S, S) float32 in [0, 1]."""

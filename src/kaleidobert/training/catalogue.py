@@ -26,7 +26,9 @@ from kaleidobert.data.readers import read_products
 from kaleidobert.errors import InputError
 from kaleidobert.model.processing import KaleidoBertImageProcessor
 from kaleidobert.progress import progress_bar
+from kaleidobert.vision.saliency_network import SHIPPED
 
+_LOGGER = logging.getLogger(__name__)
 FORMAT = 3  # raise it when what is written changes
 CHUNK = 256  # products decoded together
 
@@ -81,14 +83,14 @@ def prepare(
     problems: Problems | None = None,
 ) -> Catalogue:
     """Read one split of any source, cut every view to its locked portion, and cache the result."""
-    settings = image_processor.to_dict()
+    settings = image_processor.to_dict() | _weights_state(image_processor.saliency)
     key = json.dumps([FORMAT, _source_state(data), split, settings, columns], sort_keys=True, default=str)
     folder = cache_folder() / hashlib.sha256(key.encode()).hexdigest()[:16]
     if not (folder / "products.json").exists():
         found = problems or Problems()
         _write(folder, read_products(data, split, columns, report=found), image_processor, split, found)
         if problems is None and found.count:
-            logging.getLogger(__name__).warning("%s (%s): %s", data, split, found.summary())
+            _LOGGER.warning("%s (%s): %s", data, split, found.summary())
     return _load(folder, image_processor.image_size)
 
 
@@ -104,6 +106,12 @@ def _source_state(data: str | Path) -> list:
     return [str(path.resolve()) if files else str(data), stats]
 
 
+def _weights_state(saliency: str) -> dict:
+    """The state of the detector's weights, where it has some on this machine: other weights cut other portions."""
+    path = SHIPPED if saliency == "network" else Path(saliency)
+    return {"weights": _source_state(path)} if path.exists() and saliency not in ("border-colour", "none") else {}
+
+
 def _write(
     folder: Path,
     products: Iterable[Product],
@@ -115,6 +123,7 @@ def _write(
     scratch = folder.with_name(f"{folder.name}.{os.getpid()}")
     scratch.mkdir(parents=True)
     columns: dict[str, list] = {name: [] for name in ("ids", "titles", "texts", "categories", "subcategories", "views")}
+    not_found = 0
     try:
         with (
             open(scratch / "pixels.raw", "wb") as pixels,
@@ -123,10 +132,12 @@ def _write(
         ):
             bar = progress.add_task(f"{split}: finding the products in their photos", total=None)
             for chunk in _chunks(products):
-                for product, views in zip(chunk, pool.map(lambda p: _lock(p, image_processor), chunk), strict=True):
-                    if isinstance(views, str):
-                        problems.add(split, product.id, views)
+                for product, locked in zip(chunk, pool.map(lambda p: _lock(p, image_processor), chunk), strict=True):
+                    if isinstance(locked, str):
+                        problems.add(split, product.id, locked)
                         continue
+                    views, found = locked
+                    not_found += len(views) - found
                     pixels.write(views.tobytes())
                     title = product.title or product.text
                     values = (product.id, title, product.text, product.category, product.subcategory, len(views))
@@ -134,6 +145,9 @@ def _write(
                         columns[name].append(value)
                 progress.update(bar, advance=len(chunk))
         problems.check(0.05)
+        if not_found:
+            photos = f"{not_found:,} of {sum(columns['views']):,} photos"
+            _LOGGER.warning("%s: no product stands out in %s; these are used whole", split, photos)
         (scratch / "products.json").write_text(json.dumps(columns))
         if not folder.exists():
             scratch.rename(folder)
@@ -141,10 +155,11 @@ def _write(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _lock(product: Product, image_processor: KaleidoBertImageProcessor) -> np.ndarray | str:
-    """Locked portions (views, S, S, 3), or why there are none."""
+def _lock(product: Product, image_processor: KaleidoBertImageProcessor) -> tuple[np.ndarray, int] | str:
+    """Locked portions (views, S, S, 3) and in how many a product was found, or why there are none."""
     try:
-        return np.stack([image_processor.lock(product.open(view)) for view in range(len(product.images))])
+        views = [image_processor.lock_or_whole(product.open(view)) for view in range(len(product.images))]
+        return np.stack([portion for portion, _ in views]), sum(found for _, found in views)
     except (OSError, ValueError, SyntaxError) as error:
         return f"photo cannot be decoded: {error}"
 

@@ -76,7 +76,7 @@ def draw_patches(
     sheet = Image.new("RGB", (width, 2 * MARGIN + (1 + tasks) * (TILE + CAPTION) - 12), PAGE)
     box = product.box
     locked = f"{box[2] - box[0]} × {box[3] - box[1]} of {product.image.width} × {product.image.height} pixels"
-    _tile(sheet, 0, 0, _photo(product), "mask and locked box", locked if product.found else "no product found")
+    _tile(sheet, 0, 0, photo_tile(product), "mask and locked box", locked if product.found else "no product found")
     if tasks:
         donor = "another product" if other else "the mirrored portion"
         _tile(sheet, 1, 0, _picture(_donor(product, other, size, keep_aspect)), donor, "gives the camouflaged patch")
@@ -174,8 +174,8 @@ def _gridded(pixels: Tensor, n: int, touched: Sequence[int] = ()) -> Image.Image
     return tile
 
 
-def _photo(product: Locked) -> Image.Image:
-    """The photo in a tile: what is product tinted, the locked box outlined."""
+def photo_tile(product: Locked) -> Image.Image:
+    """The photo in a square of `TILE` pixels: what is product tinted, the locked box outlined."""
     image, scale = product.image, TILE / max(product.image.size)
     tint = Image.blend(image, Image.new("RGB", image.size, TINT), TINT_SHARE)
     shown = Image.composite(tint, image, Image.fromarray(np.uint8(255 * product.mask))) if product.found else image

@@ -1,21 +1,27 @@
 """Finding the product in its photo: a foreground mask and the box that locks the relevant portion (SEED: FIG. 4).
 
-A detector is any callable from an RGB image to a foreground mask (H, W) in [0, 1]. The weight-free
-``border_colour`` suits studio shots: the photo's border says what the background looks like.
+A detector is any callable from an RGB image to a foreground mask (H, W) in [0, 1]; `detector` finds one by name.
+The weight-free ``border_colour`` suits studio shots: the photo's border says what the background looks like. The
+``network`` (see `vision.saliency_network`) also knows a product from a busy background and from who wears it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from scipy import ndimage
+
+from kaleidobert.errors import InputError
 
 Box = tuple[int, int, int, int]  # x1, y1, x2, y2 in pixels, x2 and y2 exclusive
 ForegroundDetector = Callable[[Image.Image], np.ndarray]
 
 ANALYSIS_SIDE = 128  # masks are found at this resolution at most
+MAIN_SHARE = 0.2  # of the largest component's area, from which another one is product, too: the second shoe
 THRESHOLD = 0.08  # smallest colour distance, of a [0, 1] RGB cube, that counts as not background
 
 
@@ -71,7 +77,47 @@ def whole_image(image: Image.Image) -> np.ndarray:
     return np.ones((image.height, image.width), dtype=np.float32)
 
 
-DETECTORS: dict[str, ForegroundDetector] = {"border-colour": border_colour, "none": whole_image}
+def network(image: Image.Image) -> np.ndarray:
+    """Foreground mask (H, W) in [0, 1] by the network whose weights come with the package."""
+    from kaleidobert.vision.saliency_network import SHIPPED
+
+    return _from_weights(SHIPPED)(image)
+
+
+DETECTORS: dict[str, ForegroundDetector] = {"border-colour": border_colour, "network": network, "none": whole_image}
+
+
+def check_detector(name: str) -> None:
+    """Raise ``InputError`` for what can be no detector; whether a checkpoint's name exists is seen on loading."""
+    if name not in DETECTORS and "/" not in name and not Path(name).exists():
+        raise InputError(
+            f"no saliency detector {name!r}; use one of {', '.join(DETECTORS)}, weights written by "
+            "`kaleidobert saliency`, or a segmentation checkpoint as a folder or owner/name"
+        )
+
+
+@lru_cache(maxsize=8)
+def detector(name: str) -> ForegroundDetector:
+    """The detector of this name, loaded once a process: one of `DETECTORS`, a file of weights that
+    ``kaleidobert saliency`` wrote, or any `transformers` segmentation checkpoint by name or folder.
+
+    Raises ``InputError`` where there is none. What it returns can be called from several threads.
+    """
+    check_detector(name)
+    if name in DETECTORS:
+        return DETECTORS[name]
+    if Path(name).suffix == ".safetensors":
+        return _from_weights(Path(name))
+    from kaleidobert.vision.segmentation import SegmentationDetector
+
+    return SegmentationDetector.load(name)
+
+
+@lru_cache(maxsize=8)
+def _from_weights(path: Path) -> ForegroundDetector:
+    from kaleidobert.vision.saliency_network import NetworkDetector
+
+    return NetworkDetector.load(path)
 
 
 def locked_box(mask: np.ndarray, margin: float = 0.03, least: float = 0.005) -> tuple[Box, bool]:
@@ -94,3 +140,24 @@ def locked_box(mask: np.ndarray, margin: float = 0.03, least: float = 0.005) -> 
         min(width, int(x[-1]) + 1 + pad),
         min(height, int(y[-1]) + 1 + pad),
     ), True
+
+
+def main_components(salient: np.ndarray) -> np.ndarray:
+    """The largest component of a mask (H, W) bool, and every other of at least `MAIN_SHARE` of its area.
+
+    Pieces less than about 3 % of the photo apart are one component: the halves of a product that a bright seam or
+    a thin strap parts. So a pair of shoes stays a pair, and a far speck goes. Masks of learned detectors are cleaned
+    so; those of ``border_colour`` are not, as of a white product on white it finds but pieces, all of them product.
+    """
+    height, width = salient.shape
+    cell = -(-max(height, width) // ANALYSIS_SIDE)
+    padded = np.pad(salient, ((0, -height % cell), (0, -width % cell)))
+    coarse = padded.reshape(padded.shape[0] // cell, cell, -1, cell).sum(axis=(1, 3))  # salient pixels a cell
+    reach = max(1, round(0.015 * max(coarse.shape)))
+    near = ndimage.maximum_filter(coarse > 0, 2 * reach + 1, mode="constant")
+    labels, count = ndimage.label(near)
+    if count < 2:
+        return salient
+    areas = ndimage.sum_labels(coarse, labels, np.arange(1, count + 1))
+    kept = np.concatenate([[False], areas >= MAIN_SHARE * areas.max()])[labels]
+    return salient & kept.repeat(cell, axis=0).repeat(cell, axis=1)[:height, :width]

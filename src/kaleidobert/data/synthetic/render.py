@@ -47,6 +47,16 @@ def render(look: Look, rng: np.random.Generator, size: tuple[int, int], views: i
     return [_finish(look, rng, size, shot, busy, close=index == 2) for index, shot in enumerate(shots)]
 
 
+def cut_out(look: Look, rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
+    """The front view alone, without background: RGBA of ``size`` (width, height)."""
+    folds = Image.fromarray(rng.standard_normal((15, 20)).astype(np.float32))
+    pen = _draw(look, rng, size, _place(look, rng, size, mirrored=False), folds, back=False)
+    colour, cover = pen.image()
+    straight = np.concatenate([colour / np.maximum(cover, 1e-3), cover[None]])  # the canvas is premultiplied
+    pixels = (np.clip(straight, 0, 1) * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0)
+    return Image.fromarray(np.ascontiguousarray(pixels))
+
+
 def _place(look: Look, rng: np.random.Generator, size: tuple[int, int], mirrored: bool) -> Camera:
     """A camera that shows the whole product, slightly off centre, turned and scaled."""
     scale = min(size[0] / FRAME[0], size[1] / FRAME[1]) * SUPERSAMPLING
