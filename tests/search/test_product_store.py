@@ -26,7 +26,7 @@ def unit(*values: float) -> np.ndarray:
 def stored(product: Product | str, view: int, vector: np.ndarray) -> StoredView:
     if isinstance(product, str):
         product = Product(id=product, title=product)
-    return StoredView(product, view, vector, np.full((3, 4), view, dtype=np.float16), b"jpeg %d" % view)
+    return StoredView(product, view, vector, 0.25, np.full((3, 4), view, dtype=np.float16), b"jpeg %d" % view)
 
 
 @pytest.fixture

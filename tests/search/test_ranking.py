@@ -45,6 +45,16 @@ def test_reranking_is_the_combined_score_of_the_full_forward_pass(
     assert [hit.product.id for hit in hits] != [hit.product.id for hit in ranker.search(query, top=12, rerank=0)]
 
 
+def test_hubs_are_charged_for_in_the_order_by_vectors(shop: Shop) -> None:
+    ranker = shop.ranker()
+    hits = ranker.search("red bag", top=12, rerank=0)
+    own = ranker.model.text_hubness(ranker.model.text_entry(**ranker.processor(text=["red bag"])).vectors).item()
+    scores = [hit.cosine - ranker.model.config.hubness_weight * (hit.product.hubness + own) for hit in hits]
+    assert [hit.score for hit in hits] == pytest.approx(scores, abs=1e-6)
+    assert scores == sorted(scores, reverse=True)
+    assert scores != pytest.approx([hit.cosine for hit in hits], abs=1e-3)
+
+
 def test_the_head_is_reranked_and_the_tail_keeps_its_order(shop: Shop) -> None:
     ranker = shop.ranker()
     by_vector = ranker.search("red bag", top=12, rerank=0)
@@ -170,4 +180,4 @@ def test_a_joint_model_without_weight_is_not_asked(shop: Shop, monkeypatch: pyte
     monkeypatch.setattr(ranker.model.config, "joint_weight", 0.0)
     hits = ranker.search("red bag", top=5)
     assert [hit.match for hit in hits] == [None] * 5
-    assert [hit.score for hit in hits] == sorted((hit.cosine for hit in hits), reverse=True)
+    assert hits == ranker.search("red bag", top=5, rerank=0)

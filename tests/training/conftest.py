@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,3 +84,14 @@ def history() -> Callable[[Path], list[dict[str, Any]]]:
         return [{key: value for key, value in row.items() if not key.endswith(timed)} for row in rows]
 
     return read
+
+
+@pytest.fixture
+def copy(run: Path, tmp_path: Path) -> Path:
+    """The run, to be changed or written into."""
+    return shutil.copytree(run, tmp_path / "copy", ignore=shutil.ignore_patterns("checkpoints", "logs"))
+
+
+@pytest.fixture
+def test_split(shapes: Path) -> Catalogue:
+    return prepare(shapes, "test", KaleidoBertImageProcessor(40))

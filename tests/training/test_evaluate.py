@@ -1,7 +1,6 @@
 """Retrieval measured on the tiny run: the figures' keys, the protocols, and a second route to the same numbers."""
 
 import json
-import shutil
 from typing import Any
 
 import numpy as np
@@ -12,35 +11,19 @@ from kaleidobert.errors import InputError
 from kaleidobert.model import (
     KaleidoBertConfig,
     KaleidoBertForRetrieval,
-    KaleidoBertImageProcessor,
     load_run,
 )
-from kaleidobert.training.catalogue import prepare
 from kaleidobert.training.collator import PairCollator
 from kaleidobert.training.evaluate import (
-    JOINT_WEIGHTS,
-    Scores,
     candidate_table,
     choose_queries,
     encode,
     evaluate_retrieval,
-    fit_joint_weight,
     score,
 )
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
 WAYS = ("TIR", "ITR")
-
-
-@pytest.fixture
-def copy(run, tmp_path):
-    """The run, to be changed or written into."""
-    return shutil.copytree(run, tmp_path / "copy", ignore=shutil.ignore_patterns("checkpoints", "logs"))
-
-
-@pytest.fixture
-def test_split(shapes):
-    return prepare(shapes, "test", KaleidoBertImageProcessor(40))
 
 
 def change(folder, **values: float) -> None:
@@ -57,7 +40,7 @@ def change(folder, **values: float) -> None:
 def test_figures(copy, shapes, protocol, asked):
     figures = evaluate_retrieval(shapes, copy, protocol=protocol, queries=None if protocol == "101" else 12, seed=3)
     assert (figures["protocol"], figures["split"], figures["queries"], figures["seed"]) == (protocol, "test", asked, 3)
-    for name in ("vectors", "joint", "combined"):
+    for name in ("cosine", "vectors", "joint", "combined"):
         recalls = [figures[name][way][f"R@{k}"] for way in WAYS for k in (1, 5, 10)]
         assert set(figures[name]) == {"TIR", "ITR", "SumR"}
         assert figures[name]["SumR"] == pytest.approx(sum(recalls))
@@ -117,7 +100,7 @@ def test_the_numbers_by_a_second_route(run, test_split):
 def test_a_model_that_says_the_same_of_everything_gets_nothing(copy, shapes):
     change(copy, _projection__weight=0.0, matching__score__weight=0.0)
     figures = evaluate_retrieval(shapes, copy, queries=12)
-    for name in ("vectors", "joint", "combined"):
+    for name in ("cosine", "vectors", "joint", "combined"):
         assert figures[name]["SumR"] == 0, name
 
 
@@ -127,26 +110,6 @@ def test_joint_weight_zero_ranks_as_the_vectors_do(copy, shapes):
     config.save_pretrained(copy)
     figures = evaluate_retrieval(shapes, copy, queries=12)
     assert figures["joint_weight"] == 0 and figures["combined"] == figures["vectors"]
-
-
-def test_the_joint_weight_is_fitted_by_sum_of_recalls(copy, test_split, monkeypatch):
-    """Vectors alone rank no partner first, the joint model all of them, and its weight must outweigh them."""
-    change(copy, logit_scale=0.0)
-    ones = torch.ones(5, 12)
-    cosine, joint = ones.clone(), torch.zeros(5, 12)
-    cosine[:, 0], joint[:, 0] = 0.0, 0.6
-    way = Scores(cosine=cosine, joint=joint, missing=torch.zeros(5, 12, dtype=torch.bool))
-    monkeypatch.setattr("kaleidobert.training.evaluate.score", lambda *_: (way, way))
-    before = (copy / "model.safetensors").read_bytes()
-    weight = fit_joint_weight(copy, test_split)
-    assert weight == min(w for w in JOINT_WEIGHTS if 0.6 * w > 1)
-    assert KaleidoBertConfig.from_pretrained(copy).joint_weight == weight
-    assert (copy / "model.safetensors").read_bytes() == before
-
-
-def test_a_joint_model_that_adds_nothing_is_left_out(copy, test_split):
-    change(copy, matching__score__weight=0.0)
-    assert fit_joint_weight(copy, test_split.head(20)) == 0
 
 
 def test_queries_are_drawn_by_seed():

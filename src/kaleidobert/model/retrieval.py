@@ -1,4 +1,9 @@
-"""Image-text retrieval: contrastive vectors for recall, the joint entry to re-rank (SEED: FIG. 1, ITR, TIR)."""
+"""Image-text retrieval: contrastive vectors for recall, the joint entry to re-rank (SEED: FIG. 1, ITR, TIR).
+
+Some photos are near to every text, and some texts to every photo: hubs, which come first where they do not belong.
+So the model keeps the vectors of some training pairs, and a photo or text is charged what it scores with those of
+the other side: the inverted softmax (Smith et al., ICLR 2017; Bogolin et al., CVPR 2022).
+"""
 
 from __future__ import annotations
 
@@ -22,6 +27,7 @@ from kaleidobert.model.modeling import (
     TextEntryOutput,
 )
 
+REFERENCES = ("reference_images", "reference_texts")  # vectors (R, V) of training pairs
 LOGIT_SCALE = math.log(1 / 0.07)  # CLIP's first temperature
 
 
@@ -44,19 +50,26 @@ class RetrievalOutput(ModelOutput):
 
 
 class KaleidoBertScoring(KaleidoBertPreTrainedModel):
-    """The encoder and its matching head: what pre-training and retrieval share."""
+    """The encoder, its matching head and the reference vectors: what pre-training and retrieval share."""
+
+    reference_images: Tensor
+    reference_texts: Tensor
 
     def __init__(self, config: KaleidoBertConfig) -> None:
         super().__init__(config)
         self.kaleidobert = KaleidoBertModel(config)
         self.matching = MatchingHead(config.encoder_config)
         self.logit_scale = nn.Parameter(torch.tensor(LOGIT_SCALE))
+        for name in REFERENCES:
+            self.register_buffer(name, torch.zeros(config.reference_pairs, config.projection_size))
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
         if module is self:
             initialization.constant_(self.logit_scale, LOGIT_SCALE)
+            for name in REFERENCES:
+                initialization.zeros_(getattr(self, name))
 
     def image_entry(self, pixel_values: Tensor) -> ImageEntryOutput:
         return self.kaleidobert.image_entry(pixel_values)
@@ -67,6 +80,19 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
     def scale(self) -> Tensor:
         """1 / temperature of the contrastive scores, at most 100."""
         return self.logit_scale.exp().clamp(max=100)
+
+    def image_hubness(self, vectors: Tensor) -> Tensor:
+        """How near photos with these vectors (B, V) are to texts at large, (B,), in units of the cosine."""
+        return self._hubness(vectors, self.reference_texts)
+
+    def text_hubness(self, vectors: Tensor) -> Tensor:
+        """How near texts with these vectors (B, V) are to photos at large, (B,), in units of the cosine."""
+        return self._hubness(vectors, self.reference_images)
+
+    def _hubness(self, vectors: Tensor, reference: Tensor) -> Tensor:
+        """Log of the mean of exp(scale * cosine), over scale; 0 for a model whose references are not filled."""
+        scale = self.scale()
+        return (torch.logsumexp(scale * vectors.float() @ reference.T, dim=1) - math.log(len(reference))) / scale
 
     def weighted_sum(self, parts: dict[str, Tensor]) -> Tensor:
         """The total loss, equation 8, with ``config.loss_weights``; the plain sum where it names none."""
@@ -114,9 +140,13 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
             joint=JointEntryOutput(tokens=joint.tokens[:n], patches=joint.patches[:n]),
         )
 
-    def combined_scores(self, cosine: Tensor, joint: Tensor) -> Tensor:
-        """What the search application ranks by: cosine / temperature + joint_weight * match logit."""
-        return self.scale() * cosine + self.config.joint_weight * joint
+    def similarity(self, cosine: Tensor, hubness: Tensor) -> Tensor:
+        """What vectors alone rank by: the cosine less ``hubness_weight`` times the hubness of photo and text."""
+        return cosine - self.config.hubness_weight * hubness
+
+    def combined_scores(self, similarity: Tensor, joint: Tensor) -> Tensor:
+        """What the search application ranks by: similarity / temperature + joint_weight * match logit."""
+        return self.scale() * similarity + self.config.joint_weight * joint
 
 
 class KaleidoBertForRetrieval(KaleidoBertScoring):
@@ -150,7 +180,9 @@ class KaleidoBertForRetrieval(KaleidoBertScoring):
         text = self.text_entry(input_ids, attention_mask)
         if text_group is None:
             joint = self.joint_scores(text.tokens, attention_mask, image.patches)
-            return RetrievalOutput(scores=self.combined_scores((image.vectors * text.vectors).sum(dim=-1), joint))
+            hubness = self.image_hubness(image.vectors) + self.text_hubness(text.vectors)
+            similarity = self.similarity((image.vectors * text.vectors).sum(dim=-1), hubness)
+            return RetrievalOutput(scores=self.combined_scores(similarity, joint))
         parts = {"contrastive": contrastive_loss(image.vectors, text.vectors, self.scale(), text_group)}
         accuracies: dict[str, Tensor] = {}
         if draws is not None and (n := draws.shape[1]) >= 2:

@@ -137,11 +137,12 @@ class Indexer:
             inputs = self.processor(images=[image for _, _, image in part])
             output = self.model.image_entry(inputs["pixel_values"].to(next(self.model.parameters()).device))
             vectors = output.vectors.float().cpu().numpy()  # (B, P)
+            hubness = self.model.image_hubness(output.vectors).tolist()
             states = output.patches.to("cpu", torch.float16).numpy()  # (B, 55, H)
             if not (np.isfinite(vectors).all() and np.isfinite(states).all()):
                 raise InputError(f"the model in {self.model_folder} gives values that are no numbers: train it again")
             rows += [
-                StoredView(product, view, vectors[i], states[i], thumbnail(image))
+                StoredView(product, view, vectors[i], hubness[i], states[i], thumbnail(image))
                 for i, (product, view, image) in enumerate(part)
             ]
         return rows

@@ -1,9 +1,10 @@
 """Rank products for a query: recall by vector, then re-ranking of the head by the joint model.
 
-Recall compares the query's vector with every stored one; the joint model reads the query's tokens beside the
+Recall compares the query's vector with every stored one, and charges the nearest for being near to every text
+(hubness, see `model.retrieval`); the joint model reads the query's tokens beside the
 stored patch states of the best candidates and answers how well the two match (the seed's text-to-image
 retrieval). Their order follows ``model.combined_scores``; what lies below the re-ranked head keeps its order
-by cosine. An image alone has no tokens to read, so it is ordered by vectors.
+by vectors. An image alone has no tokens to read, and hubness is about texts, so it is ordered by cosine.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from kaleidobert.model import load_run
 from kaleidobert.search.records import Candidate
 from kaleidobert.search.store import Store
 
+RECALL = 200  # least products recalled by cosine, of which those with the best scores go on
 RERANK = 50  # candidates the joint model reads by default
 STAGES = ("encode", "recall", "rerank", "photos")
 
@@ -34,7 +36,8 @@ Result = TypeVar("Result")
 class Hit:
     """One product of an answer, best first.
 
-    ``score`` is what the order follows: the combined score of a re-ranked hit, else the cosine. ``match`` is
+    ``score`` is what the order follows: the combined score of a re-ranked hit, else the cosine less what
+    photo and text are charged for their hubness. ``match`` is
     the joint model's probability that text and photo belong together, None where it was not asked.
     """
 
@@ -66,9 +69,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Encoded:
-    """A query as the model sees it: vector (P,), and for a text tokens (1, T, H) and mask (1, T)."""
+    """A query as the model sees it: vector (P,), and for a text its hubness, tokens (1, T, H) and mask (1, T)."""
 
     vector: np.ndarray
+    hubness: float
     tokens: torch.Tensor | None
     mask: torch.Tensor | None
 
@@ -137,13 +141,13 @@ class Ranker:
         self.check()
         seconds = dict.fromkeys(STAGES, 0.0)
         query = _timed(seconds, "encode", lambda: self._encode(text, image))
-        found = _timed(seconds, "recall", lambda: self.store.recall(query.vector, max(top, rerank), filters))
+        found = _timed(seconds, "recall", lambda: self._recall(query, max(top, rerank), filters or {}))
         weighs = self.model.config.joint_weight != 0  # 0: validation found that the joint model adds nothing
         if query.tokens is not None and rerank and weighs:
-            hits = _timed(seconds, "rerank", lambda: self._rerank(query, found[:rerank]))
-            hits += [Hit(0, product, product.cosine, None) for product in found[rerank:]]
+            head = _timed(seconds, "rerank", lambda: self._rerank(query, found[:rerank]))
+            hits = [*head, *found[rerank:]]
         else:
-            hits = [Hit(0, product, product.cosine, None) for product in found]
+            hits = found
         hits = hits[:top]
         keys = [(hit.product.id, hit.product.view) for hit in hits] if thumbnails else []
         photos = _timed(seconds, "photos", lambda: self.store.thumbnails(keys))
@@ -173,45 +177,58 @@ class Ranker:
 
     @torch.inference_mode()
     def _encode(self, text: str, image: Image.Image | None) -> _Encoded:
-        vectors, tokens, mask = [], None, None
+        vectors, hubness, tokens, mask = [], 0.0, None, None
         if text:
             inputs = self._process(text=[text])
             mask = inputs["attention_mask"]
             output = self.model.text_entry(inputs["input_ids"], mask)
             tokens = output.tokens
             vectors.append(output.vectors[0])
+            hubness = self.model.text_hubness(output.vectors).item()
         if image is not None:
             inputs = self._process(images=[image.convert("RGB")])
             vectors.append(self.model.image_entry(inputs["pixel_values"]).vectors[0])
         mean = torch.stack(vectors).mean(dim=0)  # (P,)
         vector = torch.nn.functional.normalize(mean, dim=0)
-        return _Encoded(vector.float().cpu().numpy(), tokens, mask)
+        return _Encoded(vector.float().cpu().numpy(), hubness, tokens, mask)
 
     def _process(self, **inputs: Any) -> dict[str, torch.Tensor]:
         with self._processing:
             batch = self.processor(**inputs)
         return {name: tensor.to(self._device) for name, tensor in batch.items()}
 
+    def _recall(self, query: _Encoded, count: int, filters: Mapping[str, str]) -> list[Hit]:
+        """The ``count`` best products by vectors."""
+        if query.tokens is None:
+            return [Hit(0, each, each.cosine, None) for each in self.store.recall(query.vector, count, filters)]
+        found = self.store.recall(query.vector, max(count, RECALL), filters)
+        weight = self.model.config.hubness_weight
+        hits = [Hit(0, each, each.cosine - weight * (each.hubness + query.hubness), None) for each in found]
+        return sorted(hits, key=lambda hit: (-hit.score, hit.product.id))[:count]
+
     @torch.inference_mode()
-    def _rerank(self, query: _Encoded, candidates: Sequence[Candidate]) -> list[Hit]:
-        """Hits of all candidates by combined score, from one batched forward over stored patch states."""
+    def _rerank(self, query: _Encoded, hits: Sequence[Hit]) -> list[Hit]:
+        """All of these hits by combined score, from one batched forward over stored patch states."""
         assert query.tokens is not None and query.mask is not None
-        states = self.store.states((each.id, each.view) for each in candidates)
-        present = [each for each in candidates if (each.id, each.view) in states]  # others were just removed
+        states = self.store.states((hit.product.id, hit.product.view) for hit in hits)
+        present = [hit for hit in hits if (hit.product.id, hit.product.view) in states]  # others were just removed
         if not present:
             return []
-        patches = torch.from_numpy(np.stack([states[each.id, each.view] for each in present]))  # (B, 55, H)
+        patches = torch.from_numpy(
+            np.stack([states[hit.product.id, hit.product.view] for hit in present])
+        )  # (B, 55, H)
         count = len(present)
         joint = self.model.joint_scores(
             query.tokens.expand(count, -1, -1),
             query.mask.expand(count, -1),
             patches.to(self._device, self.model.dtype),
         )  # (B,) logits
-        cosine = torch.tensor([each.cosine for each in present], device=self._device)
-        combined = self.model.combined_scores(cosine, joint).float().tolist()
+        similarity = torch.tensor([hit.score for hit in present], device=self._device)
+        combined = self.model.combined_scores(similarity, joint).float().tolist()
         match = torch.sigmoid(joint.float()).tolist()
-        hits = [Hit(0, *parts) for parts in zip(present, combined, match, strict=True)]
-        return sorted(hits, key=lambda hit: (-hit.score, hit.product.id))
+        products = [hit.product for hit in present]
+        ranked = [Hit(0, *parts) for parts in zip(products, combined, match, strict=True)]
+        return sorted(ranked, key=lambda hit: (-hit.score, hit.product.id))
 
 
 def _timed(seconds: dict[str, float], stage: str, work: Callable[[], Result]) -> Result:

@@ -14,8 +14,8 @@ from kaleidobert.data.product import Product
 from kaleidobert.errors import InputError
 
 METADATA_KEY = b"kaleidobert"
-FORMAT = 1  # raised when a column changes its meaning
-FIELDS = ("id", "view", "title", "description", "category", "subcategory", "attributes")
+FORMAT = 2  # raised when a column changes its meaning
+FIELDS = ("id", "view", "title", "description", "category", "subcategory", "attributes", "hubness")
 
 ViewKey = tuple[str, int]  # (product id, view index)
 
@@ -35,18 +35,19 @@ class StoreInfo:
 
 @dataclass(frozen=True, slots=True)
 class StoredView:
-    """One row to write: ``vector`` (P,) L2-normalised, ``states`` (patches, H), ``thumbnail`` JPEG bytes."""
+    """One row to write: ``vector`` (P,), unit length, and its hubness, ``states`` (patches, H), ``thumbnail`` JPEG."""
 
     product: Product
     view: int
     vector: np.ndarray
+    hubness: float
     states: np.ndarray
     thumbnail: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A product found by its vector, with its best view; ``cosine`` is in [-1, 1]."""
+    """A product found by its vector, with its best view; ``cosine`` is in [-1, 1], ``hubness`` the photo's own."""
 
     id: str
     view: int
@@ -55,6 +56,7 @@ class Candidate:
     category: str
     subcategory: str
     attributes: dict[str, str]
+    hubness: float
     cosine: float
 
 
@@ -69,6 +71,7 @@ def table_schema(info: StoreInfo) -> pa.Schema:
         ("attributes", pa.string()),  # JSON object
         ("facets", pa.list_(pa.string())),  # the same as "name=value", for filtering
         ("vector", pa.list_(pa.float32(), info.vector_size)),
+        ("hubness", pa.float32()),
         ("states", pa.binary()),  # (patches, H) float16
         ("thumbnail", pa.binary()),  # JPEG
     ]
@@ -88,6 +91,7 @@ def table_rows(views: Sequence[StoredView], schema: pa.Schema) -> pa.Table:
                 "attributes": json.dumps(dict(row.product.attributes), ensure_ascii=False),
                 "facets": [f"{name}={value}" for name, value in row.product.attributes.items()],
                 "vector": row.vector.astype(np.float32),
+                "hubness": row.hubness,
                 "states": row.states.astype(np.float16).tobytes(),
                 "thumbnail": row.thumbnail,
             }

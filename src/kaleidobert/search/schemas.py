@@ -44,7 +44,7 @@ class SearchHit(ProductFields):
     """A product of an answer."""
 
     rank: int = Field(description="From 1.")
-    score: float = Field(description="What the order follows: combined where re-ranked, else the cosine.")
+    score: float = Field(description="What the order follows: combined where re-ranked, else the cosine less hubness.")
     cosine: float = Field(description="Of the query's vector and the photo's, from -1 to 1.")
     match: float | None = Field(description="Probability that text and photo belong together; null: not re-ranked.")
     view: int = Field(description="The product's photo that matches best.")

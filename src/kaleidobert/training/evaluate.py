@@ -14,23 +14,27 @@ from torch import Tensor
 
 from kaleidobert.errors import InputError
 from kaleidobert.metrics.retrieval import draw_candidates, partner_ranks, retrieval_figures
-from kaleidobert.model import KaleidoBertConfig, KaleidoBertForRetrieval, KaleidoBertProcessor, load_run
+from kaleidobert.model import KaleidoBertForRetrieval, KaleidoBertProcessor, load_run
+from kaleidobert.model.retrieval import KaleidoBertScoring
 from kaleidobert.progress import progress_bar
 from kaleidobert.training.catalogue import Catalogue, prepare
 from kaleidobert.training.collator import PairCollator
 
 PROTOCOLS = ("101", "full")
 JOINT_BATCH = 512  # pairs a joint pass
-JOINT_WEIGHTS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
-FITTING_QUERIES = 300
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """N products through the uni-modal entries: vectors (N, V), patches (N, P, H), tokens (N, T, H), mask (N, T)."""
+    """N products through the uni-modal entries.
+
+    images and texts: vectors (N, V); hubness (N,) of both; patches (N, P, H), tokens (N, T, H), mask (N, T).
+    """
 
     images: Tensor
     texts: Tensor
+    image_hubness: Tensor
+    text_hubness: Tensor
     patches: Tensor
     tokens: Tensor
     attention_mask: Tensor
@@ -38,12 +42,13 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Scores:
-    """One direction: cosine and joint logits (Q, C) of each query's candidates, the partner in column 0.
+    """One direction: cosine, hubness and joint logits (Q, C) of each query's candidates, the partner in column 0.
 
     ``missing`` (Q, C) bool: places that no candidate fills.
     """
 
     cosine: Tensor
+    hubness: Tensor
     joint: Tensor
     missing: Tensor
 
@@ -59,6 +64,8 @@ def evaluate_retrieval(
 ) -> dict:
     """Figures with DESIGN's keys: TIR, ITR and SumR under ``vectors``, ``joint`` and ``combined``.
 
+    ``cosine`` is what the vectors give when hubs are not charged for (see `model.retrieval`).
+
     ``queries``: how many products of the split ask, drawn by ``seed``; all of them, or 100 under ``full``
     (where each query's joint scores take a pass over the whole split), when not given.
     The candidates are drawn by ``seed`` and saved in the run folder, by product id.
@@ -73,32 +80,11 @@ def evaluate_retrieval(
     text_to_image, image_to_text = score(model, encode(model, processor, catalogue), candidates)
     figures: dict = {"protocol": protocol, "split": split, "queries": len(asked), "seed": seed}
     figures["candidates"] = candidates.shape[1]
-    figures["joint_weight"] = model.config.joint_weight
-    for name in ("vectors", "joint", "combined"):
-        ranks = [partner_ranks(_ranked_by(name, model, way).numpy()) for way in (text_to_image, image_to_text)]
+    figures["hubness_weight"], figures["joint_weight"] = model.config.hubness_weight, model.config.joint_weight
+    for name in ("cosine", "vectors", "joint", "combined"):
+        ranks = [partner_ranks(ranked_by(name, model, way).numpy()) for way in (text_to_image, image_to_text)]
         figures[name] = retrieval_figures(*ranks)
     return figures
-
-
-def fit_joint_weight(run: Path, validation: Catalogue, seed: int = 0) -> float:
-    """Find the joint model's weight in the combined score by SumR on validation, and keep it in the run's config.
-
-    Weight 0 is among those tried: a joint model that adds nothing is left out, and the figures show it.
-    """
-    model, processor = load_run(run)
-    asked = choose_queries(len(validation), FITTING_QUERIES, seed)
-    candidates = candidate_table(validation, asked, "101", seed)
-    ways = score(model, encode(model, processor, validation), candidates)
-    sums = {}
-    for weight in JOINT_WEIGHTS:
-        model.config.joint_weight = weight
-        ranks = [partner_ranks(_ranked_by("combined", model, way).numpy()) for way in ways]
-        sums[weight] = retrieval_figures(*ranks)["SumR"]
-    model.config.joint_weight = max(sums, key=lambda weight: sums[weight])
-    config = KaleidoBertConfig.from_pretrained(run)
-    config.joint_weight = model.config.joint_weight
-    config.save_pretrained(run)
-    return config.joint_weight
 
 
 def choose_queries(products: int, queries: int | None, seed: int) -> np.ndarray:
@@ -123,7 +109,7 @@ def encode(model: KaleidoBertForRetrieval, processor: KaleidoBertProcessor, cata
     collator = PairCollator(catalogue, processor.tokenizer, seed=0, augmented=False)
     outputs = []
     longest = max(map(len, processor.tokenizer(catalogue.texts, truncation=True)["input_ids"]))
-    with _autocast(model), progress_bar() as progress:
+    with autocast(model), progress_bar() as progress:
         for rows in _batches(progress, len(catalogue), 128, "encoding photos and texts"):
             batch = {name: value.to(model.device) for name, value in collator(rows).items()}
             image = model.image_entry(batch["pixel_values"])
@@ -131,7 +117,8 @@ def encode(model: KaleidoBertForRetrieval, processor: KaleidoBertProcessor, cata
             padding = longest - text.tokens.shape[1]
             tokens = torch.nn.functional.pad(text.tokens, (0, 0, 0, padding))
             mask = torch.nn.functional.pad(batch["attention_mask"], (0, padding))
-            outputs.append([image.vectors, text.vectors, image.patches, tokens, mask])
+            hubness = (model.image_hubness(image.vectors), model.text_hubness(text.vectors))
+            outputs.append([image.vectors, text.vectors, *hubness, image.patches, tokens, mask])
     return Encoded(*(torch.cat(column).cpu() for column in zip(*outputs, strict=True)))
 
 
@@ -144,14 +131,15 @@ def score(model: KaleidoBertForRetrieval, encoded: Encoded, candidates: np.ndarr
     ways = []
     for text, image, title in ((query, table, "text to image"), (table, query, "image to text")):
         cosine = (encoded.texts[text.flatten()] * encoded.images[image.flatten()]).sum(dim=-1).view(table.shape)
+        hubness = encoded.text_hubness[text] + encoded.image_hubness[image]
         joint = _joint(model, encoded, text.flatten(), image.flatten(), title)
-        ways.append(Scores(cosine=cosine.float(), joint=joint.view(table.shape), missing=missing))
+        ways.append(Scores(cosine.float(), hubness, joint.view(table.shape), missing))
     return ways[0], ways[1]
 
 
 def _joint(model: KaleidoBertForRetrieval, encoded: Encoded, text: Tensor, image: Tensor, title: str) -> Tensor:
     logits = []
-    with _autocast(model), progress_bar() as progress:
+    with autocast(model), progress_bar() as progress:
         for rows in _batches(progress, len(text), JOINT_BATCH, f"joint scores, {title}"):
             texts, images = text[rows], image[rows]
             mask = encoded.attention_mask[texts]
@@ -161,14 +149,16 @@ def _joint(model: KaleidoBertForRetrieval, encoded: Encoded, text: Tensor, image
     return torch.cat(logits).float()
 
 
-def _ranked_by(name: str, model: KaleidoBertForRetrieval, way: Scores) -> Tensor:
+def ranked_by(name: str, model: KaleidoBertForRetrieval, way: Scores) -> Tensor:
+    """Scores (Q, C) by cosine, vectors, joint or combined; -inf where no candidate is."""
     with torch.no_grad():
-        combined = model.combined_scores(way.cosine.to(model.device), way.joint.to(model.device)).cpu()
-    scores = {"vectors": way.cosine, "joint": way.joint, "combined": combined}[name]
+        vectors = model.similarity(way.cosine, way.hubness)
+        combined = model.combined_scores(vectors.to(model.device), way.joint.to(model.device)).cpu()
+    scores = {"cosine": way.cosine, "vectors": vectors, "joint": way.joint, "combined": combined}[name]
     return scores.masked_fill(way.missing, float("-inf"))
 
 
-def _autocast(model: KaleidoBertForRetrieval) -> torch.autocast:
+def autocast(model: KaleidoBertScoring) -> torch.autocast:
     return torch.autocast(model.device.type, torch.bfloat16)
 
 

@@ -10,7 +10,6 @@ from kaleidobert.errors import InputError
 from kaleidobert.model import load_run
 from kaleidobert.training.catalogue import prepare
 from kaleidobert.training.collator import PairCollator
-from kaleidobert.training.evaluate import fit_joint_weight
 from kaleidobert.training.pace import Pace
 from kaleidobert.training.runs import finish_run, last_checkpoint, training_arguments
 from kaleidobert.training.settings import RUN_SETTINGS, Settings, load_settings
@@ -63,6 +62,4 @@ def finetune_retrieval(
         title="fine-tuning",
         logs=out / "logs",
     )
-    figures = finish_run(trainer, out, checkpoint)
-    figures["joint_weight"] = fit_joint_weight(out, validation, training.seed)
-    return figures
+    return finish_run(trainer, out, checkpoint, processor.tokenizer, train, validation)

@@ -19,7 +19,6 @@ from kaleidobert.model import (
 from kaleidobert.model.processing import train_tokenizer
 from kaleidobert.training.catalogue import Catalogue, prepare
 from kaleidobert.training.collator import PreTrainingCollator
-from kaleidobert.training.evaluate import fit_joint_weight
 from kaleidobert.training.pace import Pace
 from kaleidobert.training.runs import finish_run, last_checkpoint, training_arguments
 from kaleidobert.training.settings import Settings
@@ -72,9 +71,7 @@ def pretrain(
         title="pre-training",
         logs=out / "logs",
     )
-    figures = finish_run(trainer, out, checkpoint)
-    figures["joint_weight"] = fit_joint_weight(out, validation, training.seed)
-    return figures
+    return finish_run(trainer, out, checkpoint, tokenizer, train, validation)
 
 
 def _model(

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
-from transformers import Trainer, TrainingArguments
+from transformers import PreTrainedTokenizerFast, Trainer, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 from kaleidobert.errors import InputError
+from kaleidobert.training.catalogue import Catalogue
+from kaleidobert.training.fitting import fill_references, fit_scoring
 from kaleidobert.training.settings import TrainingSettings
 
 
@@ -63,10 +66,19 @@ def training_arguments(out: Path, settings: TrainingSettings, products: int) -> 
     )
 
 
-def finish_run(trainer: Trainer, out: Path, checkpoint: Path | None) -> dict[str, float]:
-    """Train to the end, validate once more, and write model and history; returns the last validation figures."""
+def finish_run(
+    trainer: Trainer,
+    out: Path,
+    checkpoint: Path | None,
+    tokenizer: PreTrainedTokenizerFast,
+    train: Catalogue,
+    validation: Catalogue,
+) -> dict[str, float]:
+    """Train to the end, validate, write model and history, fit the scores; returns the last validation figures."""
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     figures = trainer.evaluate()
+    model: Any = trainer.model
+    fill_references(model, tokenizer, train, trainer.args.seed)
     trainer.save_model(str(out))
     (out / "history.json").write_text(json.dumps(trainer.state.log_history, indent=1))
-    return figures
+    return figures | fit_scoring(out, validation, trainer.args.seed)
