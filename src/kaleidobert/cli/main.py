@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from kaleidobert.cli.align import align
 from kaleidobert.cli.demo import demo
 from kaleidobert.cli.evaluate import evaluate
 from kaleidobert.cli.finetune import finetune
@@ -23,7 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (demo, synthesize, patches, pretrain, finetune, evaluate, index, search, serve):
+for verb in (demo, synthesize, patches, align, pretrain, finetune, evaluate, index, search, serve):
     app.command()(verb)
 
 

@@ -1,0 +1,182 @@
+"""How often aligned patches show what their word says, on a catalogue with known word regions, against chance.
+
+kaleidobert synthesize catalogue --products 2600 --seed 11
+kaleidobert align catalogue --out runs/align --max-minutes 12
+python benchmarks/alignment.py catalogue --align runs/align --json alignment.json
+
+A patch shows a region where their overlap is at least half of the smaller of the two. Chance is the share of the
+level's patches that do, an exact expectation, for the same words. Words whose region fills more than a quarter
+of the locked portion (colours, materials, names of the product) are counted apart: there chance is high.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from kaleidobert.alignment.generator import GRIDS, SOURCES, AlignedPair, AlignmentGenerator
+from kaleidobert.alignment.matching import content_words
+from kaleidobert.data.product import Product
+from kaleidobert.data.readers import read_products
+from kaleidobert.levels import Level, patch_boxes
+from kaleidobert.model import KaleidoBertImageProcessor
+from kaleidobert.model.processing import to_pixel_values
+from kaleidobert.training.align import load_generator
+from kaleidobert.vision.patches import locked_window
+
+WHOLE = 0.25  # share of the locked portion above which a region is the product rather than a part of it
+BATCH = 32
+
+
+class Outcome(NamedTuple):
+    """One pair: whether its patch shows the word's region, and how many of the level's patches do."""
+
+    word: str
+    level: int
+    kind: str
+    score: float
+    hit: bool
+    chance: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", help="a catalogue by kaleidobert synthesize")
+    parser.add_argument("--align", type=Path, required=True, help="the folder of a captioner")
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--products", type=int, default=260)
+    parser.add_argument("--lifts", default="0,1.5,2,3,4", help="thresholds on how peaked a map must be")
+    parser.add_argument("--words", type=int, default=0, help="also show so many words of parts, level 5, teacher")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+
+    torch.set_grad_enabled(False)
+    lifts = [float(lift) for lift in arguments.lifts.split(",")]
+    image_processor = KaleidoBertImageProcessor.from_pretrained(arguments.align)
+    products = list(islice(read_products(arguments.data, arguments.split), arguments.products))
+    figures = []
+    for source in SOURCES:
+        generator = load_generator(arguments.align, source, least_lift=0.0)
+        outcomes, words = measure(products, generator, image_processor)
+        for lift in lifts:
+            figures += rows(source, lift, outcomes, words)
+        if arguments.words and source == "teacher":
+            show_words(outcomes, arguments.words)
+    show(figures)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def measure(
+    products: list[Product], generator: AlignmentGenerator, image_processor: KaleidoBertImageProcessor
+) -> tuple[list[Outcome], dict[str, int]]:
+    """Every pair whose word has a region in the view, and how many words of each kind there are in all."""
+    outcomes, words = [], defaultdict[str, int](int)
+    views = [(product, view) for product in products for view in range(len(product.images))]
+    for start in range(0, len(views), BATCH):
+        batch = views[start : start + BATCH]
+        photos = [product.open(view) for product, view in batch]
+        locked = torch.from_numpy(np.stack([image_processor.lock(photo) for photo in photos]))
+        found = generator(to_pixel_values(locked), [product.text for product, _ in batch])
+        for (product, view), photo, pairs in zip(batch, photos, found, strict=True):
+            regions = word_regions(product, view, photo, image_processor)
+            for box in regions.values():
+                words[kind_of(box)] += 1
+            outcomes += judged(pairs, regions)
+    return outcomes, words
+
+
+def word_regions(
+    product: Product, view: int, photo: Image.Image, image_processor: KaleidoBertImageProcessor
+) -> dict[int, np.ndarray]:
+    """Of each content word (by its first character) with a region: the region's box in the locked portion, clipped.
+
+    A region's phrase may come several times in the text. Longer phrases go first, as in the catalogue's own search.
+    """
+    width, height = photo.size
+    left, top, right, bottom = locked_window(image_processor.locked_box(photo)[0], image_processor.keep_aspect)
+    words = content_words(product.text)
+    found: dict[int, np.ndarray] = {}
+    for region in sorted(product.regions[view], key=lambda region: -len(region.word)):
+        x1, y1, x2, y2 = region.box
+        box = np.array([x1 * width - left, y1 * height - top, x2 * width - left, y2 * height - top])
+        box = np.clip(box / np.array([right - left, bottom - top] * 2), 0, 1)
+        if area(box) > 0:
+            for phrase in re.finditer(rf"(?<![\w-]){re.escape(region.word)}(?![\w-])", product.text, re.IGNORECASE):
+                for word in words:
+                    if phrase.start() <= word.start and word.end <= phrase.end():
+                        found.setdefault(word.start, box)
+    return found
+
+
+def judged(pairs: list[AlignedPair], regions: dict[int, np.ndarray]) -> Iterator[Outcome]:
+    for pair in pairs:
+        if pair.word.start in regions:
+            box = regions[pair.word.start]
+            shown = shows(box, pair.level)
+            word = pair.word.text.lower()
+            yield Outcome(word, pair.level, kind_of(box), pair.score / pair.match, shown[pair.patch], shown.mean())
+
+
+def shows(box: np.ndarray, grid: int) -> np.ndarray:
+    """(n * n,) bool: which patches overlap the box by half of the smaller of the two."""
+    patches = patch_boxes([Level(grid)])
+    sides = np.minimum(patches[:, 2:], box[2:]) - np.maximum(patches[:, :2], box[:2])
+    return np.clip(sides, 0, None).prod(axis=1) >= 0.5 * min(area(box), 1 / grid**2)
+
+
+def area(box: np.ndarray) -> float:
+    return float((box[2] - box[0]) * (box[3] - box[1]))
+
+
+def kind_of(box: np.ndarray) -> str:
+    return "part" if area(box) <= WHOLE else "whole"
+
+
+def rows(source: str, lift: float, outcomes: list[Outcome], words: dict[str, int]) -> Iterator[dict]:
+    """One row a kind and level: percentages, and how many times chance the hits are."""
+    for kind in ("part", "whole"):
+        for level in GRIDS:
+            of = [each for each in outcomes if (each.kind, each.level) == (kind, level) and each.score >= lift]
+            if of:
+                hit = 100 * float(np.mean([each.hit for each in of]))
+                chance = 100 * float(np.mean([each.chance for each in of]))
+                row = {"source": source, "words": kind, "level": level, "least_lift": lift, "pairs": len(of)}
+                row |= {"covered": 100 * len(of) / words[kind], "hit": hit, "chance": chance, "ratio": hit / chance}
+                yield {name: round(value, 2) if isinstance(value, float) else value for name, value in row.items()}
+
+
+def show(figures: list[dict]) -> None:
+    table = Table(*figures[0])
+    for row in figures:
+        table.add_row(*map(str, row.values()))
+    Console(width=120).print(table)
+
+
+def show_words(outcomes: list[Outcome], count: int) -> None:
+    """The most frequent words of parts."""
+    by_word = defaultdict(list)
+    for each in outcomes:
+        if each.kind == "part" and each.level == 5:
+            by_word[each.word].append((each.hit, each.chance, each.score))
+    table = Table("word", "pairs", "hit", "chance", "ratio", "lift")
+    for word, values in sorted(by_word.items(), key=lambda item: -len(item[1]))[:count]:
+        hit, chance, lift = np.mean(values, axis=0)
+        table.add_row(word, str(len(values)), f"{hit:.2f}", f"{chance:.2f}", f"{hit / chance:.1f}", f"{lift:.1f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
