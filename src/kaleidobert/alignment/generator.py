@@ -67,8 +67,7 @@ class AlignmentGenerator:
         least_lift: float = LEAST_LIFT,
         beams: int = 3,
     ) -> None:
-        if source not in SOURCES:
-            raise InputError(f"no alignment source {source!r}; use {' or '.join(SOURCES)}")
+        check_source(source)
         if not grids or min(grids) < 1:
             raise InputError(f"levels {list(grids)}: give the sides of one grid or more, for example 3,4,5")
         self.captioner = captioner.eval()
@@ -124,6 +123,12 @@ class AlignmentGenerator:
                 ]
             )
         return found
+
+
+def check_source(source: str) -> None:
+    """Raises ``InputError`` for a source that there is not."""
+    if source not in SOURCES:
+        raise InputError(f"no alignment source {source!r}; use {' or '.join(SOURCES)}")
 
 
 def spelled(tokens: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:

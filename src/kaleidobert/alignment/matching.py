@@ -75,10 +75,8 @@ def likeness(one: str, other: str) -> float:
         return EXACT
     if stem(_JOINTS.sub("", one)) == stem(_JOINTS.sub("", other)):
         return STEM
-    parts, other_parts = set(_parts(one)), set(_parts(other))
-    if (len(parts) > 1 or len(other_parts) > 1) and parts & other_parts:
-        return PART
-    return 0.0
+    compound = _JOINTS.search(one) or _JOINTS.search(other)
+    return PART if compound and set(_parts(one)) & set(_parts(other)) else 0.0
 
 
 def _parts(word: str) -> Iterator[str]:

@@ -155,7 +155,7 @@ class Alignment:
             raise InputError(f"{path}: no alignment there; write one with kaleidobert align DATA --out {path}")
         try:
             table = pq.read_table(file)
-            summary = Summary(**json.loads(table.schema.metadata[SUMMARY]))
+            summary = Summary(**json.loads(pq.read_metadata(file).metadata[SUMMARY]))
             table.select(SCHEMA.names)
         except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
             raise InputError(f"{file}: not a file of aligned pairs; write it anew with kaleidobert align") from error

@@ -6,16 +6,17 @@ settings of a preset's image processor, so maps and patches share the locked por
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from transformers import AutoTokenizer
 
 from kaleidobert.alignment.captioner import Captioner
-from kaleidobert.alignment.generator import GRIDS, LEAST_LIFT, AlignedPair, AlignmentGenerator
+from kaleidobert.alignment.generator import AlignedPair, AlignmentGenerator, check_source
 from kaleidobert.alignment.matching import content_words
 from kaleidobert.alignment.store import PAIRS_FILE, AlignmentWriter, Summary
 from kaleidobert.data.readers import splits_of
@@ -27,6 +28,7 @@ from kaleidobert.training.captioner import AlignSettings, train_captioner
 from kaleidobert.training.catalogue import Catalogue, prepare
 from kaleidobert.training.settings import Settings
 
+SETTINGS_FILE = "align.yaml"
 CHUNK = 128  # views aligned together
 
 
@@ -44,6 +46,7 @@ def align(
     ``photos``: the pre-training preset whose photo settings are used. Returns figures: the captioner's last
     validation loss where it was trained, and what the pairs cover, by split and in all.
     """
+    check_source(source)
     image_processor = _image_processor(photos)
     if (out / "model.safetensors").is_file():
         figures: dict[str, Any] = {}
@@ -55,7 +58,8 @@ def align(
             )
     else:
         figures = train_captioner(data, out, image_processor, settings, columns, max_minutes)
-    generator = load_generator(out, source, settings.levels, settings.least_lift, settings.beams)
+    (out / SETTINGS_FILE).write_text(yaml.safe_dump(settings.model_dump(), sort_keys=False))
+    generator = load_generator(out, source)
     return figures | write_pairs(data, out, generator, image_processor, columns)
 
 
@@ -64,20 +68,19 @@ def _image_processor(photos: Settings) -> KaleidoBertImageProcessor:
     return KaleidoBertImageProcessor(config.image_size, config.saliency, config.keep_aspect)
 
 
-def load_generator(
-    folder: Path,
-    source: str = "teacher",
-    grids: Sequence[int] = GRIDS,
-    least_lift: float = LEAST_LIFT,
-    beams: int = 3,
-) -> AlignmentGenerator:
-    """A folder's captioner, on the GPU where there is one. Raises ``InputError`` where the folder has none."""
-    if not (folder / "model.safetensors").is_file():
+def load_generator(folder: Path, source: str = "teacher", least_lift: float | None = None) -> AlignmentGenerator:
+    """A folder's captioner, on the GPU where there is one, with the folder's own levels and threshold.
+
+    Raises ``InputError`` where the folder has none.
+    """
+    if not (folder / "model.safetensors").is_file() or not (folder / SETTINGS_FILE).is_file():
         raise InputError(f"no captioner in {folder}; fit one with kaleidobert align DATA --out {folder}")
+    settings = AlignSettings.model_validate(yaml.safe_load((folder / SETTINGS_FILE).read_text()))
     captioner: Any = Captioner.from_pretrained(folder)
     tokenizer: Any = AutoTokenizer.from_pretrained(folder)
     captioner.to("cuda" if torch.cuda.is_available() else "cpu")
-    return AlignmentGenerator(captioner, tokenizer, source, grids, least_lift, beams)
+    lift = settings.least_lift if least_lift is None else least_lift
+    return AlignmentGenerator(captioner, tokenizer, source, settings.levels, lift, settings.beams)
 
 
 def write_pairs(
@@ -116,7 +119,7 @@ def _aligned(catalogue: Catalogue, generator: AlignmentGenerator) -> Iterator[tu
             for view in range(int(catalogue.first_view[index + 1] - catalogue.first_view[index]))
         ]
         pixels = catalogue.pixels[int(catalogue.first_view[start]) : int(catalogue.first_view[end])]
-        pairs = generator(to_pixel_values(torch.from_numpy(np.asarray(pixels))), [catalogue.texts[i] for i, _ in views])
+        pairs = generator(to_pixel_values(torch.from_numpy(np.array(pixels))), [catalogue.texts[i] for i, _ in views])
         yield range(start, end), [(catalogue.ids[i], view, each) for (i, view), each in zip(views, pairs, strict=True)]
         start = end
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -30,8 +29,6 @@ from kaleidobert.training.augmentation import augment
 from kaleidobert.training.catalogue import Catalogue, prepare
 from kaleidobert.training.pace import Pace, PaceBar
 from kaleidobert.training.settings import override
-
-SETTINGS_FILE = "align.yaml"
 
 
 class AlignSettings(BaseModel):
@@ -145,7 +142,6 @@ def train_captioner(
     captioner = _captioner(image_processor.image_size, tokenizer, settings)
     arguments = _arguments(out, settings, len(train))
     out.mkdir(parents=True, exist_ok=True)
-    (out / SETTINGS_FILE).write_text(yaml.safe_dump(settings.model_dump(), sort_keys=False))
     trainer = CaptionerTrainer(
         model=captioner,
         args=arguments,
@@ -160,7 +156,7 @@ def train_captioner(
     trainer.train()
     loss = trainer.evaluate()["eval_loss"]
     KaleidoBertProcessor(image_processor, tokenizer).save_pretrained(out)
-    trainer.save_model(str(out))
+    captioner.save_pretrained(out)
     (out / "history.json").write_text(json.dumps(trainer.state.log_history, indent=1))
     shutil.rmtree(out / "checkpoints")
     figures = {"steps": trainer.state.global_step, "minutes": round(trainer.pace.seconds() / 60, 2)}
@@ -171,7 +167,7 @@ def _captioner(image_size: int, tokenizer: PreTrainedTokenizerFast, settings: Al
     fixed = {
         "image_size": image_size,
         "vocab_size": len(tokenizer),
-        "max_length": settings.max_length,
+        "longest_caption": settings.max_length,
         "start_token_id": tokenizer.cls_token_id,
         "end_token_id": tokenizer.sep_token_id,
     }
