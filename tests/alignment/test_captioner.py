@@ -31,6 +31,46 @@ def test_every_token_has_a_map_that_sums_to_one(captioner, tokenizer, eight):
     assert torch.allclose(attentions.sum((2, 3)), torch.ones(8, ids.shape[1] - 1))
 
 
+def test_pointers_are_attention_times_what_a_place_says_for_the_token(captioner, tokenizer, eight):
+    pixels, texts = eight
+    ids, mask = encode(tokenizer, texts)
+    output = captioner(pixels, ids, mask)
+    assert torch.allclose(output.pointers.sum((2, 3)), torch.ones(8, ids.shape[1] - 1))
+    vectors = captioner.annotate(pixels).vectors
+    said = (captioner.from_context(vectors[2]) @ captioner.output.weight[ids[2, 2]]).exp()  # (L,)
+    expected = output.attentions[2, 1].flatten() * said
+    assert torch.allclose(output.pointers[2, 1].flatten(), expected / expected.sum(), atol=1e-5)
+    (caption,) = captioner.generate(pixels[2:3])
+    assert torch.allclose(caption.pointers[1], output.pointers[2, 1], atol=1e-5)
+
+
+def test_places_learn_to_speak_for_words_without_the_lstm(eight, tokenizer, small_config):
+    pixels, texts = eight
+    torch.manual_seed(0)
+    model = Captioner(small_config(vocab_size=len(tokenizer))).train()
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    ids, mask = encode(tokenizer, texts)
+    losses = []
+    for _ in range(40):
+        optimizer.zero_grad()
+        output = model(pixels, ids, mask, told=0)
+        assert output.logits is None and output.loss == output.word_evidence
+        output.loss.backward()
+        losses.append(float(output.loss))
+        optimizer.step()
+    words = mask[:, 1:].sum(1).float()  # no word comes twice in these texts, so this is the least there can be
+    assert losses[-1] < 0.5 * (losses[0] + float((words * words.log()).sum() / words.sum()))
+    assert model.recurrent.weight.grad is None
+
+
+def test_the_lstm_reads_as_much_of_a_batch_as_it_is_told(captioner, tokenizer, eight):
+    pixels, texts = eight
+    ids, mask = encode(tokenizer, texts)
+    part, alone = captioner(pixels, ids, mask, told=3), captioner(pixels[:3], ids[:3], mask[:3])
+    assert torch.allclose(part.logits, alone.logits, atol=1e-4)
+    assert part.word_evidence == captioner(pixels, ids, mask).word_evidence != alone.word_evidence
+
+
 def test_feeding_a_caption_back_gives_the_maps_it_was_generated_with(captioner, tokenizer, eight):
     pixels, texts = eight
     ids, mask = encode(tokenizer, texts)

@@ -23,18 +23,22 @@ from transformers.utils import ModelOutput
 
 from kaleidobert.errors import InputError
 
-STRIDE_8 = {"embedding_size": 32, "hidden_sizes": [64, 128], "depths": [1, 2], "out_features": ["stage2"]}
-STRIDE_16 = {"embedding_size": 32, "hidden_sizes": [32, 64, 128], "depths": [1, 1, 2], "out_features": ["stage3"]}
+STRIDE_8 = {"embedding_size": 32, "hidden_sizes": [32, 96], "depths": [1, 2], "out_features": ["stage2"]}
+STRIDE_16 = {"embedding_size": 32, "hidden_sizes": [32, 64, 96], "depths": [1, 1, 2], "out_features": ["stage3"]}
 LARGE_IMAGE = 160  # side from which the smallest backbone gets a stage more
 LEAST_MAP = 7  # cells a side: a coarser map cannot tell the patches of a 5 x 5 grid
 
 
 @dataclass(frozen=True)
 class Caption:
-    """Generated tokens (T,), without start and end, and where each was looked for: attentions (T, h, w)."""
+    """Generated tokens (T,), without start and end, and where each was looked for, attentions (T, h, w).
+
+    ``pointers`` (T, h, w): the same weighed by what each place says for the token, see `Captioner.pointers`.
+    """
 
     token_ids: list[int]
     attentions: Tensor
+    pointers: Tensor
 
 
 class CaptionerConfig(PretrainedConfig):
@@ -56,8 +60,8 @@ class CaptionerConfig(PretrainedConfig):
         image_size: int = 80,
         vocab_size: int = 4000,
         embedding_size: int = 128,
-        hidden_size: int = 256,
-        attention_size: int = 128,
+        hidden_size: int = 192,
+        attention_size: int = 64,
         dropout: float = 0.2,
         doubly_stochastic: float = 0.02,
         word_evidence: float = 1.0,
@@ -113,11 +117,15 @@ class State(NamedTuple):
 
 @dataclass
 class CaptionerOutput(ModelOutput):
-    """``attentions`` (B, T - 1, h, w): map t is where the model looked to say token t + 1; each sums to 1."""
+    """``attentions`` (B, T - 1, h, w): map t is where the model looked to say token t + 1; each sums to 1.
+
+    ``pointers``: the same weighed by evidence, not while training.
+    """
 
     loss: Tensor | None = None
     logits: Tensor | None = None  # (B, T - 1, V)
     attentions: Tensor | None = None
+    pointers: Tensor | None = None
     cross_entropy: Tensor | None = None  # per token
     doubly_stochastic: Tensor | None = None
     word_evidence: Tensor | None = None
@@ -155,11 +163,13 @@ class Captioner(PreTrainedModel):
     ) -> CaptionerOutput:
         """Teacher forcing: the text input_ids (B, T), attention_mask (B, T), goes in as it should come out.
 
-        told: how many of the batch the LSTM reads (all where not given), its slow part; word evidence learns from
-        every photo.
+        told: how many of the batch the LSTM reads (all where not given, or none), as it is the slow part; word
+        evidence learns from every photo.
         """
         everywhere = self.annotate(pixel_values)
         evidence = self.evidence_loss(everywhere, input_ids, attention_mask)
+        if told == 0:
+            return CaptionerOutput(loss=self.config.word_evidence * evidence, word_evidence=evidence)
         annotations = Annotations(everywhere.vectors[:told], everywhere.keys[:told], everywhere.shape)
         input_ids, spoken = input_ids[:told], attention_mask[:told, 1:].bool()
         state, embedded = self.begin(annotations), self.embedding(input_ids[:, :-1])  # (B, T - 1, E)
@@ -174,10 +184,12 @@ class Captioner(PreTrainedModel):
         cross_entropy = F.cross_entropy(logits[spoken].float(), input_ids[:, 1:][spoken])
         regulariser = doubly_stochastic(attentions, spoken)
         weighted = self.config.doubly_stochastic * regulariser + self.config.word_evidence * evidence
+        pointers = None if self.training else self.pointers(attentions, annotations.vectors, input_ids[:, 1:])
         return CaptionerOutput(
             loss=cross_entropy + weighted,
             logits=logits,
             attentions=attentions.unflatten(2, annotations.shape),
+            pointers=None if pointers is None else pointers.unflatten(2, annotations.shape),
             cross_entropy=cross_entropy,
             doubly_stochastic=regulariser,
             word_evidence=evidence,
@@ -197,6 +209,15 @@ class Captioner(PreTrainedModel):
         evidence = self.from_context(annotations.vectors) @ self.output.weight[candidates].T  # (B, L, C)
         pooled = evidence.float().logsumexp(1) - math.log(evidence.shape[1]) + self.output.bias[candidates]
         return -(present * pooled.log_softmax(1)).sum() / present.sum()
+
+    def pointers(self, attentions: Tensor, vectors: Tensor, token_ids: Tensor) -> Tensor:
+        """Attentions (B, T, L), each weighed by what the places (B, L, D) alone say for the token (B, T) that came.
+
+        The LSTM looks before it knows the token, so it looks at all that may come next; by Bayes' rule the place
+        that made this token likely is in proportion to the attention times the exponential of its evidence.
+        """
+        evidence = self.output.weight[token_ids] @ self.from_context(vectors).transpose(1, 2)  # (B, T, L)
+        return torch.softmax(torch.log(attentions + 1e-9) + evidence.float(), dim=2)
 
     def annotate(self, pixel_values: Tensor) -> Annotations:
         """The backbone's map as annotation vectors, row by row."""
@@ -271,9 +292,11 @@ class Captioner(PreTrainedModel):
                 break
         lengths = (tokens[:, 1:] != end).sum(1)
         winner = first.squeeze(1) + (scores / (lengths.view_as(scores) + 1)).argmax(1)
+        tokens, maps, lengths = tokens[winner, 1:], maps[winner], lengths[winner]
+        pointers = self.pointers(maps, annotations.vectors[winner], tokens)
         return [
-            Caption(tokens[row, 1 : 1 + lengths[row]].tolist(), maps[row, : lengths[row]].unflatten(1, shape))
-            for row in winner.tolist()
+            Caption(ids[:end].tolist(), looks[:end].unflatten(1, shape), pointed[:end].unflatten(1, shape))
+            for ids, looks, pointed, end in zip(tokens, maps, pointers, lengths.tolist(), strict=True)
         ]
 
     def fingerprint(self) -> str:

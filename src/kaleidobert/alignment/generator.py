@@ -55,6 +55,7 @@ class AlignmentGenerator:
     """Photos and texts in, aligned pairs out.
 
     grids: the n of the n x n levels to align to. least_lift: how peaked a map must be, see `attention.point`.
+    weighed: take maps weighed by evidence (`Captioner.pointers`) rather than the plain attention.
     Raises ``InputError`` for an unknown source or no grids.
     """
 
@@ -66,6 +67,7 @@ class AlignmentGenerator:
         grids: Sequence[int] = GRIDS,
         least_lift: float = LEAST_LIFT,
         beams: int = 3,
+        weighed: bool = True,
     ) -> None:
         check_source(source)
         if not grids or min(grids) < 1:
@@ -76,6 +78,7 @@ class AlignmentGenerator:
         self.grids = tuple(grids)
         self.least_lift = least_lift
         self.beams = beams
+        self.maps = "pointers" if weighed else "attentions"
 
     def __call__(self, pixel_values: Tensor, texts: Sequence[str]) -> list[list[AlignedPair]]:
         """Pairs of each product: locked portions (B, 3, S, S) in [0, 1] and their B texts."""
@@ -99,7 +102,7 @@ class AlignmentGenerator:
     def _taught(self, pixel_values: Tensor, texts: Sequence[str]) -> list[list[WordMap]]:
         encoded = self.tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
         inputs = {name: encoded[name].to(self.captioner.device) for name in ("input_ids", "attention_mask")}
-        attentions = self.captioner(pixel_values, **inputs).attentions.float().cpu().numpy()
+        attentions = getattr(self.captioner(pixel_values, **inputs), self.maps).float().cpu().numpy()
         found = []
         for row, text in enumerate(texts):
             words = content_words(text)
@@ -111,7 +114,7 @@ class AlignmentGenerator:
         for caption, text in zip(self.captioner.generate(pixel_values, self.beams), texts, strict=True):
             tokens = self.tokenizer.convert_ids_to_tokens(caption.token_ids)
             said, spans = spelled(tokens)
-            attentions = caption.attentions.float().cpu().numpy()
+            attentions = getattr(caption, self.maps).float().cpu().numpy()
             generated = _word_maps(content_words(said), tokens, spans, attentions)
             words = content_words(text)
             matches = match_words([each.word.text for each in generated], [word.text for word in words])
