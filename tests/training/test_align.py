@@ -50,6 +50,7 @@ def test_the_folder_and_its_figures(aligned, shapes):
     with_pairs = {product.id for product in products for view in (0, 1) if alignment.stored(product.id, view)}
     assert len(with_pairs) == figures["products_with_pairs"] > 0
     rows = [row for row in json.loads((aligned / "history.json").read_text()) if "eval_loss" in row]
+    assert all({"eval_cross_entropy", "eval_word_evidence", "eval_doubly_stochastic"} <= set(row) for row in rows)
     assert figures["validation_loss"] == min(row["eval_loss"] for row in rows)  # the best is kept
 
 
@@ -90,7 +91,9 @@ def test_the_other_source_uses_the_captioner_that_is_there(aligned, shapes, sett
 
 
 def test_training_stops_where_validation_no_longer_improves(shapes, settings, tmp_path):
-    figures = align(shapes, tmp_path / "align", settings(), tiny("epochs=9", "learning_rate=1e-12", "patience=2"))
+    figures = align(
+        shapes, tmp_path / "align", settings(), tiny("epochs=9", "learning_rate=1e-12", "patience=2", "told_from=0")
+    )
     assert figures["steps"] == 3 * 4  # the first validation, and two that are no better
 
 

@@ -67,7 +67,7 @@ class AlignmentGenerator:
         grids: Sequence[int] = GRIDS,
         least_lift: float = LEAST_LIFT,
         beams: int = 3,
-        weighed: bool = True,
+        weighed: bool = False,
     ) -> None:
         check_source(source)
         if not grids or min(grids) < 1:

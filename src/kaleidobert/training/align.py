@@ -80,7 +80,7 @@ def load_generator(folder: Path, source: str = "teacher", least_lift: float | No
     tokenizer: Any = AutoTokenizer.from_pretrained(folder)
     captioner.to("cuda" if torch.cuda.is_available() else "cpu")
     lift = settings.least_lift if least_lift is None else least_lift
-    return AlignmentGenerator(captioner, tokenizer, source, settings.levels, lift, settings.beams)
+    return AlignmentGenerator(captioner, tokenizer, source, settings.levels, lift, settings.beams, settings.weighed)
 
 
 def write_pairs(
