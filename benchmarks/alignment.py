@@ -5,8 +5,11 @@ kaleidobert align catalogue --out runs/align --max-minutes 12
 python benchmarks/alignment.py catalogue --align runs/align --json alignment.json
 
 A patch shows a region where their overlap is at least half of the smaller of the two. Chance is the share of the
-level's patches that do, an exact expectation, for the same words. Words whose region fills more than a quarter
+level's patches that do, an exact expectation, for the same pairs. Words whose region fills more than a quarter
 of the locked portion (colours, materials, names of the product) are counted apart: there chance is high.
+``on product`` is the chance of a patch drawn by how much of the product it shows: maps keep to the product, so
+this tells knowing the part from knowing the product. ``covered`` is the share of such words, over all views that
+show their region, that have a pair.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from kaleidobert.alignment.attention import patch_masses
 from kaleidobert.alignment.generator import GRIDS, SOURCES, AlignedPair, AlignmentGenerator
 from kaleidobert.alignment.matching import content_words
 from kaleidobert.data.product import Product
@@ -35,20 +39,23 @@ from kaleidobert.model import KaleidoBertImageProcessor
 from kaleidobert.model.processing import to_pixel_values
 from kaleidobert.training.align import load_generator
 from kaleidobert.vision.patches import locked_window
+from kaleidobert.vision.saliency import DETECTORS
 
-WHOLE = 0.25  # share of the locked portion above which a region is the product rather than a part of it
+KINDS = {"parts": (0.0, 0.25), "smallest parts": (0.0, 0.1), "the whole": (0.25, 1.01)}  # region's share of the portion
+MAPS = {"attention": False, "weighed": True}  # see `Captioner.pointers`
 BATCH = 32
 
 
 class Outcome(NamedTuple):
-    """One pair: whether its patch shows the word's region, and how many of the level's patches do."""
+    """One pair: whether its patch shows the word's region, and what random patches, of all or on the product, give."""
 
     word: str
     level: int
-    kind: str
+    area: float
     score: float
     hit: bool
     chance: float
+    product_chance: float
 
 
 def main() -> None:
@@ -68,12 +75,13 @@ def main() -> None:
     products = list(islice(read_products(arguments.data, arguments.split), arguments.products))
     figures = []
     for source in SOURCES:
-        generator = load_generator(arguments.align, source, least_lift=0.0)
-        outcomes, words = measure(products, generator, image_processor)
-        for lift in lifts:
-            figures += rows(source, lift, outcomes, words)
-        if arguments.words and source == "teacher":
-            show_words(outcomes, arguments.words)
+        for maps, weighed in MAPS.items():
+            generator = load_generator(arguments.align, source, least_lift=0.0, weighed=weighed)
+            outcomes, areas = measure(products, generator, image_processor)
+            for lift in lifts:
+                figures += rows({"source": source, "maps": maps}, lift, outcomes, np.array(areas))
+            if arguments.words and (source, maps) == ("teacher", "attention"):
+                show_words(outcomes, arguments.words)
     show(figures)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
@@ -81,21 +89,21 @@ def main() -> None:
 
 def measure(
     products: list[Product], generator: AlignmentGenerator, image_processor: KaleidoBertImageProcessor
-) -> tuple[list[Outcome], dict[str, int]]:
-    """Every pair whose word has a region in the view, and how many words of each kind there are in all."""
-    outcomes, words = [], defaultdict[str, int](int)
+) -> tuple[list[Outcome], list[float]]:
+    """Every pair whose word has a region in the view, and the areas of all words' regions, paired or not."""
+    outcomes, areas = [], []
     views = [(product, view) for product in products for view in range(len(product.images))]
     for start in range(0, len(views), BATCH):
         batch = views[start : start + BATCH]
         photos = [product.open(view) for product, view in batch]
         locked = torch.from_numpy(np.stack([image_processor.lock(photo) for photo in photos]))
         found = generator(to_pixel_values(locked), [product.text for product, _ in batch])
-        for (product, view), photo, pairs in zip(batch, photos, found, strict=True):
+        for (product, view), photo, portion, pairs in zip(batch, photos, locked, found, strict=True):
             regions = word_regions(product, view, photo, image_processor)
-            for box in regions.values():
-                words[kind_of(box)] += 1
-            outcomes += judged(pairs, regions)
-    return outcomes, words
+            areas += [area(box) for box in regions.values()]
+            mask = DETECTORS[image_processor.saliency](Image.fromarray(portion.numpy()))
+            outcomes += judged(pairs, regions, mask / mask.sum() if mask.any() else np.full_like(mask, 1 / mask.size))
+    return outcomes, areas
 
 
 def word_regions(
@@ -121,13 +129,15 @@ def word_regions(
     return found
 
 
-def judged(pairs: list[AlignedPair], regions: dict[int, np.ndarray]) -> Iterator[Outcome]:
+def judged(pairs: list[AlignedPair], regions: dict[int, np.ndarray], product: np.ndarray) -> Iterator[Outcome]:
+    """The pairs whose word has a region; ``product`` (S, S) is spread evenly over the product and sums to 1."""
     for pair in pairs:
         if pair.word.start in regions:
             box = regions[pair.word.start]
             shown = shows(box, pair.level)
             word = pair.word.text.lower()
-            yield Outcome(word, pair.level, kind_of(box), pair.score / pair.match, shown[pair.patch], shown.mean())
+            chances = shown.mean(), float(patch_masses(product, pair.level).flatten() @ shown)
+            yield Outcome(word, pair.level, area(box), pair.score / pair.match, shown[pair.patch], *chances)
 
 
 def shows(box: np.ndarray, grid: int) -> np.ndarray:
@@ -141,20 +151,18 @@ def area(box: np.ndarray) -> float:
     return float((box[2] - box[0]) * (box[3] - box[1]))
 
 
-def kind_of(box: np.ndarray) -> str:
-    return "part" if area(box) <= WHOLE else "whole"
-
-
-def rows(source: str, lift: float, outcomes: list[Outcome], words: dict[str, int]) -> Iterator[dict]:
-    """One row a kind and level: percentages, and how many times chance the hits are."""
-    for kind in ("part", "whole"):
+def rows(names: dict[str, str], lift: float, outcomes: list[Outcome], areas: np.ndarray) -> Iterator[dict]:
+    """One row a kind of word and level: percentages, and how many times chance the hits are."""
+    for kind, (least, most) in KINDS.items():
+        words = ((areas > least) & (areas <= most)).sum()
         for level in GRIDS:
-            of = [each for each in outcomes if (each.kind, each.level) == (kind, level) and each.score >= lift]
+            of = [each for each in outcomes if each.level == level and each.score >= lift and least < each.area <= most]
             if of:
                 hit = 100 * float(np.mean([each.hit for each in of]))
                 chance = 100 * float(np.mean([each.chance for each in of]))
-                row = {"source": source, "words": kind, "level": level, "least_lift": lift, "pairs": len(of)}
-                row |= {"covered": 100 * len(of) / words[kind], "hit": hit, "chance": chance, "ratio": hit / chance}
+                row = {**names, "words": kind, "level": level, "least_lift": lift, "pairs": len(of)}
+                row |= {"covered": 100 * len(of) / words, "hit": hit, "chance": chance, "ratio": hit / chance}
+                row["on product"] = 100 * float(np.mean([each.product_chance for each in of]))
                 yield {name: round(value, 2) if isinstance(value, float) else value for name, value in row.items()}
 
 
@@ -169,7 +177,7 @@ def show_words(outcomes: list[Outcome], count: int) -> None:
     """The most frequent words of parts."""
     by_word = defaultdict(list)
     for each in outcomes:
-        if each.kind == "part" and each.level == 5:
+        if each.area <= KINDS["parts"][1] and each.level == 5:
             by_word[each.word].append((each.hit, each.chance, each.score))
     table = Table("word", "pairs", "hit", "chance", "ratio", "lift")
     for word, values in sorted(by_word.items(), key=lambda item: -len(item[1]))[:count]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kaleidobert.alignment.attention import patch_masses, point
+from kaleidobert.alignment.attention import on_product, patch_masses, point
 
 
 def spot(side, row, column):
@@ -43,3 +43,22 @@ def test_an_even_map_points_nowhere():
 def test_many_maps_at_once():
     maps = np.stack([spot(10, 0, 0), spot(10, 9, 9)])
     assert patch_masses(maps, 5).reshape(2, -1).argmax(1).tolist() == [0, 24]
+
+
+def test_only_what_lies_on_the_product_is_kept():
+    foreground = np.zeros((10, 10))
+    foreground[:, :5] = 1
+    foreground[:, 5] = 0.5
+    maps = np.stack([0.5 * spot(10, 0, 9) + 0.25 * spot(10, 3, 1) + 0.25 * spot(10, 3, 5), np.full((10, 10), 0.01)])
+    kept = on_product(maps, foreground)
+    assert np.allclose(kept.sum((1, 2)), 1)
+    assert kept[0, 3, 1] == pytest.approx(2 / 3, abs=1e-4) and kept[0, 3, 5] == pytest.approx(1 / 3, abs=1e-4)
+    assert kept[0, 0, 9] < 1e-5 and kept[1, 4, 4] == pytest.approx(1 / 55, abs=1e-4)
+
+
+def test_lift_is_over_even_attention_on_the_product():
+    foreground = np.zeros((10, 10))
+    foreground[2:6, 4:8] = 1
+    even = on_product(np.full((10, 10), 0.01), foreground)
+    assert point(even, 5, least_lift=0, product=0.16).lift == pytest.approx(1, abs=1e-3)
+    assert point(even, 5, least_lift=1.5, product=0.16) is None

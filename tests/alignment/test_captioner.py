@@ -56,7 +56,7 @@ def test_places_learn_to_speak_for_words_without_the_lstm(eight, tokenizer, smal
         output = model(pixels, ids, mask, told=0)
         assert output.logits is None and output.loss == output.word_evidence
         output.loss.backward()
-        losses.append(float(output.loss))
+        losses.append(output.loss.item())
         optimizer.step()
     words = mask[:, 1:].sum(1).float()  # no word comes twice in these texts, so this is the least there can be
     assert losses[-1] < 0.5 * (losses[0] + float((words * words.log()).sum() / words.sum()))

@@ -43,6 +43,25 @@ def test_words_that_the_caption_lacks_have_no_pair(captioner, tokenizer, eight):
     assert [pair.level for pair in pairs] == [3, 4, 5]
 
 
+def test_maps_keep_to_the_product(captioner, tokenizer, eight):
+    pixels, texts = eight
+
+    def upper_left(image):
+        mask = np.zeros((image.height, image.width), dtype=np.float32)
+        mask[: image.height // 2, : image.width // 2] = 1
+        return mask
+
+    (maps,) = AlignmentGenerator(captioner, tokenizer, detector=upper_left).word_maps(pixels[:1], texts[:1])
+    (plain,) = AlignmentGenerator(captioner, tokenizer).word_maps(pixels[:1], texts[:1])
+    for each, before in zip(maps, plain, strict=True):
+        assert each.product == 0.25 and before.product == 1
+        assert each.attention[:4, :4].sum() > 0.999 and before.attention[:4, :4].sum() < 0.9
+        assert each.attention.sum() == pytest.approx(1, abs=1e-5)
+    nothing = AlignmentGenerator(captioner, tokenizer, detector=lambda _: np.zeros((56, 56), np.float32))
+    (kept,) = nothing.word_maps(pixels[:1], texts[:1])
+    assert all(np.array_equal(one.attention, other.attention) for one, other in zip(kept, plain, strict=True))
+
+
 def test_an_even_map_gives_no_pair_and_the_score_is_match_times_lift(captioner, tokenizer):
     even = np.full((10, 10), 0.01)
     peak = even.copy()

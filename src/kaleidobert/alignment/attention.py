@@ -14,27 +14,36 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """A patch (row by row in its n x n ``grid``) and the share ``mass`` of the attention that lies in it."""
+    """A patch (row by row in its n x n ``grid``) and the share ``mass`` of the attention that lies in it.
+
+    ``lift``: how many times what the patch would have were the attention even over the product.
+    """
 
     grid: int
     patch: int
     mass: float
-
-    @property
-    def lift(self) -> float:
-        """How many times what an even map would give the patch."""
-        return self.mass * self.grid**2
+    lift: float
 
 
-def point(attention: np.ndarray, grid: int, least_lift: float) -> Pointer | None:
+def point(attention: np.ndarray, grid: int, least_lift: float, product: float = 1.0) -> Pointer | None:
     """The patch with the most attention of a map (h, w) that sums to 1; None where the map is too even.
 
-    ``least_lift``: how many times an even map's mass the patch must have.
+    ``least_lift``: the lift that the patch must have. ``product``: the share of the portion that is product.
     """
     masses = patch_masses(attention, grid)
     patch = int(masses.argmax())
-    pointer = Pointer(grid, patch, float(masses.flat[patch]))
+    mass = float(masses.flat[patch])
+    pointer = Pointer(grid, patch, mass, mass * grid**2 * product)
     return pointer if pointer.lift >= least_lift else None
+
+
+def on_product(attention: np.ndarray, foreground: np.ndarray) -> np.ndarray:
+    """Maps (..., h, w) with what lies beside the product, foreground (h, w) in [0, 1], taken away; they sum to 1.
+
+    A cell beside the product sees its outline, and so can say what it is, but it shows nothing of it.
+    """
+    kept = attention * (foreground + 1e-6)
+    return kept / kept.sum(axis=(-2, -1), keepdims=True)
 
 
 def patch_masses(attention: np.ndarray, grid: int) -> np.ndarray:

@@ -53,7 +53,7 @@ def draw_words(product: Locked, pixels: Tensor, maps: Sequence[WordMap], pairs: 
         for pair in own:
             _outline(shown, pair, LEVEL_COLOURS[min(grids.index(pair.level), 2)], 2 + 2 * (pair.level == grids[0]))
         lifts = ", ".join(f"{pair.score / pair.match:.1f}" for pair in sorted(own, key=lambda pair: -pair.level))
-        detail = f"× even attention: {lifts}" if own else "too even: no patch"
+        detail = f"× even over the product: {lifts}" if own else "too even: no patch"
         place_tile(sheet, *divmod(index, COLUMNS), shown, each.word.text, detail)
     return sheet
 

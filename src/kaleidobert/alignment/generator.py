@@ -8,39 +8,47 @@ a map for every word of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 from transformers import PreTrainedTokenizerFast
 
-from kaleidobert.alignment.attention import point
+from kaleidobert.alignment.attention import on_product, point
 from kaleidobert.alignment.captioner import Captioner
 from kaleidobert.alignment.matching import EXACT, Word, content_words, match_words
 from kaleidobert.errors import InputError
+from kaleidobert.vision.saliency import ForegroundDetector, whole_image
 
 SOURCES = ("caption", "teacher")
 GRIDS = (3, 4, 5)
 LEAST_LIFT = 2.0  # chosen by measurement, see docs/alignment.md
+LEAST_PRODUCT = 0.01  # share of the portion below which no product was found
 JOINTS = ("-", "'", "’")
 
 
 @dataclass(frozen=True)
 class WordMap:
-    """A word of the text, its tokens, where the captioner looked for it (h, w), and how well it was matched."""
+    """A word of the text, its tokens, where the captioner looked for it (h, w), and how well it was matched.
+
+    ``product``: the share of the locked portion that is product.
+    """
 
     word: Word
     tokens: tuple[str, ...]
     attention: np.ndarray
     match: float
+    product: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class AlignedPair:
     """A word (characters ``start`` to ``end`` of `Product.text`) and a patch (row by row in its ``level``'s grid).
 
-    ``match``: how well the word was matched; ``score``: that times the patch's lift over an even map.
+    ``match``: how well the word was matched; ``score``: that times the patch's lift, see `attention.Pointer`.
     """
 
     word: Word
@@ -56,6 +64,7 @@ class AlignmentGenerator:
 
     grids: the n of the n x n levels to align to. least_lift: how peaked a map must be, see `attention.point`.
     weighed: take maps weighed by evidence (`Captioner.pointers`) rather than the plain attention.
+    detector: finds the product in a locked portion; maps keep what lies on it. All of it where not given.
     Raises ``InputError`` for an unknown source or no grids.
     """
 
@@ -68,6 +77,7 @@ class AlignmentGenerator:
         least_lift: float = LEAST_LIFT,
         beams: int = 3,
         weighed: bool = False,
+        detector: ForegroundDetector = whole_image,
     ) -> None:
         check_source(source)
         if not grids or min(grids) < 1:
@@ -79,6 +89,7 @@ class AlignmentGenerator:
         self.least_lift = least_lift
         self.beams = beams
         self.maps = "pointers" if weighed else "attentions"
+        self.detector = detector
 
     def __call__(self, pixel_values: Tensor, texts: Sequence[str]) -> list[list[AlignedPair]]:
         """Pairs of each product: locked portions (B, 3, S, S) in [0, 1] and their B texts."""
@@ -90,14 +101,25 @@ class AlignmentGenerator:
             AlignedPair(each.word, each.tokens, grid, pointer.patch, each.match, each.match * pointer.lift)
             for each in maps
             for grid in self.grids
-            if (pointer := point(each.attention, grid, self.least_lift))
+            if (pointer := point(each.attention, grid, self.least_lift, each.product))
         ]
 
     @torch.no_grad()
     def word_maps(self, pixel_values: Tensor, texts: Sequence[str]) -> list[list[WordMap]]:
         """Of each product every content word that has a map, in the text's order."""
-        pixel_values = pixel_values.to(self.captioner.device)
-        return (self._taught if self.source == "teacher" else self._captioned)(pixel_values, texts)
+        source = self._taught if self.source == "teacher" else self._captioned
+        found = source(pixel_values.to(self.captioner.device), texts)
+        return [self._on_product(pixels, maps) for pixels, maps in zip(pixel_values, found, strict=True)]
+
+    def _on_product(self, pixels: Tensor, maps: list[WordMap]) -> list[WordMap]:
+        """Maps of one portion (3, S, S) without what lies beside the product, if there is one to be found."""
+        image = Image.fromarray((pixels.permute(1, 2, 0) * 255).round().byte().contiguous().numpy())
+        mask = torch.from_numpy(self.detector(image))
+        share = float(mask.mean())
+        if not maps or share < LEAST_PRODUCT:
+            return maps
+        foreground = adaptive_avg_pool2d(mask[None, None], maps[0].attention.shape)[0, 0].numpy()
+        return [replace(each, attention=on_product(each.attention, foreground), product=share) for each in maps]
 
     def _taught(self, pixel_values: Tensor, texts: Sequence[str]) -> list[list[WordMap]]:
         encoded = self.tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")

@@ -27,6 +27,7 @@ from kaleidobert.progress import progress_bar
 from kaleidobert.training.captioner import AlignSettings, train_captioner
 from kaleidobert.training.catalogue import Catalogue, prepare
 from kaleidobert.training.settings import Settings
+from kaleidobert.vision.saliency import DETECTORS
 
 SETTINGS_FILE = "align.yaml"
 CHUNK = 128  # views aligned together
@@ -68,8 +69,10 @@ def _image_processor(photos: Settings) -> KaleidoBertImageProcessor:
     return KaleidoBertImageProcessor(config.image_size, config.saliency, config.keep_aspect)
 
 
-def load_generator(folder: Path, source: str = "teacher", least_lift: float | None = None) -> AlignmentGenerator:
-    """A folder's captioner, on the GPU where there is one, with the folder's own levels and threshold.
+def load_generator(
+    folder: Path, source: str = "teacher", least_lift: float | None = None, weighed: bool | None = None
+) -> AlignmentGenerator:
+    """A folder's captioner, on the GPU where there is one; settings that are not given are the folder's own.
 
     Raises ``InputError`` where the folder has none.
     """
@@ -80,7 +83,9 @@ def load_generator(folder: Path, source: str = "teacher", least_lift: float | No
     tokenizer: Any = AutoTokenizer.from_pretrained(folder)
     captioner.to("cuda" if torch.cuda.is_available() else "cpu")
     lift = settings.least_lift if least_lift is None else least_lift
-    return AlignmentGenerator(captioner, tokenizer, source, settings.levels, lift, settings.beams, settings.weighed)
+    chosen = settings.weighed if weighed is None else weighed
+    detector = DETECTORS[KaleidoBertImageProcessor.from_pretrained(folder).saliency if settings.on_product else "none"]
+    return AlignmentGenerator(captioner, tokenizer, source, settings.levels, lift, settings.beams, chosen, detector)
 
 
 def write_pairs(

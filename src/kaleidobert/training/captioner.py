@@ -63,6 +63,7 @@ class AlignSettings(BaseModel):
     least_lift: float = Field(default=LEAST_LIFT, ge=0)
     beams: PositiveInt = 3
     weighed: bool = False
+    on_product: bool = True
 
 
 def align_settings(overrides: Sequence[str] = ()) -> AlignSettings:
