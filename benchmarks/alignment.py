@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kaleidobert.alignment.attention import patch_masses
-from kaleidobert.alignment.generator import GRIDS, SOURCES, AlignedPair, AlignmentGenerator
+from kaleidobert.alignment.generator import GRIDS, MAPS, SOURCES, AlignedPair, AlignmentGenerator
 from kaleidobert.alignment.matching import content_words
 from kaleidobert.data.product import Product
 from kaleidobert.data.readers import read_products
@@ -42,7 +42,6 @@ from kaleidobert.vision.patches import locked_window
 from kaleidobert.vision.saliency import DETECTORS
 
 KINDS = {"parts": (0.0, 0.25), "smallest parts": (0.0, 0.1), "the whole": (0.25, 1.01)}  # region's share of the portion
-MAPS = {"attention": False, "weighed": True}  # see `Captioner.pointers`
 BATCH = 32
 
 
@@ -75,12 +74,12 @@ def main() -> None:
     products = list(islice(read_products(arguments.data, arguments.split), arguments.products))
     figures = []
     for source in SOURCES:
-        for maps, weighed in MAPS.items():
-            generator = load_generator(arguments.align, source, least_lift=0.0, weighed=weighed)
+        for maps in MAPS:
+            generator = load_generator(arguments.align, source, least_lift=0.0, maps=maps)
             outcomes, areas = measure(products, generator, image_processor)
             for lift in lifts:
                 figures += rows({"source": source, "maps": maps}, lift, outcomes, np.array(areas))
-            if arguments.words and (source, maps) == ("teacher", "attention"):
+            if arguments.words and (source, maps) == ("teacher", "attentions"):
                 show_words(outcomes, arguments.words)
     show(figures)
     if arguments.json:

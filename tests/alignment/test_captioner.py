@@ -31,17 +31,16 @@ def test_every_token_has_a_map_that_sums_to_one(captioner, tokenizer, eight):
     assert torch.allclose(attentions.sum((2, 3)), torch.ones(8, ids.shape[1] - 1))
 
 
-def test_pointers_are_attention_times_what_a_place_says_for_the_token(captioner, tokenizer, eight):
+def test_evidence_is_what_a_place_alone_says_for_the_token(captioner, tokenizer, eight):
     pixels, texts = eight
     ids, mask = encode(tokenizer, texts)
     output = captioner(pixels, ids, mask)
-    assert torch.allclose(output.pointers.sum((2, 3)), torch.ones(8, ids.shape[1] - 1))
+    assert torch.allclose(output.evidence.sum((2, 3)), torch.ones(8, ids.shape[1] - 1))
     vectors = captioner.annotate(pixels).vectors
     said = (captioner.from_context(vectors[2]) @ captioner.output.weight[ids[2, 2]]).exp()  # (L,)
-    expected = output.attentions[2, 1].flatten() * said
-    assert torch.allclose(output.pointers[2, 1].flatten(), expected / expected.sum(), atol=1e-5)
+    assert torch.allclose(output.evidence[2, 1].flatten(), said / said.sum(), atol=1e-5)
     (caption,) = captioner.generate(pixels[2:3])
-    assert torch.allclose(caption.pointers[1], output.pointers[2, 1], atol=1e-5)
+    assert torch.allclose(caption.evidence[1], output.evidence[2, 1], atol=1e-5)
 
 
 def test_places_learn_to_speak_for_words_without_the_lstm(eight, tokenizer, small_config):

@@ -87,6 +87,8 @@ def test_a_word_that_was_cut_off_has_no_map(captioner, tokenizer, eight):
 def test_unknown_sources_and_levels_are_refused(captioner, tokenizer):
     with pytest.raises(InputError, match="no alignment source 'human'"):
         AlignmentGenerator(captioner, tokenizer, "human")
+    with pytest.raises(InputError, match="no maps 'heat'"):
+        AlignmentGenerator(captioner, tokenizer, maps="heat")
     for grids in ((), (0, 3)):
         with pytest.raises(InputError, match="levels"):
             AlignmentGenerator(captioner, tokenizer, grids=grids)

@@ -33,12 +33,12 @@ LEAST_MAP = 7  # cells a side: a coarser map cannot tell the patches of a 5 x 5 
 class Caption:
     """Generated tokens (T,), without start and end, and where each was looked for, attentions (T, h, w).
 
-    ``pointers`` (T, h, w): the same weighed by what each place says for the token, see `Captioner.pointers`.
+    ``evidence`` (T, h, w): which places alone speak for the token, see `Captioner.evidence_maps`.
     """
 
     token_ids: list[int]
     attentions: Tensor
-    pointers: Tensor
+    evidence: Tensor
 
 
 class CaptionerConfig(PretrainedConfig):
@@ -119,13 +119,13 @@ class State(NamedTuple):
 class CaptionerOutput(ModelOutput):
     """``attentions`` (B, T - 1, h, w): map t is where the model looked to say token t + 1; each sums to 1.
 
-    ``pointers``: the same weighed by evidence, not while training.
+    ``evidence``, of the same shape: which places alone speak for token t + 1; not while training.
     """
 
     loss: Tensor | None = None
     logits: Tensor | None = None  # (B, T - 1, V)
     attentions: Tensor | None = None
-    pointers: Tensor | None = None
+    evidence: Tensor | None = None
     cross_entropy: Tensor | None = None  # per token
     doubly_stochastic: Tensor | None = None
     word_evidence: Tensor | None = None
@@ -184,12 +184,12 @@ class Captioner(PreTrainedModel):
         cross_entropy = F.cross_entropy(logits[spoken].float(), input_ids[:, 1:][spoken])
         regulariser = doubly_stochastic(attentions, spoken)
         weighted = self.config.doubly_stochastic * regulariser + self.config.word_evidence * evidence
-        pointers = None if self.training else self.pointers(attentions, annotations.vectors, input_ids[:, 1:])
+        places = None if self.training else self.evidence_maps(annotations.vectors, input_ids[:, 1:])
         return CaptionerOutput(
             loss=cross_entropy + weighted,
             logits=logits,
             attentions=attentions.unflatten(2, annotations.shape),
-            pointers=None if pointers is None else pointers.unflatten(2, annotations.shape),
+            evidence=None if places is None else places.unflatten(2, annotations.shape),
             cross_entropy=cross_entropy,
             doubly_stochastic=regulariser,
             word_evidence=evidence,
@@ -210,14 +210,13 @@ class Captioner(PreTrainedModel):
         pooled = evidence.float().logsumexp(1) - math.log(evidence.shape[1]) + self.output.bias[candidates]
         return -(present * pooled.log_softmax(1)).sum() / present.sum()
 
-    def pointers(self, attentions: Tensor, vectors: Tensor, token_ids: Tensor) -> Tensor:
-        """Attentions (B, T, L), each weighed by what the places (B, L, D) alone say for the token (B, T) that came.
+    def evidence_maps(self, vectors: Tensor, token_ids: Tensor) -> Tensor:
+        """(B, T, L), each summing to 1: how much each place (B, L, D) alone speaks for the tokens (B, T).
 
-        The LSTM looks before it knows the token, so it looks at all that may come next; by Bayes' rule the place
-        that made this token likely is in proportion to the attention times the exponential of its evidence.
+        The LSTM looks before it knows the token, at all that may come next; this knows the token.
         """
-        evidence = self.output.weight[token_ids] @ self.from_context(vectors).transpose(1, 2)  # (B, T, L)
-        return torch.softmax(torch.log(attentions + 1e-9) + evidence.float(), dim=2)
+        evidence = self.output.weight[token_ids] @ self.from_context(vectors).transpose(1, 2)
+        return torch.softmax(evidence.float(), dim=2)
 
     def annotate(self, pixel_values: Tensor) -> Annotations:
         """The backbone's map as annotation vectors, row by row."""
@@ -293,10 +292,10 @@ class Captioner(PreTrainedModel):
         lengths = (tokens[:, 1:] != end).sum(1)
         winner = first.squeeze(1) + (scores / (lengths.view_as(scores) + 1)).argmax(1)
         tokens, maps, lengths = tokens[winner, 1:], maps[winner], lengths[winner]
-        pointers = self.pointers(maps, annotations.vectors[winner], tokens)
+        evidence = self.evidence_maps(annotations.vectors[winner], tokens)
         return [
-            Caption(ids[:end].tolist(), looks[:end].unflatten(1, shape), pointed[:end].unflatten(1, shape))
-            for ids, looks, pointed, end in zip(tokens, maps, pointers, lengths.tolist(), strict=True)
+            Caption(ids[:end].tolist(), looks[:end].unflatten(1, shape), places[:end].unflatten(1, shape))
+            for ids, looks, places, end in zip(tokens, maps, evidence, lengths.tolist(), strict=True)
         ]
 
     def fingerprint(self) -> str:

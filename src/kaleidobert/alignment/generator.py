@@ -24,6 +24,7 @@ from kaleidobert.errors import InputError
 from kaleidobert.vision.saliency import ForegroundDetector, whole_image
 
 SOURCES = ("caption", "teacher")
+MAPS = ("attentions", "evidence")
 GRIDS = (3, 4, 5)
 LEAST_LIFT = 2.0  # chosen by measurement, see docs/alignment.md
 LEAST_PRODUCT = 0.01  # share of the portion below which no product was found
@@ -63,7 +64,7 @@ class AlignmentGenerator:
     """Photos and texts in, aligned pairs out.
 
     grids: the n of the n x n levels to align to. least_lift: how peaked a map must be, see `attention.point`.
-    weighed: take maps weighed by evidence (`Captioner.pointers`) rather than the plain attention.
+    maps: ``attentions``, or the places that alone speak for a word (``evidence``, see `Captioner.evidence_maps`).
     detector: finds the product in a locked portion; maps keep what lies on it. All of it where not given.
     Raises ``InputError`` for an unknown source or no grids.
     """
@@ -76,19 +77,21 @@ class AlignmentGenerator:
         grids: Sequence[int] = GRIDS,
         least_lift: float = LEAST_LIFT,
         beams: int = 3,
-        weighed: bool = False,
+        maps: str = "attentions",
         detector: ForegroundDetector = whole_image,
     ) -> None:
         check_source(source)
         if not grids or min(grids) < 1:
             raise InputError(f"levels {list(grids)}: give the sides of one grid or more, for example 3,4,5")
+        if maps not in MAPS:
+            raise InputError(f"no maps {maps!r}; use {' or '.join(MAPS)}")
         self.captioner = captioner.eval()
         self.tokenizer = tokenizer
         self.source = source
         self.grids = tuple(grids)
         self.least_lift = least_lift
         self.beams = beams
-        self.maps = "pointers" if weighed else "attentions"
+        self.maps = maps
         self.detector = detector
 
     def __call__(self, pixel_values: Tensor, texts: Sequence[str]) -> list[list[AlignedPair]]:

@@ -70,7 +70,7 @@ def _image_processor(photos: Settings) -> KaleidoBertImageProcessor:
 
 
 def load_generator(
-    folder: Path, source: str = "teacher", least_lift: float | None = None, weighed: bool | None = None
+    folder: Path, source: str = "teacher", least_lift: float | None = None, maps: str | None = None
 ) -> AlignmentGenerator:
     """A folder's captioner, on the GPU where there is one; settings that are not given are the folder's own.
 
@@ -83,7 +83,7 @@ def load_generator(
     tokenizer: Any = AutoTokenizer.from_pretrained(folder)
     captioner.to("cuda" if torch.cuda.is_available() else "cpu")
     lift = settings.least_lift if least_lift is None else least_lift
-    chosen = settings.weighed if weighed is None else weighed
+    chosen = settings.maps if maps is None else maps
     detector = DETECTORS[KaleidoBertImageProcessor.from_pretrained(folder).saliency if settings.on_product else "none"]
     return AlignmentGenerator(captioner, tokenizer, source, settings.levels, lift, settings.beams, chosen, detector)
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -39,7 +39,7 @@ class AlignSettings(BaseModel):
 
     ``told``: products of each batch that the LSTM reads, from the share ``told_from`` of the run on; before, places
     learn to speak for words, which costs half as much. ``patience``: validations without a better loss after which
-    training stops. ``evaluate_every``: in steps.
+    training stops. ``evaluate_every``: in steps. ``maps``, ``on_product``: see `AlignmentGenerator`.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -62,7 +62,7 @@ class AlignSettings(BaseModel):
     levels: list[PositiveInt] = list(GRIDS)
     least_lift: float = Field(default=LEAST_LIFT, ge=0)
     beams: PositiveInt = 3
-    weighed: bool = False
+    maps: Literal["attentions", "evidence"] = "attentions"
     on_product: bool = True
 
 
