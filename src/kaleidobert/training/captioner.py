@@ -17,7 +17,15 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
-from transformers import EarlyStoppingCallback, PreTrainedTokenizerFast, Trainer, TrainingArguments, set_seed
+from transformers import (
+    EarlyStoppingCallback,
+    PreTrainedTokenizerFast,
+    Trainer,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+    set_seed,
+)
 from transformers.integrations import TensorBoardCallback
 from transformers.trainer_callback import PrinterCallback
 
@@ -106,12 +114,21 @@ class CaptionCollator:
 
 
 class _Stopping(EarlyStoppingCallback):
-    """Early stopping once the LSTM trains, too: until then its part of the validation loss means nothing."""
+    """Early stopping once the LSTM trains, too: until then its part of the validation loss means nothing.
+
+    The last step is validated and saved, whatever the pace, so that it can be the best.
+    """
 
     def __init__(self, patience: int, pace: Pace, told_from: float) -> None:
         super().__init__(patience)
         self.pace = pace
         self.told_from = told_from
+
+    def on_step_end(
+        self, _arguments: TrainingArguments, state: TrainerState, control: TrainerControl, **_keywords: Any
+    ) -> None:
+        if control.should_training_stop or state.global_step >= state.max_steps:
+            control.should_evaluate = control.should_save = True
 
     def on_evaluate(self, *arguments: Any, **keywords: Any) -> None:
         if self.pace.progress() >= self.told_from:
