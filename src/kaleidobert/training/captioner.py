@@ -125,7 +125,11 @@ class _Stopping(EarlyStoppingCallback):
         self.told_from = told_from
 
     def on_step_end(
-        self, _arguments: TrainingArguments, state: TrainerState, control: TrainerControl, **_keywords: Any
+        self,
+        args: TrainingArguments,  # noqa: ARG002
+        state: TrainerState,
+        control: TrainerControl,
+        **_: Any,
     ) -> None:
         if control.should_training_stop or state.global_step >= state.max_steps:
             control.should_evaluate = control.should_save = True
