@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from kaleidobert.cli.align import align
 from kaleidobert.cli.demo import demo
 from kaleidobert.cli.evaluate import evaluate
 from kaleidobert.cli.finetune import finetune
@@ -24,7 +25,19 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (demo, synthesize, patches, saliency, pretrain, finetune, evaluate, index, search, serve):
+for verb in (
+    demo,
+    synthesize,
+    patches,
+    saliency,
+    align,
+    pretrain,
+    finetune,
+    evaluate,
+    index,
+    search,
+    serve,
+):
     app.command()(verb)
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kaleidobert.cli.align import Source
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -28,17 +30,30 @@ def patches(
     size: Annotated[int, typer.Option(min=16, max=2048, help="The locked portion's side in pixels.")] = 224,
     other: Annotated[Path | None, typer.Option(help="Another product's photo, to camouflage with.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Draws the rotation, the order and the patches.")] = 0,
+    text: Annotated[str | None, typer.Option(help="The product's text: draw each word's patches instead.")] = None,
+    align: Annotated[Path | None, typer.Option(help="With --text: the folder that kaleidobert align wrote.")] = None,
+    source: Annotated[Source, typer.Option(help="With --text: a generated description, or the text.")] = Source.teacher,
 ) -> None:
     """Draw a photo's mask, its locked box, the grids, and what each pretext task makes of them.
 
+    With --text and --align: which patches each word talks about, on the portion that the captioner saw.
+
     Example: kaleidobert patches shoe.jpg --out grid.png --levels 1,2,3,4,5 --other shirt.jpg
+
+    Example: kaleidobert patches shoe.jpg --out words.png --text "white lace-up sneaker" --align runs/align
     """
     import numpy as np
 
+    from kaleidobert.errors import InputError
     from kaleidobert.levels import patch_count
     from kaleidobert.vision.drawing import Locked, draw_patches
     from kaleidobert.vision.saliency import detector
 
+    if (text is None) != (align is None):
+        raise InputError("--text and --align go together: the words, and the folder that kaleidobert align wrote")
+    if text is not None and align is not None:
+        _draw_words(image, text, align, source.value, out)
+        return
     foreground = detector(saliency)
     table = _level_table(levels)
     _check_suffix(out)
@@ -48,6 +63,30 @@ def patches(
         typer.echo(f"{image}: no product stands out from the background; the whole photo is used")
     _save(draw_patches(product, table, size, keep_aspect, np.random.default_rng(seed), donor), out)
     typer.echo(f"{patch_count(table)} patches drawn in {out}")
+
+
+def _draw_words(image: Path, text: str, align: Path, source: str, out: Path) -> None:
+    """Levels, threshold and photo settings are those of the alignment folder."""
+    from kaleidobert.alignment.drawing import draw_words
+    from kaleidobert.alignment.matching import content_words
+    from kaleidobert.errors import InputError
+    from kaleidobert.model import KaleidoBertImageProcessor
+    from kaleidobert.training.align import load_generator
+    from kaleidobert.vision.drawing import Locked
+    from kaleidobert.vision.saliency import detector
+
+    _check_suffix(out)
+    words = content_words(text)
+    if not words:
+        raise InputError(f"--text {text!r}: no word in it that could be seen in a photo")
+    generator = load_generator(align, source)
+    processor = KaleidoBertImageProcessor.from_pretrained(align)
+    product = Locked.of(_open(image), detector(processor.saliency))
+    pixels = product.pixels(processor.image_size, processor.keep_aspect)
+    (maps,) = generator.word_maps(pixels.unsqueeze(0), [text])
+    pairs = generator.pairs(maps)
+    _save(draw_words(product, pixels, maps, pairs), out)
+    typer.echo(f"{len({pair.word for pair in pairs})} of {len(words)} words have patches; drawn in {out}")
 
 
 def _level_table(text: str) -> list[Level]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from inspect import signature
 from pathlib import Path
 from textwrap import shorten
@@ -79,17 +80,7 @@ def load_settings(preset: str, overrides: list[str] | tuple[str, ...] = ()) -> S
     values = _yaml(path.read_text(), path.name)
     if not isinstance(values, dict):
         raise InputError(f"{path.name}: no settings in it; see {PRESETS / 'mini.yaml'}")
-    for override in overrides:
-        key, found, text = override.partition("=")
-        if not found:
-            raise InputError(f"--set {override}: write it as key=value, for example training.batch_size=64")
-        *parents, last = key.split(".")
-        place = values
-        for parent in parents:
-            place = place.setdefault(parent, {})
-            if not isinstance(place, dict):
-                raise InputError(f"--set {override}: {parent} has no settings below it")
-        place[last] = _yaml(text, f"--set {override}")
+    override(values, overrides)
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
@@ -97,6 +88,21 @@ def load_settings(preset: str, overrides: list[str] | tuple[str, ...] = ()) -> S
         raise InputError(f"{path.name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     _check_model(settings.model, path.name)
     return settings
+
+
+def override(values: dict[str, Any], overrides: Iterable[str]) -> None:
+    """Set nested values in place, each given as ``key=value`` with dots between the parts of the key."""
+    for each in overrides:
+        key, found, text = each.partition("=")
+        if not found:
+            raise InputError(f"--set {each}: write it as key=value, for example training.batch_size=64")
+        *parents, last = key.split(".")
+        place = values
+        for parent in parents:
+            place = place.setdefault(parent, {})
+            if not isinstance(place, dict):
+                raise InputError(f"--set {each}: {parent} has no settings below it")
+        place[last] = _yaml(text, f"--set {each}")
 
 
 def _check_model(model: dict[str, Any], source: str) -> None:

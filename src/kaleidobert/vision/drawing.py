@@ -76,21 +76,23 @@ def draw_patches(
     sheet = Image.new("RGB", (width, 2 * MARGIN + (1 + tasks) * (TILE + CAPTION) - 12), PAGE)
     box = product.box
     locked = f"{box[2] - box[0]} × {box[3] - box[1]} of {product.image.width} × {product.image.height} pixels"
-    _tile(sheet, 0, 0, photo_tile(product), "mask and locked box", locked if product.found else "no product found")
+    place_tile(sheet, 0, 0, photo_tile(product), "mask and locked box", locked if product.found else "no product found")
     if tasks:
         donor = "another product" if other else "the mirrored portion"
-        _tile(sheet, 1, 0, _picture(_donor(product, other, size, keep_aspect)), donor, "gives the camouflaged patch")
+        place_tile(
+            sheet, 1, 0, as_tile(_donor(product, other, size, keep_aspect)), donor, "gives the camouflaged patch"
+        )
     for column, level in enumerate(levels, start=1):
         side = -(-size // level.grid) * level.grid  # the next that the grid divides
         pixels = product.pixels(side, keep_aspect)
         count = f"{level.patches} patches" if level.patches > 1 else "1 patch"
-        _tile(sheet, 0, column, _gridded(pixels, level.grid), f"{level.grid} × {level.grid}", count)
+        place_tile(sheet, 0, column, _gridded(pixels, level.grid), f"{level.grid} × {level.grid}", count)
         if level.task:
             donor_pixels = _donor(product, other, side, keep_aspect)
             touched = _draw_touched(level, product.coverage(level, keep_aspect), rng)
             result, detail = corrupted(pixels, donor_pixels, level, touched, rng)
             title = f"{level.grid} × {level.grid} - {level.task}"
-            _tile(sheet, 1, column, _gridded(result, level.grid, touched), title, detail)
+            place_tile(sheet, 1, column, _gridded(result, level.grid, touched), title, detail)
     return sheet
 
 
@@ -151,7 +153,7 @@ def _tensor(image: Image.Image) -> Tensor:
     return torch.from_numpy(np.asarray(image, dtype=np.float32) / 255).permute(2, 0, 1)
 
 
-def _picture(pixels: Tensor) -> Image.Image:
+def as_tile(pixels: Tensor) -> Image.Image:
     """(3, S, S) in [0, 1] -> a tile."""
     values = (pixels * 255).round().clamp(0, 255).byte().permute(1, 2, 0).contiguous().numpy()
     return Image.fromarray(values).resize((TILE, TILE), Image.Resampling.BICUBIC)
@@ -159,7 +161,7 @@ def _picture(pixels: Tensor) -> Image.Image:
 
 def _gridded(pixels: Tensor, n: int, touched: Sequence[int] = ()) -> Image.Image:
     """(3, S, S) -> a tile with thin lines between its n x n patches; touched patches are outlined."""
-    tile = _picture(pixels)
+    tile = as_tile(pixels)
     draw = ImageDraw.Draw(tile)
     edges = [round(TILE * k / n) for k in range(n + 1)]
     for edge in edges[1:-1]:
@@ -175,7 +177,7 @@ def _gridded(pixels: Tensor, n: int, touched: Sequence[int] = ()) -> Image.Image
 
 
 def photo_tile(product: Locked) -> Image.Image:
-    """The photo in a square of `TILE` pixels: what is product tinted, the locked box outlined."""
+    """The photo in a tile: what is product tinted, the locked box outlined."""
     image, scale = product.image, TILE / max(product.image.size)
     tint = Image.blend(image, Image.new("RGB", image.size, TINT), TINT_SHARE)
     shown = Image.composite(tint, image, Image.fromarray(np.uint8(255 * product.mask))) if product.found else image
@@ -188,17 +190,17 @@ def photo_tile(product: Locked) -> Image.Image:
     return tile
 
 
-def _tile(sheet: Image.Image, row: int, column: int, tile: Image.Image, title: str, detail: str) -> None:
+def place_tile(sheet: Image.Image, row: int, column: int, tile: Image.Image, title: str, detail: str) -> None:
     x, y = MARGIN + column * (TILE + GAP), MARGIN + row * (TILE + CAPTION)
     draw = ImageDraw.Draw(sheet)
     draw.rectangle((x - 2, y - 2, x + TILE + 1, y + TILE + 1), outline=LINE, width=2)
     sheet.paste(tile, (x, y))
-    draw.text((x + TILE / 2, y + TILE + 8), title, INK, _font(TITLE_SIZE, bold=True), anchor="ma")
-    draw.text((x + TILE / 2, y + TILE + 30), detail, FAINT, _font(DETAIL_SIZE), anchor="ma")
+    draw.text((x + TILE / 2, y + TILE + 8), title, INK, font(TITLE_SIZE, bold=True), anchor="ma")
+    draw.text((x + TILE / 2, y + TILE + 30), detail, FAINT, font(DETAIL_SIZE), anchor="ma")
 
 
 @lru_cache
-def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
     """DejaVu Sans, which comes with matplotlib and so is there on every machine."""
     import matplotlib
 

@@ -22,13 +22,22 @@ def cut_locked_portion(image: Image.Image, box: Box, size: int, keep_aspect: boo
     are; otherwise the box itself is stretched, so that the patches hold nothing but product.
     """
     if keep_aspect:
-        x1, y1, x2, y2 = box
-        side = max(x2 - x1, y2 - y1)
-        left, top = (x1 + x2 - side) // 2, (y1 + y2 - side) // 2
+        left, top, right, _ = locked_window(box, keep_aspect)
+        side = right - left
         canvas = Image.new("RGB", (side, side), WHITE)
         canvas.paste(image, (-left, -top))
         image, box = canvas, (0, 0, side, side)
     return image.resize((size, size), Image.Resampling.BILINEAR, box=box)
+
+
+def locked_window(box: Box, keep_aspect: bool) -> Box:
+    """What the locked portion shows, in pixels of the photo; where it is widened it may lie partly outside."""
+    if not keep_aspect:
+        return box
+    x1, y1, x2, y2 = box
+    side = max(x2 - x1, y2 - y1)
+    left, top = (x1 + x2 - side) // 2, (y1 + y2 - side) // 2
+    return left, top, left + side, top + side
 
 
 def cut_patches(pixels: Tensor, levels: Sequence[Level], size: int) -> Tensor:

@@ -1,0 +1,322 @@
+"""The captioner of the alignment generator: Show, Attend and Tell (Xu et al. 2015; SEED: FIG. 5, SAT 504).
+
+A backbone's feature map gives L = h * w annotation vectors. Before each token an LSTM says where it looks
+(soft attention, section 4.2), and the context it gets from there, gated by beta, decides with its state and the
+previous token which one comes next (the deep output of section 3.1.2). It sees locked portions, the same that
+pre-training cuts into patches, so its maps are in the locked portion's coordinates from the start.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import AutoBackbone, AutoConfig, PretrainedConfig, PreTrainedModel
+from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from transformers.utils import ModelOutput
+
+from kaleidobert.errors import InputError
+
+STRIDE_8 = {"embedding_size": 32, "hidden_sizes": [32, 96], "depths": [1, 2], "out_features": ["stage2"]}
+STRIDE_16 = {"embedding_size": 32, "hidden_sizes": [32, 64, 96], "depths": [1, 1, 2], "out_features": ["stage3"]}
+LARGE_IMAGE = 160  # side from which the smallest backbone gets a stage more
+LEAST_MAP = 7  # cells a side: a coarser map cannot tell the patches of a 5 x 5 grid
+
+
+@dataclass(frozen=True)
+class Caption:
+    """Generated tokens (T,), without start and end, and where each was looked for, attentions (T, h, w).
+
+    ``evidence`` (T, h, w): which places alone speak for the token, see `Captioner.evidence_maps`.
+    """
+
+    token_ids: list[int]
+    attentions: Tensor
+    evidence: Tensor
+
+
+class CaptionerConfig(PretrainedConfig):
+    """What a captioner is built from.
+
+    backbone_config: any `transformers` backbone; by default a small ResNet from scratch whose maps are 10 x 10
+        for portions of 80 pixels and 14 x 14 for 224.
+    image_size: side of the locked portion in pixels.
+    doubly_stochastic: weight of the regulariser that has all of the image looked at (section 4.2.1).
+    word_evidence: weight of the objective that has single places speak for words; 0 is the paper's model.
+    """
+
+    model_type = "kaleidobert-captioner"
+    sub_configs = {"backbone_config": AutoConfig}
+
+    def __init__(
+        self,
+        backbone_config: dict | PretrainedConfig | None = None,
+        image_size: int = 80,
+        vocab_size: int = 4000,
+        embedding_size: int = 128,
+        hidden_size: int = 192,
+        attention_size: int = 64,
+        dropout: float = 0.2,
+        doubly_stochastic: float = 0.02,
+        word_evidence: float = 1.0,
+        longest_caption: int = 64,
+        start_token_id: int = 2,
+        end_token_id: int = 3,
+        image_mean: Sequence[float] = IMAGENET_DEFAULT_MEAN,
+        image_std: Sequence[float] = IMAGENET_DEFAULT_STD,
+        **kwargs: Any,
+    ) -> None:
+        if backbone_config is None:
+            backbone_config = {"layer_type": "basic", **(STRIDE_16 if image_size >= LARGE_IMAGE else STRIDE_8)}
+        if isinstance(backbone_config, dict):
+            backbone_config = AutoConfig.for_model(**{"model_type": "resnet", **backbone_config})
+        self.backbone_config = backbone_config
+        self.image_size = image_size
+        self.vocab_size = vocab_size
+        self.embedding_size = embedding_size
+        self.hidden_size = hidden_size
+        self.attention_size = attention_size
+        self.dropout = dropout
+        self.doubly_stochastic = doubly_stochastic
+        self.word_evidence = word_evidence
+        self.longest_caption = longest_caption
+        self.start_token_id = start_token_id
+        self.end_token_id = end_token_id
+        self.image_mean = list(image_mean)
+        self.image_std = list(image_std)
+        super().__init__(**kwargs)
+
+
+class Annotations(NamedTuple):
+    """What attention looks at: vectors (B, L, D), the same as keys (B, L, A), and the map's (h, w)."""
+
+    vectors: Tensor
+    keys: Tensor
+    shape: tuple[int, int]
+
+    def repeat(self, times: int) -> Annotations:
+        """Every photo ``times`` over, one for each beam."""
+        return Annotations(self.vectors.repeat_interleave(times, 0), self.keys.repeat_interleave(times, 0), self.shape)
+
+
+class State(NamedTuple):
+    """The LSTM's hidden state and cell, both (B, H)."""
+
+    hidden: Tensor
+    cell: Tensor
+
+    def take(self, rows: Tensor) -> State:
+        return State(self.hidden[rows], self.cell[rows])
+
+
+@dataclass
+class CaptionerOutput(ModelOutput):
+    """``attentions`` (B, T - 1, h, w): map t is where the model looked to say token t + 1; each sums to 1.
+
+    ``evidence``, of the same shape: which places alone speak for token t + 1; not while training.
+    """
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None  # (B, T - 1, V)
+    attentions: Tensor | None = None
+    evidence: Tensor | None = None
+    cross_entropy: Tensor | None = None  # per token
+    doubly_stochastic: Tensor | None = None
+    word_evidence: Tensor | None = None
+
+
+class Captioner(PreTrainedModel):
+    """Locked portions (B, 3, S, S), RGB in [0, 1] -> tokens with one attention map each.
+
+    Raises ``InputError`` where the backbone's map is coarser than 7 x 7.
+    """
+
+    config_class = CaptionerConfig
+    base_model_prefix = "captioner"
+    main_input_name = "pixel_values"
+
+    def __init__(self, config: CaptionerConfig) -> None:
+        super().__init__(config)
+        self.backbone = AutoBackbone.from_config(config.backbone_config)
+        features, hidden, embedding = self.backbone.channels[-1], config.hidden_size, config.embedding_size
+        self.embedding = nn.Embedding(config.vocab_size, embedding)
+        self.first_state = nn.Linear(features, 2 * hidden)
+        self.keys = nn.Linear(features, config.attention_size)
+        self.query = nn.Linear(hidden, config.attention_size)
+        self.gate = nn.Linear(hidden, 1)
+        self.from_token = nn.Linear(embedding, 4 * hidden)  # the LSTM's gates, its input apart from the rest, so
+        self.recurrent = nn.Linear(hidden + features, 4 * hidden, bias=False)  # that all steps' go in at once
+        self.from_hidden = nn.Linear(hidden, embedding)
+        self.from_context = nn.Linear(features, embedding, bias=False)
+        self.output = nn.Linear(embedding, config.vocab_size)
+        self.dropout = nn.Dropout(config.dropout)
+        self.post_init()
+
+    def forward(
+        self, pixel_values: Tensor, input_ids: Tensor, attention_mask: Tensor, told: int | None = None, **_: Any
+    ) -> CaptionerOutput:
+        """Teacher forcing: the text input_ids (B, T), attention_mask (B, T), goes in as it should come out.
+
+        told: how many of the batch the LSTM reads (all where not given, or none), as it is the slow part; word
+        evidence learns from every photo.
+        """
+        everywhere = self.annotate(pixel_values)
+        evidence = self.evidence_loss(everywhere, input_ids, attention_mask)
+        if told == 0:
+            return CaptionerOutput(loss=self.config.word_evidence * evidence, word_evidence=evidence)
+        annotations = Annotations(everywhere.vectors[:told], everywhere.keys[:told], everywhere.shape)
+        input_ids, spoken = input_ids[:told], attention_mask[:told, 1:].bool()
+        state, embedded = self.begin(annotations), self.embedding(input_ids[:, :-1])  # (B, T - 1, E)
+        hidden, contexts, maps = [], [], []
+        for inputs in self.from_token(embedded).unbind(1):  # (B, 4 H) each
+            state, context, attention = self.step(inputs, annotations, state)
+            hidden.append(state.hidden)
+            contexts.append(context)
+            maps.append(attention)
+        logits = self.say(embedded, torch.stack(hidden, 1), torch.stack(contexts, 1))
+        attentions = torch.stack(maps, 1)  # (B, T - 1, L)
+        cross_entropy = F.cross_entropy(logits[spoken].float(), input_ids[:, 1:][spoken])
+        regulariser = doubly_stochastic(attentions, spoken)
+        weighted = self.config.doubly_stochastic * regulariser + self.config.word_evidence * evidence
+        places = None if self.training else self.evidence_maps(annotations.vectors, input_ids[:, 1:])
+        return CaptionerOutput(
+            loss=cross_entropy + weighted,
+            logits=logits,
+            attentions=attentions.unflatten(2, annotations.shape),
+            evidence=None if places is None else places.unflatten(2, annotations.shape),
+            cross_entropy=cross_entropy,
+            doubly_stochastic=regulariser,
+            word_evidence=evidence,
+        )
+
+    def evidence_loss(self, annotations: Annotations, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Cross-entropy of each text's tokens among the batch's, from single places' evidence for them.
+
+        Multiple-instance learning (Fang et al. 2015, From Captions to Visual Concepts): a token's logit is the
+        log mean of the exponentials of what each place says alone through the deep output's own weights, so
+        that the places that show it learn to say it.
+        """
+        candidates, places = torch.unique(input_ids[:, 1:], return_inverse=True)
+        present = torch.zeros(len(input_ids), len(candidates), device=input_ids.device)
+        rows, columns = attention_mask[:, 1:].nonzero(as_tuple=True)
+        present[rows, places[rows, columns]] = 1
+        evidence = self.from_context(annotations.vectors) @ self.output.weight[candidates].T  # (B, L, C)
+        pooled = evidence.float().logsumexp(1) - math.log(evidence.shape[1]) + self.output.bias[candidates]
+        return -(present * pooled.log_softmax(1)).sum() / present.sum()
+
+    def evidence_maps(self, vectors: Tensor, token_ids: Tensor) -> Tensor:
+        """(B, T, L), each summing to 1: how much each place (B, L, D) alone speaks for the tokens (B, T).
+
+        The LSTM looks before it knows the token, at all that may come next; this knows the token.
+        """
+        evidence = self.output.weight[token_ids] @ self.from_context(vectors).transpose(1, 2)
+        return torch.softmax(evidence.float(), dim=2)
+
+    def annotate(self, pixel_values: Tensor) -> Annotations:
+        """The backbone's map as annotation vectors, row by row."""
+        mean, std = (
+            pixel_values.new_tensor(values).view(1, 3, 1, 1)
+            for values in (self.config.image_mean, self.config.image_std)
+        )
+        normalised = ((pixel_values - mean) / std).contiguous(memory_format=torch.channels_last)
+        features = self.backbone(normalised).feature_maps[-1]
+        height, width = features.shape[2:]
+        if min(height, width) < LEAST_MAP:
+            raise InputError(
+                f"the captioner's feature map is {height} x {width}, too coarse for the 5 x 5 grid; "
+                f"give a backbone with {LEAST_MAP} x {LEAST_MAP} cells or more"
+            )
+        vectors = features.flatten(2).transpose(1, 2)  # (B, L, D)
+        return Annotations(vectors, self.keys(vectors), (height, width))
+
+    def begin(self, annotations: Annotations) -> State:
+        """The first state, from the mean annotation vector."""
+        return State(*torch.tanh(self.first_state(annotations.vectors.mean(1))).chunk(2, dim=1))
+
+    def step(self, inputs: Tensor, annotations: Annotations, state: State) -> tuple[State, Tensor, Tensor]:
+        """Look, then go on: the next state, the gated context (B, D), the attention (B, L).
+
+        inputs (B, 4 H): ``from_token`` of the token before. The energies are scaled dot products: the paper's
+        small network took about a fifth of the training time.
+        """
+        query = self.query(state.hidden).unsqueeze(2) / self.config.attention_size**0.5
+        attention = torch.softmax(torch.bmm(annotations.keys, query).squeeze(2).float(), dim=1)
+        context = torch.bmm(attention.to(annotations.vectors.dtype).unsqueeze(1), annotations.vectors).squeeze(1)
+        context = torch.sigmoid(self.gate(state.hidden)) * context
+        gates = inputs + self.recurrent(torch.cat([state.hidden, context], dim=1))
+        keep, write, show = torch.sigmoid(gates[:, : 3 * self.config.hidden_size]).chunk(3, dim=1)
+        cell = keep * state.cell + write * torch.tanh(gates[:, 3 * self.config.hidden_size :])
+        return State(show * torch.tanh(cell), cell), context, attention
+
+    def say(self, embedded: Tensor, hidden: Tensor, context: Tensor) -> Tensor:
+        """Logits (..., V) of the next token."""
+        mixed = embedded + self.from_hidden(self.dropout(hidden)) + self.from_context(context)
+        return self.output(self.dropout(mixed))
+
+    @torch.no_grad()
+    def generate(self, pixel_values: Tensor, beams: int = 3) -> list[Caption]:
+        """Beam search: of each photo (B, 3, S, S) the caption with the best mean log probability a token.
+
+        One beam is greedy search. Raises ``InputError`` for fewer.
+        """
+        if beams < 1:
+            raise InputError(f"beams is {beams}; use 1 or more")
+        photos, end = len(pixel_values), self.config.end_token_id
+        annotations = self.annotate(pixel_values).repeat(beams)
+        state, shape = self.begin(annotations), annotations.shape
+        tokens = torch.full((photos * beams, 1), self.config.start_token_id, device=pixel_values.device)
+        maps = torch.zeros(photos * beams, 0, shape[0] * shape[1], device=pixel_values.device)
+        scores = torch.full((photos, beams), float("-inf"), device=pixel_values.device)
+        scores[:, 0] = 0.0  # all beams are the same at first
+        first = torch.arange(photos, device=pixel_values.device).unsqueeze(1) * beams
+        while tokens.shape[1] < self.config.longest_caption:
+            embedded = self.embedding(tokens[:, -1])
+            state, context, attention = self.step(self.from_token(embedded), annotations, state)
+            steps = self.say(embedded, state.hidden, context).float().log_softmax(1)  # (B * K, V)
+            ended = (tokens[:, -1] == end).unsqueeze(1)
+            only_end = torch.full_like(steps, float("-inf"))
+            only_end[:, end] = 0.0
+            totals = scores.unsqueeze(2) + torch.where(ended, only_end, steps).unflatten(0, (photos, beams))
+            scores, best = totals.flatten(1).topk(beams)  # (B, K)
+            rows, chosen = (first + best // steps.shape[1]).flatten(), (best % steps.shape[1]).view(-1, 1)
+            tokens, maps = torch.cat([tokens[rows], chosen], 1), torch.cat([maps, attention.unsqueeze(1)], 1)[rows]
+            state = state.take(rows)
+            if (tokens[:, -1] == end).all():
+                break
+        lengths = (tokens[:, 1:] != end).sum(1)
+        winner = first.squeeze(1) + (scores / (lengths.view_as(scores) + 1)).argmax(1)
+        tokens, maps, lengths = tokens[winner, 1:], maps[winner], lengths[winner]
+        evidence = self.evidence_maps(annotations.vectors[winner], tokens)
+        return [
+            Caption(ids[:end].tolist(), looks[:end].unflatten(1, shape), places[:end].unflatten(1, shape))
+            for ids, looks, places, end in zip(tokens, maps, evidence, lengths.tolist(), strict=True)
+        ]
+
+    def fingerprint(self) -> str:
+        """Of the weights and of what pixels become: alignments by another captioner bear another one."""
+        pixels = (self.config.image_size, self.config.image_mean, self.config.image_std)
+        digest = hashlib.sha256(repr(pixels).encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+
+def doubly_stochastic(attentions: Tensor, spoken: Tensor) -> Tensor:
+    """How unevenly a whole text looked over the photo (section 4.2.1, equation 14), a mean over the batch.
+
+    attentions (B, T, L), spoken (B, T) bool. The paper asks that each of the L places gets 1 of the T looks in
+    all, which T < L looks cannot give; here each is asked to get its share, T / L.
+    """
+    weights = spoken.unsqueeze(2)
+    looks = (attentions * weights).sum(1) * attentions.shape[2] / weights.sum(1)
+    return (looks - 1).square().mean()
+
+
+AutoConfig.register(CaptionerConfig.model_type, CaptionerConfig)

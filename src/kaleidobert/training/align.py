@@ -1,0 +1,137 @@
+"""`kaleidobert align`: fit the captioner on the catalogue's own photos and texts, then write aligned pairs.
+
+The captioner sees the prepared photos (locked portions, see `catalogue`) that pre-training sees, under the same
+settings of a preset's image processor, so maps and patches share the locked portion's coordinates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from transformers import AutoTokenizer
+
+from kaleidobert.alignment.captioner import Captioner
+from kaleidobert.alignment.generator import AlignedPair, AlignmentGenerator, check_source
+from kaleidobert.alignment.matching import content_words
+from kaleidobert.alignment.store import PAIRS_FILE, AlignmentWriter, Summary
+from kaleidobert.data.readers import splits_of
+from kaleidobert.errors import InputError
+from kaleidobert.model import KaleidoBertConfig, KaleidoBertImageProcessor
+from kaleidobert.model.processing import to_pixel_values
+from kaleidobert.progress import progress_bar
+from kaleidobert.training.captioner import AlignSettings, train_captioner
+from kaleidobert.training.catalogue import Catalogue, prepare
+from kaleidobert.training.settings import Settings
+from kaleidobert.vision.saliency import detector
+
+SETTINGS_FILE = "align.yaml"
+CHUNK = 128  # views aligned together
+
+
+def align(
+    data: str | Path,
+    out: Path,
+    photos: Settings,
+    settings: AlignSettings,
+    source: str = "teacher",
+    columns: Mapping[str, str] | None = None,
+    max_minutes: float | None = None,
+) -> dict[str, Any]:
+    """Fit a captioner into the folder ``out``, unless it holds one already, and write pairs for all splits.
+
+    ``photos``: the pre-training preset whose photo settings are used. Returns figures: the captioner's last
+    validation loss where it was trained, and what the pairs cover, by split and in all.
+    """
+    check_source(source)
+    image_processor = _image_processor(photos)
+    if (out / "model.safetensors").is_file():
+        figures: dict[str, Any] = {}
+        if max_minutes is not None:
+            raise InputError(f"{out}: there is a captioner already; leave --max-minutes out, or choose another --out")
+        if KaleidoBertImageProcessor.from_pretrained(out).to_dict() != image_processor.to_dict():
+            raise InputError(
+                f"{out}: its captioner saw photos prepared in another way; choose another --preset or --out"
+            )
+    else:
+        figures = train_captioner(data, out, image_processor, settings, columns, max_minutes)
+    (out / SETTINGS_FILE).write_text(yaml.safe_dump(settings.model_dump(), sort_keys=False))
+    generator = load_generator(out, source)
+    return figures | write_pairs(data, out, generator, image_processor, columns)
+
+
+def _image_processor(photos: Settings) -> KaleidoBertImageProcessor:
+    config = KaleidoBertConfig(**photos.model)
+    return KaleidoBertImageProcessor(config.image_size, config.saliency, config.keep_aspect)
+
+
+def load_generator(
+    folder: Path, source: str = "teacher", least_lift: float | None = None, maps: str | None = None
+) -> AlignmentGenerator:
+    """A folder's captioner, on the GPU where there is one; settings that are not given are the folder's own.
+
+    Raises ``InputError`` where the folder has none.
+    """
+    if not (folder / "model.safetensors").is_file() or not (folder / SETTINGS_FILE).is_file():
+        raise InputError(f"no captioner in {folder}; fit one with kaleidobert align DATA --out {folder}")
+    settings = AlignSettings.model_validate(yaml.safe_load((folder / SETTINGS_FILE).read_text()))
+    captioner: Any = Captioner.from_pretrained(folder)
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    captioner.to("cuda" if torch.cuda.is_available() else "cpu")
+    lift = settings.least_lift if least_lift is None else least_lift
+    chosen = settings.maps if maps is None else maps
+    foreground = detector(KaleidoBertImageProcessor.from_pretrained(folder).saliency if settings.on_product else "none")
+    return AlignmentGenerator(captioner, tokenizer, source, settings.levels, lift, settings.beams, chosen, foreground)
+
+
+def write_pairs(
+    data: str | Path,
+    out: Path,
+    generator: AlignmentGenerator,
+    image_processor: KaleidoBertImageProcessor,
+    columns: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Align every view of every product and write ``out/pairs.parquet``; returns what the pairs cover."""
+    captioner = generator.captioner.fingerprint()
+    summary = Summary(generator.source, captioner, list(generator.grids), generator.least_lift)
+    with AlignmentWriter(out / PAIRS_FILE, summary) as writer, progress_bar() as progress:
+        for split in splits_of(data):
+            catalogue = prepare(data, split, image_processor, columns)
+            bar = progress.add_task(f"{split}: aligning words and patches", total=len(catalogue))
+            for indices, found in _aligned(catalogue, generator):
+                writer.add(found)
+                _count(summary, catalogue, indices, found)
+                progress.update(bar, advance=len(indices))
+    return summary.figures()
+
+
+Found = list[tuple[str, int, list[AlignedPair]]]  # product id, view, pairs
+
+
+def _aligned(catalogue: Catalogue, generator: AlignmentGenerator) -> Iterator[tuple[range, Found]]:
+    """Chunks of products, all views of each, with their pairs."""
+    start = 0
+    while start < len(catalogue):
+        last = int(np.searchsorted(catalogue.first_view, catalogue.first_view[start] + CHUNK, side="right")) - 1
+        end = min(max(start + 1, last), len(catalogue))
+        views = [
+            (index, view)
+            for index in range(start, end)
+            for view in range(int(catalogue.first_view[index + 1] - catalogue.first_view[index]))
+        ]
+        pixels = catalogue.pixels[int(catalogue.first_view[start]) : int(catalogue.first_view[end])]
+        pairs = generator(to_pixel_values(torch.from_numpy(np.array(pixels))), [catalogue.texts[i] for i, _ in views])
+        yield range(start, end), [(catalogue.ids[i], view, each) for (i, view), each in zip(views, pairs, strict=True)]
+        start = end
+
+
+def _count(summary: Summary, catalogue: Catalogue, indices: range, found: Found) -> None:
+    words = {catalogue.ids[index]: len(content_words(catalogue.texts[index])) for index in indices}
+    summary.products += len(indices)
+    summary.products_with_pairs += len({product_id for product_id, _, pairs in found if pairs})
+    summary.words += sum(words[product_id] for product_id, _, _ in found)
+    summary.words_with_pairs += sum(len({pair.word.start for pair in pairs}) for _, _, pairs in found)

@@ -1,0 +1,290 @@
+"""Training of the alignment generator's captioner on a catalogue's own photos and texts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from inspect import signature
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import transformers
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.tensorboard import SummaryWriter
+from transformers import (
+    EarlyStoppingCallback,
+    PreTrainedTokenizerFast,
+    Trainer,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+    set_seed,
+)
+from transformers.integrations import TensorBoardCallback
+from transformers.trainer_callback import PrinterCallback
+
+from kaleidobert.alignment.captioner import Captioner, CaptionerConfig
+from kaleidobert.alignment.generator import GRIDS, LEAST_LIFT
+from kaleidobert.errors import InputError
+from kaleidobert.model import KaleidoBertImageProcessor, KaleidoBertProcessor
+from kaleidobert.model.processing import to_pixel_values, train_tokenizer
+from kaleidobert.training.augmentation import augment
+from kaleidobert.training.catalogue import Catalogue, prepare
+from kaleidobert.training.pace import Pace, PaceBar
+from kaleidobert.training.settings import override
+
+PARTS = ("cross_entropy", "doubly_stochastic", "word_evidence")  # of the captioner's loss
+
+
+class AlignSettings(BaseModel):
+    """How the captioner trains and what is aligned. ``captioner`` holds `CaptionerConfig`'s arguments.
+
+    ``told``: products of each batch that the LSTM reads, from the share ``told_from`` of the run on; before, places
+    learn to speak for words, which costs half as much. ``patience``: validations without a better loss after which
+    training stops. ``evaluate_every``: in steps. ``maps``, ``on_product``: see `AlignmentGenerator`.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    captioner: dict[str, Any] = {}
+    vocabulary: PositiveInt = 4000
+    max_length: PositiveInt = 64
+    batch_size: PositiveInt = 64
+    told: PositiveInt = 24
+    told_from: float = Field(default=0.4, ge=0, le=1)
+    epochs: PositiveFloat = 60
+    learning_rate: PositiveFloat = 2e-3
+    weight_decay: float = Field(default=0.05, ge=0)
+    warmup_steps: int = Field(default=50, ge=0)
+    bf16: bool = True
+    evaluate_every: PositiveInt = 100
+    evaluation_products: PositiveInt = 512
+    patience: PositiveInt = 5
+    seed: int = 0
+    levels: list[PositiveInt] = list(GRIDS)
+    least_lift: float = Field(default=LEAST_LIFT, ge=0)
+    beams: PositiveInt = 3
+    maps: Literal["attentions", "evidence"] = "attentions"
+    on_product: bool = True
+
+
+def align_settings(overrides: Sequence[str] = ()) -> AlignSettings:
+    """The defaults with ``key=value`` overrides. Raises ``InputError`` for a key or value that cannot be."""
+    values: dict[str, Any] = {}
+    override(values, overrides)
+    try:
+        return AlignSettings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"--set {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+class CaptionCollator:
+    """Photos and whole texts of a batch: pixel_values (B, 3, S, S), input_ids and attention_mask (B, T).
+
+    One view a product, at random when augmented, else the first; random numbers as in `PairCollator`.
+    """
+
+    def __init__(self, catalogue: Catalogue, tokenizer: PreTrainedTokenizerFast, seed: int, augmented: bool) -> None:
+        self.catalogue = catalogue
+        self.tokenizer = tokenizer
+        self.seed = seed
+        self.augmented = augmented
+
+    def __call__(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        rng = np.random.default_rng([self.seed, *indices])
+        chosen = np.asarray(indices)
+        views = self.catalogue.first_view[chosen]
+        if self.augmented:
+            views = rng.integers(views, self.catalogue.first_view[chosen + 1])
+        pixels = to_pixel_values(torch.from_numpy(self.catalogue.pixels[views]))
+        texts = [self.catalogue.texts[index] for index in indices]
+        encoded = self.tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+        return {
+            "pixel_values": augment(pixels, rng) if self.augmented else pixels,
+            "input_ids": encoded["input_ids"],
+            "attention_mask": encoded["attention_mask"],
+        }
+
+
+class _Stopping(EarlyStoppingCallback):
+    """Early stopping once the LSTM trains, too: until then its part of the validation loss means nothing.
+
+    The last step is validated and saved, whatever the pace, so that it can be the best.
+    """
+
+    def __init__(self, patience: int, pace: Pace, told_from: float) -> None:
+        super().__init__(patience)
+        self.pace = pace
+        self.told_from = told_from
+
+    def on_step_end(
+        self,
+        args: TrainingArguments,  # noqa: ARG002
+        state: TrainerState,
+        control: TrainerControl,
+        **_: Any,
+    ) -> None:
+        if control.should_training_stop or state.global_step >= state.max_steps:
+            control.should_evaluate = control.should_save = True
+
+    def on_evaluate(self, *arguments: Any, **keywords: Any) -> None:
+        if self.pace.progress() >= self.told_from:
+            super().on_evaluate(*arguments, **keywords)
+
+
+class CaptionerTrainer(Trainer):
+    """The library's trainer with a pace in minutes, validation data of its own, and early stopping on its loss."""
+
+    def __init__(
+        self,
+        *,
+        pace: Pace,
+        logs: Path,
+        evaluation_collator: CaptionCollator,
+        told: int,
+        told_from: float,
+        patience: int,
+        **kwargs: Any,
+    ) -> None:
+        callbacks = [pace, PaceBar(pace, "captioner"), TensorBoardCallback(SummaryWriter(str(logs)))]
+        super().__init__(callbacks=[*callbacks, _Stopping(patience, pace, told_from)], **kwargs)
+        self.remove_callback(PrinterCallback)
+        self.pace = pace
+        self.evaluation_collator = evaluation_collator
+        self.told = told
+        self.told_from = told_from
+        self.parts: dict[bool, dict[str, list[Tensor]]] = {True: defaultdict(list), False: defaultdict(list)}
+
+    def compute_loss(
+        self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, *_: Any, **__: Any
+    ) -> Any:
+        told = self.told if self.pace.progress() >= self.told_from else 0
+        outputs = model(**inputs, told=told if model.training else None)
+        for name in PARTS:
+            value = getattr(outputs, name)
+            if value is not None:
+                self.parts[model.training][name].append(value.detach())
+        return (outputs.loss, outputs) if return_outputs else outputs.loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add the means of the loss's parts since the last log, under ``eval_`` on validation data."""
+        training = "loss" in logs
+        if training or "eval_loss" in logs:
+            prefix, parts = "" if training else "eval_", self.parts[training]
+            logs |= {prefix + name: torch.stack(values).float().mean().item() for name, values in parts.items()}
+            parts.clear()
+        super().log(logs, start_time)
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        if self.lr_scheduler is None:
+            warmup = self.args.get_warmup_steps(num_training_steps)
+            chosen: Any = optimizer or self.optimizer
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(chosen, lambda step: self.pace.factor(step, warmup))
+        return self.lr_scheduler
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
+        dataset: Any = self.eval_dataset if eval_dataset is None else eval_dataset
+        loader = DataLoader(dataset, self.args.eval_batch_size, collate_fn=self.evaluation_collator)
+        return self.accelerator.prepare(loader)
+
+
+def train_captioner(
+    data: str | Path,
+    out: Path,
+    image_processor: KaleidoBertImageProcessor,
+    settings: AlignSettings,
+    columns: Mapping[str, str] | None = None,
+    max_minutes: float | None = None,
+) -> dict[str, float]:
+    """Fit a captioner on the train split and write it, with processor and tokenizer, into ``out``.
+
+    The best by validation loss is kept. Returns its loss and how long training took.
+    """
+    set_seed(settings.seed)
+    train = prepare(data, "train", image_processor, columns)
+    validation = prepare(data, "validation", image_processor, columns).head(settings.evaluation_products)
+    tokenizer = train_tokenizer(train.texts, "wordpiece", settings.vocabulary, settings.max_length)
+    captioner = _captioner(image_processor.image_size, tokenizer, settings)
+    arguments = _arguments(out, settings, len(train))
+    out.mkdir(parents=True, exist_ok=True)
+    trainer = CaptionerTrainer(
+        model=captioner,
+        args=arguments,
+        train_dataset=train,
+        eval_dataset=validation,
+        data_collator=CaptionCollator(train, tokenizer, settings.seed, augmented=True),
+        evaluation_collator=CaptionCollator(validation, tokenizer, settings.seed, augmented=False),
+        told=settings.told,
+        told_from=settings.told_from if captioner.config.word_evidence else 0.0,
+        patience=settings.patience,
+        pace=Pace(max_minutes),
+        logs=out / "logs",
+    )
+    trainer.train()
+    trainer.evaluate()
+    last = trainer.state.log_history[-1]
+    KaleidoBertProcessor(image_processor, tokenizer).save_pretrained(out)
+    captioner.save_pretrained(out)
+    (out / "history.json").write_text(json.dumps(trainer.state.log_history, indent=1))
+    shutil.rmtree(out / "checkpoints")
+    figures = {"steps": trainer.state.global_step, "minutes": round(trainer.pace.seconds() / 60, 2)}
+    return {"validation_loss": last["eval_loss"], "validation_cross_entropy": last["eval_cross_entropy"], **figures}
+
+
+def _captioner(image_size: int, tokenizer: PreTrainedTokenizerFast, settings: AlignSettings) -> Captioner:
+    fixed = {
+        "image_size": image_size,
+        "vocab_size": len(tokenizer),
+        "longest_caption": settings.max_length,
+        "start_token_id": tokenizer.cls_token_id,
+        "end_token_id": tokenizer.sep_token_id,
+    }
+    unknown = set(settings.captioner) - (set(signature(CaptionerConfig).parameters) - {"kwargs", *fixed})
+    if unknown:
+        raise InputError(f"--set captioner.{min(unknown)}: there is no such setting, or the data decide it")
+    return Captioner(CaptionerConfig(**settings.captioner, **fixed))
+
+
+def _arguments(out: Path, settings: AlignSettings, products: int) -> TrainingArguments:
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    if products < settings.batch_size:
+        raise InputError(
+            f"{products} products to train on are less than one batch of {settings.batch_size}; "
+            "lower it with --set batch_size=..."
+        )
+    return TrainingArguments(
+        output_dir=str(out / "checkpoints"),
+        per_device_train_batch_size=settings.batch_size,
+        per_device_eval_batch_size=settings.batch_size,
+        num_train_epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        warmup_steps=settings.warmup_steps,
+        bf16=settings.bf16,
+        use_cpu=not torch.cuda.is_available(),
+        logging_steps=max(1, settings.evaluate_every // 4),
+        eval_strategy="steps",
+        eval_steps=settings.evaluate_every,
+        save_steps=settings.evaluate_every,
+        save_total_limit=1,
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_loss",
+        greater_is_better=False,
+        prediction_loss_only=True,
+        remove_unused_columns=False,
+        label_names=["input_ids"],  # without a label the library measures no validation loss
+        dataloader_drop_last=True,
+        disable_tqdm=True,
+        report_to=[],
+        seed=settings.seed,
+    )

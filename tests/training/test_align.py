@@ -1,0 +1,114 @@
+"""A captioner fitted for a few steps on the drawn catalogue, and the pairs it writes."""
+
+import json
+
+import numpy as np
+import pytest
+
+from kaleidobert.alignment.masking import choose
+from kaleidobert.alignment.matching import content_words
+from kaleidobert.alignment.store import Alignment
+from kaleidobert.data.readers import read_products
+from kaleidobert.errors import InputError
+from kaleidobert.levels import PUBLISHED
+from kaleidobert.training.align import align, load_generator
+from kaleidobert.training.captioner import align_settings
+
+pytestmark = pytest.mark.usefixtures("shared_cache")
+
+TINY = ["captioner.embedding_size=16", "captioner.hidden_size=24", "captioner.attention_size=16", "vocabulary=120"]
+TINY += ["max_length=16", "batch_size=16", "epochs=2", "evaluate_every=3", "bf16=false", "least_lift=0", "beams=2"]
+BACKBONE = "{layer_type: basic, embedding_size: 8, hidden_sizes: [16], depths: [1], out_features: [stage1]}"
+
+
+def tiny(*overrides):
+    return align_settings([*TINY, f"captioner.backbone_config={BACKBONE}", *overrides])
+
+
+@pytest.fixture(scope="session")
+def aligned(shapes, prepared, settings, tmp_path_factory):
+    """An alignment folder after eight steps; what `align` returned is in ``returned.json``."""
+    folder = tmp_path_factory.mktemp("aligned")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KALEIDOBERT_CACHE", str(prepared))
+        figures = align(shapes, folder, settings(), tiny())
+    (folder / "returned.json").write_text(json.dumps(figures))
+    return folder
+
+
+def test_the_folder_and_its_figures(aligned, shapes):
+    names = {path.name for path in aligned.iterdir()} - {"returned.json"}
+    assert names >= {"config.json", "model.safetensors", "tokenizer.json", "preprocessor_config.json"}
+    assert names >= {"align.yaml", "history.json", "logs", "pairs.parquet"} and "checkpoints" not in names
+    figures, alignment = json.loads((aligned / "returned.json").read_text()), Alignment.load(aligned)
+    products = list(read_products(shapes))
+    assert figures["steps"] == 8 and 0 < figures["validation_loss"] < 10
+    assert figures["products"] == len(products) == 140
+    assert figures["products_with_pairs"] + figures["products_without_pairs"] == 140
+    assert figures["pairs"] == len(alignment) and figures["source"] == "teacher"
+    assert figures["words"] == sum(len(content_words(each.text)) * len(each.images) for each in products)
+    with_pairs = {product.id for product in products for view in (0, 1) if alignment.stored(product.id, view)}
+    assert len(with_pairs) == figures["products_with_pairs"] > 0
+    rows = [row for row in json.loads((aligned / "history.json").read_text()) if "eval_loss" in row]
+    assert [row["step"] for row in rows] == [3, 6, 8, 8]  # the last step counts, too
+    assert all({"eval_cross_entropy", "eval_word_evidence", "eval_doubly_stochastic"} <= set(row) for row in rows)
+    assert figures["validation_loss"] == min(row["eval_loss"] for row in rows)  # the best is kept
+
+
+def test_pairs_fit_their_product_and_the_quota_of_masking(aligned, shapes, tokenizer):
+    alignment, views = Alignment.load(aligned), 0
+    for product in read_products(shapes, "train"):
+        words = {(word.start, word.end, word.text) for word in content_words(product.text)}
+        for view in range(len(product.images)):
+            stored = alignment.stored(product.id, view)
+            views += bool(stored)
+            assert {(each.start, each.end, each.word) for each in stored} <= words
+            assert len({(each.start, each.level) for each in stored}) == len(stored)  # one a word and level
+            assert all(each.level in (3, 4, 5) and each.patch < each.level**2 for each in stored)
+            encoded = tokenizer([product.text])
+            pairs = alignment.pairs(product.id, encoded, view=view)
+            choice = choose(encoded.word_ids(0), PUBLISHED, np.random.default_rng(0), pairs)
+            assert [choice.patches[5:14].sum(), choice.patches[14:30].sum(), choice.patches[30:].sum()] == [1, 2, 3]
+    assert views == 72  # every eighth has a second view, with pairs of its own
+
+
+def test_the_other_source_uses_the_captioner_that_is_there(aligned, shapes, settings, tmp_path):
+    folder = tmp_path / "again"
+    folder.mkdir()
+    for path in aligned.iterdir():
+        if path.is_file():
+            (folder / path.name).write_bytes(path.read_bytes())
+    before = Alignment.load(aligned).summary
+    figures = align(shapes, folder, settings(), tiny("levels=[5]", "least_lift=0"), source="caption")
+    after = Alignment.load(folder)
+    assert "steps" not in figures and after.summary.captioner == before.captioner
+    assert (after.summary.source, after.summary.levels) == ("caption", [5])
+    assert set(after.columns["level"]) <= {5}
+    assert load_generator(folder).grids == (5,) and load_generator(folder).least_lift == 0
+    with pytest.raises(InputError, match="--max-minutes"):
+        align(shapes, folder, settings(), tiny(), max_minutes=1)
+    with pytest.raises(InputError, match="prepared in another way"):
+        align(shapes, folder, settings("model.image_size=48"), tiny())
+
+
+def test_training_stops_where_validation_no_longer_improves(shapes, settings, tmp_path):
+    figures = align(
+        shapes, tmp_path / "align", settings(), tiny("epochs=9", "learning_rate=1e-12", "patience=2", "told_from=0")
+    )
+    assert figures["steps"] == 3 * 3  # the first validation, and two that are no better
+
+
+def test_bad_settings_are_refused(shapes, settings, tmp_path):
+    with pytest.raises(InputError, match="--set speed"):
+        align_settings(["speed=3"])
+    with pytest.raises(InputError, match="--set epochs"):
+        align_settings(["epochs=-1"])
+    with pytest.raises(InputError, match="captioner.heads: there is no such setting"):
+        align(shapes, tmp_path / "a", settings(), tiny("captioner.heads=3"))
+    with pytest.raises(InputError, match="batch of 500"):
+        align(shapes, tmp_path / "a", settings(), tiny("batch_size=500"))
+    with pytest.raises(InputError, match="no alignment source"):
+        align(shapes, tmp_path / "a", settings(), tiny(), source="human")
+    assert not (tmp_path / "a" / "model.safetensors").exists()
+    with pytest.raises(InputError, match="no captioner in"):
+        load_generator(tmp_path)
