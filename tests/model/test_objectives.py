@@ -303,16 +303,3 @@ def test_retrieval_trains_with_two_losses(tiny_config, make_batch):
     assert output.loss.item() == pytest.approx(sum(part.item() for part in output.parts.values()))
     contrasted = model(**batch | {"draws": None})  # as when the joint entry is not trained
     assert set(contrasted.parts) == {"contrastive"} and torch.isfinite(contrasted.loss)
-
-
-def test_hubness_is_how_near_a_vector_is_to_the_references_of_the_other_side(tiny_config):
-    model = KaleidoBertForRetrieval(tiny_config(reference_pairs=6))
-    vectors = F.normalize(torch.randn(3, model.config.projection_size), dim=-1)
-    assert torch.equal(model.image_hubness(vectors), torch.zeros(3))  # no references yet
-    model.reference_texts.copy_(F.normalize(torch.randn(6, model.config.projection_size), dim=-1))
-    scale = model.scale().item()
-    expected = [(torch.exp(scale * model.reference_texts @ vector).mean().log() / scale).item() for vector in vectors]
-    assert model.image_hubness(vectors).tolist() == pytest.approx(expected, abs=1e-5)
-    assert torch.equal(model.text_hubness(vectors), torch.zeros(3))
-    hub = model.reference_texts[:1]
-    assert model.image_hubness(hub).item() > model.image_hubness(-hub).item()

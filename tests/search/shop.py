@@ -68,10 +68,9 @@ def save_model(folder: Path, seed: int) -> Path:
     resnet = ResNetConfig(
         embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", out_features=["stage2"]
     )
-    config = KaleidoBertConfig(bert, resnet, image_size=64, projection_size=16, hubness_weight=0.5, reference_pairs=8)
+    config = KaleidoBertConfig(bert, resnet, image_size=64, projection_size=16, hubness_weight=0.5, memory_weight=0.3)
     model = KaleidoBertForRetrieval(config)
-    for reference in (model.reference_images, model.reference_texts):
-        reference.copy_(torch.nn.functional.normalize(torch.randn(reference.shape), dim=-1))
+    model.remember(*torch.nn.functional.normalize(torch.randn(2, 8, 16), dim=-1))
     model.save_pretrained(folder)
     KaleidoBertProcessor(KaleidoBertImageProcessor(image_size=64), tokenizer).save_pretrained(folder)
     return folder

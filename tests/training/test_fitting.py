@@ -2,16 +2,11 @@ import pytest
 import torch
 
 from kaleidobert.model import KaleidoBertConfig, KaleidoBertForRetrieval, load_run
+from kaleidobert.training import fitting
 from kaleidobert.training.evaluate import Scores
-from kaleidobert.training.fitting import HUBNESS_WEIGHTS, JOINT_WEIGHTS, fill_references, fit_scoring
+from kaleidobert.training.fitting import HUBNESS_WEIGHTS, JOINT_WEIGHTS, MEMORY_WEIGHTS, fill_memory, fit_scoring
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
-NONE = torch.zeros(5, 12)
-
-
-def ways(monkeypatch, **scores):
-    parts = {"cosine": NONE, "hubness": NONE, "joint": NONE, "missing": NONE.bool()} | scores
-    monkeypatch.setattr("kaleidobert.training.fitting.score", lambda *_: (Scores(**parts),) * 2)
 
 
 def test_the_joint_weight_is_fitted_by_sum_of_recalls(copy, test_split, monkeypatch):
@@ -19,44 +14,46 @@ def test_the_joint_weight_is_fitted_by_sum_of_recalls(copy, test_split, monkeypa
     model = KaleidoBertForRetrieval.from_pretrained(copy)
     model.logit_scale.data.zero_()
     model.save_pretrained(copy)
-    cosine, joint = torch.ones(5, 12), torch.zeros(5, 12)
-    cosine[:, 0], joint[:, 0] = 0.0, 0.6
-    ways(monkeypatch, cosine=cosine, joint=joint)
+    vectors, joint = torch.ones(5, 12), torch.zeros(5, 12)
+    vectors[:, 0], joint[:, 0] = 0.0, 0.6
+    way = Scores(plain=vectors, vectors=vectors, joint=joint, missing=torch.zeros(5, 12, dtype=torch.bool))
+    monkeypatch.setattr(fitting, "score", lambda *_: (way, way))
     before = (copy / "model.safetensors").read_bytes()
     fitted = fit_scoring(copy, test_split)
-    assert fitted == {"hubness_weight": 0, "joint_weight": min(w for w in JOINT_WEIGHTS if 0.6 * w > 1)}
+    assert fitted["joint_weight"] == min(w for w in JOINT_WEIGHTS if 0.6 * w > 1)
     config = KaleidoBertConfig.from_pretrained(copy)
-    assert (config.hubness_weight, config.joint_weight) == tuple(fitted.values())
+    assert (config.memory_weight, config.hubness_weight, config.joint_weight) == tuple(fitted.values())
     assert (copy / "model.safetensors").read_bytes() == before
 
 
-def test_the_weight_of_hubness_is_fitted_on_the_vectors_alone(copy, test_split, monkeypatch):
-    """Every distractor is a hub: nearer than the partner by 0.6, which its hubness of 1 pays for."""
-    cosine, hubness = torch.full((5, 12), 0.6), torch.ones(5, 12)
-    cosine[:, 0] = hubness[:, 0] = 0.0
-    ways(monkeypatch, cosine=cosine, hubness=hubness)
-    assert fit_scoring(copy, test_split)["hubness_weight"] == min(w for w in HUBNESS_WEIGHTS if w > 0.6)
+def test_memory_and_hubness_are_weighed_on_the_vectors_alone(copy, test_split, monkeypatch):
+    """The partner comes first with one pair of weights alone."""
+
+    def scores(model, _, candidates):
+        way = torch.ones(candidates.shape)
+        way[:, 0] = float(model.config.memory_weight == 0.6 and model.config.hubness_weight == 0.25) * 2
+        return [way, way]
+
+    monkeypatch.setattr(fitting, "vector_scores", scores)
+    fitted = fit_scoring(copy, test_split)
+    assert (fitted["memory_weight"], fitted["hubness_weight"]) == (0.6, 0.25)
 
 
 def test_what_adds_nothing_is_left_out(copy, test_split):
     model = KaleidoBertForRetrieval.from_pretrained(copy)
     model.matching.score.weight.data.zero_()
-    for reference in (model.reference_images, model.reference_texts):
-        reference.zero_()
+    model.memory.images = model.memory.texts = None
+    model.config.memory_pairs = 0
     model.save_pretrained(copy)
-    assert fit_scoring(copy, test_split.head(20)) == {"hubness_weight": 0, "joint_weight": 0}
+    assert set(fit_scoring(copy, test_split.head(20)).values()) == {0}
 
 
-def test_references_are_vectors_of_training_products_and_a_small_catalogue_is_repeated(run, catalogue):
+def test_the_memory_holds_the_vectors_of_all_training_products(run, catalogue):
     model, processor = load_run(run)
-    model.reference_images.zero_()
-    fill_references(model, processor.tokenizer, catalogue, seed=0)
-    for reference in (model.reference_images, model.reference_texts):
-        assert torch.allclose(reference.norm(dim=1), torch.ones(len(reference)), atol=1e-3)
-    assert torch.allclose(model.reference_images[:64], model.reference_images[64:128], atol=0.02)
-    assert len(model.reference_images[:64].unique(dim=0)) > 32
-
-
-def test_a_run_ends_with_references(run):
-    model, _ = load_run(run)
-    assert model.reference_images.abs().sum() > 0 and model.config.hubness_weight in HUBNESS_WEIGHTS
+    held = model.memory.images.float()
+    assert model.config.memory_weight in MEMORY_WEIGHTS and model.config.hubness_weight in HUBNESS_WEIGHTS
+    assert len(held) == model.config.memory_pairs == len(catalogue) == 64
+    fill_memory(model, processor.tokenizer, catalogue, seed=5)
+    assert torch.allclose(model.memory.images.float(), held, atol=0.02)
+    assert torch.allclose(model.memory.texts.float().norm(dim=1), torch.ones(64), atol=1e-2)
+    assert len(held.unique(dim=0)) > 32

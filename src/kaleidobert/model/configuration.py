@@ -32,8 +32,9 @@ class KaleidoBertConfig(PretrainedConfig):
     kl_temperature: of the softmax over standardised features in the two KL objectives.
     loss_weights: one a loss by name, 1 where not given (published: the plain sum).
     hard_negatives_from: pair accuracy of ITM from which its negatives are hard instead of random.
-    reference_pairs: training pairs whose vectors the model keeps, to tell what is near to everything (hubness).
-    hubness_weight: how much of its hubness a photo or text is charged in the scores, fitted on validation data.
+    memory_pairs: training pairs whose vectors the model keeps (see `model.memory`), 0 before the end of training.
+    memory_neighbours, memory_weight: how many of them enhance a vector, and how much, the latter fitted on
+        validation data, as is hubness_weight: how much of its hubness a photo or text is charged.
     joint_weight: weight of the joint model's logit beside the contrastive score, fitted on validation data.
     """
 
@@ -58,7 +59,9 @@ class KaleidoBertConfig(PretrainedConfig):
         kl_temperature: float = 1.0,
         loss_weights: dict[str, float] | None = None,
         hard_negatives_from: float = 0.7,
-        reference_pairs: int = 2048,
+        memory_pairs: int = 0,
+        memory_neighbours: int = 5,
+        memory_weight: float = 0.0,
         hubness_weight: float = 0.0,
         joint_weight: float = 1.0,
         **kwargs: Any,
@@ -83,7 +86,9 @@ class KaleidoBertConfig(PretrainedConfig):
         self.kl_temperature = kl_temperature
         self.loss_weights = loss_weights or {}
         self.hard_negatives_from = hard_negatives_from
-        self.reference_pairs = reference_pairs
+        self.memory_pairs = memory_pairs
+        self.memory_neighbours = memory_neighbours
+        self.memory_weight = memory_weight
         self.hubness_weight = hubness_weight
         self.joint_weight = joint_weight
         self.tie_word_embeddings = True

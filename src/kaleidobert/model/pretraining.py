@@ -101,8 +101,8 @@ class KaleidoBertForPreTraining(KaleidoBertScoring):
         token_labels (n, T), -100 where not hidden; level_labels (n, N), -100 for regressions; hidden_patches
         (n, P) bool; draws (2, n) uniform in [0, 1), which pick the negatives.
         """
-        image = self.image_entry(pixel_values)
-        text = self.text_entry(input_ids, attention_mask)
+        image = self.kaleidobert.image_entry(pixel_values)
+        text = self.kaleidobert.text_entry(input_ids, attention_mask)
         parts = {"contrastive": contrastive_loss(image.vectors, text.vectors, self.scale(), text_group)}
         accuracies: dict[str, Tensor] = {}
         n = 0 if draws is None else draws.shape[1]

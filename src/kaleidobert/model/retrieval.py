@@ -1,9 +1,4 @@
-"""Image-text retrieval: contrastive vectors for recall, the joint entry to re-rank (SEED: FIG. 1, ITR, TIR).
-
-Some photos are near to every text, and some texts to every photo: hubs, which come first where they do not belong.
-So the model keeps the vectors of some training pairs, and a photo or text is charged what it scores with those of
-the other side: the inverted softmax (Smith et al., ICLR 2017; Bogolin et al., CVPR 2022).
-"""
+"""Image-text retrieval: contrastive vectors for recall, the joint entry to re-rank (SEED: FIG. 1, ITR, TIR)."""
 
 from __future__ import annotations
 
@@ -19,6 +14,7 @@ from transformers.modeling_outputs import ModelOutput
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.heads import MatchingHead
 from kaleidobert.model.losses import contrastive_loss, draw_negatives, equal_texts, matching_loss
+from kaleidobert.model.memory import PairMemory
 from kaleidobert.model.modeling import (
     ImageEntryOutput,
     JointEntryOutput,
@@ -27,7 +23,6 @@ from kaleidobert.model.modeling import (
     TextEntryOutput,
 )
 
-REFERENCES = ("reference_images", "reference_texts")  # vectors (R, V) of training pairs
 LOGIT_SCALE = math.log(1 / 0.07)  # CLIP's first temperature
 
 
@@ -50,32 +45,45 @@ class RetrievalOutput(ModelOutput):
 
 
 class KaleidoBertScoring(KaleidoBertPreTrainedModel):
-    """The encoder, its matching head and the reference vectors: what pre-training and retrieval share."""
-
-    reference_images: Tensor
-    reference_texts: Tensor
+    """The encoder, its matching head and its memory: what pre-training and retrieval share."""
 
     def __init__(self, config: KaleidoBertConfig) -> None:
         super().__init__(config)
         self.kaleidobert = KaleidoBertModel(config)
         self.matching = MatchingHead(config.encoder_config)
         self.logit_scale = nn.Parameter(torch.tensor(LOGIT_SCALE))
-        for name in REFERENCES:
-            self.register_buffer(name, torch.zeros(config.reference_pairs, config.projection_size))
+        self.memory = PairMemory(config.memory_pairs, config.projection_size)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
         if module is self:
             initialization.constant_(self.logit_scale, LOGIT_SCALE)
-            for name in REFERENCES:
-                initialization.zeros_(getattr(self, name))
 
     def image_entry(self, pixel_values: Tensor) -> ImageEntryOutput:
-        return self.kaleidobert.image_entry(pixel_values)
+        """Locked portions (B, 3, S, S) alone; the vectors are enhanced by the memory."""
+        output = self.kaleidobert.image_entry(pixel_values)
+        return output._replace(vectors=self.enhance_images(output.vectors))
 
     def text_entry(self, input_ids: Tensor, attention_mask: Tensor) -> TextEntryOutput:
-        return self.kaleidobert.text_entry(input_ids, attention_mask)
+        """Tokens (B, T) with their mask alone; the vectors are enhanced by the memory."""
+        output = self.kaleidobert.text_entry(input_ids, attention_mask)
+        return output._replace(vectors=self.enhance_texts(output.vectors))
+
+    def remember(self, images: Tensor, texts: Tensor) -> None:
+        """Make these plain vectors (M, V) of training products the model's memory."""
+        self.memory.fill(images, texts)
+        self.config.memory_pairs = len(images)
+
+    def enhance_images(self, vectors: Tensor) -> Tensor:
+        """Photos' plain vectors (B, V) -> what is stored and searched."""
+        weight, neighbours = self.config.memory_weight, self.config.memory_neighbours
+        return self.memory.enhance_images(vectors, self.scale(), weight, neighbours)
+
+    def enhance_texts(self, vectors: Tensor) -> Tensor:
+        """Texts' plain vectors (B, V) -> what is stored and searched."""
+        weight, neighbours = self.config.memory_weight, self.config.memory_neighbours
+        return self.memory.enhance_texts(vectors, self.scale(), weight, neighbours)
 
     def scale(self) -> Tensor:
         """1 / temperature of the contrastive scores, at most 100."""
@@ -83,16 +91,11 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
 
     def image_hubness(self, vectors: Tensor) -> Tensor:
         """How near photos with these vectors (B, V) are to texts at large, (B,), in units of the cosine."""
-        return self._hubness(vectors, self.reference_texts)
+        return self.memory.image_hubness(vectors, self.scale())
 
     def text_hubness(self, vectors: Tensor) -> Tensor:
         """How near texts with these vectors (B, V) are to photos at large, (B,), in units of the cosine."""
-        return self._hubness(vectors, self.reference_images)
-
-    def _hubness(self, vectors: Tensor, reference: Tensor) -> Tensor:
-        """Log of the mean of exp(scale * cosine), over scale; 0 for a model whose references are not filled."""
-        scale = self.scale()
-        return (torch.logsumexp(scale * vectors.float() @ reference.T, dim=1) - math.log(len(reference))) / scale
+        return self.memory.text_hubness(vectors, self.scale())
 
     def weighted_sum(self, parts: dict[str, Tensor]) -> Tensor:
         """The total loss, equation 8, with ``config.loss_weights``; the plain sum where it names none."""
@@ -176,13 +179,15 @@ class KaleidoBertForRetrieval(KaleidoBertScoring):
         With ``text_group`` (B,) and ``draws`` (2, n), as the collator makes them, the losses are returned:
         contrastive on the whole batch and ITM with hard negatives on its first n products.
         """
-        image = self.image_entry(pixel_values)
-        text = self.text_entry(input_ids, attention_mask)
         if text_group is None:
+            image = self.image_entry(pixel_values)
+            text = self.text_entry(input_ids, attention_mask)
             joint = self.joint_scores(text.tokens, attention_mask, image.patches)
             hubness = self.image_hubness(image.vectors) + self.text_hubness(text.vectors)
             similarity = self.similarity((image.vectors * text.vectors).sum(dim=-1), hubness)
             return RetrievalOutput(scores=self.combined_scores(similarity, joint))
+        image = self.kaleidobert.image_entry(pixel_values)
+        text = self.kaleidobert.text_entry(input_ids, attention_mask)
         parts = {"contrastive": contrastive_loss(image.vectors, text.vectors, self.scale(), text_group)}
         accuracies: dict[str, Tensor] = {}
         if draws is not None and (n := draws.shape[1]) >= 2:

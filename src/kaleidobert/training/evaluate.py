@@ -28,13 +28,11 @@ JOINT_BATCH = 512  # pairs a joint pass
 class Encoded:
     """N products through the uni-modal entries.
 
-    images and texts: vectors (N, V); hubness (N,) of both; patches (N, P, H), tokens (N, T, H), mask (N, T).
+    images and texts: plain vectors (N, V); patches (N, P, H), tokens (N, T, H), mask (N, T).
     """
 
     images: Tensor
     texts: Tensor
-    image_hubness: Tensor
-    text_hubness: Tensor
     patches: Tensor
     tokens: Tensor
     attention_mask: Tensor
@@ -42,13 +40,14 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Scores:
-    """One direction: cosine, hubness and joint logits (Q, C) of each query's candidates, the partner in column 0.
+    """One direction: scores (Q, C) of each query's candidates, the partner in column 0.
 
+    plain: cosine of the contrastive vectors; vectors: the same enhanced by the memory, less hubness; joint: logits.
     ``missing`` (Q, C) bool: places that no candidate fills.
     """
 
-    cosine: Tensor
-    hubness: Tensor
+    plain: Tensor
+    vectors: Tensor
     joint: Tensor
     missing: Tensor
 
@@ -64,7 +63,7 @@ def evaluate_retrieval(
 ) -> dict:
     """Figures with DESIGN's keys: TIR, ITR and SumR under ``vectors``, ``joint`` and ``combined``.
 
-    ``cosine`` is what the vectors give when hubs are not charged for (see `model.retrieval`).
+    ``cosine`` is what the vectors give without the model's memory (see `model.memory`).
 
     ``queries``: how many products of the split ask, drawn by ``seed``; all of them, or 100 under ``full``
     (where each query's joint scores take a pass over the whole split), when not given.
@@ -80,7 +79,7 @@ def evaluate_retrieval(
     text_to_image, image_to_text = score(model, encode(model, processor, catalogue), candidates)
     figures: dict = {"protocol": protocol, "split": split, "queries": len(asked), "seed": seed}
     figures["candidates"] = candidates.shape[1]
-    figures["hubness_weight"], figures["joint_weight"] = model.config.hubness_weight, model.config.joint_weight
+    figures |= {name: getattr(model.config, name) for name in ("memory_weight", "hubness_weight", "joint_weight")}
     for name in ("cosine", "vectors", "joint", "combined"):
         ranks = [partner_ranks(ranked_by(name, model, way).numpy()) for way in (text_to_image, image_to_text)]
         figures[name] = retrieval_figures(*ranks)
@@ -112,13 +111,12 @@ def encode(model: KaleidoBertForRetrieval, processor: KaleidoBertProcessor, cata
     with autocast(model), progress_bar() as progress:
         for rows in _batches(progress, len(catalogue), 128, "encoding photos and texts"):
             batch = {name: value.to(model.device) for name, value in collator(rows).items()}
-            image = model.image_entry(batch["pixel_values"])
-            text = model.text_entry(batch["input_ids"], batch["attention_mask"])
+            image = model.kaleidobert.image_entry(batch["pixel_values"])
+            text = model.kaleidobert.text_entry(batch["input_ids"], batch["attention_mask"])
             padding = longest - text.tokens.shape[1]
             tokens = torch.nn.functional.pad(text.tokens, (0, 0, 0, padding))
             mask = torch.nn.functional.pad(batch["attention_mask"], (0, padding))
-            hubness = (model.image_hubness(image.vectors), model.text_hubness(text.vectors))
-            outputs.append([image.vectors, text.vectors, *hubness, image.patches, tokens, mask])
+            outputs.append([image.vectors, text.vectors, image.patches, tokens, mask])
     return Encoded(*(torch.cat(column).cpu() for column in zip(*outputs, strict=True)))
 
 
@@ -126,15 +124,43 @@ def encode(model: KaleidoBertForRetrieval, processor: KaleidoBertProcessor, cata
 def score(model: KaleidoBertForRetrieval, encoded: Encoded, candidates: np.ndarray) -> tuple[Scores, Scores]:
     """Text-to-image and image-to-text scores of each query's candidates (Q, C)."""
     missing = torch.from_numpy(candidates < 0)
+    plain, vectors = plain_scores(encoded, candidates), vector_scores(model, encoded, candidates)
+    joint = [
+        _joint(model, encoded, text.flatten(), image.flatten(), title).view(text.shape)
+        for (text, image), title in zip(_ways(candidates), ("text to image", "image to text"), strict=True)
+    ]
+    one, other = (Scores(*parts, missing) for parts in zip(plain, vectors, joint, strict=True))
+    return one, other
+
+
+def plain_scores(encoded: Encoded, candidates: np.ndarray) -> list[Tensor]:
+    """Cosines (Q, C) of the contrastive vectors, text to image and image to text."""
+    return [(encoded.texts[text] * encoded.images[image]).sum(dim=-1) for text, image in _ways(candidates)]
+
+
+@torch.inference_mode()
+def vector_scores(model: KaleidoBertForRetrieval, encoded: Encoded, candidates: np.ndarray) -> list[Tensor]:
+    """What vectors alone rank by, (Q, C): enhanced by the memory, hubs charged for, as the configuration says."""
+    parts: dict[str, list[Tensor]] = {name: [] for name in ("images", "texts", "image_hubness", "text_hubness")}
+    for start in range(0, len(encoded.images), 512):
+        rows = slice(start, start + 512)
+        images = model.enhance_images(encoded.images[rows].to(model.device))
+        texts = model.enhance_texts(encoded.texts[rows].to(model.device))
+        hubness = (model.image_hubness(images), model.text_hubness(texts))
+        for each, value in zip(parts.values(), (images, texts, *hubness), strict=True):
+            each.append(value.cpu())
+    images, texts, image_hubness, text_hubness = (torch.cat(each) for each in parts.values())
+    return [
+        model.similarity((texts[text] * images[image]).sum(dim=-1), text_hubness[text] + image_hubness[image])
+        for text, image in _ways(candidates)
+    ]
+
+
+def _ways(candidates: np.ndarray) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Indices (Q, C) of each pair's text and image, text to image and image to text."""
     table = torch.from_numpy(candidates).clamp(min=0)
     query = table[:, :1].expand_as(table)
-    ways = []
-    for text, image, title in ((query, table, "text to image"), (table, query, "image to text")):
-        cosine = (encoded.texts[text.flatten()] * encoded.images[image.flatten()]).sum(dim=-1).view(table.shape)
-        hubness = encoded.text_hubness[text] + encoded.image_hubness[image]
-        joint = _joint(model, encoded, text.flatten(), image.flatten(), title)
-        ways.append(Scores(cosine.float(), hubness, joint.view(table.shape), missing))
-    return ways[0], ways[1]
+    return (query, table), (table, query)
 
 
 def _joint(model: KaleidoBertForRetrieval, encoded: Encoded, text: Tensor, image: Tensor, title: str) -> Tensor:
@@ -152,9 +178,8 @@ def _joint(model: KaleidoBertForRetrieval, encoded: Encoded, text: Tensor, image
 def ranked_by(name: str, model: KaleidoBertForRetrieval, way: Scores) -> Tensor:
     """Scores (Q, C) by cosine, vectors, joint or combined; -inf where no candidate is."""
     with torch.no_grad():
-        vectors = model.similarity(way.cosine, way.hubness)
-        combined = model.combined_scores(vectors.to(model.device), way.joint.to(model.device)).cpu()
-    scores = {"cosine": way.cosine, "vectors": vectors, "joint": way.joint, "combined": combined}[name]
+        combined = model.combined_scores(way.vectors.to(model.device), way.joint.to(model.device)).cpu()
+    scores = {"cosine": way.plain, "vectors": way.vectors, "joint": way.joint, "combined": combined}[name]
     return scores.masked_fill(way.missing, float("-inf"))
 
 

@@ -1,64 +1,86 @@
-"""What a trained model still needs to rank: reference vectors for hubness, and the weights of its scores."""
+"""What a trained model still needs to rank: a memory of training pairs, and the weights of its scores."""
 
 from __future__ import annotations
 
-from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from kaleidobert.metrics.retrieval import partner_ranks, retrieval_figures
 from kaleidobert.model import KaleidoBertConfig, load_run
 from kaleidobert.model.retrieval import KaleidoBertScoring
+from kaleidobert.progress import progress_bar
 from kaleidobert.training.catalogue import Catalogue
 from kaleidobert.training.collator import PairCollator
-from kaleidobert.training.evaluate import autocast, candidate_table, choose_queries, encode, ranked_by, score
+from kaleidobert.training.evaluate import (
+    autocast,
+    candidate_table,
+    choose_queries,
+    encode,
+    ranked_by,
+    score,
+    vector_scores,
+)
 
+MEMORY_PAIRS = 40_000  # of a larger catalogue some, drawn at random
+MEMORY_WEIGHTS = (0.0, 0.3, 0.6, 1.0)
 HUBNESS_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 JOINT_WEIGHTS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
-FITTING_QUERIES = 300
+VECTOR_QUERIES, JOINT_QUERIES = 2000, 300
 
 
 def fit_scoring(run: Path, validation: Catalogue, seed: int = 0) -> dict[str, float]:
-    """Find the weights of hubness and of the joint model by SumR on validation, and keep them in the run's config.
+    """Find the weights of memory, hubness and joint model by SumR on validation, and keep them in the run's config.
 
     Weight 0 is among those tried: what adds nothing is left out, and the figures show it.
     """
     model, processor = load_run(run)
-    asked = choose_queries(len(validation), FITTING_QUERIES, seed)
+    encoded = encode(model, processor, validation)
+    settings = model.config
+
+    asked = choose_queries(len(validation), VECTOR_QUERIES, seed)
     candidates = candidate_table(validation, asked, "101", seed)
-    ways = score(model, encode(model, processor, validation), candidates)
+    missing = torch.from_numpy(candidates < 0)
+    sums = {}
+    for weights in product(MEMORY_WEIGHTS, HUBNESS_WEIGHTS):
+        settings.memory_weight, settings.hubness_weight = weights
+        ways = vector_scores(model, encoded, candidates)
+        sums[weights] = _sum_of_recalls([way.masked_fill(missing, float("-inf")) for way in ways])
+    settings.memory_weight, settings.hubness_weight = max(sums, key=lambda each: sums[each])
 
-    def sum_of_ranks(name: str, setting: str, weight: float) -> float:
-        setattr(model.config, setting, weight)
-        return retrieval_figures(*(partner_ranks(ranked_by(name, model, way).numpy()) for way in ways))["SumR"]
+    candidates = candidate_table(validation, choose_queries(len(validation), JOINT_QUERIES, seed), "101", seed)
+    both = score(model, encoded, candidates)
+    joint = {}
+    for weight in JOINT_WEIGHTS:
+        settings.joint_weight = weight
+        joint[weight] = _sum_of_recalls([ranked_by("combined", model, way) for way in both])
+    settings.joint_weight = max(joint, key=lambda weight: joint[weight])
 
-    fitted = {}
-    for name, setting, weights in (
-        ("vectors", "hubness_weight", HUBNESS_WEIGHTS),
-        ("combined", "joint_weight", JOINT_WEIGHTS),
-    ):
-        fitted[setting] = max(weights, key=partial(sum_of_ranks, name, setting))
-        setattr(model.config, setting, fitted[setting])
+    fitted = {name: getattr(settings, name) for name in ("memory_weight", "hubness_weight", "joint_weight")}
     config = KaleidoBertConfig.from_pretrained(run)
     config.update(fitted)
     config.save_pretrained(run)
     return fitted
 
 
+def _sum_of_recalls(ways: list[Tensor]) -> float:
+    return retrieval_figures(*(partner_ranks(scores.numpy()) for scores in ways))["SumR"]
+
+
 @torch.inference_mode()
-def fill_references(model: KaleidoBertScoring, tokenizer: PreTrainedTokenizerFast, train: Catalogue, seed: int) -> None:
-    """Keep the vectors of ``reference_pairs`` training products in the model, which hubness is measured against."""
-    count = model.config.reference_pairs
-    rng = np.random.default_rng([seed, 1])
-    chosen = np.resize(rng.permutation(len(train))[:count], count)  # a small catalogue is repeated
+def fill_memory(model: KaleidoBertScoring, tokenizer: PreTrainedTokenizerFast, train: Catalogue, seed: int) -> None:
+    """Let the model remember the vectors of its training products, at most ``MEMORY_PAIRS`` of them."""
+    chosen = np.random.default_rng([seed, 1]).permutation(len(train))[:MEMORY_PAIRS]
     collator = PairCollator(train, tokenizer, seed, augmented=False)
+    images, texts = [], []
     model.eval()
-    with autocast(model):
-        for start in range(0, count, 128):
+    with autocast(model), progress_bar() as progress:
+        for start in progress.track(range(0, len(chosen), 128), description="remembering the training products"):
             batch = {name: value.to(model.device) for name, value in collator(chosen[start : start + 128]).items()}
-            rows = slice(start, start + 128)
-            model.reference_images[rows] = model.image_entry(batch["pixel_values"]).vectors
-            model.reference_texts[rows] = model.text_entry(batch["input_ids"], batch["attention_mask"]).vectors
+            images.append(model.kaleidobert.image_entry(batch["pixel_values"]).vectors)
+            texts.append(model.kaleidobert.text_entry(batch["input_ids"], batch["attention_mask"]).vectors)
+    model.remember(torch.cat(images), torch.cat(texts))

@@ -17,7 +17,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from kaleidobert.errors import InputError
 from kaleidobert.training.catalogue import Catalogue
-from kaleidobert.training.fitting import fill_references, fit_scoring
+from kaleidobert.training.fitting import fill_memory, fit_scoring
 from kaleidobert.training.settings import TrainingSettings
 
 
@@ -74,11 +74,11 @@ def finish_run(
     train: Catalogue,
     validation: Catalogue,
 ) -> dict[str, float]:
-    """Train to the end, validate, write model and history, fit the scores; returns the last validation figures."""
+    """Train to the end, validate, fill the memory, save, fit the scores; returns the last validation figures."""
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     figures = trainer.evaluate()
     model: Any = trainer.model
-    fill_references(model, tokenizer, train, trainer.args.seed)
+    fill_memory(model, tokenizer, train, trainer.args.seed)
     trainer.save_model(str(out))
     (out / "history.json").write_text(json.dumps(trainer.state.log_history, indent=1))
     return figures | fit_scoring(out, validation, trainer.args.seed)
