@@ -80,7 +80,7 @@ def fill_memory(model: KaleidoBertScoring, tokenizer: PreTrainedTokenizerFast, t
     model.eval()
     with autocast(model), progress_bar() as progress:
         for start in progress.track(range(0, len(chosen), 128), description="remembering the training products"):
-            batch = {name: value.to(model.device) for name, value in collator(chosen[start : start + 128]).items()}
+            batch = {name: value.to(model.device) for name, value in collator(chosen[start : start + 128].tolist()).items()}
             images.append(model.kaleidobert.image_entry(batch["pixel_values"]).vectors)
             texts.append(model.kaleidobert.text_entry(batch["input_ids"], batch["attention_mask"]).vectors)
     model.remember(torch.cat(images), torch.cat(texts))
