@@ -12,6 +12,9 @@ import pytest
 import yaml
 from transformers import PreTrainedTokenizerFast
 
+from kaleidobert.alignment.generator import AlignedPair
+from kaleidobert.alignment.matching import Word
+from kaleidobert.alignment.store import AlignmentWriter, Summary
 from kaleidobert.model import KaleidoBertImageProcessor
 from kaleidobert.model.processing import train_tokenizer
 from kaleidobert.training.catalogue import Catalogue, prepare
@@ -95,3 +98,17 @@ def copy(run: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def test_split(shapes: Path) -> Catalogue:
     return prepare(shapes, "test", KaleidoBertImageProcessor(40))
+
+
+@pytest.fixture
+def aligned(catalogue: Catalogue, tmp_path: Path) -> Path:
+    """An alignment: each text's first word belongs to the upper left patch of level 5, in every view."""
+    (tmp_path / "aligned").mkdir()
+    summary = Summary("teacher", "none", [5], 0.0)
+    with AlignmentWriter(tmp_path / "aligned" / "pairs.parquet", summary) as writer:
+        for index, (product, text) in enumerate(zip(catalogue.ids, catalogue.texts, strict=True)):
+            word = text.split()[0]
+            pair = AlignedPair(Word(word, 0, len(word)), (word,), 5, 0, 1.0, 1.0)
+            views = range(int(catalogue.first_view[index + 1] - catalogue.first_view[index]))
+            writer.add([(product, view, [pair]) for view in views])
+    return tmp_path / "aligned"

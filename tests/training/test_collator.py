@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from kaleidobert.alignment.masking import AlignmentPair
+from kaleidobert.alignment.store import Alignment
 from kaleidobert.levels import PUBLISHED, level_slices
 from kaleidobert.model.losses import NO_LABEL
 from kaleidobert.model.processing import to_pixel_values
@@ -103,19 +103,33 @@ def test_hidden_patches_meet_the_quota_of_their_level(epochs):
     assert (epochs["hidden_patches"][:, 5:].float().mean(dim=0) > 0).all()  # every patch gets its turn
 
 
-def test_aligned_pairs_go_first(catalogue, tokenizer):
-    """With each text's first word aligned to one patch, either that word or that patch is hidden."""
-    pairs = {product: [AlignmentPair(word=0, patch=40)] for product in catalogue.ids}
-    collator = PreTrainingCollator(
-        catalogue, tokenizer, PUBLISHED, 1, augmented=False, joint_samples=64, alignment=pairs
-    )
-    indices = list(range(64))
+def hidden_sides(collator, indices, patch):
+    """Of each product (B,) bool: whether its first word is hidden, and whether its patch (B,) is."""
     batch, words = collator(indices), collator.encode(indices, collator.generator(indices))
-    first = torch.tensor([[word == 0 for word in words.word_ids(row)] for row in indices])
+    first = torch.tensor([[word == 0 for word in words.word_ids(row)] for row in range(len(indices))])
     word = ((batch["token_labels"] != NO_LABEL) & first).any(dim=1)
-    patch = batch["hidden_patches"][:, 40]
+    return word, batch["hidden_patches"].gather(1, patch.unsqueeze(1)).squeeze(1), batch["guided"]
+
+
+def test_aligned_pairs_go_first(catalogue, tokenizer, aligned):
+    """Either the first word or its patch is hidden, and what is hidden for it is counted."""
+    collator = PreTrainingCollator(
+        catalogue, tokenizer, PUBLISHED, seed=1, augmented=False, joint_samples=64, alignment=Alignment.load(aligned)
+    )
+    word, patch, guided = hidden_sides(collator, list(range(64)), torch.full((64,), 30))
     assert (word ^ patch).all()
     assert 15 < word.sum() < 49
+    assert (guided > 0).all() and (guided <= 0.5).all()
+
+
+def test_in_a_mirrored_photo_the_patch_is_on_the_other_side(catalogue, tokenizer, aligned, monkeypatch):
+    mirrored = np.arange(64) % 2 == 0
+    monkeypatch.setattr("kaleidobert.training.collator.augment", lambda pixels, _: (pixels, mirrored))
+    collator = PreTrainingCollator(
+        catalogue, tokenizer, PUBLISHED, seed=1, augmented=True, joint_samples=64, alignment=Alignment.load(aligned)
+    )
+    word, patch, _ = hidden_sides(collator, list(range(64)), torch.from_numpy(np.where(mirrored, 34, 30)))
+    assert (word | patch).all()
 
 
 def test_without_augmentation_a_batch_has_the_first_views(catalogue, tokenizer):
@@ -126,7 +140,9 @@ def test_without_augmentation_a_batch_has_the_first_views(catalogue, tokenizer):
 
 
 def test_augmentation_takes_any_view_of_the_product_itself(catalogue, tokenizer, monkeypatch):
-    monkeypatch.setattr("kaleidobert.training.collator.augment", lambda pixels, _: pixels)
+    monkeypatch.setattr(
+        "kaleidobert.training.collator.augment", lambda pixels, _: (pixels, np.zeros(len(pixels), bool))
+    )
     seen = set()
     for seed in range(12):
         batch = PairCollator(catalogue, tokenizer, seed, augmented=True)([7, 8])  # product 7 has two views
@@ -139,8 +155,9 @@ def test_augmentation_takes_any_view_of_the_product_itself(catalogue, tokenizer,
 def test_augment_changes_each_photo_differently_and_keeps_white_around():
     pixels = torch.ones(8, 3, 32, 32)
     pixels[:, :, 12:20, 12:20] = torch.tensor([0.8, 0.1, 0.1]).view(3, 1, 1)
-    out = augment(pixels, np.random.default_rng(0))
+    out, mirrored = augment(pixels, np.random.default_rng(0))
+    assert mirrored.shape == (8,) and 0 < mirrored.sum() < 8
     assert out.shape == pixels.shape and out.min() >= 0 and out.max() <= 1
     assert all(not torch.allclose(out[0], other) for other in out[1:])
     assert (out[:, :, 0, 0] > 0.85).all()  # what moves in is white, but for the light
-    assert torch.equal(out, augment(pixels, np.random.default_rng(0)))
+    assert torch.equal(out, augment(pixels, np.random.default_rng(0))[0])

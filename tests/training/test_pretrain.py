@@ -143,6 +143,12 @@ def test_joint_objectives_wait_and_few_validation_products_are_measured(shapes, 
     assert {f"eval_{name}" for name in FIGURES} <= set(figures)
 
 
+def test_guided_masking_is_told_in_the_history(shapes, settings, history, aligned, tmp_path):
+    figures = pretrain(shapes, tmp_path / "guided", settings("training.epochs=1"), alignment=aligned)
+    rows = [row for row in history(tmp_path / "guided") if "loss" in row]
+    assert all(0 < row["guided"] <= 0.5 for row in rows) and figures["products_without_pairs"] == 0
+
+
 def test_minutes_end_a_run(shapes, settings, history, tmp_path):
     pretrain(shapes, tmp_path / "short", settings("training.epochs=1000"), max_minutes=0.01)
     last = max(row["step"] for row in history(tmp_path / "short"))

@@ -12,6 +12,7 @@ def pretrain(
     data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or a data set's name.")],
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
     preset: Annotated[str, typer.Option(help="mini, small, base, or a YAML file.")] = "mini",
+    align: Annotated[Path | None, typer.Option(help="What kaleidobert align wrote: mask aligned pairs first.")] = None,
     columns: Annotated[Path | None, typer.Option(help="A file that maps unusual column names.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
     max_minutes: Annotated[float | None, typer.Option(min=0.01, help="End, well annealed, after so long.")] = None,
@@ -28,6 +29,8 @@ def pretrain(
     from kaleidobert.training.settings import load_settings
 
     settings = load_settings(preset, set or [])
-    figures = run(data, out, settings, load_columns(columns) if columns else None, max_minutes, resume)
+    figures = run(data, out, settings, load_columns(columns) if columns else None, max_minutes, resume, align)
+    if align:
+        typer.echo(f"{figures['products_without_pairs']} products had no aligned pair and were masked at random")
     typer.echo(f"the run is in {out}; next: kaleidobert evaluate retrieval {data} --model {out}")
     write_figures(figures, json)

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def augment(pixels: Tensor, rng: np.random.Generator) -> Tensor:
-    """Shift, scale, turn a little, flip and light: (B, 3, S, S) in [0, 1] -> the same shape.
+def augment(pixels: Tensor, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]:
+    """Shift, scale, turn a little, flip and light: (B, 3, S, S) in [0, 1] -> the same; and who is mirrored (B,).
 
     What moves in from outside is white, as in a studio shot.
     """
@@ -19,7 +19,8 @@ def augment(pixels: Tensor, rng: np.random.Generator) -> Tensor:
         return torch.from_numpy(rng.uniform(low, high, batch).astype(np.float32))
 
     scale, angle = draw(0.85, 1.1), draw(-0.15, 0.15)
-    flip = torch.from_numpy(rng.choice(np.asarray([-1, 1], dtype=np.float32), batch))
+    sides = rng.choice(np.asarray([-1, 1], dtype=np.float32), batch)
+    flip = torch.from_numpy(sides)
     transform = torch.zeros(batch, 2, 3)
     transform[:, 0, 0], transform[:, 0, 1] = scale * angle.cos() * flip, -scale * angle.sin() * flip
     transform[:, 1, 0], transform[:, 1, 1] = scale * angle.sin(), scale * angle.cos()
@@ -27,4 +28,4 @@ def augment(pixels: Tensor, rng: np.random.Generator) -> Tensor:
     grid = F.affine_grid(transform, list(pixels.shape), align_corners=False)
     moved = F.grid_sample(pixels - 1, grid, align_corners=False) + 1
     contrast, brightness = draw(0.9, 1.1).view(-1, 1, 1, 1), draw(-0.03, 0.03).view(-1, 1, 1, 1)
-    return (moved * contrast + brightness).clamp(0, 1)
+    return (moved * contrast + brightness).clamp(0, 1), sides < 0

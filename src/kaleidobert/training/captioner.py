@@ -107,7 +107,7 @@ class CaptionCollator:
         texts = [self.catalogue.texts[index] for index in indices]
         encoded = self.tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
         return {
-            "pixel_values": augment(pixels, rng) if self.augmented else pixels,
+            "pixel_values": augment(pixels, rng)[0] if self.augmented else pixels,
             "input_ids": encoded["input_ids"],
             "attention_mask": encoded["attention_mask"],
         }

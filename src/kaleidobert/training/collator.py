@@ -6,7 +6,8 @@ a resumed run sees the same masks as one that was never stopped, whatever was sk
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from transformers import BatchEncoding, PreTrainedTokenizerFast
 
 from kaleidobert.alignment.masking import AlignmentPair, choose, hide_tokens
+from kaleidobert.alignment.store import Alignment
 from kaleidobert.levels import JIGSAW_ORDERS, ROTATIONS, Level, patch_count
 from kaleidobert.model.losses import NO_LABEL
 from kaleidobert.model.processing import to_pixel_values
@@ -21,6 +23,13 @@ from kaleidobert.training.augmentation import augment
 from kaleidobert.training.catalogue import Catalogue
 
 TITLE_SHARE = 0.5
+
+
+class Shown(NamedTuple):
+    """Of each product of a batch: which view (B,), and whether it is mirrored (B,)."""
+
+    views: np.ndarray
+    mirrored: np.ndarray
 
 
 class PairCollator:
@@ -47,7 +56,7 @@ class PairCollator:
 
     def __call__(self, indices: Sequence[int]) -> dict[str, Tensor]:
         rng = self.generator(indices)
-        return self.pairs(indices, self.encode(indices, rng), rng)
+        return self.pairs(indices, self.encode(indices, rng), rng)[0]
 
     def generator(self, indices: Sequence[int]) -> np.random.Generator:
         return np.random.default_rng([self.seed, *indices])
@@ -59,27 +68,33 @@ class PairCollator:
         texts = [sources[alone][index] for index, alone in zip(indices, short.astype(int), strict=True)]
         return self.tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
 
-    def pairs(self, indices: Sequence[int], encoded: BatchEncoding, rng: np.random.Generator) -> dict[str, Tensor]:
+    def pairs(
+        self, indices: Sequence[int], encoded: BatchEncoding, rng: np.random.Generator
+    ) -> tuple[dict[str, Tensor], Shown]:
         """One view a product, at random when augmented, else the first."""
         chosen = np.asarray(indices)
-        views = self.catalogue.first_view[chosen]
+        first = views = self.catalogue.first_view[chosen]
         if self.augmented:
             views = rng.integers(views, self.catalogue.first_view[chosen + 1])
-        pixels = to_pixel_values(torch.from_numpy(self.catalogue.pixels[views]))
-        return {
-            "pixel_values": augment(pixels, rng) if self.augmented else pixels,
+        pixels, mirrored = to_pixel_values(torch.from_numpy(self.catalogue.pixels[views])), np.zeros(len(chosen), bool)
+        if self.augmented:
+            pixels, mirrored = augment(pixels, rng)
+        batch = {
+            "pixel_values": pixels,
             "input_ids": encoded["input_ids"],
             "attention_mask": encoded["attention_mask"],
             "text_group": torch.from_numpy(self.text_groups[chosen]),
             "draws": torch.from_numpy(rng.random((2, min(self.joint_samples, len(chosen))), dtype=np.float32)),
         }
+        return batch, Shown(views - first, mirrored)
 
 
 class PreTrainingCollator(PairCollator):
     """A batch for `KaleidoBertForPreTraining`: the pairs, and what is hidden and corrupted in the first n products.
 
-    Words are hidden in all texts of the batch, as a wrong text may be any of them. ``alignment`` gives a product's
-    aligned pairs by its id; without it masking is random.
+    Words are hidden in all texts of the batch, as a wrong text may be any of them. ``alignment`` gives each view's
+    aligned pairs, and guided (n,), the share of what was hidden that a pair led to, is in the batch; without it
+    masking is random.
     """
 
     def __init__(
@@ -90,23 +105,27 @@ class PreTrainingCollator(PairCollator):
         seed: int,
         augmented: bool,
         joint_samples: int,
-        alignment: Mapping[str, Sequence[AlignmentPair]] | None = None,
+        alignment: Alignment | None = None,
     ) -> None:
         super().__init__(catalogue, tokenizer, seed, augmented, joint_samples)
         self.levels = levels
-        self.alignment = alignment or {}
+        self.alignment = alignment
 
     def __call__(self, indices: Sequence[int]) -> dict[str, Tensor]:
         rng = self.generator(indices)
         encoded = self.encode(indices, rng)
-        batch = self.pairs(indices, encoded, rng)
+        batch, shown = self.pairs(indices, encoded, rng)
         n, ids = batch["draws"].shape[1], batch["input_ids"].numpy()
         hidden = np.zeros((n, patch_count(self.levels)), dtype=bool)
         masked_ids, token_labels = ids.copy(), np.full_like(ids[:n], NO_LABEL)
         level_labels = np.full((n, len(self.levels)), NO_LABEL, dtype=np.int64)
+        guided = np.zeros(n, dtype=np.float32)
         for row, index in enumerate(indices):
             inside = row < n
-            pairs = self.alignment.get(self.catalogue.ids[index], ()) if inside else ()
+            pairs: Sequence[AlignmentPair] = ()
+            if inside and self.alignment:
+                view, mirrored = int(shown.views[row]), bool(shown.mirrored[row])
+                pairs = self.alignment.pairs(self.catalogue.ids[index], encoded, row, self.levels, view, mirrored)
             choice = choose(encoded.word_ids(row), self.levels if inside else (), rng, pairs)
             masked_ids[row] = hide_tokens(
                 ids[row], choice.tokens, self.tokenizer.mask_token_id, len(self.tokenizer), rng
@@ -115,8 +134,11 @@ class PreTrainingCollator(PairCollator):
                 hidden[row] = choice.patches
                 token_labels[row, choice.tokens] = ids[row, choice.tokens]
                 level_labels[row] = self._level_labels(choice.patches, rng)
+                guided[row] = choice.guided / max(1, choice.drawn)
         arrays = {"masked_ids": masked_ids, "token_labels": token_labels}
         arrays |= {"level_labels": level_labels, "hidden_patches": hidden}
+        if self.alignment:
+            arrays["guided"] = guided
         return batch | {name: torch.from_numpy(array) for name, array in arrays.items()}
 
     def _level_labels(self, hidden: np.ndarray, rng: np.random.Generator) -> list[int]:

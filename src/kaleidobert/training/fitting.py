@@ -80,7 +80,8 @@ def fill_memory(model: KaleidoBertScoring, tokenizer: PreTrainedTokenizerFast, t
     model.eval()
     with autocast(model), progress_bar() as progress:
         for start in progress.track(range(0, len(chosen), 128), description="remembering the training products"):
-            batch = {name: value.to(model.device) for name, value in collator(chosen[start : start + 128].tolist()).items()}
-            images.append(model.kaleidobert.image_entry(batch["pixel_values"]).vectors)
-            texts.append(model.kaleidobert.text_entry(batch["input_ids"], batch["attention_mask"]).vectors)
+            batch = collator(chosen[start : start + 128].tolist())
+            ids, mask = batch["input_ids"].to(model.device), batch["attention_mask"].to(model.device)
+            images.append(model.kaleidobert.image_entry(batch["pixel_values"].to(model.device)).vectors)
+            texts.append(model.kaleidobert.text_entry(ids, mask).vectors)
     model.remember(torch.cat(images), torch.cat(texts))

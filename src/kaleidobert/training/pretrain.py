@@ -9,6 +9,7 @@ from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, set_seed
 
+from kaleidobert.alignment.store import Alignment
 from kaleidobert.errors import InputError
 from kaleidobert.model import (
     KaleidoBertConfig,
@@ -34,10 +35,15 @@ def pretrain(
     columns: Mapping[str, str] | None = None,
     max_minutes: float | None = None,
     resume: bool = False,
+    alignment: Path | None = None,
 ) -> dict[str, float]:
-    """Pre-train on ``data``'s train split and write the run folder ``out``; returns the last validation figures."""
+    """Pre-train on ``data``'s train split and write the run folder ``out``; returns the last validation figures.
+
+    ``alignment``: what `align` wrote; masking then takes aligned pairs first (SEED: AGM), otherwise it is random.
+    """
     checkpoint = last_checkpoint(out, resume)
     training = settings.training
+    aligned = Alignment.load(alignment) if alignment else None
     set_seed(training.seed)
     config = KaleidoBertConfig(**settings.model)
     image_processor = KaleidoBertImageProcessor(config.image_size, config.saliency, config.keep_aspect)
@@ -57,6 +63,7 @@ def pretrain(
         levels=config.level_table,
         seed=training.seed,
         joint_samples=training.joint_samples,
+        alignment=aligned,
     )
     trainer = KaleidoBertTrainer(
         joint_from=training.joint_from,
@@ -71,7 +78,13 @@ def pretrain(
         title="pre-training",
         logs=out / "logs",
     )
-    return finish_run(trainer, out, checkpoint, tokenizer, train, validation)
+    figures = finish_run(trainer, out, checkpoint, tokenizer, train, validation)
+    return figures | ({"products_without_pairs": _without_pairs(aligned, train)} if aligned else {})
+
+
+def _without_pairs(aligned: Alignment, train: Catalogue) -> int:
+    found = {product for product, _ in aligned.rows}
+    return sum(product not in found for product in train.ids)
 
 
 def _model(

@@ -51,9 +51,12 @@ class KaleidoBertTrainer(Trainer):
     def compute_loss(
         self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, *_: Any, **__: Any
     ) -> Any:
+        guided = inputs.pop("guided", None)
         joint = not model.training or self.pace.progress() >= self.joint_from
         outputs = model(**inputs if joint else inputs | {"draws": None})
         figures = self.figures[model.training]
+        if guided is not None and joint:
+            figures["guided"].append(guided.mean())
         for name, value in outputs.parts.items():
             figures[name].append(value.detach())
         for name, value in (outputs.accuracies or {}).items():
