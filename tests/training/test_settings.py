@@ -33,7 +33,7 @@ def test_overrides():
     assert settings.training.bf16 is False
     assert settings.initial.bert == "some/folder"
     assert settings.model["backbone_config"]["depths"] == [1, 1, 1]
-    assert settings.model["loss_weights"] == {"AMLM": 0.5}
+    assert settings.model["loss_weights"]["AMLM"] == 0.5
     plain = load_settings("mini")
     assert plain.training.batch_size != 7
     assert settings.model["encoder_config"] == plain.model["encoder_config"]
