@@ -24,7 +24,7 @@ def print_retrieval(figures: dict) -> None:
         for k in (1, 5, 10):
             table.add_column(f"{way if k == 1 else ''}\nR@{k}", justify="right")
     table.add_column("\nSumR", justify="right")
-    for name in ("vectors", "joint", "combined"):
+    for name in ("cosine", "vectors", "joint", "combined"):
         row = figures[name]
         values = [row[way][f"R@{k}"] for way in ("TIR", "ITR") for k in (1, 5, 10)]
         table.add_row(name, *(f"{value:.1f}" for value in (*values, row["SumR"])))

@@ -31,12 +31,14 @@ MEMORY_WEIGHTS = (0.0, 0.3, 0.6, 1.0)
 HUBNESS_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 JOINT_WEIGHTS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
 VECTOR_QUERIES, JOINT_QUERIES = 2000, 300
+LEAST_GAIN = 3.0  # of SumR: less is noise at so few queries, and not worth a joint pass a candidate
 
 
 def fit_scoring(run: Path, validation: Catalogue, seed: int = 0) -> dict[str, float]:
     """Find the weights of memory, hubness and joint model by SumR on validation, and keep them in the run's config.
 
-    Weight 0 is among those tried: what adds nothing is left out, and the figures show it.
+    Weight 0 is among those tried: what adds nothing is left out, and the figures show it. So is a joint model that
+    adds less than ``LEAST_GAIN``.
     """
     model, processor = load_run(run)
     encoded = encode(model, processor, validation)
@@ -58,7 +60,8 @@ def fit_scoring(run: Path, validation: Catalogue, seed: int = 0) -> dict[str, fl
     for weight in JOINT_WEIGHTS:
         settings.joint_weight = weight
         joint[weight] = _sum_of_recalls([ranked_by("combined", model, way) for way in both])
-    settings.joint_weight = max(joint, key=lambda weight: joint[weight])
+    best = max(joint, key=lambda weight: joint[weight])
+    settings.joint_weight = best if joint[best] >= joint[0.0] + LEAST_GAIN else 0.0
 
     fitted = {name: getattr(settings, name) for name in ("memory_weight", "hubness_weight", "joint_weight")}
     config = KaleidoBertConfig.from_pretrained(run)
