@@ -1,9 +1,7 @@
 """Trains a saliency network on folders of photos and masks.
 
 A folder holds ``images/`` and ``masks/``; files of equal stems belong together, and a mask is white where the
-product is. The shipped weights come from drawn photos alone, on one CPU core:
-
-    kaleidobert saliency pairs/ --synthetic 6000 --epochs 10 --out src/kaleidobert/vision/saliency.safetensors
+product is. The shipped weights come from drawn photos alone; docs/saliency.md has the two commands.
 """
 
 from __future__ import annotations
