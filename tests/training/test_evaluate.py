@@ -46,7 +46,7 @@ def test_figures(copy, shapes, protocol, asked):
         assert figures[name]["SumR"] == pytest.approx(sum(recalls))
         assert recalls[:3] == sorted(recalls[:3]) and recalls[3:] == sorted(recalls[3:])
         assert all(0 <= recall <= 100 for recall in recalls)
-    saved = json.loads((copy / "evaluation" / f"test-{protocol}-{asked}-seed3.json").read_text())
+    saved = json.loads((copy / "evaluation" / f"candidates-test-{protocol}-{asked}-seed3.json").read_text())
     assert len(saved) == asked and {len(row) for row in saved} == {figures["candidates"]} == {44}
     assert json.dumps(figures)
 

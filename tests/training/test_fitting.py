@@ -29,12 +29,14 @@ def test_the_joint_weight_is_fitted_by_sum_of_recalls(copy, test_split, monkeypa
 def test_memory_and_hubness_are_weighed_on_the_vectors_alone(copy, test_split, monkeypatch):
     """The partner comes first with one pair of weights alone."""
 
-    def scores(model, _, candidates):
-        way = torch.ones(candidates.shape)
-        way[:, 0] = float(model.config.memory_weight == 0.6 and model.config.hubness_weight == 0.25) * 2
-        return [way, way]
+    def parts(model, _, candidates):
+        cosine, hubness = torch.zeros(candidates.shape), torch.zeros(candidates.shape)
+        cosine[:, 0] = float(model.config.memory_weight == 0.6)
+        cosine[:, 1], hubness[:, 1] = 1.1, 1.0  # a hub, ahead of the partner until it is charged
+        cosine[:, 2], hubness[:, 2] = 0.8, -0.5  # near to nothing, ahead of the partner once that counts too much
+        return [(cosine, hubness)] * 2
 
-    monkeypatch.setattr(fitting, "vector_scores", scores)
+    monkeypatch.setattr(fitting, "vector_parts", parts)
     fitted = fit_scoring(copy, test_split)
     assert (fitted["memory_weight"], fitted["hubness_weight"]) == (0.6, 0.25)
 

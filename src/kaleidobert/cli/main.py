@@ -13,6 +13,7 @@ from kaleidobert.cli.finetune import finetune
 from kaleidobert.cli.index import index
 from kaleidobert.cli.patches import patches
 from kaleidobert.cli.pretrain import pretrain
+from kaleidobert.cli.report import report
 from kaleidobert.cli.saliency import saliency
 from kaleidobert.cli.search import search
 from kaleidobert.cli.serve import serve
@@ -34,6 +35,7 @@ for verb in (
     pretrain,
     finetune,
     evaluate,
+    report,
     index,
     search,
     serve,

@@ -67,7 +67,7 @@ def evaluate_retrieval(
 
     ``queries``: how many products of the split ask, drawn by ``seed``; all of them, or 100 under ``full``
     (where each query's joint scores take a pass over the whole split), when not given.
-    The candidates are drawn by ``seed`` and saved in the run folder, by product id.
+    The candidates are drawn by ``seed`` and saved in the run's ``evaluation/``, by product id, beside the figures.
     """
     if protocol not in PROTOCOLS:
         raise InputError(f"no protocol {protocol!r}; use {' or '.join(PROTOCOLS)}")
@@ -75,14 +75,16 @@ def evaluate_retrieval(
     catalogue = prepare(data, split, processor.image_processor, columns)
     asked = choose_queries(len(catalogue), queries or (100 if protocol == "full" else None), seed)
     candidates = candidate_table(catalogue, asked, protocol, seed)
-    _save_candidates(run / "evaluation" / f"{split}-{protocol}-{len(asked)}-seed{seed}.json", catalogue, candidates)
+    place, name = run / "evaluation", f"{split}-{protocol}-{len(asked)}-seed{seed}.json"
+    _save_candidates(place / f"candidates-{name}", catalogue, candidates)
     text_to_image, image_to_text = score(model, encode(model, processor, catalogue), candidates)
     figures: dict = {"protocol": protocol, "split": split, "queries": len(asked), "seed": seed}
     figures["candidates"] = candidates.shape[1]
     figures |= {name: getattr(model.config, name) for name in ("memory_weight", "hubness_weight", "joint_weight")}
-    for name in ("cosine", "vectors", "joint", "combined"):
-        ranks = [partner_ranks(ranked_by(name, model, way).numpy()) for way in (text_to_image, image_to_text)]
-        figures[name] = retrieval_figures(*ranks)
+    for scorer in ("cosine", "vectors", "joint", "combined"):
+        ranks = [partner_ranks(ranked_by(scorer, model, way).numpy()) for way in (text_to_image, image_to_text)]
+        figures[scorer] = retrieval_figures(*ranks)
+    (place / f"retrieval-{name}").write_text(json.dumps(figures, indent=2) + "\n")
     return figures
 
 
@@ -141,6 +143,14 @@ def plain_scores(encoded: Encoded, candidates: np.ndarray) -> list[Tensor]:
 @torch.inference_mode()
 def vector_scores(model: KaleidoBertForRetrieval, encoded: Encoded, candidates: np.ndarray) -> list[Tensor]:
     """What vectors alone rank by, (Q, C): enhanced by the memory, hubs charged for, as the configuration says."""
+    return [model.similarity(cosine, hubness) for cosine, hubness in vector_parts(model, encoded, candidates)]
+
+
+@torch.inference_mode()
+def vector_parts(
+    model: KaleidoBertForRetrieval, encoded: Encoded, candidates: np.ndarray
+) -> list[tuple[Tensor, Tensor]]:
+    """Cosines of the enhanced vectors and what hubs are charged, (Q, C) both; text to image and image to text."""
     parts: dict[str, list[Tensor]] = {name: [] for name in ("images", "texts", "image_hubness", "text_hubness")}
     for start in range(0, len(encoded.images), 512):
         rows = slice(start, start + 512)
@@ -151,7 +161,7 @@ def vector_scores(model: KaleidoBertForRetrieval, encoded: Encoded, candidates: 
             each.append(value.cpu())
     images, texts, image_hubness, text_hubness = (torch.cat(each) for each in parts.values())
     return [
-        model.similarity((texts[text] * images[image]).sum(dim=-1), text_hubness[text] + image_hubness[image])
+        ((texts[text] * images[image]).sum(dim=-1), text_hubness[text] + image_hubness[image])
         for text, image in _ways(candidates)
     ]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ from kaleidobert.training.evaluate import (
     encode,
     ranked_by,
     score,
-    vector_scores,
+    vector_parts,
 )
 
 MEMORY_PAIRS = 40_000  # of a larger catalogue some, drawn at random
@@ -48,10 +47,11 @@ def fit_scoring(run: Path, validation: Catalogue, seed: int = 0) -> dict[str, fl
     candidates = candidate_table(validation, asked, "101", seed)
     missing = torch.from_numpy(candidates < 0)
     sums = {}
-    for weights in product(MEMORY_WEIGHTS, HUBNESS_WEIGHTS):
-        settings.memory_weight, settings.hubness_weight = weights
-        ways = vector_scores(model, encoded, candidates)
-        sums[weights] = _sum_of_recalls([way.masked_fill(missing, float("-inf")) for way in ways])
+    for settings.memory_weight in MEMORY_WEIGHTS:
+        parts = vector_parts(model, encoded, candidates)
+        for settings.hubness_weight in HUBNESS_WEIGHTS:
+            ways = [model.similarity(*part).masked_fill(missing, float("-inf")) for part in parts]
+            sums[settings.memory_weight, settings.hubness_weight] = _sum_of_recalls(ways)
     settings.memory_weight, settings.hubness_weight = max(sums, key=lambda each: sums[each])
 
     candidates = candidate_table(validation, choose_queries(len(validation), JOINT_QUERIES, seed), "101", seed)

@@ -26,7 +26,7 @@ from kaleidobert.errors import InputError
 from kaleidobert.vision.saliency import main_components
 
 SHIPPED = Path(__file__).with_name("saliency.safetensors")
-SIDE = 128  # photos are stretched to squares of so many pixels
+SIDE = 160  # photos are stretched to squares of so many pixels
 WIDTHS = (24, 48, 96, 160)  # channels at 1/2, 1/4, 1/8 and 1/16 of the side
 EDGE_WIDTH = 16
 METADATA = "kaleidobert-saliency"  # the one entry beside the tensors, so that equal weights are equal files
