@@ -64,6 +64,7 @@ def pretrain(
         seed=training.seed,
         joint_samples=training.joint_samples,
         alignment=aligned,
+        corruption=config.corruption,
     )
     trainer = KaleidoBertTrainer(
         joint_from=training.joint_from,
