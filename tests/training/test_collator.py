@@ -124,7 +124,7 @@ def test_aligned_pairs_go_first(catalogue, tokenizer, aligned):
 
 def test_in_a_mirrored_photo_the_patch_is_on_the_other_side(catalogue, tokenizer, aligned, monkeypatch):
     mirrored = np.arange(64) % 2 == 0
-    monkeypatch.setattr("kaleidobert.training.collator.augment", lambda pixels, _: (pixels, mirrored))
+    monkeypatch.setattr("kaleidobert.training.collator.augment", lambda pixels, *_: (pixels, mirrored))
     collator = PreTrainingCollator(
         catalogue, tokenizer, PUBLISHED, seed=1, augmented=True, joint_samples=64, alignment=Alignment.load(aligned)
     )
@@ -141,7 +141,7 @@ def test_without_augmentation_a_batch_has_the_first_views(catalogue, tokenizer):
 
 def test_augmentation_takes_any_view_of_the_product_itself(catalogue, tokenizer, monkeypatch):
     monkeypatch.setattr(
-        "kaleidobert.training.collator.augment", lambda pixels, _: (pixels, np.zeros(len(pixels), bool))
+        "kaleidobert.training.collator.augment", lambda pixels, *_: (pixels, np.zeros(len(pixels), bool))
     )
     seen = set()
     for seed in range(12):
@@ -189,3 +189,13 @@ def test_patches_of_one_colour_are_not_hidden(catalogue, tokenizer):
     enough = (~plain_patches(batch["pixel_values"], PUBLISHED))[:, 30:].sum(dim=1) >= 3
     hidden = batch["hidden_patches"][:, 30:] & plain_patches(batch["pixel_values"], PUBLISHED)[:, 30:]
     assert enough.any() and not hidden[enough].any()
+
+
+def test_without_strength_photos_are_mirrored_and_else_untouched():
+    pixels = torch.rand(16, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    out, mirrored = augment(pixels, np.random.default_rng(0), strength=0)
+    for row, flipped in enumerate(mirrored):
+        assert torch.equal(out[row], pixels[row].flip(-1) if flipped else pixels[row])
+    assert 0 < mirrored.sum() < 16
+    some, much = (augment(pixels, np.random.default_rng(0), strength)[0] for strength in (0.2, 1.0))
+    assert (some - out).abs().mean() < 0.7 * (much - out).abs().mean()

@@ -34,6 +34,7 @@ class KaleidoBertConfig(PretrainedConfig):
     kl_temperature: of the softmax over standardised features in the two KL objectives.
     loss_weights: one a loss by name, 1 where not given (published: the plain sum).
     hard_negatives_from: pair accuracy of ITM from which its negatives are hard instead of random.
+    mirror: a photo's vector is the mean of its own and of its mirror image's, outside training.
     memory_pairs: training pairs whose vectors the model keeps (see `model.memory`), 0 before the end of training.
     memory_neighbours, memory_weight: how many of them enhance a vector, and how much, the latter fitted on
         validation data, as is hubness_weight: how much of its hubness a photo or text is charged.
@@ -62,6 +63,7 @@ class KaleidoBertConfig(PretrainedConfig):
         kl_temperature: float = 1.0,
         loss_weights: dict[str, float] | None = None,
         hard_negatives_from: float = 0.7,
+        mirror: bool = False,
         memory_pairs: int = 0,
         memory_neighbours: int = 5,
         memory_weight: float = 0.0,
@@ -90,6 +92,7 @@ class KaleidoBertConfig(PretrainedConfig):
         self.kl_temperature = kl_temperature
         self.loss_weights = loss_weights or {}
         self.hard_negatives_from = hard_negatives_from
+        self.mirror = mirror
         self.memory_pairs = memory_pairs
         self.memory_neighbours = memory_neighbours
         self.memory_weight = memory_weight

@@ -8,24 +8,26 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def augment(pixels: Tensor, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]:
+def augment(pixels: Tensor, rng: np.random.Generator, strength: float = 1.0) -> tuple[Tensor, np.ndarray]:
     """Shift, scale, turn a little, flip and light: (B, 3, S, S) in [0, 1] -> the same; and who is mirrored (B,).
 
-    What moves in from outside is white, as in a studio shot.
+    ``strength`` 0 flips alone, and so saves the resampling. What moves in from outside is white, as in a studio shot.
     """
     batch = len(pixels)
-
-    def draw(low: float, high: float) -> Tensor:
-        return torch.from_numpy(rng.uniform(low, high, batch).astype(np.float32))
-
-    scale, angle = draw(0.85, 1.1), draw(-0.15, 0.15)
     sides = rng.choice(np.asarray([-1, 1], dtype=np.float32), batch)
     flip = torch.from_numpy(sides)
+    if not strength:
+        return torch.where(flip.view(-1, 1, 1, 1) < 0, pixels.flip(-1), pixels), sides < 0
+
+    def draw(low: float, high: float) -> Tensor:
+        return strength * torch.from_numpy(rng.uniform(low, high, batch).astype(np.float32))
+
+    scale, angle = 1 + draw(-0.15, 0.1), draw(-0.15, 0.15)
     transform = torch.zeros(batch, 2, 3)
     transform[:, 0, 0], transform[:, 0, 1] = scale * angle.cos() * flip, -scale * angle.sin() * flip
     transform[:, 1, 0], transform[:, 1, 1] = scale * angle.sin(), scale * angle.cos()
     transform[:, 0, 2], transform[:, 1, 2] = draw(-0.1, 0.1), draw(-0.1, 0.1)
     grid = F.affine_grid(transform, list(pixels.shape), align_corners=False)
     moved = F.grid_sample(pixels - 1, grid, align_corners=False) + 1
-    contrast, brightness = draw(0.9, 1.1).view(-1, 1, 1, 1), draw(-0.03, 0.03).view(-1, 1, 1, 1)
+    contrast, brightness = 1 + draw(-0.1, 0.1).view(-1, 1, 1, 1), draw(-0.03, 0.03).view(-1, 1, 1, 1)
     return (moved * contrast + brightness).clamp(0, 1), sides < 0

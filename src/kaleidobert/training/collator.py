@@ -38,7 +38,7 @@ class PairCollator:
     """Photos and texts of a batch, as `KaleidoBertForRetrieval` trains on them.
 
     pixel_values (B, 3, S, S), input_ids and attention_mask (B, T), text_group (B,), and for the first n products,
-    ``joint_samples`` or all, which go through the joint entry: draws (2, n).
+    ``joint_samples`` or all, which go through the joint entry: draws (2, n). ``strength``: of the augmentation.
     """
 
     def __init__(
@@ -48,12 +48,14 @@ class PairCollator:
         seed: int,
         augmented: bool,
         joint_samples: int = 0,
+        strength: float = 1.0,
     ) -> None:
         self.catalogue = catalogue
         self.tokenizer = tokenizer
         self.seed = seed
         self.augmented = augmented
         self.joint_samples = joint_samples
+        self.strength = strength
         self.text_groups = catalogue.text_groups()
 
     def __call__(self, indices: Sequence[int]) -> dict[str, Tensor]:
@@ -80,7 +82,7 @@ class PairCollator:
             views = rng.integers(views, self.catalogue.first_view[chosen + 1])
         pixels, mirrored = to_pixel_values(torch.from_numpy(self.catalogue.pixels[views])), np.zeros(len(chosen), bool)
         if self.augmented:
-            pixels, mirrored = augment(pixels, rng)
+            pixels, mirrored = augment(pixels, rng, self.strength)
         batch = {
             "pixel_values": pixels,
             "input_ids": encoded["input_ids"],
@@ -116,8 +118,9 @@ class PreTrainingCollator(PairCollator):
         joint_samples: int,
         alignment: Alignment | None = None,
         corruption: str = "levels",
+        strength: float = 1.0,
     ) -> None:
-        super().__init__(catalogue, tokenizer, seed, augmented, joint_samples)
+        super().__init__(catalogue, tokenizer, seed, augmented, joint_samples, strength)
         self.levels = levels
         self.corruption = corruption
         self.alignment = alignment

@@ -65,6 +65,7 @@ def pretrain(
         joint_samples=training.joint_samples,
         alignment=aligned,
         corruption=config.corruption,
+        strength=training.augmentation,
     )
     trainer = KaleidoBertTrainer(
         joint_from=training.joint_from,

@@ -39,7 +39,10 @@ class InitialSettings(_Strict):
 
 
 class TrainingSettings(_Strict):
-    """How a run trains. ``joint_from``: share of the run that is contrastive only, before the joint objectives."""
+    """How a run trains. ``joint_from``: share of the run that is contrastive only, before the joint objectives.
+
+    ``augmentation``: its strength; 0 mirrors photos and does nothing else.
+    """
 
     batch_size: PositiveInt = 256
     gradient_accumulation: PositiveInt = 1
@@ -50,6 +53,7 @@ class TrainingSettings(_Strict):
     bf16: bool = True
     joint_samples: int = Field(default=16, ge=0)
     joint_from: float = Field(default=0.6, ge=0, le=1)
+    augmentation: float = Field(default=1.0, ge=0, le=2)
     subcategory_group: PositiveInt = 1
     evaluate_every: PositiveInt = 100
     evaluation_products: PositiveInt = 512
