@@ -124,7 +124,7 @@ def test_aligned_pairs_go_first(catalogue, tokenizer, aligned):
 
 def test_in_a_mirrored_photo_the_patch_is_on_the_other_side(catalogue, tokenizer, aligned, monkeypatch):
     mirrored = np.arange(64) % 2 == 0
-    monkeypatch.setattr("kaleidobert.training.collator.augment", lambda pixels, _: (pixels, mirrored))
+    monkeypatch.setattr("kaleidobert.training.collator.augment", lambda pixels, *_: (pixels, mirrored))
     collator = PreTrainingCollator(
         catalogue, tokenizer, PUBLISHED, seed=1, augmented=True, joint_samples=64, alignment=Alignment.load(aligned)
     )
@@ -141,7 +141,7 @@ def test_without_augmentation_a_batch_has_the_first_views(catalogue, tokenizer):
 
 def test_augmentation_takes_any_view_of_the_product_itself(catalogue, tokenizer, monkeypatch):
     monkeypatch.setattr(
-        "kaleidobert.training.collator.augment", lambda pixels, _: (pixels, np.zeros(len(pixels), bool))
+        "kaleidobert.training.collator.augment", lambda pixels, *_: (pixels, np.zeros(len(pixels), bool))
     )
     seen = set()
     for seed in range(12):

@@ -1,7 +1,8 @@
 """From product indices to a pre-training batch: photos, texts, masks, corruptions and the draws of negatives.
 
 Everything random in a batch comes from one generator seeded by the run's seed and the batch's own indices, so
-a resumed run sees the same masks as one that was never stopped, whatever was skipped in between.
+a resumed run sees the same masks as one that was never stopped, whatever was skipped in between. A process that
+trains on a share of the batch (`Split`) is given all indices, draws for all rows, and makes its own.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from kaleidobert.alignment.store import Alignment
 from kaleidobert.levels import JIGSAW_ORDERS, ROTATIONS, Level, patch_count
 from kaleidobert.model.losses import NO_LABEL
 from kaleidobert.model.processing import to_pixel_values
+from kaleidobert.model.split import WHOLE, Split
 from kaleidobert.training.augmentation import augment
 from kaleidobert.training.catalogue import Catalogue
 
@@ -26,7 +28,7 @@ TITLE_SHARE = 0.5
 
 
 class Shown(NamedTuple):
-    """Of each product of a batch: which view (B,), and whether it is mirrored (B,)."""
+    """Of each product of a whole batch: which view (B,), and whether it is mirrored (B,)."""
 
     views: np.ndarray
     mirrored: np.ndarray
@@ -36,7 +38,7 @@ class PairCollator:
     """Photos and texts of a batch, as `KaleidoBertForRetrieval` trains on them.
 
     pixel_values (B, 3, S, S), input_ids and attention_mask (B, T), text_group (B,), and for the first n products,
-    ``joint_samples`` or all, which go through the joint entry: draws (2, n).
+    ``joint_samples`` or all, which go through the joint entry: draws (2, n). Of a split batch, its own rows.
     """
 
     def __init__(
@@ -46,17 +48,27 @@ class PairCollator:
         seed: int,
         augmented: bool,
         joint_samples: int = 0,
+        split: Split = WHOLE,
     ) -> None:
         self.catalogue = catalogue
         self.tokenizer = tokenizer
         self.seed = seed
         self.augmented = augmented
         self.joint_samples = joint_samples
+        self.split = split
         self.text_groups = catalogue.text_groups()
 
     def __call__(self, indices: Sequence[int]) -> dict[str, Tensor]:
         rng = self.generator(indices)
-        return self.pairs(indices, self.encode(indices, rng), rng)[0]
+        return self.own(self.pairs(indices, self.encode(indices, rng), rng)[0])
+
+    def own(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """This process's rows; pixels are made of no others."""
+        rows = {
+            name: values[..., self.split.rows] if name == "draws" else values[self.split.rows]
+            for name, values in batch.items()
+        }
+        return rows | {"pixel_values": batch["pixel_values"]}
 
     def generator(self, indices: Sequence[int]) -> np.random.Generator:
         return np.random.default_rng([self.seed, *indices])
@@ -71,14 +83,15 @@ class PairCollator:
     def pairs(
         self, indices: Sequence[int], encoded: BatchEncoding, rng: np.random.Generator
     ) -> tuple[dict[str, Tensor], Shown]:
-        """One view a product, at random when augmented, else the first."""
+        """One view a product, at random when augmented, else the first; pixels of the own rows alone."""
         chosen = np.asarray(indices)
         first = views = self.catalogue.first_view[chosen]
         if self.augmented:
             views = rng.integers(views, self.catalogue.first_view[chosen + 1])
-        pixels, mirrored = to_pixel_values(torch.from_numpy(self.catalogue.pixels[views])), np.zeros(len(chosen), bool)
+        pixels = to_pixel_values(torch.from_numpy(self.catalogue.pixels[views[self.split.rows]]))
+        mirrored = np.zeros(len(chosen), bool)
         if self.augmented:
-            pixels, mirrored = augment(pixels, rng)
+            pixels, mirrored = augment(pixels, rng, self.split)
         batch = {
             "pixel_values": pixels,
             "input_ids": encoded["input_ids"],
@@ -106,8 +119,9 @@ class PreTrainingCollator(PairCollator):
         augmented: bool,
         joint_samples: int,
         alignment: Alignment | None = None,
+        split: Split = WHOLE,
     ) -> None:
-        super().__init__(catalogue, tokenizer, seed, augmented, joint_samples)
+        super().__init__(catalogue, tokenizer, seed, augmented, joint_samples, split)
         self.levels = levels
         self.alignment = alignment
 
@@ -139,7 +153,7 @@ class PreTrainingCollator(PairCollator):
         arrays |= {"level_labels": level_labels, "hidden_patches": hidden}
         if self.alignment:
             arrays["guided"] = guided
-        return batch | {name: torch.from_numpy(array) for name, array in arrays.items()}
+        return self.own(batch | {name: torch.from_numpy(array) for name, array in arrays.items()})
 
     def _level_labels(self, hidden: np.ndarray, rng: np.random.Generator) -> list[int]:
         labels, start = [], 0
