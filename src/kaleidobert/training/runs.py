@@ -2,16 +2,22 @@
 
 It holds the model (`config.json`, `model.safetensors`), its processor and tokenizer, ``settings.yaml``,
 ``history.json`` (every logged figure), ``logs/`` (TensorBoard) and ``checkpoints/`` (to resume from).
+
+Several processes, started by `torchrun`, train one run: the main one alone writes it, and the photos' cache.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from transformers import PreTrainedTokenizerFast, Trainer, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
@@ -19,6 +25,16 @@ from kaleidobert.errors import InputError
 from kaleidobert.training.catalogue import Catalogue
 from kaleidobert.training.fitting import fill_memory, fit_scoring
 from kaleidobert.training.settings import TrainingSettings
+
+# Others wait for the main process while it prepares photos, which may take hours; if it fails, torchrun ends them.
+PATIENCE = timedelta(days=2)
+
+
+def processes() -> PartialState:
+    """The processes that train this run together: this one alone, unless `torchrun` started several."""
+    state = PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
+    atexit.register(state.destroy_process_group)
+    return state
 
 
 def last_checkpoint(out: Path, resume: bool) -> Path | None:
@@ -35,6 +51,10 @@ def training_arguments(out: Path, settings: TrainingSettings, products: int) -> 
     """The library's arguments for a run folder. Raises ``InputError`` where there is less than one batch."""
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
+    count = processes().num_processes
+    for name, size in (("batch_size", settings.batch_size), ("joint_samples", settings.joint_samples)):
+        if size % count:
+            raise InputError(f"training.{name} {size} cannot be shared out among {count} processes; choose a multiple")
     if products < settings.batch_size:
         raise InputError(
             f"{products} products to train on are less than one batch of {settings.batch_size}; "
@@ -42,7 +62,7 @@ def training_arguments(out: Path, settings: TrainingSettings, products: int) -> 
         )
     return TrainingArguments(
         output_dir=str(out / "checkpoints"),
-        per_device_train_batch_size=settings.batch_size,
+        per_device_train_batch_size=settings.batch_size // count,
         per_device_eval_batch_size=min(settings.batch_size, 128),
         gradient_accumulation_steps=settings.gradient_accumulation,
         num_train_epochs=settings.epochs,
@@ -63,6 +83,8 @@ def training_arguments(out: Path, settings: TrainingSettings, products: int) -> 
         disable_tqdm=True,
         report_to=[],
         seed=settings.seed,
+        ddp_find_unused_parameters=True,  # before `joint_from` the heads and the upper layers have no gradients
+        ddp_timeout=int(PATIENCE.total_seconds()),
     )
 
 
@@ -75,10 +97,16 @@ def finish_run(
     validation: Catalogue,
 ) -> dict[str, float]:
     """Train to the end, validate, fill the memory, save, fit the scores; returns the last validation figures."""
+    state = processes()
+    if state.process_index:
+        torch.manual_seed(trainer.args.seed + state.process_index)  # not the main process's dropout again
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     figures = trainer.evaluate()
-    model: Any = trainer.model
-    fill_memory(model, tokenizer, train, trainer.args.seed)
-    trainer.save_model(str(out))
-    (out / "history.json").write_text(json.dumps(trainer.state.log_history, indent=1))
-    return figures | fit_scoring(out, validation, trainer.args.seed)
+    if state.is_main_process:
+        model: Any = trainer.model
+        fill_memory(model, tokenizer, train, trainer.args.seed)
+        trainer.save_model(str(out))
+        (out / "history.json").write_text(json.dumps(trainer.state.log_history, indent=1))
+        figures |= fit_scoring(out, validation, trainer.args.seed)
+    [figures] = broadcast_object_list([figures])
+    return figures

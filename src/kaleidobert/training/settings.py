@@ -39,7 +39,10 @@ class InitialSettings(_Strict):
 
 
 class TrainingSettings(_Strict):
-    """How a run trains. ``joint_from``: share of the run that is contrastive only, before the joint objectives."""
+    """How a run trains. ``joint_from``: share of the run that is contrastive only, before the joint objectives.
+
+    ``batch_size`` and ``joint_samples`` count the products of all processes together, however many there are.
+    """
 
     batch_size: PositiveInt = 256
     gradient_accumulation: PositiveInt = 1
