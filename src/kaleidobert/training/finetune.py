@@ -12,7 +12,7 @@ from kaleidobert.model.split import Split
 from kaleidobert.training.catalogue import prepare
 from kaleidobert.training.collator import PairCollator
 from kaleidobert.training.pace import Pace
-from kaleidobert.training.runs import finish_run, last_checkpoint, processes, training_arguments
+from kaleidobert.training.runs import clear_remains, finish_run, last_checkpoint, processes, training_arguments
 from kaleidobert.training.settings import RUN_SETTINGS, Settings, load_settings
 from kaleidobert.training.trainer import GroupedSampler, KaleidoBertTrainer
 
@@ -50,6 +50,7 @@ def finetune_retrieval(
     arguments = training_arguments(out, training, len(train))
     if state.is_main_process:
         out.mkdir(parents=True, exist_ok=True)
+        clear_remains(out, checkpoint)
         settings.save(out)
         processor.save_pretrained(out)
     collate = partial(

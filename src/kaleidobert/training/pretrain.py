@@ -21,7 +21,7 @@ from kaleidobert.model.split import Split
 from kaleidobert.training.catalogue import Catalogue, prepare
 from kaleidobert.training.collator import PreTrainingCollator
 from kaleidobert.training.pace import Pace
-from kaleidobert.training.runs import finish_run, last_checkpoint, processes, training_arguments
+from kaleidobert.training.runs import clear_remains, finish_run, last_checkpoint, processes, training_arguments
 from kaleidobert.training.settings import Settings
 from kaleidobert.training.trainer import GroupedSampler, KaleidoBertTrainer
 
@@ -58,6 +58,7 @@ def pretrain(
 
     if state.is_main_process:
         out.mkdir(parents=True, exist_ok=True)
+        clear_remains(out, checkpoint)
         settings.save(out)
         image_processor.save_pretrained(out)
         if not checkpoint:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,12 @@ import transformers
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from transformers import PreTrainedTokenizerFast, Trainer, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
 
 from kaleidobert.errors import InputError
 from kaleidobert.training.catalogue import Catalogue
 from kaleidobert.training.fitting import fill_memory, fit_scoring
-from kaleidobert.training.settings import TrainingSettings
+from kaleidobert.training.pace import PACE_FILE
+from kaleidobert.training.settings import RUN_SETTINGS, TrainingSettings
 
 # Others wait for the main process while it prepares photos, which may take hours; if it fails, torchrun ends them.
 PATIENCE = timedelta(days=2)
@@ -38,13 +39,42 @@ def processes() -> PartialState:
 
 
 def last_checkpoint(out: Path, resume: bool) -> Path | None:
-    """The checkpoint to go on from, if any. Raises ``InputError`` where a run would be overwritten or is missing."""
-    last = get_last_checkpoint(str(out / "checkpoints")) if (out / "checkpoints").exists() else None
-    if resume and last is None:
-        raise InputError(f"{out}: no checkpoint to resume from; leave --resume out to start anew")
-    if not resume and (last is not None or (out / "model.safetensors").exists()):
+    """The last whole checkpoint to go on from, or None: the run starts anew.
+
+    It does so where nothing is lost: in a new folder, and, resumed or not, in one whose run was killed before its
+    first checkpoint was whole. Raises ``InputError`` where a run would be overwritten or is missing.
+    """
+    whole = [folder for folder in _checkpoints(out) if _is_whole(folder)]
+    finished = (out / "model.safetensors").exists()
+    if not resume and (whole or finished):
         raise InputError(f"{out}: there is a run already; add --resume to go on with it, or choose another --out")
-    return Path(last) if last else None
+    if resume and not whole and finished:
+        raise InputError(f"{out}: a finished run without checkpoints, which cannot go on; choose another --out")
+    if resume and not whole and not (out / RUN_SETTINGS).exists():
+        raise InputError(f"{out}: no checkpoint to resume from; leave --resume out to start anew")
+    return max(whole, key=_step, default=None)
+
+
+def clear_remains(out: Path, checkpoint: Path | None) -> None:
+    """Delete what a killed process left half-written, and the logs of a run that starts anew."""
+    for folder in _checkpoints(out):
+        if not _is_whole(folder):
+            shutil.rmtree(folder)
+    if checkpoint is None:
+        shutil.rmtree(out / "logs", ignore_errors=True)
+
+
+def _checkpoints(out: Path) -> list[Path]:
+    return list((out / "checkpoints").glob("checkpoint-*"))
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("checkpoint-"))
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Its last file is there (see `Pace.on_save`)."""
+    return (checkpoint / PACE_FILE).exists()
 
 
 def training_arguments(out: Path, settings: TrainingSettings, products: int) -> TrainingArguments:
