@@ -20,7 +20,7 @@ NOTHING: Any = None  # what a callback is given and does not look at
 
 
 def at(step: int, steps: int = 10) -> Any:
-    return SimpleNamespace(global_step=step, max_steps=steps)
+    return SimpleNamespace(global_step=step, max_steps=steps, is_world_process_zero=True)
 
 
 def after_step(pace: Pace, step: int, steps: int = 10) -> bool:
@@ -82,6 +82,7 @@ def test_the_factor_ends_at_zero_when_minutes_run_out(clock):
     pace = Pace(max_minutes=1)
     pace.on_train_begin(NOTHING, at(0), NOTHING)
     clock.seconds += 60
+    after_step(pace, 7)
     assert pace.factor(7, warmup_steps=2) == pytest.approx(0, abs=1e-9)
 
 
@@ -97,5 +98,6 @@ def test_seconds_before_a_resume_count(clock, tmp_path):
     resumed = Pace.resumed(tmp_path / "checkpoint-7", max_minutes=2)
     resumed.on_train_begin(NOTHING, at(7), NOTHING)
     clock.seconds += 15
+    assert not after_step(resumed, 8, 1000)
     assert resumed.seconds() == pytest.approx(60)
     assert resumed.progress() == pytest.approx(0.5)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from json import dumps
 from pathlib import Path
 
 
 def write_figures(figures: dict, path: Path | None) -> None:
-    """Write figures as JSON where a path is given."""
-    if path:
+    """Write figures as JSON where a path is given; of several processes that torchrun started the first one does."""
+    if path and os.environ.get("RANK", "0") == "0":
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(dumps(figures, indent=2) + "\n")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -45,6 +46,8 @@ for verb in (
 
 def main() -> None:
     """Run a verb; bad input is one line on standard error and exit code 2."""
+    if os.environ.get("RANK", "0") != "0":
+        sys.stdout = open(os.devnull, "w")  # of several processes that torchrun started the first one speaks
     try:
         app()
     except InputError as error:

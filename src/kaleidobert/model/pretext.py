@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from kaleidobert.levels import Level, level_slices, patch_boxes
 from kaleidobert.model.losses import NO_LABEL, TASK_LOSS, feature_divergence
+from kaleidobert.model.split import WHOLE, Split
 from kaleidobert.vision.backbone import PatchEncoder
 from kaleidobert.vision.corruptions import (
     blank_cells,
@@ -41,7 +42,13 @@ def numbered(levels: Sequence[Level]) -> list[tuple[int, Level, slice]]:
 
 
 def corrupt_levels(
-    encoder: PatchEncoder, levels: Sequence[Level], pixels: Tensor, features: Tensor, labels: Tensor, hidden: Tensor
+    encoder: PatchEncoder,
+    levels: Sequence[Level],
+    pixels: Tensor,
+    features: Tensor,
+    labels: Tensor,
+    hidden: Tensor,
+    split: Split = WHOLE,
 ) -> Tensor:
     """Every level's task applied to its own patches, as published: features (n, P, D) -> the same, corrupted.
 
@@ -55,7 +62,7 @@ def corrupt_levels(
         elif level.task == "jigsaw":
             own = permute_patches(own, jigsaw_orders(level.patches).to(own.device)[labels[:, index]])
         elif level.task == "camouflage":
-            own = camouflage_patches(own, chosen, neighbour(own))
+            own = camouflage_patches(own, chosen, lent(own, split))
         elif level.task == "grey":
             grey = encoded(encoder, grey_cells(pixels, level.grid, chosen), [level])
             own = torch.where(chosen.unsqueeze(-1), grey, own)
@@ -65,7 +72,9 @@ def corrupt_levels(
     return torch.cat(corrupted, dim=1)
 
 
-def corrupt_photos(levels: Sequence[Level], pixels: Tensor, labels: Tensor, hidden: Tensor, blank: Tensor) -> Tensor:
+def corrupt_photos(
+    levels: Sequence[Level], pixels: Tensor, labels: Tensor, hidden: Tensor, blank: Tensor, split: Split = WHOLE
+) -> Tensor:
     """Photos (n, 3, S, S), each with the one task that its labels (n, N) and hidden patches (n, P) name.
 
     ``blank`` (1, 3, 1, 1): the colour of nothing.
@@ -83,7 +92,7 @@ def corrupt_photos(levels: Sequence[Level], pixels: Tensor, labels: Tensor, hidd
                 F.interpolate(fitted, pixels.shape[-2:], mode="bilinear") if fitted.shape != pixels.shape else fitted
             )
         elif level.task == "camouflage":
-            pixels = camouflage_cells(pixels, level.grid, cells, neighbour(pixels))
+            pixels = camouflage_cells(pixels, level.grid, cells, lent(pixels, split))
         elif level.task == "grey":
             pixels = grey_cells(pixels, level.grid, cells)
         elif level.task == "blank":
@@ -91,9 +100,10 @@ def corrupt_photos(levels: Sequence[Level], pixels: Tensor, labels: Tensor, hidd
     return pixels
 
 
-def neighbour(rows: Tensor) -> Tensor:
-    """(n,) index of the product that lends each product its camouflage: the one before."""
-    return torch.arange(len(rows), device=rows.device).roll(1)
+def lent(rows: Tensor, split: Split) -> Tensor:
+    """What the product before in the whole batch has, (n, ...): it lends each product its camouflage."""
+    everyone = split.gather(rows)
+    return everyone.index_select(0, torch.arange(len(everyone), device=rows.device).roll(1)[split.rows])
 
 
 def encoded(encoder: PatchEncoder, pixels: Tensor, levels: Sequence[Level]) -> Tensor:
@@ -111,8 +121,12 @@ def pretext_losses(
     labels: Tensor,
     hidden: Tensor,
     temperature: float,
+    split: Split = WHOLE,
 ) -> tuple[Figures, Figures]:
-    """Losses and accuracies by loss name, of the tasks that occur; hidden states (n, P, H), true features (n, P, D)."""
+    """Losses and accuracies by loss name, of the tasks that occur in the whole batch.
+
+    Hidden states (n, P, H) and true features (n, P, D) of the products here.
+    """
     losses: Figures = {}
     accuracies: Figures = {}
     for index, level, where in numbered(levels):
@@ -120,14 +134,17 @@ def pretext_losses(
             continue
         name, label, chosen = TASK_LOSS[level.task], labels[:, index], hidden[:, where]
         asked = label != NO_LABEL if level.labels else chosen.any(dim=1)
-        if not asked.any():
+        if not split.gather(asked).any():
             continue
         output = heads[str(index)](states[:, where]).float()
         if level.labels:
-            loss = F.cross_entropy(output, label, ignore_index=NO_LABEL)
-            accuracies[name] = (output.argmax(dim=1) == label)[asked].float().mean()
+            output, label = output[asked], label[asked]
+            loss = F.cross_entropy(output, label) if len(label) else output.sum()
+            accuracies[name] = split.mean(output.argmax(dim=1) == label)
         else:
-            loss = feature_divergence(output[chosen], features[:, where][chosen], temperature)
+            output = output[chosen]
+            loss = feature_divergence(output, features[:, where][chosen], temperature)
+        loss = loss * split.weight(output)
         losses[name] = losses[name] + loss if name in losses else loss  # one task may serve several levels
     return losses, accuracies
 

@@ -19,6 +19,7 @@ from kaleidobert.model.pretext import (
     pretext_references,
 )
 from kaleidobert.model.retrieval import KaleidoBertScoring
+from kaleidobert.model.split import WHOLE, Split
 
 
 @dataclass
@@ -84,33 +85,37 @@ class KaleidoBertForPreTraining(KaleidoBertScoring):
         pixel_values (B, 3, S, S); input_ids, attention_mask, masked_ids (B, T); text_group (B,) equal for equal
         texts. Of the first n products, which go through the joint entry (none where ``draws`` is None):
         token_labels (n, T), -100 where not hidden; level_labels (n, N), -100 for regressions; hidden_patches
-        (n, P) bool; draws (2, n) uniform in [0, 1), which pick the negatives.
+        (n, P) bool; draws (2, n) uniform in [0, 1), which pick the negatives. In training under `torchrun`, B and
+        n are this process's share of the batch (see `split`), and the losses averaged over processes the batch's.
         """
         image = self.kaleidobert.image_entry(pixel_values)
         text = self.kaleidobert.text_entry(input_ids, attention_mask)
-        parts = {"contrastive": contrastive_loss(image.vectors, text.vectors, self.scale(), text_group)}
+        split = Split.here(self.training)
+        images, texts, groups = map(split.gather, (image.vectors, text.vectors, text_group))
+        parts = {"contrastive": contrastive_loss(images, texts, self.scale(), groups)}
         accuracies: dict[str, Tensor] = {}
         references: dict[str, Tensor] = {}
         n = 0 if draws is None else draws.shape[1]
-        if n >= 2:
+        if n * split.processes >= 2:
             joint = (masked_ids, token_labels, level_labels, hidden_patches, draws)
             if any(part is None for part in joint):
                 raise ValueError(
                     "the joint objectives need masked_ids, token_labels, level_labels, hidden_patches, draws"
                 )
             masked_ids, token_labels, level_labels, hidden_patches, draws = cast(tuple[Tensor, ...], joint)
-            corrupted = self._corrupt(pixel_values[:n], image.features[:n], level_labels, hidden_patches)
+            corrupted = self._corrupt(pixel_values[:n], image.features[:n], level_labels, hidden_patches, split)
             patches = self.kaleidobert.embed_patches(corrupted)
             tokens = self.kaleidobert.embed_tokens(masked_ids, attention_mask)
-            similarity = self.scale() * image.vectors @ text.vectors.T
+            similarity = self.scale() * images @ texts.T
+            tokens, mask, patches = map(split.gather, (tokens, attention_mask, patches))
             hard = bool(self.hard_negatives)
-            matched = self.match(tokens, attention_mask, patches, similarity, text_group, draws, hard)
+            matched = self.match(tokens, mask, patches, similarity, groups, draws, hard, split)
             self._follow(matched.accuracy)
             parts["ITM"], accuracies["ITM"] = matched.loss, matched.accuracy
-            parts["AMLM"] = self._masked_token_loss(matched.joint.tokens, token_labels)
+            parts["AMLM"] = self._masked_token_loss(matched.joint.tokens, token_labels, split)
             asked = (image.features[:n], level_labels, hidden_patches, self.config.kl_temperature)
             levels = self.config.level_table
-            losses, shares = pretext_losses(self.pretext, levels, matched.joint.patches, *asked)
+            losses, shares = pretext_losses(self.pretext, levels, matched.joint.patches, *asked, split)
             parts, accuracies = parts | losses, accuracies | shares
             if not self.training:
                 references = pretext_references(levels, corrupted, *asked)
@@ -122,12 +127,14 @@ class KaleidoBertForPreTraining(KaleidoBertScoring):
             loss=self.weighted_sum(parts), parts=parts, accuracies=accuracies, references=references
         )
 
-    def _corrupt(self, pixels: Tensor, features: Tensor, labels: Tensor, hidden: Tensor) -> Tensor:
+    def _corrupt(
+        self, pixels: Tensor, features: Tensor, labels: Tensor, hidden: Tensor, split: Split = WHOLE
+    ) -> Tensor:
         """Features (n, P, D) of what the joint entry sees."""
         encoder, levels = self.kaleidobert.patch_encoder, self.config.level_table
         if self.config.corruption == "levels":
-            return corrupt_levels(encoder, levels, pixels, features, labels, hidden)
-        return encoded(encoder, corrupt_photos(levels, pixels, labels, hidden, encoder.mean), levels)
+            return corrupt_levels(encoder, levels, pixels, features, labels, hidden, split)
+        return encoded(encoder, corrupt_photos(levels, pixels, labels, hidden, encoder.mean, split), levels)
 
     def _follow(self, accuracy: Tensor) -> None:
         """Keep a running pair accuracy, and turn to hard negatives once it is good enough."""
@@ -135,6 +142,7 @@ class KaleidoBertForPreTraining(KaleidoBertScoring):
             self.match_accuracy.lerp_(accuracy.detach(), 0.02)
             self.hard_negatives.logical_or_(self.match_accuracy > self.config.hard_negatives_from)
 
-    def _masked_token_loss(self, states: Tensor, labels: Tensor) -> Tensor:
+    def _masked_token_loss(self, states: Tensor, labels: Tensor, split: Split = WHOLE) -> Tensor:
         chosen = labels != NO_LABEL
-        return masked_token_loss(self.masked_tokens(states[chosen]).float(), labels[chosen])
+        loss = masked_token_loss(self.masked_tokens(states[chosen]).float(), labels[chosen])
+        return loss * split.weight(labels[chosen])

@@ -23,6 +23,7 @@ from kaleidobert.model.modeling import (
     KaleidoBertPreTrainedModel,
     TextEntryOutput,
 )
+from kaleidobert.model.split import WHOLE, Split
 
 LOGIT_SCALE = math.log(1 / 0.07)  # CLIP's first temperature
 
@@ -125,31 +126,34 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
         text_group: Tensor,
         draws: Tensor,
         hard: bool,
+        split: Split = WHOLE,
     ) -> MatchingOutput:
         """ITM on n products: each with its own text, with a wrong text, and with a wrong photo.
 
         tokens (B, T, H) and attention_mask (B, T) of the batch, patches (n, P, H) of its first n products;
         similarity (B, B) scaled contrastive scores, a row an image; draws (2, n) pick the negatives, in
         proportion to exp(similarity) when ``hard``. Products with equal texts are never negatives.
+        Of a split batch, draws and the outcome are of those among the n that this process holds.
         """
         n = len(patches)
         forbidden = equal_texts(text_group) | torch.eye(len(tokens), dtype=torch.bool, device=tokens.device)
-        wrong_text = draw_negatives(similarity[:n].detach(), forbidden[:n], draws[0], hard)
-        wrong_photo = draw_negatives(similarity.T[:n, :n].detach(), forbidden[:n, :n], draws[1], hard)
-        rows = torch.arange(n, device=tokens.device)
+        rows = torch.arange(n, device=tokens.device)[split.rows]
+        wrong_text = draw_negatives(similarity[rows].detach(), forbidden[rows], draws[0], hard)
+        wrong_photo = draw_negatives(similarity.T[rows, :n].detach(), forbidden[rows, :n], draws[1], hard)
         texts, photos = torch.cat([rows, wrong_text, rows]), torch.cat([rows, rows, wrong_photo])
         # index_select, as plain indexing adds gradients in any order: the same run would end with other weights
         joint = self.kaleidobert.joint_entry(
             tokens.index_select(0, texts), attention_mask[texts], patches.index_select(0, photos)
         )
-        matches = torch.arange(3 * n, device=tokens.device) < n
-        valid = torch.cat([rows >= 0, ~forbidden[:n].all(dim=1), ~forbidden[:n, :n].all(dim=1)])
+        own = len(rows)
+        matches = torch.arange(3 * own, device=tokens.device) < own
+        valid = torch.cat([rows >= 0, ~forbidden[rows].all(dim=1), ~forbidden[rows, :n].all(dim=1)])
         logits = self.matching(joint.tokens[:, 0]).float()
         right = (logits > 0) == matches
         return MatchingOutput(
-            loss=matching_loss(logits[valid], matches[valid].float()),
-            accuracy=(right[:n].float().mean() + right[n:][valid[n:]].float().mean()) / 2,
-            joint=JointEntryOutput(tokens=joint.tokens[:n], patches=joint.patches[:n]),
+            loss=matching_loss(logits[valid], matches[valid].float()) * split.weight(logits[valid]),
+            accuracy=(split.mean(right[:own]) + split.mean(right[own:][valid[own:]])) / 2,
+            joint=JointEntryOutput(tokens=joint.tokens[:own], patches=joint.patches[:own]),
         )
 
     def similarity(self, cosine: Tensor, hubness: Tensor) -> Tensor:
@@ -197,12 +201,13 @@ class KaleidoBertForRetrieval(KaleidoBertScoring):
             return RetrievalOutput(scores=self.combined_scores(similarity, joint))
         image = self.kaleidobert.image_entry(pixel_values)
         text = self.kaleidobert.text_entry(input_ids, attention_mask)
-        parts = {"contrastive": contrastive_loss(image.vectors, text.vectors, self.scale(), text_group)}
+        split = Split.here(self.training)
+        images, texts, groups = map(split.gather, (image.vectors, text.vectors, text_group))
+        parts = {"contrastive": contrastive_loss(images, texts, self.scale(), groups)}
         accuracies: dict[str, Tensor] = {}
-        if draws is not None and (n := draws.shape[1]) >= 2:
-            similarity = self.scale() * image.vectors @ text.vectors.T
-            matched = self.match(
-                text.tokens, attention_mask, image.patches[:n], similarity, text_group, draws, hard=True
-            )
+        if draws is not None and len(patches := split.gather(image.patches[: draws.shape[1]])) >= 2:
+            tokens, mask = split.gather(text.tokens), split.gather(attention_mask)
+            similarity = self.scale() * images @ texts.T
+            matched = self.match(tokens, mask, patches, similarity, groups, draws, True, split)
             parts["ITM"], accuracies["ITM"] = matched.loss, matched.accuracy
         return RetrievalOutput(loss=self.weighted_sum(parts), parts=parts, accuracies=accuracies)

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import shutil
+import socket
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -120,8 +121,8 @@ def _write(
     problems: Problems,
 ) -> None:
     """Write to a folder beside, then rename: a stopped run leaves no half-written cache."""
-    scratch = folder.with_name(f"{folder.name}.{os.getpid()}")
-    scratch.mkdir(parents=True)
+    scratch = folder.with_name(f"{folder.name}.{socket.gethostname()}.{os.getpid()}")
+    scratch.mkdir(parents=True, exist_ok=True)  # of a killed process that had this number before
     columns: dict[str, list] = {name: [] for name in ("ids", "titles", "texts", "categories", "subcategories", "views")}
     not_found = 0
     try:

@@ -1,7 +1,8 @@
 """From product indices to a pre-training batch: photos, texts, masks, corruptions and the draws of negatives.
 
 Everything random in a batch comes from one generator seeded by the run's seed and the batch's own indices, so
-a resumed run sees the same masks as one that was never stopped, whatever was skipped in between.
+a resumed run sees the same masks as one that was never stopped, whatever was skipped in between. A process that
+trains on a share of the batch (`Split`) is given all indices, draws for all rows, and makes its own.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from kaleidobert.alignment.store import Alignment
 from kaleidobert.levels import JIGSAW_ORDERS, ROTATIONS, Level, level_slices, patch_count
 from kaleidobert.model.losses import NO_LABEL
 from kaleidobert.model.processing import to_pixel_values
+from kaleidobert.model.split import WHOLE, Split
 from kaleidobert.training.augmentation import augment
 from kaleidobert.training.catalogue import Catalogue
 from kaleidobert.vision.patches import pool_patches
@@ -28,7 +30,7 @@ PLAIN = 0.02  # standard deviation of a colour, in [0, 1], below which a patch s
 
 
 class Shown(NamedTuple):
-    """Of each product of a batch: which view (B,), and whether it is mirrored (B,)."""
+    """Of each product of a whole batch: which view (B,), and whether it is mirrored (B,)."""
 
     views: np.ndarray
     mirrored: np.ndarray
@@ -38,7 +40,8 @@ class PairCollator:
     """Photos and texts of a batch, as `KaleidoBertForRetrieval` trains on them.
 
     pixel_values (B, 3, S, S), input_ids and attention_mask (B, T), text_group (B,), and for the first n products,
-    ``joint_samples`` or all, which go through the joint entry: draws (2, n). ``strength``: of the augmentation.
+    ``joint_samples`` or all, which go through the joint entry: draws (2, n). Of a split batch, its own rows.
+    ``strength``: of the augmentation.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class PairCollator:
         augmented: bool,
         joint_samples: int = 0,
         strength: float = 1.0,
+        split: Split = WHOLE,
     ) -> None:
         self.catalogue = catalogue
         self.tokenizer = tokenizer
@@ -56,11 +60,20 @@ class PairCollator:
         self.augmented = augmented
         self.joint_samples = joint_samples
         self.strength = strength
+        self.split = split
         self.text_groups = catalogue.text_groups()
 
     def __call__(self, indices: Sequence[int]) -> dict[str, Tensor]:
         rng = self.generator(indices)
-        return self.pairs(indices, self.encode(indices, rng), rng)[0]
+        return self.own(self.pairs(indices, self.encode(indices, rng), rng)[0])
+
+    def own(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """This process's rows; pixels are made of no others."""
+        rows = {
+            name: values[..., self.split.rows] if name == "draws" else values[self.split.rows]
+            for name, values in batch.items()
+        }
+        return rows | {"pixel_values": batch["pixel_values"]}
 
     def generator(self, indices: Sequence[int]) -> np.random.Generator:
         return np.random.default_rng([self.seed, *indices])
@@ -75,14 +88,15 @@ class PairCollator:
     def pairs(
         self, indices: Sequence[int], encoded: BatchEncoding, rng: np.random.Generator
     ) -> tuple[dict[str, Tensor], Shown]:
-        """One view a product, at random when augmented, else the first."""
+        """One view a product, at random when augmented, else the first; pixels of the own rows alone."""
         chosen = np.asarray(indices)
         first = views = self.catalogue.first_view[chosen]
         if self.augmented:
             views = rng.integers(views, self.catalogue.first_view[chosen + 1])
-        pixels, mirrored = to_pixel_values(torch.from_numpy(self.catalogue.pixels[views])), np.zeros(len(chosen), bool)
+        pixels = to_pixel_values(torch.from_numpy(self.catalogue.pixels[views[self.split.rows]]))
+        mirrored = np.zeros(len(chosen), bool)
         if self.augmented:
-            pixels, mirrored = augment(pixels, rng, self.strength)
+            pixels, mirrored = augment(pixels, rng, self.strength, self.split)
         batch = {
             "pixel_values": pixels,
             "input_ids": encoded["input_ids"],
@@ -119,8 +133,9 @@ class PreTrainingCollator(PairCollator):
         alignment: Alignment | None = None,
         corruption: str = "levels",
         strength: float = 1.0,
+        split: Split = WHOLE,
     ) -> None:
-        super().__init__(catalogue, tokenizer, seed, augmented, joint_samples, strength)
+        super().__init__(catalogue, tokenizer, seed, augmented, joint_samples, strength, split)
         self.levels = levels
         self.corruption = corruption
         self.alignment = alignment
@@ -134,7 +149,7 @@ class PreTrainingCollator(PairCollator):
         masked_ids, token_labels = ids.copy(), np.full_like(ids[:n], NO_LABEL)
         level_labels = np.full((n, len(self.levels)), NO_LABEL, dtype=np.int64)
         guided = np.zeros(n, dtype=np.float32)
-        plain = plain_patches(batch["pixel_values"][:n], self.levels).numpy()
+        plain = self._plain_patches(indices[:n], shown)
         for row, index in enumerate(indices):
             inside = row < n
             pairs: Sequence[AlignmentPair] = ()
@@ -156,7 +171,14 @@ class PreTrainingCollator(PairCollator):
         arrays |= {"level_labels": level_labels, "hidden_patches": hidden}
         if self.alignment:
             arrays["guided"] = guided
-        return batch | {name: torch.from_numpy(array) for name, array in arrays.items()}
+        return self.own(batch | {name: torch.from_numpy(array) for name, array in arrays.items()})
+
+    def _plain_patches(self, indices: Sequence[int], shown: Shown) -> np.ndarray:
+        """(n, P) bool: patches of one colour, before augmentation; also of rows that other processes make."""
+        views = self.catalogue.first_view[np.asarray(indices)] + shown.views[: len(indices)]
+        pixels = to_pixel_values(torch.from_numpy(self.catalogue.pixels[views]))
+        mirrored = torch.from_numpy(shown.mirrored[: len(indices)]).view(-1, 1, 1, 1)
+        return plain_patches(torch.where(mirrored, pixels.flip(-1), pixels), self.levels).numpy()
 
     def _keep_one_task(self, hidden: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> None:
         """Of a product's corruptions one, or none."""

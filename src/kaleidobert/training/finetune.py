@@ -8,10 +8,11 @@ from pathlib import Path
 
 from kaleidobert.errors import InputError
 from kaleidobert.model import load_run
+from kaleidobert.model.split import Split
 from kaleidobert.training.catalogue import prepare
 from kaleidobert.training.collator import PairCollator
 from kaleidobert.training.pace import Pace
-from kaleidobert.training.runs import finish_run, last_checkpoint, training_arguments
+from kaleidobert.training.runs import clear_remains, finish_run, last_checkpoint, processes, training_arguments
 from kaleidobert.training.settings import RUN_SETTINGS, Settings, load_settings
 from kaleidobert.training.trainer import GroupedSampler, KaleidoBertTrainer
 
@@ -42,11 +43,16 @@ def finetune_retrieval(
     checkpoint = last_checkpoint(out, resume)
     training = settings.training
     model, processor = load_run(model_folder)
-    train = prepare(data, "train", processor.image_processor, columns)
-    validation = prepare(data, "validation", processor.image_processor, columns)
-    out.mkdir(parents=True, exist_ok=True)
-    settings.save(out)
-    processor.save_pretrained(out)
+    state = processes()
+    with state.main_process_first():
+        train = prepare(data, "train", processor.image_processor, columns)
+        validation = prepare(data, "validation", processor.image_processor, columns)
+    arguments = training_arguments(out, training, len(train))
+    if state.is_main_process:
+        out.mkdir(parents=True, exist_ok=True)
+        clear_remains(out, checkpoint)
+        settings.save(out)
+        processor.save_pretrained(out)
     collate = partial(
         PairCollator,
         tokenizer=processor.tokenizer,
@@ -56,10 +62,10 @@ def finetune_retrieval(
     )
     trainer = KaleidoBertTrainer(
         model=model,
-        args=training_arguments(out, training, len(train)),
+        args=arguments,
         train_dataset=train,
         eval_dataset=validation.head(training.evaluation_products),
-        data_collator=collate(train, augmented=True),
+        data_collator=collate(train, augmented=True, split=Split.here()),
         evaluation_collator=collate(validation, augmented=False),
         sampler=GroupedSampler(train.subcategories, training.subcategory_group, training.seed),
         pace=Pace.resumed(checkpoint, max_minutes) if checkpoint else Pace(max_minutes),

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from rich.progress import (
     BarColumn,
     Progress,
@@ -24,22 +26,30 @@ PACE_FILE = "pace.json"
 class Pace(TrainerCallback):
     """Progress from 0 to 1: the larger of steps done and minutes spent, each of its limit.
 
-    Minutes spent before a resume count, as the checkpoint remembers them.
+    Minutes spent before a resume count, as the checkpoint remembers them. The clock is read between steps, and it is
+    the main process's: one that stopped, or turned to the joint entry, alone would wait for the others for ever.
     """
 
     def __init__(self, max_minutes: float | None = None, seconds_before: float = 0.0) -> None:
         self.max_minutes = max_minutes
         self.seconds_before = seconds_before
         self.started = time.monotonic()
+        self.seconds_read = seconds_before
         self.steps_done = 0.0
 
     def progress(self) -> float:
         if self.max_minutes is None:
             return min(1.0, self.steps_done)
-        return min(1.0, max(self.steps_done, self.seconds() / (60 * self.max_minutes)))
+        return min(1.0, max(self.steps_done, self.seconds_read / (60 * self.max_minutes)))
 
     def seconds(self) -> float:
         return self.seconds_before + time.monotonic() - self.started
+
+    def look(self, steps_done: float) -> None:
+        """Between steps: read the main process's clock, where it matters, and the steps done."""
+        if self.max_minutes is not None:
+            [self.seconds_read] = broadcast_object_list([self.seconds()])
+        self.steps_done = steps_done
 
     @classmethod
     def resumed(cls, checkpoint: Path, max_minutes: float | None) -> Pace:
@@ -47,17 +57,23 @@ class Pace(TrainerCallback):
         return cls(max_minutes, json.loads((checkpoint / PACE_FILE).read_text())["seconds"])
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-        (folder / PACE_FILE).write_text(json.dumps({"seconds": self.seconds()}))
+        """The checkpoint's last file, written when all processes have written theirs: with it, it is whole."""
+        PartialState().wait_for_everyone()
+        if state.is_world_process_zero:
+            file = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / PACE_FILE
+            scratch = file.with_suffix(".part")
+            scratch.write_text(json.dumps({"seconds": self.seconds()}))
+            scratch.replace(file)
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.started = time.monotonic()
+        self.look(state.global_step / max(1, state.max_steps))
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.steps_done = state.global_step / max(1, state.max_steps)
+        self.look(state.global_step / max(1, state.max_steps))
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.steps_done = state.global_step / max(1, state.max_steps)
+        self.look(state.global_step / max(1, state.max_steps))
         if self.progress() >= 1:
             control.should_training_stop = True
 

@@ -15,13 +15,13 @@ from kaleidobert.model import (
     KaleidoBertConfig,
     KaleidoBertForPreTraining,
     KaleidoBertImageProcessor,
-    KaleidoBertProcessor,
 )
 from kaleidobert.model.processing import train_tokenizer
+from kaleidobert.model.split import Split
 from kaleidobert.training.catalogue import Catalogue, prepare
 from kaleidobert.training.collator import PreTrainingCollator
 from kaleidobert.training.pace import Pace
-from kaleidobert.training.runs import finish_run, last_checkpoint, training_arguments
+from kaleidobert.training.runs import clear_remains, finish_run, last_checkpoint, processes, training_arguments
 from kaleidobert.training.settings import Settings
 from kaleidobert.training.trainer import GroupedSampler, KaleidoBertTrainer
 
@@ -47,16 +47,22 @@ def pretrain(
     set_seed(training.seed)
     config = KaleidoBertConfig(**settings.model)
     image_processor = KaleidoBertImageProcessor(config.image_size, config.saliency, config.keep_aspect)
-    train = prepare(data, "train", image_processor, columns)
-    validation = prepare(data, "validation", image_processor, columns)
+    state = processes()
+    with state.main_process_first():
+        train = prepare(data, "train", image_processor, columns)
+        validation = prepare(data, "validation", image_processor, columns)
     arguments = training_arguments(out, training, len(train))
     # A run's embeddings are bound to its own tokenizer, also where the catalogue has changed since.
-    tokenizer = KaleidoBertProcessor.from_pretrained(out).tokenizer if checkpoint else _tokenizer(settings, train)
+    tokenizer: Any = AutoTokenizer.from_pretrained(out) if checkpoint else _tokenizer(settings, train)
     model = _model(config, tokenizer, settings)
 
-    out.mkdir(parents=True, exist_ok=True)
-    settings.save(out)
-    KaleidoBertProcessor(image_processor, tokenizer).save_pretrained(out)
+    if state.is_main_process:
+        out.mkdir(parents=True, exist_ok=True)
+        clear_remains(out, checkpoint)
+        settings.save(out)
+        image_processor.save_pretrained(out)
+        if not checkpoint:
+            tokenizer.save_pretrained(out)
     collate = partial(
         PreTrainingCollator,
         tokenizer=tokenizer,
@@ -73,7 +79,7 @@ def pretrain(
         args=arguments,
         train_dataset=train,
         eval_dataset=validation.head(training.evaluation_products),
-        data_collator=collate(train, augmented=True),
+        data_collator=collate(train, augmented=True, split=Split.here()),
         evaluation_collator=collate(validation, augmented=False),
         sampler=GroupedSampler(train.subcategories, training.subcategory_group, training.seed),
         pace=Pace.resumed(checkpoint, max_minutes) if checkpoint else Pace(max_minutes),

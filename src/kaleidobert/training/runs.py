@@ -2,39 +2,89 @@
 
 It holds the model (`config.json`, `model.safetensors`), its processor and tokenizer, ``settings.yaml``,
 ``history.json`` (every logged figure), ``logs/`` (TensorBoard) and ``checkpoints/`` (to resume from).
+
+Several processes, started by `torchrun`, train one run: the main one alone writes it, and the photos' cache.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from transformers import PreTrainedTokenizerFast, Trainer, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
 
 from kaleidobert.errors import InputError
 from kaleidobert.training.catalogue import Catalogue
 from kaleidobert.training.fitting import fill_memory, fit_scoring
-from kaleidobert.training.settings import TrainingSettings
+from kaleidobert.training.pace import PACE_FILE
+from kaleidobert.training.settings import RUN_SETTINGS, TrainingSettings
+
+# Others wait for the main process while it prepares photos, which may take hours; if it fails, torchrun ends them.
+PATIENCE = timedelta(days=2)
+
+
+def processes() -> PartialState:
+    """The processes that train this run together: this one alone, unless `torchrun` started several."""
+    state = PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
+    atexit.register(state.destroy_process_group)
+    return state
 
 
 def last_checkpoint(out: Path, resume: bool) -> Path | None:
-    """The checkpoint to go on from, if any. Raises ``InputError`` where a run would be overwritten or is missing."""
-    last = get_last_checkpoint(str(out / "checkpoints")) if (out / "checkpoints").exists() else None
-    if resume and last is None:
-        raise InputError(f"{out}: no checkpoint to resume from; leave --resume out to start anew")
-    if not resume and (last is not None or (out / "model.safetensors").exists()):
+    """The last whole checkpoint to go on from, or None: the run starts anew.
+
+    It does so where nothing is lost: in a new folder, and, resumed or not, in one whose run was killed before its
+    first checkpoint was whole. Raises ``InputError`` where a run would be overwritten or is missing.
+    """
+    whole = [folder for folder in _checkpoints(out) if _is_whole(folder)]
+    finished = (out / "model.safetensors").exists()
+    if not resume and (whole or finished):
         raise InputError(f"{out}: there is a run already; add --resume to go on with it, or choose another --out")
-    return Path(last) if last else None
+    if resume and not whole and finished:
+        raise InputError(f"{out}: a finished run without checkpoints, which cannot go on; choose another --out")
+    if resume and not whole and not (out / RUN_SETTINGS).exists():
+        raise InputError(f"{out}: no checkpoint to resume from; leave --resume out to start anew")
+    return max(whole, key=_step, default=None)
+
+
+def clear_remains(out: Path, checkpoint: Path | None) -> None:
+    """Delete what a killed process left half-written, and the logs of a run that starts anew."""
+    for folder in _checkpoints(out):
+        if not _is_whole(folder):
+            shutil.rmtree(folder)
+    if checkpoint is None:
+        shutil.rmtree(out / "logs", ignore_errors=True)
+
+
+def _checkpoints(out: Path) -> list[Path]:
+    return list((out / "checkpoints").glob("checkpoint-*"))
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("checkpoint-"))
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Its last file is there (see `Pace.on_save`)."""
+    return (checkpoint / PACE_FILE).exists()
 
 
 def training_arguments(out: Path, settings: TrainingSettings, products: int) -> TrainingArguments:
     """The library's arguments for a run folder. Raises ``InputError`` where there is less than one batch."""
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
+    count = processes().num_processes
+    for name, size in (("batch_size", settings.batch_size), ("joint_samples", settings.joint_samples)):
+        if size % count:
+            raise InputError(f"training.{name} {size} cannot be shared out among {count} processes; choose a multiple")
     if products < settings.batch_size:
         raise InputError(
             f"{products} products to train on are less than one batch of {settings.batch_size}; "
@@ -42,7 +92,7 @@ def training_arguments(out: Path, settings: TrainingSettings, products: int) -> 
         )
     return TrainingArguments(
         output_dir=str(out / "checkpoints"),
-        per_device_train_batch_size=settings.batch_size,
+        per_device_train_batch_size=settings.batch_size // count,
         per_device_eval_batch_size=min(settings.batch_size, 128),
         gradient_accumulation_steps=settings.gradient_accumulation,
         num_train_epochs=settings.epochs,
@@ -63,6 +113,8 @@ def training_arguments(out: Path, settings: TrainingSettings, products: int) -> 
         disable_tqdm=True,
         report_to=[],
         seed=settings.seed,
+        ddp_find_unused_parameters=True,  # before `joint_from` the heads and the upper layers have no gradients
+        ddp_timeout=int(PATIENCE.total_seconds()),
     )
 
 
@@ -75,10 +127,16 @@ def finish_run(
     validation: Catalogue,
 ) -> dict[str, float]:
     """Train to the end, validate, fill the memory, save, fit the scores; returns the last validation figures."""
+    state = processes()
+    if state.process_index:
+        torch.manual_seed(trainer.args.seed + state.process_index)  # not the main process's dropout again
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     figures = trainer.evaluate()
-    model: Any = trainer.model
-    fill_memory(model, tokenizer, train, trainer.args.seed)
-    trainer.save_model(str(out))
-    (out / "history.json").write_text(json.dumps(trainer.state.log_history, indent=1))
-    return figures | fit_scoring(out, validation, trainer.args.seed)
+    if state.is_main_process:
+        model: Any = trainer.model
+        fill_memory(model, tokenizer, train, trainer.args.seed)
+        trainer.save_model(str(out))
+        (out / "history.json").write_text(json.dumps(trainer.state.log_history, indent=1))
+        figures |= fit_scoring(out, validation, trainer.args.seed)
+    [figures] = broadcast_object_list([figures])
+    return figures

@@ -41,6 +41,7 @@ class InitialSettings(_Strict):
 class TrainingSettings(_Strict):
     """How a run trains. ``joint_from``: share of the run that is contrastive only, before the joint objectives.
 
+    ``batch_size`` and ``joint_samples`` count the products of all processes together, however many there are.
     ``augmentation``: its strength; 0 mirrors photos and does nothing else.
     """
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate.data_loader import prepare_data_loader
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 from torch.utils.tensorboard import SummaryWriter
@@ -16,6 +17,7 @@ from transformers import Trainer
 from transformers.integrations import TensorBoardCallback
 from transformers.trainer_callback import PrinterCallback
 
+from kaleidobert.model.split import share_statistics
 from kaleidobert.training.pace import Pace, PaceBar
 
 
@@ -24,7 +26,9 @@ class KaleidoBertTrainer(Trainer):
 
     ``references``, what predictors reach that know nothing, are logged beside them where there are any.
 
-    The joint entry trains from progress ``joint_from`` on; on validation it is always measured.
+    The joint entry trains from progress ``joint_from`` on; on validation it is always measured. Under `torchrun` all
+    processes go through the same batches: of training batches each makes its own rows (see `Split`), and validation
+    batches are whole in each.
     """
 
     def __init__(
@@ -38,8 +42,11 @@ class KaleidoBertTrainer(Trainer):
         joint_from: float = 0.0,
         **kwargs: Any,
     ) -> None:
-        board = TensorBoardCallback(SummaryWriter(str(logs)))
-        super().__init__(callbacks=[pace, PaceBar(pace, title), board], **kwargs)
+        if kwargs["args"].world_size > 1:
+            share_statistics(kwargs["model"])
+        super().__init__(callbacks=[pace, PaceBar(pace, title)], **kwargs)
+        if self.is_world_process_zero():
+            self.add_callback(TensorBoardCallback(SummaryWriter(str(logs))))
         self.remove_callback(PrinterCallback)
         self.pace = pace
         self.sampler = sampler
@@ -73,7 +80,9 @@ class KaleidoBertTrainer(Trainer):
         if training or "eval_loss" in logs:
             prefix = "" if training else "eval_"
             figures = self.figures[training]
-            logs |= {prefix + name: torch.stack(values).mean().item() for name, values in figures.items()}
+            means = torch.stack([torch.stack(values).float().mean() for values in figures.values()])
+            means = self.accelerator.reduce(means, "mean")
+            logs |= {prefix + name: mean for name, mean in zip(figures, means.tolist(), strict=True)}
             figures.clear()
         super().log(logs, start_time)
 
@@ -86,15 +95,26 @@ class KaleidoBertTrainer(Trainer):
             self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(chosen, lambda step: self.pace.factor(step, warmup))
         return self.lr_scheduler
 
-    def _get_train_sampler(self, *_: Any) -> Sampler:
-        return self.sampler
+    def get_train_dataloader(self) -> DataLoader:
+        """Whole batches' indices for every process, whose collator makes its own rows of them."""
+        dataset: Any = self.train_dataset
+        size = self.args.train_batch_size * self.args.world_size
+        pin = torch.cuda.is_available()
+        return self._same_everywhere(
+            DataLoader(
+                dataset, size, sampler=self.sampler, collate_fn=self.data_collator, drop_last=True, pin_memory=pin
+            )
+        )
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
         """Validation has a collator of its own: other products, no augmentation."""
         dataset: Any = self.eval_dataset if eval_dataset is None else eval_dataset
         size = min(self.args.eval_batch_size, len(dataset))  # all batches alike: contrastive loss grows with theirs
-        loader = DataLoader(dataset, size, collate_fn=self.evaluation_collator, drop_last=True)
-        return self.accelerator.prepare(loader)
+        return self._same_everywhere(DataLoader(dataset, size, collate_fn=self.evaluation_collator, drop_last=True))
+
+    def _same_everywhere(self, loader: DataLoader) -> DataLoader:
+        """The library's loader, which would otherwise deal out whole batches to the processes."""
+        return prepare_data_loader(loader, self.args.device, num_processes=1, process_index=0, put_on_device=True)
 
 
 class GroupedSampler(Sampler[int]):

@@ -46,12 +46,9 @@ def blank_cells(pixels: Tensor, grid: int, cells: Tensor, colour: Tensor) -> Ten
     return torch.where(_inside(pixels, grid, cells), colour, pixels)
 
 
-def camouflage_cells(pixels: Tensor, grid: int, cells: Tensor, source: Tensor) -> Tensor:
-    """Replace chosen cells by the same cell of another photo.
-
-    pixels (B, 3, S, S), cells (B, n*n) bool, source (B,) index in the batch of the other photo.
-    """
-    return torch.where(_inside(pixels, grid, cells), pixels.index_select(0, source), pixels)
+def camouflage_cells(pixels: Tensor, grid: int, cells: Tensor, others: Tensor) -> Tensor:
+    """Replace chosen cells, (B, n*n) bool, by the same cells of other photos; pixels and others (B, 3, S, S)."""
+    return torch.where(_inside(pixels, grid, cells), others, pixels)
 
 
 def permute_cells(pixels: Tensor, grid: int, order: Tensor) -> Tensor:
@@ -87,12 +84,9 @@ def permute_patches(features: Tensor, order: Tensor) -> Tensor:
     return features.gather(1, order.unsqueeze(-1).expand_as(features))
 
 
-def camouflage_patches(features: Tensor, chosen: Tensor, source: Tensor) -> Tensor:
-    """Swap chosen patches for the same patch of another product.
-
-    features (B, n, D), chosen (B, n) bool, source (B,) index in the batch of the other product.
-    """
-    return torch.where(chosen.unsqueeze(-1), features.index_select(0, source), features)
+def camouflage_patches(features: Tensor, chosen: Tensor, others: Tensor) -> Tensor:
+    """Swap chosen patches, (B, n) bool, for the same patches of other products; features and others (B, n, D)."""
+    return torch.where(chosen.unsqueeze(-1), others, features)
 
 
 def blank_patches(features: Tensor, chosen: Tensor) -> Tensor:

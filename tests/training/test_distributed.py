@@ -1,0 +1,109 @@
+"""Two processes of `torchrun` train as one does on the same batches."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from kaleidobert.errors import InputError
+from kaleidobert.levels import PUBLISHED
+from kaleidobert.model.split import WHOLE, Split
+from kaleidobert.training import runs
+from kaleidobert.training.collator import PairCollator, PreTrainingCollator
+from kaleidobert.training.pretrain import pretrain
+
+# A quarter of the run is contrastive only, so that parameters are unused; then negatives are hard, and may lie with
+# the other process. The rate is low, as Adam makes whole steps of gradients that are next to nothing. Words are in
+# pieces, so that products differ in how many tokens are hidden.
+OVERRIDES = ("training.joint_from=0.25", "model.hard_negatives_from=0.0", "training.learning_rate=1e-4")
+OVERRIDES += ("tokenizer.vocabulary=40",)
+
+
+def torchrun(*arguments: str) -> str:
+    """`kaleidobert` in two processes -> standard output."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    command = [*launcher, "-m", "kaleidobert", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def arguments(shapes, preset, tmp_path_factory):
+    """Of a run whose photos nobody has prepared yet."""
+    folder = tmp_path_factory.mktemp("two")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KALEIDOBERT_CACHE", str(folder / "cache"))
+        sets = [part for each in ("model.fusion_layer=1", *OVERRIDES) for part in ("--set", each)]
+        yield ["pretrain", str(shapes), "--out", str(folder / "run"), "--preset", str(preset), *sets]
+
+
+@pytest.fixture(scope="module")
+def two(arguments):
+    """The run by two processes; its last figures are in ``figures.json``, what it printed in ``printed.txt``."""
+    folder = Path(arguments[3])
+    printed = torchrun(*arguments, "--json", str(folder / "figures.json"))
+    (folder / "printed.txt").write_text(printed)
+    return folder
+
+
+def test_two_processes_give_the_loss_curve_of_one(two, shapes, settings, history, tmp_path):
+    pretrain(shapes, tmp_path / "one", settings(*OVERRIDES))
+    rows, expected = history(two), history(tmp_path / "one")
+    assert len(rows) == len(expected)
+    for row, other in zip(rows, expected, strict=True):
+        ours, theirs = ({name: row[name] for name in row if not name.endswith("accuracy")} for row in (row, other))
+        assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-4)
+
+
+def test_the_main_process_alone_writes_and_speaks(two):
+    assert (two / "printed.txt").read_text().count("the run is in") == 1
+    assert len(list((two / "logs").iterdir())) == 1
+    prepared = list((two.parent / "cache").iterdir())
+    assert len(prepared) == 2  # train and validation, and nobody's scratch
+    figures = json.loads((two / "figures.json").read_text())
+    assert figures["joint_weight"] == json.loads((two / "config.json").read_text())["joint_weight"]
+    ranks = {path.name for path in (two / "checkpoints" / "checkpoint-8").glob("rng_state*")}
+    assert ranks == {"rng_state_0.pth", "rng_state_1.pth"}
+
+
+def test_two_processes_go_on_and_stop_by_the_clock_together(two, arguments, history, tmp_path):
+    """From step 6; a process that stopped by its own clock would leave the other waiting."""
+    copy = shutil.copytree(two, tmp_path / "copy")
+    shutil.rmtree(copy / "checkpoints" / "checkpoint-8")
+    arguments = [*arguments[:3], str(copy), *arguments[4:], "--set", "training.epochs=1000"]
+    torchrun(*arguments, "--resume", "--max-minutes", "0.06")
+    rows = [row for row in history(copy) if "loss" in row]
+    assert rows[:6] == [row for row in history(two) if "loss" in row][:6]
+    assert 6 < rows[-1]["step"] < 4000
+    assert [row["step"] for row in rows] == list(range(1, rows[-1]["step"] + 1))
+
+
+@pytest.mark.parametrize("pretraining", [False, True])
+def test_processes_share_out_the_rows_of_the_same_batch(catalogue, tokenizer, pretraining):
+    indices = [3, 44, 7, 15, 4, 43]
+
+    def collator(split):
+        if pretraining:
+            return PreTrainingCollator(catalogue, tokenizer, PUBLISHED, 1, True, joint_samples=4, split=split)
+        return PairCollator(catalogue, tokenizer, 1, True, joint_samples=4, split=split)
+
+    whole, shares = collator(WHOLE)(indices), [collator(Split(process, 2))(indices) for process in range(2)]
+    for name, values in whole.items():
+        rows = [share[name].T if name == "draws" else share[name] for share in shares]
+        together = torch.stack(rows, dim=1).flatten(0, 1)
+        assert torch.equal(values, together.T if name == "draws" else together), name
+
+
+def test_a_batch_that_cannot_be_shared_out_is_refused(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "processes", lambda: type("Three", (), {"num_processes": 3}))
+    for name, size in (("batch_size", 16), ("joint_samples", 8)):
+        training = settings("training.batch_size=15", "training.joint_samples=6", f"training.{name}={size}").training
+        with pytest.raises(InputError, match=f"{name} {size} cannot be shared out among 3 processes; choose a mult"):
+            runs.training_arguments(tmp_path, training, 64)

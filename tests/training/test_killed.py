@@ -1,0 +1,99 @@
+"""Runs that SIGKILL ends go on with `--resume` as if nothing had happened."""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from kaleidobert.errors import InputError
+from kaleidobert.model import KaleidoBertForPreTraining
+from kaleidobert.training.pretrain import pretrain
+from kaleidobert.training.runs import clear_remains, last_checkpoint
+
+pytestmark = pytest.mark.usefixtures("shared_cache")
+
+
+def fingerprint(run: Path) -> str:
+    return KaleidoBertForPreTraining.from_pretrained(run).fingerprint()
+
+
+@pytest.fixture
+def killed(run, tmp_path) -> Path:
+    """The run after step 8, before its model was written."""
+    copy = shutil.copytree(run, tmp_path / "killed")
+    for name in ("model.safetensors", "config.json", "history.json"):
+        (copy / name).unlink()
+    return copy
+
+
+def half_written(checkpoint: Path) -> None:
+    """As if the process had been killed in the middle of its weights."""
+    for path in checkpoint.iterdir():
+        if path.name == "model.safetensors":
+            os.truncate(path, 1000)
+        elif path.name != "config.json":
+            path.unlink()
+
+
+def test_a_half_written_checkpoint_is_passed_over(killed, run, shapes, settings, history):
+    half_written(killed / "checkpoints" / "checkpoint-8")
+    assert last_checkpoint(killed, resume=True) == killed / "checkpoints" / "checkpoint-6"
+    pretrain(shapes, killed, settings(), resume=True)
+    assert fingerprint(killed) == fingerprint(run)
+    assert history(killed) == history(run)
+
+
+def test_a_run_killed_after_its_last_step_is_finished(killed, run, shapes, settings, history):
+    (killed / "model.safetensors").write_bytes(b"half")
+    pretrain(shapes, killed, settings(), resume=True)
+    assert fingerprint(killed) == fingerprint(run)
+    assert [row["step"] for row in history(killed) if "loss" in row] == list(range(1, 9))
+
+
+def test_without_a_whole_checkpoint_a_run_starts_anew_resumed_or_not(killed):
+    shutil.rmtree(killed / "checkpoints" / "checkpoint-6")
+    half_written(killed / "checkpoints" / "checkpoint-8")
+    assert last_checkpoint(killed, resume=True) is None
+    assert last_checkpoint(killed, resume=False) is None
+    clear_remains(killed, None)
+    assert not list((killed / "checkpoints").glob("checkpoint-*")) and not (killed / "logs").exists()
+
+
+def test_a_finished_run_without_checkpoints_is_left_alone(copy):
+    with pytest.raises(InputError, match="a finished run without checkpoints, which cannot go on; choose another"):
+        last_checkpoint(copy, resume=True)
+    with pytest.raises(InputError, match="there is a run already"):
+        last_checkpoint(copy, resume=False)
+
+
+def start_and_kill(arguments: list[str], path: Path, moment: float) -> None:
+    """`kaleidobert` in a process of its own, killed so many seconds after ``path`` is there."""
+    process = subprocess.Popen([sys.executable, "-m", "kaleidobert", *arguments], stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    try:
+        while not path.exists():
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.001)
+        time.sleep(moment)
+    finally:
+        process.kill()  # SIGKILL
+        process.wait()
+
+
+def test_a_run_killed_twice_ends_with_the_same_weights(run, shapes, preset, history, tmp_path):
+    """First while its first checkpoint is written, so it starts anew; then at some moment after that one is whole."""
+    out = tmp_path / "out"
+    arguments = ["pretrain", str(shapes), "--out", str(out), "--preset", str(preset), "--set", "model.fusion_layer=1"]
+    first = out / "checkpoints" / "checkpoint-3"
+    start_and_kill(arguments, first, 0)
+    arguments.append("--resume")
+    moment = random.uniform(0, 0.4)
+    start_and_kill(arguments, first / "pace.json", moment)
+    subprocess.run([sys.executable, "-m", "kaleidobert", *arguments], check=True, stdout=subprocess.DEVNULL)
+    assert fingerprint(out) == fingerprint(run), f"killed {moment:.3f} s after the first checkpoint"
+    assert history(out) == history(run)
