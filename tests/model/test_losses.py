@@ -5,6 +5,9 @@ import torch
 from torch.nn import functional as F
 
 from kaleidobert.model.losses import (
+    NEAREST,
+    RANDOM,
+    SAME_SUBCATEGORY,
     contrastive_loss,
     draw_negatives,
     equal_texts,
@@ -95,7 +98,7 @@ def test_no_gradient_flows_into_the_features():
     assert predicted.grad is not None and predicted.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize("hard", [True, False])
+@pytest.mark.parametrize("hard", [NEAREST, RANDOM])
 def test_negatives_are_never_forbidden(hard):
     numbers = torch.Generator().manual_seed(0)
     forbidden = torch.rand(400, 9, generator=numbers) < 0.7
@@ -110,7 +113,19 @@ def test_hard_negatives_prefer_the_similar_and_others_are_alike():
     draws = torch.arange(4000) / 4000
     similarity = torch.tensor([[9.0, math.log(6), math.log(3), 0.0]]).expand(4000, 4)
     forbidden = torch.tensor([[True, False, False, False]]).expand(4000, 4)
-    hard = draw_negatives(similarity, forbidden, draws, hard=True).bincount(minlength=4) / 4000
-    alike = draw_negatives(similarity, forbidden, draws, hard=False).bincount(minlength=4) / 4000
+    hard = draw_negatives(similarity, forbidden, draws, NEAREST).bincount(minlength=4) / 4000
+    alike = draw_negatives(similarity, forbidden, draws, RANDOM).bincount(minlength=4) / 4000
     assert hard.tolist() == pytest.approx([0, 0.6, 0.3, 0.1], abs=0.002)
     assert alike.tolist() == pytest.approx([0, 1 / 3, 1 / 3, 1 / 3], abs=0.002)
+
+
+def test_negatives_of_the_same_sub_category_where_there_are_any():
+    draws = torch.arange(4000) / 4000
+    similarity = torch.zeros(4000, 4)
+    forbidden = torch.tensor([True, False, False, False]).expand(4000, 4)
+    unlike = torch.tensor([False, True, False, False]).expand(4000, 4)
+    shares = draw_negatives(similarity, forbidden, draws, SAME_SUBCATEGORY, unlike).bincount(minlength=4) / 4000
+    assert shares.tolist() == pytest.approx([0, 0, 1 / 2, 1 / 2], abs=0.002)
+    alone = torch.ones(4000, 4, dtype=torch.bool)
+    shares = draw_negatives(similarity, forbidden, draws, SAME_SUBCATEGORY, alone).bincount(minlength=4) / 4000
+    assert shares.tolist() == pytest.approx([0, 1 / 3, 1 / 3, 1 / 3], abs=0.002)

@@ -7,7 +7,14 @@ import torch
 from torch.nn import functional as F
 
 from kaleidobert.model import KaleidoBertForPreTraining, KaleidoBertForRetrieval
-from kaleidobert.model.losses import LOSSES, contrastive_loss, feature_divergence
+from kaleidobert.model.losses import (
+    LOSSES,
+    NEAREST,
+    RANDOM,
+    SAME_SUBCATEGORY,
+    contrastive_loss,
+    feature_divergence,
+)
 
 HEADS = {
     "contrastive": ("kaleidobert.image_projection", "kaleidobert.text_projection", "logit_scale"),
@@ -210,16 +217,18 @@ def test_accuracies(one_model, make_batch):
     assert set(accuracies) == {"ITM", "RR", "JPS", "CP"}
 
 
-def test_hard_negatives_begin_for_good_once_matching_is_good_enough(one_model, make_batch):
+def test_negatives_turn_harder_for_good_each_time_that_matching_is_good_enough(one_model, make_batch):
     batch = make_batch(one_model.config)
     one_model.match_accuracy.fill_(0.9)
     one_model.eval()(**batch)
-    assert not one_model.hard_negatives and one_model.match_accuracy == pytest.approx(0.9)  # validation tells nothing
-    one_model.train()(**batch)
-    assert one_model.hard_negatives and one_model.match_accuracy != pytest.approx(0.9)
+    assert one_model.negatives == RANDOM and one_model.match_accuracy == pytest.approx(0.9)  # validation tells nothing
+    for grade in (SAME_SUBCATEGORY, NEAREST, NEAREST):
+        one_model.match_accuracy.fill_(0.9)
+        one_model.train()(**batch)
+        assert one_model.negatives == grade
     one_model.match_accuracy.fill_(0.1)
     one_model(**batch)
-    assert one_model.hard_negatives
+    assert one_model.negatives == NEAREST
 
 
 @pytest.mark.parametrize("features", ["pyramid", "crops"])

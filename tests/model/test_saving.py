@@ -74,9 +74,9 @@ def test_pre_training_starts_from_a_retrieval_run(saved, tmp_path, make_batch):
     KaleidoBertForRetrieval.from_pretrained(saved).save_pretrained(tmp_path / "tuned")
     loaded: Any = KaleidoBertForPreTraining.from_pretrained(tmp_path / "tuned", output_loading_info=True)
     model, report = loaded
-    own = ("masked_tokens.", "pretext.", "match_accuracy", "hard_negatives")
+    own = ("masked_tokens.", "pretext.", "match_accuracy", "negatives")
     assert report["missing_keys"] and all(key.startswith(own) for key in report["missing_keys"])
-    assert model.match_accuracy == 0.5 and not model.hard_negatives
+    assert model.match_accuracy == 0.5 and model.negatives == 0
     assert all(0 < model.pretext[str(level)].out.weight.std() < 0.1 for level in range(5))
     assert torch.isfinite(model(**make_batch(model.config)).loss)
 

@@ -52,6 +52,7 @@ def test_shapes(collator):
     expected = {
         "pixel_values": (6, 3, 40, 40),
         "text_group": (6,),
+        "subcategory": (6,),
         "draws": (2, 6),
         "level_labels": (6, 5),
         "hidden_patches": (6, 55),

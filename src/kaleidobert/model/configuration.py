@@ -33,7 +33,8 @@ class KaleidoBertConfig(PretrainedConfig):
         pixels, so that no level shows what another hides; see `model.pretext`).
     kl_temperature: of the softmax over standardised features in the two KL objectives.
     loss_weights: one a loss by name, 1 where not given (published: the plain sum).
-    hard_negatives_from: pair accuracy of ITM from which its negatives are hard instead of random.
+    hard_negatives_from: pair accuracy of ITM at which its negatives turn harder: from random ones to those of the same
+        sub-category, and from these to the nearest by the vectors.
     mirror: a photo's vector is the mean of its own and of its mirror image's, outside training.
     memory_pairs: training pairs whose vectors the model keeps (see `model.memory`), 0 before the end of training.
     memory_neighbours, memory_weight: how many of them enhance a vector, and how much, the latter fitted on

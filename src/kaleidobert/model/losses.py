@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+RANDOM, SAME_SUBCATEGORY, NEAREST = range(3)  # grades of ITM's negatives, from easy to hard
 NO_LABEL = -100  # cross-entropy ignores it
 
 LOSSES = ("contrastive", "AMLM", "ITM", "RR", "JPS", "CP", "G2CM", "B2CM")
@@ -57,14 +58,19 @@ def feature_divergence(predicted: Tensor, features: Tensor, temperature: float) 
     return F.kl_div(log_predicted, target, log_target=True, reduction="batchmean")
 
 
-def draw_negatives(similarity: Tensor, forbidden: Tensor, draws: Tensor, hard: bool) -> Tensor:
+def draw_negatives(
+    similarity: Tensor, forbidden: Tensor, draws: Tensor, grade: int, unlike: Tensor | None = None
+) -> Tensor:
     """One wrong partner a row: index (N,) into the M columns, drawn by uniform numbers ``draws`` (N,) in [0, 1).
 
     similarity (N, M): scaled contrastive scores; forbidden (N, M) bool: the partner and equal texts.
-    ``hard`` draws in proportion to exp(similarity), otherwise all allowed columns are alike.
+    ``grade``: RANDOM takes all allowed columns alike, SAME_SUBCATEGORY those that are not ``unlike`` (N, M) bool,
+    where a row has one, and NEAREST in proportion to exp(similarity).
     A row with no column allowed returns some forbidden one; ``forbidden.all(1)`` tells.
     """
-    scores = similarity.float() if hard else torch.zeros_like(similarity, dtype=torch.float)
+    scores = similarity.float() if grade == NEAREST else torch.zeros_like(similarity, dtype=torch.float)
+    if grade == SAME_SUBCATEGORY and unlike is not None:
+        scores = scores.masked_fill(unlike, -1e4)  # drawn only where nothing else is allowed
     chances = scores.masked_fill(forbidden, -1e9).softmax(dim=1)
     steps = chances.cumsum(dim=1)
     return torch.searchsorted(steps, draws[:, None] * steps[:, -1:], right=True)[:, 0].clamp(max=steps.shape[1] - 1)

@@ -10,7 +10,7 @@ from transformers.modeling_outputs import ModelOutput
 
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.heads import MaskedTokenHead, PretextHead
-from kaleidobert.model.losses import NO_LABEL, contrastive_loss, masked_token_loss, unigram_loss
+from kaleidobert.model.losses import NEAREST, NO_LABEL, RANDOM, contrastive_loss, masked_token_loss, unigram_loss
 from kaleidobert.model.pretext import (
     corrupt_levels,
     corrupt_photos,
@@ -39,7 +39,7 @@ class KaleidoBertForPreTraining(KaleidoBertScoring):
     """`KaleidoBertForRetrieval`'s parts with the heads of the other objectives."""
 
     match_accuracy: Tensor
-    hard_negatives: Tensor
+    negatives: Tensor
     _tied_weights_keys = {"masked_tokens.decoder.weight": "kaleidobert.bert.embeddings.word_embeddings.weight"}
 
     def __init__(self, config: KaleidoBertConfig) -> None:
@@ -53,9 +53,9 @@ class KaleidoBertForPreTraining(KaleidoBertScoring):
                 if level.task
             }
         )
-        # Negatives turn from random to hard for good once pair accuracy has been good enough for a while.
+        # The grade of ITM's negatives: one harder, for good, each time that pair accuracy has been good enough.
         self.register_buffer("match_accuracy", torch.tensor(0.5))
-        self.register_buffer("hard_negatives", torch.tensor(False))
+        self.register_buffer("negatives", torch.tensor(RANDOM))
         self.post_init()
 
     @torch.no_grad()
@@ -63,7 +63,7 @@ class KaleidoBertForPreTraining(KaleidoBertScoring):
         super()._init_weights(module)
         if module is self:
             initialization.constant_(self.match_accuracy, 0.5)
-            initialization.constant_(self.hard_negatives, False)
+            initialization.constant_(self.negatives, RANDOM)
 
     def get_output_embeddings(self) -> nn.Linear:
         return self.masked_tokens.decoder
@@ -79,14 +79,17 @@ class KaleidoBertForPreTraining(KaleidoBertScoring):
         level_labels: Tensor | None = None,
         hidden_patches: Tensor | None = None,
         draws: Tensor | None = None,
+        subcategory: Tensor | None = None,
     ) -> PreTrainingOutput:
         """One step's losses on B products (field by field as `training.collator` makes them).
 
         pixel_values (B, 3, S, S); input_ids, attention_mask, masked_ids (B, T); text_group (B,) equal for equal
         texts. Of the first n products, which go through the joint entry (none where ``draws`` is None):
         token_labels (n, T), -100 where not hidden; level_labels (n, N), -100 for regressions; hidden_patches
-        (n, P) bool; draws (2, n) uniform in [0, 1), which pick the negatives. In training under `torchrun`, B and
-        n are this process's share of the batch (see `split`), and the losses averaged over processes the batch's.
+        (n, P) bool; draws (2, n) uniform in [0, 1), which pick the negatives; subcategory (B,), equal for products of
+        one, as ITM's negatives are graded: random, of the same sub-category, nearest by the vectors.
+        In training under `torchrun`, B and n are this process's share of the batch (see `split`), and the losses
+        averaged over processes the batch's.
         """
         image = self.kaleidobert.image_entry(pixel_values)
         text = self.kaleidobert.text_entry(input_ids, attention_mask)
@@ -108,8 +111,9 @@ class KaleidoBertForPreTraining(KaleidoBertScoring):
             tokens = self.kaleidobert.embed_tokens(masked_ids, attention_mask)
             similarity = self.scale() * images @ texts.T
             tokens, mask, patches = map(split.gather, (tokens, attention_mask, patches))
-            hard = bool(self.hard_negatives)
-            matched = self.match(tokens, mask, patches, similarity, groups, draws, hard, split)
+            kinds = None if subcategory is None else split.gather(subcategory)
+            grade = int(self.negatives)
+            matched = self.match(tokens, mask, patches, similarity, groups, draws, grade, kinds, split)
             self._follow(matched.accuracy)
             parts["ITM"], accuracies["ITM"] = matched.loss, matched.accuracy
             parts["AMLM"] = self._masked_token_loss(matched.joint.tokens, token_labels, split)
@@ -137,10 +141,12 @@ class KaleidoBertForPreTraining(KaleidoBertScoring):
         return encoded(encoder, corrupt_photos(levels, pixels, labels, hidden, encoder.mean, split), levels)
 
     def _follow(self, accuracy: Tensor) -> None:
-        """Keep a running pair accuracy, and turn to hard negatives once it is good enough."""
+        """Keep a running pair accuracy; once it is good enough, negatives get harder and it starts anew."""
         if self.training and torch.isfinite(accuracy):
             self.match_accuracy.lerp_(accuracy.detach(), 0.02)
-            self.hard_negatives.logical_or_(self.match_accuracy > self.config.hard_negatives_from)
+            if self.negatives < NEAREST and self.match_accuracy > self.config.hard_negatives_from:
+                self.negatives.add_(1)
+                self.match_accuracy.fill_(0.5)
 
     def _masked_token_loss(self, states: Tensor, labels: Tensor, split: Split = WHOLE) -> Tensor:
         chosen = labels != NO_LABEL

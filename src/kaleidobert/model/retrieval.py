@@ -14,7 +14,7 @@ from transformers.modeling_outputs import ModelOutput
 
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.heads import MatchingHead
-from kaleidobert.model.losses import contrastive_loss, draw_negatives, equal_texts, matching_loss
+from kaleidobert.model.losses import NEAREST, contrastive_loss, draw_negatives, equal_texts, matching_loss
 from kaleidobert.model.memory import PairMemory
 from kaleidobert.model.modeling import (
     ImageEntryOutput,
@@ -125,21 +125,24 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
         similarity: Tensor,
         text_group: Tensor,
         draws: Tensor,
-        hard: bool,
+        grade: int = NEAREST,
+        subcategory: Tensor | None = None,
         split: Split = WHOLE,
     ) -> MatchingOutput:
         """ITM on n products: each with its own text, with a wrong text, and with a wrong photo.
 
         tokens (B, T, H) and attention_mask (B, T) of the batch, patches (n, P, H) of its first n products;
-        similarity (B, B) scaled contrastive scores, a row an image; draws (2, n) pick the negatives, in
-        proportion to exp(similarity) when ``hard``. Products with equal texts are never negatives.
+        similarity (B, B) scaled contrastive scores, a row an image; draws (2, n) pick the negatives of this grade (see
+        `draw_negatives`); subcategory (B,), equal for products of one. Products with equal texts are never negatives.
         Of a split batch, draws and the outcome are of those among the n that this process holds.
         """
         n = len(patches)
         forbidden = equal_texts(text_group) | torch.eye(len(tokens), dtype=torch.bool, device=tokens.device)
         rows = torch.arange(n, device=tokens.device)[split.rows]
-        wrong_text = draw_negatives(similarity[rows].detach(), forbidden[rows], draws[0], hard)
-        wrong_photo = draw_negatives(similarity.T[rows, :n].detach(), forbidden[rows, :n], draws[1], hard)
+        unlike = torch.zeros_like(forbidden) if subcategory is None else subcategory[:, None] != subcategory[None, :]
+        scores = similarity.detach()
+        wrong_text = draw_negatives(scores[rows], forbidden[rows], draws[0], grade, unlike[rows])
+        wrong_photo = draw_negatives(scores.T[rows, :n], forbidden[rows, :n], draws[1], grade, unlike[rows, :n])
         texts, photos = torch.cat([rows, wrong_text, rows]), torch.cat([rows, rows, wrong_photo])
         # index_select, as plain indexing adds gradients in any order: the same run would end with other weights
         joint = self.kaleidobert.joint_entry(
@@ -171,7 +174,7 @@ class KaleidoBertForRetrieval(KaleidoBertScoring):
     _keys_to_ignore_on_load_unexpected = [
         r"^masked_tokens\.",
         r"^pretext\.",
-        r"^hard_negatives$",
+        r"^negatives$",
         r"^match_accuracy$",
     ]
 
@@ -208,6 +211,6 @@ class KaleidoBertForRetrieval(KaleidoBertScoring):
         if draws is not None and len(patches := split.gather(image.patches[: draws.shape[1]])) >= 2:
             tokens, mask = split.gather(text.tokens), split.gather(attention_mask)
             similarity = self.scale() * images @ texts.T
-            matched = self.match(tokens, mask, patches, similarity, groups, draws, True, split)
+            matched = self.match(tokens, mask, patches, similarity, groups, draws, split=split)
             parts["ITM"], accuracies["ITM"] = matched.loss, matched.accuracy
         return RetrievalOutput(loss=self.weighted_sum(parts), parts=parts, accuracies=accuracies)

@@ -116,6 +116,7 @@ def plain_patches(pixels: Tensor, levels: Sequence[Level]) -> Tensor:
 class PreTrainingCollator(PairCollator):
     """A batch for `KaleidoBertForPreTraining`: the pairs, and what is hidden and corrupted in the first n products.
 
+    subcategory (B,) is equal for products of one.
     Words are hidden in all texts of the batch, as a wrong text may be any of them. Patches that show but one colour
     carry nothing and are not hidden. ``alignment`` gives each view's aligned pairs, and guided (n,), the share of what
     was hidden that a pair led to, is in the batch; without it masking is random. ``corruption``: whether all levels
@@ -136,6 +137,7 @@ class PreTrainingCollator(PairCollator):
         split: Split = WHOLE,
     ) -> None:
         super().__init__(catalogue, tokenizer, seed, augmented, joint_samples, strength, split)
+        self.subcategories = np.unique(catalogue.subcategories, return_inverse=True)[1].astype(np.int64)
         self.levels = levels
         self.corruption = corruption
         self.alignment = alignment
@@ -168,6 +170,7 @@ class PreTrainingCollator(PairCollator):
                     self._keep_one_task(hidden[row], level_labels[row], rng)
                 guided[row] = choice.guided / max(1, choice.drawn)
         arrays = {"masked_ids": masked_ids, "token_labels": token_labels}
+        arrays["subcategory"] = self.subcategories[np.asarray(indices)]
         arrays |= {"level_labels": level_labels, "hidden_patches": hidden}
         if self.alignment:
             arrays["guided"] = guided
