@@ -103,7 +103,7 @@ def test_the_shipped_weights_beat_the_border_colour_on_busy_backgrounds(busy):
     assert SHIPPED.stat().st_size < 4e6
     learned = np.mean([iou(network(image), mask) for image, mask in busy])
     by_colour = np.mean([iou(border_colour(image), mask) for image, mask in busy])
-    assert learned > 0.8 and learned > by_colour + 0.2
+    assert learned > 0.85 and learned > by_colour + 0.2
 
 
 def test_the_shipped_weights_on_a_plain_studio_shot_and_on_nothing():
