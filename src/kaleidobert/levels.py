@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 TASKS = ("rotation", "jigsaw", "camouflage", "grey", "blank")
+CORRUPTIONS = ("levels", "photos")  # every level by its own task at once, or one task a photo
 ROTATIONS = 4  # 0, 90, 180, 270 degrees
 JIGSAW_ORDERS = 24  # 4!; larger grids use a fixed table of as many orders
 

@@ -119,3 +119,14 @@ def test_lower_layers_serve_one_side_and_upper_layers_both(tiny_config, photos, 
     assert calls == [2, 0, 0]
     model.joint_entry(text.tokens, texts[1], image.patches)
     assert calls == [2, 1, 1]
+
+
+def test_a_mirrored_photo_has_the_same_vector_where_both_sides_are_looked_at(tiny_config):
+    torch.manual_seed(0)
+    model = KaleidoBertForRetrieval(tiny_config(mirror=True)).eval()
+    pixels = torch.rand(3, 3, 40, 40)
+    one, other = (model.image_entry(each) for each in (pixels, pixels.flip(-1)))
+    torch.testing.assert_close(one.vectors, other.vectors)
+    torch.testing.assert_close(one.vectors.norm(dim=1), torch.ones(3))
+    plain = model.kaleidobert.image_entry(pixels)
+    assert torch.equal(one.patches, plain.patches) and not torch.allclose(one.vectors, plain.vectors)

@@ -7,7 +7,7 @@ from kaleidobert.levels import PUBLISHED, level_slices
 from kaleidobert.model.losses import NO_LABEL
 from kaleidobert.model.processing import to_pixel_values
 from kaleidobert.training.augmentation import augment
-from kaleidobert.training.collator import PairCollator, PreTrainingCollator
+from kaleidobert.training.collator import PairCollator, PreTrainingCollator, plain_patches
 
 INDICES = [3, 44, 7, 15, 4, 43]
 
@@ -161,3 +161,41 @@ def test_augment_changes_each_photo_differently_and_keeps_white_around():
     assert all(not torch.allclose(out[0], other) for other in out[1:])
     assert (out[:, :, 0, 0] > 0.85).all()  # what moves in is white, but for the light
     assert torch.equal(out, augment(pixels, np.random.default_rng(0))[0])
+
+
+def test_photos_get_one_task_or_none(catalogue, tokenizer):
+    collate = PreTrainingCollator(
+        catalogue, tokenizer, PUBLISHED, seed=0, augmented=True, joint_samples=64, corruption="photos"
+    )
+    counts = np.zeros(6)
+    for _ in range(4):
+        batch = collate(range(64))
+        collate.seed += 1
+        labels, hidden = batch["level_labels"].numpy(), batch["hidden_patches"].numpy()
+        asked = [hidden[:, w].any(1) | (labels[:, i] >= 0) for i, w in enumerate(level_slices(PUBLISHED))]
+        number = np.sum(asked, axis=0)
+        assert number.max() == 1
+        counts += [*np.sum(asked, axis=1), (number == 0).sum()]
+    assert counts.sum() == 256 and counts.min() > 20
+
+
+def test_patches_of_one_colour_are_not_hidden(catalogue, tokenizer):
+    pixels = torch.ones(1, 3, 40, 40)
+    pixels[..., 12:28, 12:28] = torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(0))
+    plain = plain_patches(pixels, PUBLISHED)
+    assert plain[0, 5:14].tolist() == [False] * 9 and plain[0, 30:].view(5, 5)[0].all()
+    collate = PreTrainingCollator(catalogue, tokenizer, PUBLISHED, seed=0, augmented=False, joint_samples=64)
+    batch = collate(range(64))
+    enough = (~plain_patches(batch["pixel_values"], PUBLISHED))[:, 30:].sum(dim=1) >= 3
+    hidden = batch["hidden_patches"][:, 30:] & plain_patches(batch["pixel_values"], PUBLISHED)[:, 30:]
+    assert enough.any() and not hidden[enough].any()
+
+
+def test_without_strength_photos_are_mirrored_and_else_untouched():
+    pixels = torch.rand(16, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    out, mirrored = augment(pixels, np.random.default_rng(0), strength=0)
+    for row, flipped in enumerate(mirrored):
+        assert torch.equal(out[row], pixels[row].flip(-1) if flipped else pixels[row])
+    assert 0 < mirrored.sum() < 16
+    some, much = (augment(pixels, np.random.default_rng(0), strength)[0] for strength in (0.2, 1.0))
+    assert (some - out).abs().mean() < 0.7 * (much - out).abs().mean()

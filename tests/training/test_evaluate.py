@@ -92,6 +92,7 @@ def test_the_numbers_by_a_second_route(run, test_split):
                 said: Any = model.kaleidobert.text_entry(words["input_ids"].to(model.device), mask)
                 joint = model.joint_scores(said.tokens, mask, image.patches)
                 cosine = (image.vectors * said.vectors).sum()
+            with torch.no_grad():  # at full precision, or other neighbours are nearest
                 photo_vector, text_vector = model.enhance_images(image.vectors), model.enhance_texts(said.vectors)
                 hubness = model.image_hubness(photo_vector) + model.text_hubness(text_vector)
                 vectors = model.similarity((photo_vector * text_vector).sum(), hubness)

@@ -95,7 +95,7 @@ def test_grey_cells_have_equal_channels_and_others_stay(pixels):
 
 def test_camouflage_takes_the_same_place_of_the_other_product(features):
     mask = chosen([[3], [0, 8], []], 9)
-    swapped = camouflage_patches(features, mask, torch.tensor([2, 0, 1]))
+    swapped = camouflage_patches(features, mask, features[[2, 0, 1]])
     assert torch.equal(swapped[0, 3], features[2, 3])
     assert torch.equal(swapped[1, [0, 8]], features[0, [0, 8]])
     assert torch.equal(swapped[~mask], features[~mask])
@@ -114,6 +114,6 @@ def test_inputs_stay_as_they_were(pixels, features):
     rotate_cells(pixels, 3, torch.tensor([1, 2, 3, 1]))
     grey_cells(pixels, 3, cells)
     permute_patches(features, torch.arange(8, -1, -1).expand(3, -1))
-    camouflage_patches(features, mask, torch.tensor([1, 2, 0]))
+    camouflage_patches(features, mask, features[[1, 2, 0]])
     blank_patches(features, mask)
     assert torch.equal(pixels, seen_pixels) and torch.equal(features, seen_features)

@@ -10,7 +10,7 @@ from transformers import AutoConfig, BertConfig, PretrainedConfig
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from kaleidobert.errors import InputError
-from kaleidobert.levels import PUBLISHED, TASKS, Level
+from kaleidobert.levels import CORRUPTIONS, PUBLISHED, TASKS, Level
 from kaleidobert.model.losses import LOSSES
 
 
@@ -29,9 +29,12 @@ class KaleidoBertConfig(PretrainedConfig):
     fusion_layer: encoder layers below it see one modality at a time and end the uni-modal entries; 0 is the
         published single stream, whose uni-modal entries run the whole encoder on one side alone.
     projection_size: length of the contrastive vectors.
+    corruption: "levels" (every level by its own task at once, as published) or "photos" (one task a photo, in its
+        pixels, so that no level shows what another hides; see `model.pretext`).
     kl_temperature: of the softmax over standardised features in the two KL objectives.
     loss_weights: one a loss by name, 1 where not given (published: the plain sum).
     hard_negatives_from: pair accuracy of ITM from which its negatives are hard instead of random.
+    mirror: a photo's vector is the mean of its own and of its mirror image's, outside training.
     memory_pairs: training pairs whose vectors the model keeps (see `model.memory`), 0 before the end of training.
     memory_neighbours, memory_weight: how many of them enhance a vector, and how much, the latter fitted on
         validation data, as is hubness_weight: how much of its hubness a photo or text is charged.
@@ -56,9 +59,11 @@ class KaleidoBertConfig(PretrainedConfig):
         freeze_backbone: bool = False,
         fusion_layer: int = 0,
         projection_size: int = 256,
+        corruption: str = "levels",
         kl_temperature: float = 1.0,
         loss_weights: dict[str, float] | None = None,
         hard_negatives_from: float = 0.7,
+        mirror: bool = False,
         memory_pairs: int = 0,
         memory_neighbours: int = 5,
         memory_weight: float = 0.0,
@@ -83,9 +88,11 @@ class KaleidoBertConfig(PretrainedConfig):
         self.freeze_backbone = freeze_backbone
         self.fusion_layer = fusion_layer
         self.projection_size = projection_size
+        self.corruption = corruption
         self.kl_temperature = kl_temperature
         self.loss_weights = loss_weights or {}
         self.hard_negatives_from = hard_negatives_from
+        self.mirror = mirror
         self.memory_pairs = memory_pairs
         self.memory_neighbours = memory_neighbours
         self.memory_weight = memory_weight
@@ -98,6 +105,8 @@ class KaleidoBertConfig(PretrainedConfig):
     def _check(self) -> None:
         if self.patch_features not in ("crops", "pyramid"):
             raise InputError(f"patch_features is {self.patch_features!r}; use 'crops' or 'pyramid'")
+        if self.corruption not in CORRUPTIONS:
+            raise InputError(f"corruption is {self.corruption!r}; use 'levels' or 'photos'")
         if not 0 <= self.fusion_layer < self.encoder_config.num_hidden_layers:
             layers = self.encoder_config.num_hidden_layers
             raise InputError(f"fusion_layer is {self.fusion_layer}; use 0 to {layers - 1}, below the encoder's layers")

@@ -34,6 +34,12 @@ def masked_token_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(logits, labels) if len(labels) else logits.sum()
 
 
+def unigram_loss(ids: Tensor, attention_mask: Tensor, labels: Tensor, vocabulary: int) -> Tensor:
+    """What AMLM would be for a predictor that knows how frequent each token is (here, in ids (B, T)), and no more."""
+    counts = torch.bincount(ids[attention_mask.bool()], minlength=vocabulary) + 1  # one more, as none is impossible
+    return F.nll_loss((counts / counts.sum()).log().expand(len(labels), -1), labels)
+
+
 def matching_loss(logits: Tensor, matches: Tensor) -> Tensor:
     """ITM, equation 2: binary cross-entropy of the sigmoid score, logits and matches (N,)."""
     return F.binary_cross_entropy_with_logits(logits, matches)

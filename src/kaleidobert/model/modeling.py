@@ -26,7 +26,7 @@ from kaleidobert.vision.backbone import PatchEncoder
 # Settings that change what the same weights compute.
 SHAPING_SETTINGS = (
     *("levels", "patch_features", "image_mean", "image_std", "image_size", "crop_size"),
-    *("keep_aspect", "saliency", "fusion_layer", "projection_size", "memory_neighbours", "memory_weight"),
+    *("keep_aspect", "saliency", "fusion_layer", "projection_size", "mirror", "memory_neighbours", "memory_weight"),
 )
 # Settings of a BERT or of a backbone that a published checkpoint must share with the model that starts from it.
 SIZES = (

@@ -1,53 +1,38 @@
-"""Pre-training: contrastive, AMLM, ITM and one pretext task a level, summed (SEED: equations 1 to 8).
-
-A step compares all pairs of the batch by their vectors, which is cheap, and sends the first n products through
-the joint entry, corrupted and masked, which is dear: once with their own text, once with a wrong text and once
-with a wrong photo. Masks and corruptions are applied alike to all three, or they would give ITM's label away;
-only the matching pairs train the other objectives.
-"""
-
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import initialization
 from transformers.modeling_outputs import ModelOutput
 
-from kaleidobert.levels import Level, level_slices
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.heads import MaskedTokenHead, PretextHead
-from kaleidobert.model.losses import (
-    NO_LABEL,
-    TASK_LOSS,
-    contrastive_loss,
-    feature_divergence,
-    masked_token_loss,
+from kaleidobert.model.losses import NO_LABEL, contrastive_loss, masked_token_loss, unigram_loss
+from kaleidobert.model.pretext import (
+    corrupt_levels,
+    corrupt_photos,
+    encoded,
+    pretext_losses,
+    pretext_references,
 )
 from kaleidobert.model.retrieval import KaleidoBertScoring
 from kaleidobert.model.split import WHOLE, Split
-from kaleidobert.vision.corruptions import (
-    blank_patches,
-    camouflage_patches,
-    grey_cells,
-    jigsaw_orders,
-    permute_patches,
-    rotate_cells,
-)
 
 
 @dataclass
 class PreTrainingOutput(ModelOutput):
-    """loss: the weighted sum; parts: each loss by name; accuracies: of ITM and the pretext classifications."""
+    """loss: the weighted sum; parts: each loss by name; accuracies: of ITM and the pretext classifications.
+
+    references: outside training, what predictors reach that know nothing of products (see `model.pretext`).
+    """
 
     loss: Tensor | None = None
     parts: dict[str, Tensor] | None = None
     accuracies: dict[str, Tensor] | None = None
+    references: dict[str, Tensor] | None = None
 
 
 class KaleidoBertForPreTraining(KaleidoBertScoring):
@@ -109,6 +94,7 @@ class KaleidoBertForPreTraining(KaleidoBertScoring):
         images, texts, groups = map(split.gather, (image.vectors, text.vectors, text_group))
         parts = {"contrastive": contrastive_loss(images, texts, self.scale(), groups)}
         accuracies: dict[str, Tensor] = {}
+        references: dict[str, Tensor] = {}
         n = 0 if draws is None else draws.shape[1]
         if n * split.processes >= 2:
             joint = (masked_ids, token_labels, level_labels, hidden_patches, draws)
@@ -127,42 +113,28 @@ class KaleidoBertForPreTraining(KaleidoBertScoring):
             self._follow(matched.accuracy)
             parts["ITM"], accuracies["ITM"] = matched.loss, matched.accuracy
             parts["AMLM"] = self._masked_token_loss(matched.joint.tokens, token_labels, split)
-            self._pretext(matched.joint.patches, image.features[:n], level_labels, hidden_patches, parts, accuracies)
-        return PreTrainingOutput(loss=self.weighted_sum(parts), parts=parts, accuracies=accuracies)
-
-    def _levels(self) -> list[tuple[int, Level, slice]]:
-        levels = self.config.level_table
-        return [(i, level, where) for i, (level, where) in enumerate(zip(levels, level_slices(levels), strict=True))]
+            asked = (image.features[:n], level_labels, hidden_patches, self.config.kl_temperature)
+            levels = self.config.level_table
+            losses, shares = pretext_losses(self.pretext, levels, matched.joint.patches, *asked, split)
+            parts, accuracies = parts | losses, accuracies | shares
+            if not self.training:
+                references = pretext_references(levels, corrupted, *asked)
+                references["ITM_accuracy_chance"] = torch.tensor(0.5)
+                labels = token_labels[token_labels != NO_LABEL]
+                vocabulary = self.config.encoder_config.vocab_size
+                references["AMLM_chance"] = unigram_loss(input_ids, attention_mask, labels, vocabulary)
+        return PreTrainingOutput(
+            loss=self.weighted_sum(parts), parts=parts, accuracies=accuracies, references=references
+        )
 
     def _corrupt(
         self, pixels: Tensor, features: Tensor, labels: Tensor, hidden: Tensor, split: Split = WHOLE
     ) -> Tensor:
-        """Every level's task applied: features (n, P, D) -> corrupted features (n, P, D)."""
-        corrupted = []
-        for index, level, where in self._levels():
-            own, chosen = features[:, where], hidden[:, where]
-            if level.task == "rotation":
-                turned = rotate_cells(fit_grid(pixels, level.grid), level.grid, labels[:, index])
-                own = self._corrupted_features(turned, level)
-            elif level.task == "jigsaw":
-                own = permute_patches(own, jigsaw_orders(level.patches).to(own.device)[labels[:, index]])
-            elif level.task == "camouflage":
-                everyone, all_chosen = split.gather(own), split.gather(chosen)
-                source = torch.arange(len(everyone), device=own.device).roll(1)
-                own = camouflage_patches(everyone, all_chosen, source)[split.rows]
-            elif level.task == "grey":
-                grey = self._corrupted_features(grey_cells(pixels, level.grid, chosen), level)
-                own = torch.where(chosen.unsqueeze(-1), grey, own)
-            elif level.task == "blank":
-                own = blank_patches(own, chosen)
-            corrupted.append(own)
-        return torch.cat(corrupted, dim=1)
-
-    def _corrupted_features(self, pixels: Tensor, level: Level) -> Tensor:
-        encoder = self.kaleidobert.patch_encoder
-        with frozen_statistics(encoder):
-            features = encoder(pixels, [level])
-        return F.layer_norm(features.float(), features.shape[-1:])
+        """Features (n, P, D) of what the joint entry sees."""
+        encoder, levels = self.kaleidobert.patch_encoder, self.config.level_table
+        if self.config.corruption == "levels":
+            return corrupt_levels(encoder, levels, pixels, features, labels, hidden, split)
+        return encoded(encoder, corrupt_photos(levels, pixels, labels, hidden, encoder.mean, split), levels)
 
     def _follow(self, accuracy: Tensor) -> None:
         """Keep a running pair accuracy, and turn to hard negatives once it is good enough."""
@@ -174,44 +146,3 @@ class KaleidoBertForPreTraining(KaleidoBertScoring):
         chosen = labels != NO_LABEL
         loss = masked_token_loss(self.masked_tokens(states[chosen]).float(), labels[chosen])
         return loss * split.weight(labels[chosen])
-
-    def _pretext(
-        self,
-        states: Tensor,
-        features: Tensor,
-        labels: Tensor,
-        hidden: Tensor,
-        parts: dict[str, Tensor],
-        accuracies: dict[str, Tensor],
-    ) -> None:
-        for index, level, where in self._levels():
-            if not level.task:
-                continue
-            name = TASK_LOSS[level.task]
-            output = self.pretext[str(index)](states[:, where]).float()
-            if level.labels:
-                loss = F.cross_entropy(output, labels[:, index])
-                accuracies[name] = (output.argmax(dim=1) == labels[:, index]).float().mean()
-            else:
-                chosen = hidden[:, where]
-                loss = feature_divergence(output[chosen], features[:, where][chosen], self.config.kl_temperature)
-                loss = loss * Split.here(self.training).weight(output[chosen])
-            parts[name] = parts[name] + loss if name in parts else loss  # one task may serve several levels
-
-
-def fit_grid(pixels: Tensor, grid: int) -> Tensor:
-    """Enlarge (B, C, S, S) to the next side that the grid divides, so that cells can be turned exactly."""
-    side = pixels.shape[-1]
-    fitted = -(-side // grid) * grid
-    return pixels if fitted == side else F.interpolate(pixels, (fitted, fitted), mode="bilinear")
-
-
-@contextmanager
-def frozen_statistics(module: nn.Module) -> Iterator[Any]:
-    """Corrupted photos are encoded with the batch statistics of whole ones, and leave them alone."""
-    training = module.training
-    module.eval()
-    try:
-        yield
-    finally:
-        module.train(training)

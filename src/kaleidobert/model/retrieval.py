@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers import initialization
 from transformers.modeling_outputs import ModelOutput
 
@@ -63,8 +64,16 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
 
     def image_entry(self, pixel_values: Tensor) -> ImageEntryOutput:
         """Locked portions (B, 3, S, S) alone; the vectors are enhanced by the memory."""
-        output = self.kaleidobert.image_entry(pixel_values)
+        output = self.plain_image_entry(pixel_values)
         return output._replace(vectors=self.enhance_images(output.vectors))
+
+    def plain_image_entry(self, pixel_values: Tensor) -> ImageEntryOutput:
+        """Locked portions (B, 3, S, S) alone, without the memory; with ``config.mirror`` as seen from both sides."""
+        output = self.kaleidobert.image_entry(pixel_values)
+        if not self.config.mirror:
+            return output
+        mirrored = self.kaleidobert.image_entry(pixel_values.flip(-1)).vectors
+        return output._replace(vectors=F.normalize(output.vectors + mirrored, dim=-1))
 
     def text_entry(self, input_ids: Tensor, attention_mask: Tensor) -> TextEntryOutput:
         """Tokens (B, T) with their mask alone; the vectors are enhanced by the memory."""

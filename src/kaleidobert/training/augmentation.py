@@ -10,25 +10,29 @@ from torch.nn import functional as F
 from kaleidobert.model.split import WHOLE, Split
 
 
-def augment(pixels: Tensor, rng: np.random.Generator, split: Split = WHOLE) -> tuple[Tensor, np.ndarray]:
+def augment(
+    pixels: Tensor, rng: np.random.Generator, strength: float = 1.0, split: Split = WHOLE
+) -> tuple[Tensor, np.ndarray]:
     """Shift, scale, turn a little, flip and light: (B, 3, S, S) in [0, 1] -> the same; and who is mirrored (B,).
 
-    What moves in from outside is white, as in a studio shot. Of a split batch, pixels are the rows here; numbers are
-    drawn for all rows, and who is mirrored is told of all.
+    ``strength`` 0 flips alone, and so saves the resampling. What moves in from outside is white, as in a studio shot.
+    Of a split batch, pixels are the rows here; numbers are drawn for all rows, and who is mirrored is told of all.
     """
     whole = len(pixels) * split.processes
-
-    def draw(low: float, high: float) -> Tensor:
-        return torch.from_numpy(rng.uniform(low, high, whole).astype(np.float32))[split.rows]
-
-    scale, angle = draw(0.85, 1.1), draw(-0.15, 0.15)
     sides = rng.choice(np.asarray([-1, 1], dtype=np.float32), whole)
     flip = torch.from_numpy(sides)[split.rows]
+    if not strength:
+        return torch.where(flip.view(-1, 1, 1, 1) < 0, pixels.flip(-1), pixels), sides < 0
+
+    def draw(low: float, high: float) -> Tensor:
+        return strength * torch.from_numpy(rng.uniform(low, high, whole).astype(np.float32))[split.rows]
+
+    scale, angle = 1 + draw(-0.15, 0.1), draw(-0.15, 0.15)
     transform = torch.zeros(len(pixels), 2, 3)
     transform[:, 0, 0], transform[:, 0, 1] = scale * angle.cos() * flip, -scale * angle.sin() * flip
     transform[:, 1, 0], transform[:, 1, 1] = scale * angle.sin(), scale * angle.cos()
     transform[:, 0, 2], transform[:, 1, 2] = draw(-0.1, 0.1), draw(-0.1, 0.1)
     grid = F.affine_grid(transform, list(pixels.shape), align_corners=False)
     moved = F.grid_sample(pixels - 1, grid, align_corners=False) + 1
-    contrast, brightness = draw(0.9, 1.1).view(-1, 1, 1, 1), draw(-0.03, 0.03).view(-1, 1, 1, 1)
+    contrast, brightness = 1 + draw(-0.1, 0.1).view(-1, 1, 1, 1), draw(-0.03, 0.03).view(-1, 1, 1, 1)
     return (moved * contrast + brightness).clamp(0, 1), sides < 0

@@ -17,14 +17,16 @@ from transformers import BatchEncoding, PreTrainedTokenizerFast
 
 from kaleidobert.alignment.masking import AlignmentPair, choose, hide_tokens
 from kaleidobert.alignment.store import Alignment
-from kaleidobert.levels import JIGSAW_ORDERS, ROTATIONS, Level, patch_count
+from kaleidobert.levels import JIGSAW_ORDERS, ROTATIONS, Level, level_slices, patch_count
 from kaleidobert.model.losses import NO_LABEL
 from kaleidobert.model.processing import to_pixel_values
 from kaleidobert.model.split import WHOLE, Split
 from kaleidobert.training.augmentation import augment
 from kaleidobert.training.catalogue import Catalogue
+from kaleidobert.vision.patches import pool_patches
 
 TITLE_SHARE = 0.5
+PLAIN = 0.02  # standard deviation of a colour, in [0, 1], below which a patch shows nothing
 
 
 class Shown(NamedTuple):
@@ -39,6 +41,7 @@ class PairCollator:
 
     pixel_values (B, 3, S, S), input_ids and attention_mask (B, T), text_group (B,), and for the first n products,
     ``joint_samples`` or all, which go through the joint entry: draws (2, n). Of a split batch, its own rows.
+    ``strength``: of the augmentation.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class PairCollator:
         seed: int,
         augmented: bool,
         joint_samples: int = 0,
+        strength: float = 1.0,
         split: Split = WHOLE,
     ) -> None:
         self.catalogue = catalogue
@@ -55,6 +59,7 @@ class PairCollator:
         self.seed = seed
         self.augmented = augmented
         self.joint_samples = joint_samples
+        self.strength = strength
         self.split = split
         self.text_groups = catalogue.text_groups()
 
@@ -91,7 +96,7 @@ class PairCollator:
         pixels = to_pixel_values(torch.from_numpy(self.catalogue.pixels[views[self.split.rows]]))
         mirrored = np.zeros(len(chosen), bool)
         if self.augmented:
-            pixels, mirrored = augment(pixels, rng, self.split)
+            pixels, mirrored = augment(pixels, rng, self.strength, self.split)
         batch = {
             "pixel_values": pixels,
             "input_ids": encoded["input_ids"],
@@ -102,12 +107,19 @@ class PairCollator:
         return batch, Shown(views - first, mirrored)
 
 
+def plain_patches(pixels: Tensor, levels: Sequence[Level]) -> Tensor:
+    """(n, P) bool: which patches of the photos (n, 3, S, S) show hardly more than one colour."""
+    mean, square = (pool_patches(each, levels) for each in (pixels, pixels.square()))  # (n, P, 3)
+    return ((square - mean.square()).clamp(min=0).sqrt() < PLAIN).all(dim=-1)
+
+
 class PreTrainingCollator(PairCollator):
     """A batch for `KaleidoBertForPreTraining`: the pairs, and what is hidden and corrupted in the first n products.
 
-    Words are hidden in all texts of the batch, as a wrong text may be any of them. ``alignment`` gives each view's
-    aligned pairs, and guided (n,), the share of what was hidden that a pair led to, is in the batch; without it
-    masking is random.
+    Words are hidden in all texts of the batch, as a wrong text may be any of them. Patches that show but one colour
+    carry nothing and are not hidden. ``alignment`` gives each view's aligned pairs, and guided (n,), the share of what
+    was hidden that a pair led to, is in the batch; without it masking is random. ``corruption``: whether all levels
+    are corrupted, or each photo by the task of one level or none, drawn evenly (see `model.pretext`).
     """
 
     def __init__(
@@ -119,10 +131,13 @@ class PreTrainingCollator(PairCollator):
         augmented: bool,
         joint_samples: int,
         alignment: Alignment | None = None,
+        corruption: str = "levels",
+        strength: float = 1.0,
         split: Split = WHOLE,
     ) -> None:
-        super().__init__(catalogue, tokenizer, seed, augmented, joint_samples, split)
+        super().__init__(catalogue, tokenizer, seed, augmented, joint_samples, strength, split)
         self.levels = levels
+        self.corruption = corruption
         self.alignment = alignment
 
     def __call__(self, indices: Sequence[int]) -> dict[str, Tensor]:
@@ -134,26 +149,44 @@ class PreTrainingCollator(PairCollator):
         masked_ids, token_labels = ids.copy(), np.full_like(ids[:n], NO_LABEL)
         level_labels = np.full((n, len(self.levels)), NO_LABEL, dtype=np.int64)
         guided = np.zeros(n, dtype=np.float32)
+        plain = self._plain_patches(indices[:n], shown)
         for row, index in enumerate(indices):
             inside = row < n
             pairs: Sequence[AlignmentPair] = ()
             if inside and self.alignment:
                 view, mirrored = int(shown.views[row]), bool(shown.mirrored[row])
                 pairs = self.alignment.pairs(self.catalogue.ids[index], encoded, row, self.levels, view, mirrored)
-            choice = choose(encoded.word_ids(row), self.levels if inside else (), rng, pairs)
+            levels, hidden_patches = (self.levels, plain[row]) if inside else ((), None)
+            choice = choose(encoded.word_ids(row), levels, rng, pairs, hidden_patches)
             masked_ids[row] = hide_tokens(
                 ids[row], choice.tokens, self.tokenizer.mask_token_id, len(self.tokenizer), rng
             )
             if inside:
-                hidden[row] = choice.patches
                 token_labels[row, choice.tokens] = ids[row, choice.tokens]
-                level_labels[row] = self._level_labels(choice.patches, rng)
+                hidden[row], level_labels[row] = choice.patches, self._level_labels(choice.patches, rng)
+                if self.corruption == "photos":
+                    self._keep_one_task(hidden[row], level_labels[row], rng)
                 guided[row] = choice.guided / max(1, choice.drawn)
         arrays = {"masked_ids": masked_ids, "token_labels": token_labels}
         arrays |= {"level_labels": level_labels, "hidden_patches": hidden}
         if self.alignment:
             arrays["guided"] = guided
         return self.own(batch | {name: torch.from_numpy(array) for name, array in arrays.items()})
+
+    def _plain_patches(self, indices: Sequence[int], shown: Shown) -> np.ndarray:
+        """(n, P) bool: patches of one colour, before augmentation; also of rows that other processes make."""
+        views = self.catalogue.first_view[np.asarray(indices)] + shown.views[: len(indices)]
+        pixels = to_pixel_values(torch.from_numpy(self.catalogue.pixels[views]))
+        mirrored = torch.from_numpy(shown.mirrored[: len(indices)]).view(-1, 1, 1, 1)
+        return plain_patches(torch.where(mirrored, pixels.flip(-1), pixels), self.levels).numpy()
+
+    def _keep_one_task(self, hidden: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> None:
+        """Of a product's corruptions one, or none."""
+        tasks = [index for index, level in enumerate(self.levels) if level.task]
+        kept = rng.choice([-1, *tasks])
+        for index, where in enumerate(level_slices(self.levels)):
+            if index != kept:
+                hidden[where], labels[index] = False, NO_LABEL
 
     def _level_labels(self, hidden: np.ndarray, rng: np.random.Generator) -> list[int]:
         labels, start = [], 0

@@ -113,7 +113,7 @@ def encode(model: KaleidoBertForRetrieval, processor: KaleidoBertProcessor, cata
     with autocast(model), progress_bar() as progress:
         for rows in _batches(progress, len(catalogue), 128, "encoding photos and texts"):
             batch = {name: value.to(model.device) for name, value in collator(rows).items()}
-            image = model.kaleidobert.image_entry(batch["pixel_values"])
+            image = model.plain_image_entry(batch["pixel_values"])
             text = model.kaleidobert.text_entry(batch["input_ids"], batch["attention_mask"])
             padding = longest - text.tokens.shape[1]
             tokens = torch.nn.functional.pad(text.tokens, (0, 0, 0, padding))

@@ -54,7 +54,11 @@ def finetune_retrieval(
         settings.save(out)
         processor.save_pretrained(out)
     collate = partial(
-        PairCollator, tokenizer=processor.tokenizer, seed=training.seed, joint_samples=training.joint_samples
+        PairCollator,
+        tokenizer=processor.tokenizer,
+        seed=training.seed,
+        joint_samples=training.joint_samples,
+        strength=training.augmentation,
     )
     trainer = KaleidoBertTrainer(
         model=model,

@@ -85,6 +85,6 @@ def fill_memory(model: KaleidoBertScoring, tokenizer: PreTrainedTokenizerFast, t
         for start in progress.track(range(0, len(chosen), 128), description="remembering the training products"):
             batch = collator(chosen[start : start + 128].tolist())
             ids, mask = batch["input_ids"].to(model.device), batch["attention_mask"].to(model.device)
-            images.append(model.kaleidobert.image_entry(batch["pixel_values"].to(model.device)).vectors)
+            images.append(model.plain_image_entry(batch["pixel_values"].to(model.device)).vectors)
             texts.append(model.kaleidobert.text_entry(ids, mask).vectors)
     model.remember(torch.cat(images), torch.cat(texts))

@@ -70,6 +70,8 @@ def pretrain(
         seed=training.seed,
         joint_samples=training.joint_samples,
         alignment=aligned,
+        corruption=config.corruption,
+        strength=training.augmentation,
     )
     trainer = KaleidoBertTrainer(
         joint_from=training.joint_from,

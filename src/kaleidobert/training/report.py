@@ -21,7 +21,7 @@ from kaleidobert.errors import InputError
 from kaleidobert.model.losses import LOSSES
 
 COLOURS = matplotlib.color_sequences["petroff10"]  # told apart by the colour-blind, too
-REFERENCE = "_reference"  # what a predictor gives that has learned nothing, logged beside a loss or accuracy
+REFERENCES = {"_chance": ":", "_copy": "--"}  # what predictors reach that know nothing, and how they are drawn
 FIGURE_SIZE = (6.4, 3.6)  # inches
 
 PAGE = Template("""<!doctype html>
@@ -33,12 +33,13 @@ PAGE = Template("""<!doctype html>
   .figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(26rem, 1fr)); gap: 1rem }
   img { width: 100%; height: auto }
   table { border-collapse: collapse } caption { text-align: left; font-weight: 600; padding: .5rem 0 }
-  th, td { padding: .25rem .75rem; border-bottom: 1px solid #ddd; text-align: right } th:first-child { text-align: left }
+  th, td { padding: .25rem .75rem; border-bottom: 1px solid #ddd; text-align: right }
+  th:first-child { text-align: left }
 </style>
 <h1>$title</h1>
 $tables
 <h2>Losses and accuracies by step</h2>
-<p>Solid: validation. Faint: training. Dotted: what a predictor gives that has learned nothing.</p>
+<p>Solid: validation. Faint: training. Dotted: chance, or a constant. Dashed: copied from overlapping patches.</p>
 <div class="figures">
 $figures
 </div>
@@ -48,11 +49,11 @@ $figures
 
 @dataclass(frozen=True)
 class Curve:
-    """One figure of one run: values by step on training and on validation data, and its reference where it has one."""
+    """One figure of one run: values by step on training and on validation data, and its references on the latter."""
 
     training: dict[int, float]
     validation: dict[int, float]
-    reference: dict[int, float]
+    references: dict[str, dict[int, float]]
 
 
 def report(runs: Sequence[Path], out: Path) -> list[Path]:
@@ -82,10 +83,12 @@ def read_curves(run: Path) -> dict[str, Curve]:
     names = [name for name in values if name == "total" or name.removesuffix("_accuracy") in LOSSES]
     validated = [name.removeprefix("eval_") for name in values if name.startswith("eval_")]
     names += [name for name in validated if name not in names and name.removesuffix("_accuracy") in LOSSES]
-    return {
-        name: Curve(values.get(name, {}), values.get(f"eval_{name}", {}), values.get(f"eval_{name}{REFERENCE}", {}))
-        for name in names
-    }
+    return {name: _curve(name, values) for name in names}
+
+
+def _curve(name: str, values: Mapping[str, dict[int, float]]) -> Curve:
+    references = {kind: values.get(f"eval_{name}{kind}", {}) for kind in REFERENCES}
+    return Curve(values.get(name, {}), values.get(f"eval_{name}", {}), references)
 
 
 def _history(run: Path) -> list[dict]:
@@ -93,7 +96,9 @@ def _history(run: Path) -> list[dict]:
         return json.loads((run / "history.json").read_text())
     checkpoint = get_last_checkpoint(str(run / "checkpoints")) if (run / "checkpoints").is_dir() else None
     if not checkpoint:
-        raise InputError(f"{run}: no run there, and no checkpoint of one; give a folder that pretrain or finetune wrote")
+        raise InputError(
+            f"{run}: no run there, and no checkpoint of one; give a folder that pretrain or finetune wrote"
+        )
     return json.loads((Path(checkpoint) / "trainer_state.json").read_text())["log_history"]
 
 
@@ -119,7 +124,8 @@ def draw_curves(name: str, curves: Mapping[str, Curve], path: Path) -> None:
     for (run, curve), colour in zip(curves.items(), COLOURS * len(curves), strict=False):
         axes.plot(*_points(curve.training), color=colour, alpha=0.35, linewidth=1)
         axes.plot(*_points(curve.validation), color=colour, label=run, marker="." if len(curve.validation) < 30 else "")
-        axes.plot(*_points(curve.reference), color=colour, linestyle=":")
+        for kind, values in curve.references.items():
+            axes.plot(*_points(values), color=colour, linestyle=REFERENCES[kind], linewidth=1)
     axes.set(title=name.replace("_", " "), xlabel="step", ylabel="accuracy" if name.endswith("accuracy") else "loss")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)

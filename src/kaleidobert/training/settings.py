@@ -42,6 +42,7 @@ class TrainingSettings(_Strict):
     """How a run trains. ``joint_from``: share of the run that is contrastive only, before the joint objectives.
 
     ``batch_size`` and ``joint_samples`` count the products of all processes together, however many there are.
+    ``augmentation``: its strength; 0 mirrors photos and does nothing else.
     """
 
     batch_size: PositiveInt = 256
@@ -53,6 +54,7 @@ class TrainingSettings(_Strict):
     bf16: bool = True
     joint_samples: int = Field(default=16, ge=0)
     joint_from: float = Field(default=0.6, ge=0, le=1)
+    augmentation: float = Field(default=1.0, ge=0, le=2)
     subcategory_group: PositiveInt = 1
     evaluate_every: PositiveInt = 100
     evaluation_products: PositiveInt = 512

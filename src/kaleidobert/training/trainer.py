@@ -24,6 +24,8 @@ from kaleidobert.training.pace import Pace, PaceBar
 class KaleidoBertTrainer(Trainer):
     """Trains any model whose output has ``loss``, ``parts`` and ``accuracies``, each logged under its name.
 
+    ``references``, what predictors reach that know nothing, are logged beside them where there are any.
+
     The joint entry trains from progress ``joint_from`` on; on validation it is always measured. Under `torchrun` all
     processes go through the same batches: of training batches each makes its own rows (see `Split`), and validation
     batches are whole in each.
@@ -68,6 +70,8 @@ class KaleidoBertTrainer(Trainer):
             figures[name].append(value.detach())
         for name, value in (outputs.accuracies or {}).items():
             figures[f"{name}_accuracy"].append(value.detach())
+        for name, value in (getattr(outputs, "references", None) or {}).items():
+            figures[name].append(value)
         return (outputs.loss, outputs) if return_outputs else outputs.loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:

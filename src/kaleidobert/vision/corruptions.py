@@ -1,8 +1,8 @@
 """The five patch corruptions as pure functions of tensors (SEED: AKPM sub-tasks 1 to 5).
 
 Rotation and greying happen to pixels, after every resize (a resize that is not equivariant once let a network
-cheat at rotation); permuting, swapping and blanking happen to patch features, which is the same thing and
-saves a pass through the backbone.
+cheat at rotation); permuting, swapping and blanking happen to patch features, which saves a pass through the
+backbone, or to pixels, so that all levels and their neighbours' receptive fields show it.
 """
 
 from __future__ import annotations
@@ -37,11 +37,34 @@ def grey_cells(pixels: Tensor, grid: int, cells: Tensor) -> Tensor:
     """Replace chosen cells by their luma, pixels (B, 3, S, S), cells (B, n*n) bool;
     returns the same shape. Pixels are RGB in [0, 1], not normalised.
     """
-    batch, _, side, _ = pixels.shape
     luma = torch.einsum("bchw,c->bhw", pixels, pixels.new_tensor(LUMA)).unsqueeze(1).expand_as(pixels)
+    return torch.where(_inside(pixels, grid, cells), luma, pixels)
+
+
+def blank_cells(pixels: Tensor, grid: int, cells: Tensor, colour: Tensor) -> Tensor:
+    """Replace chosen cells by one colour, pixels (B, 3, S, S), cells (B, n*n) bool, colour (1, 3, 1, 1)."""
+    return torch.where(_inside(pixels, grid, cells), colour, pixels)
+
+
+def camouflage_cells(pixels: Tensor, grid: int, cells: Tensor, others: Tensor) -> Tensor:
+    """Replace chosen cells, (B, n*n) bool, by the same cells of other photos; pixels and others (B, 3, S, S)."""
+    return torch.where(_inside(pixels, grid, cells), others, pixels)
+
+
+def permute_cells(pixels: Tensor, grid: int, order: Tensor) -> Tensor:
+    """Put cell ``order[b, i]`` in place i: pixels (B, C, S, S) with S divisible by the grid, order (B, n*n) int64."""
+    batch, channels, side, _ = pixels.shape
+    cells = pixels.view(batch, channels, grid, side // grid, grid, side // grid).permute(0, 2, 4, 1, 3, 5)
+    shape = cells.shape  # (B, row, column, C, h, w)
+    cells = permute_patches(cells.reshape(batch, grid * grid, -1), order).view(shape)
+    return cells.permute(0, 3, 1, 4, 2, 5).reshape(batch, channels, side, side)
+
+
+def _inside(pixels: Tensor, grid: int, cells: Tensor) -> Tensor:
+    """(B, 1, S, S) bool: where the chosen cells lie."""
+    side = pixels.shape[-1]
     position = torch.arange(side, device=pixels.device) * grid // side  # which row or column of cells
-    where = cells.view(batch, grid, grid)[:, position][:, :, position].unsqueeze(1)  # (B, 1, S, S)
-    return torch.where(where, luma, pixels)
+    return cells.view(-1, grid, grid)[:, position][:, :, position].unsqueeze(1)
 
 
 def jigsaw_orders(patches: int) -> Tensor:
@@ -61,12 +84,9 @@ def permute_patches(features: Tensor, order: Tensor) -> Tensor:
     return features.gather(1, order.unsqueeze(-1).expand_as(features))
 
 
-def camouflage_patches(features: Tensor, chosen: Tensor, source: Tensor) -> Tensor:
-    """Swap chosen patches for the same patch of another product.
-
-    features (B, n, D), chosen (B, n) bool, source (B,) index in the batch of the other product.
-    """
-    return torch.where(chosen.unsqueeze(-1), features.index_select(0, source), features)
+def camouflage_patches(features: Tensor, chosen: Tensor, others: Tensor) -> Tensor:
+    """Swap chosen patches, (B, n) bool, for the same patches of other products; features and others (B, n, D)."""
+    return torch.where(chosen.unsqueeze(-1), others, features)
 
 
 def blank_patches(features: Tensor, chosen: Tensor) -> Tensor:

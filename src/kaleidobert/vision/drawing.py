@@ -119,7 +119,7 @@ def corrupted(
         patches = permute_patches(patches, order.expand(2, -1))
         detail = f"order {' '.join(str(patch + 1) for patch in order.tolist())}"
     elif level.task == "camouflage":
-        patches, detail = camouflage_patches(patches, chosen, torch.tensor([1, 0])), f"{which} replaced"
+        patches, detail = camouflage_patches(patches, chosen, patches.flip(0)), f"{which} replaced"
     else:
         patches, detail = blank_patches(patches, chosen), f"{which} blank"
     return _assembled(patches, n)[0], detail
