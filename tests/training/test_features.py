@@ -5,7 +5,9 @@ import json
 import pytest
 import torch
 from transformers import AutoBackbone
+from typer.testing import CliRunner
 
+from kaleidobert.cli.main import app
 from kaleidobert.errors import InputError
 from kaleidobert.levels import PUBLISHED
 from kaleidobert.model import KaleidoBertConfig, KaleidoBertForPreTraining
@@ -108,3 +110,17 @@ def test_features_that_do_not_fit_are_refused(shapes, frozen, features, backbone
     state["splits"]["train"]["done"] = 40
     (tmp_path / STATE_FILE).write_text(json.dumps(state))
     assert "40 of 72 train views are done" in refusal(folder=tmp_path)
+    state["splits"] = {}
+    (tmp_path / STATE_FILE).write_text(json.dumps(state))
+    assert "0 of 72 train views are done" in refusal(folder=tmp_path)
+
+
+def test_the_verbs(shapes, preset, backbone, tmp_path):
+    sets = ("model.fusion_layer=1", *FROZEN, f"initial.backbone={backbone}", "training.epochs=1")
+    shared = ["--preset", str(preset), *(part for each in sets for part in ("--set", each))]
+    folder = str(tmp_path / "features")
+    said = CliRunner().invoke(app, ["features", str(shapes), "--out", folder, *shared])
+    assert said.exit_code == 0 and "features of 108 views" in said.output and "--features" in said.output
+    out = tmp_path / "run"
+    done = CliRunner().invoke(app, ["pretrain", str(shapes), "--out", str(out), "--features", folder, *shared])
+    assert done.exit_code == 0 and (out / "model.safetensors").exists()

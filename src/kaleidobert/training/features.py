@@ -36,6 +36,7 @@ FORMAT = 1  # raise it when what is written changes
 CHUNK = 16  # views encoded together
 LOOKED_AT = 64  # photos of a split that its fingerprint takes in, with all ids
 SPLITS = ("train", "validation")
+HISTORY = ("architectures", "dtype", "transformers_version", "_name_or_path")  # what a configuration has been through
 
 
 class SplitFeatures:
@@ -78,15 +79,17 @@ def open_features(folder: Path, split: str, catalogue: Catalogue, model: Kaleido
     if not (folder / STATE_FILE).exists():
         raise InputError(f"{folder}: no features there; write them with kaleidobert features DATA --out {folder}")
     state = json.loads((folder / STATE_FILE).read_text())
-    found = state["splits"].get(split, {"photos": "", "done": 0})
+    photos = photos_state(catalogue)
+    found = state["splits"].get(split, {"photos": photos, "done": 0})
     if state["backbone"] != backbone_state(model):
         raise InputError(f"{folder}: these features are another backbone's, or of other levels; write them anew")
-    if found["photos"] != photos_state(catalogue):
+    if found["photos"] != photos:
         raise InputError(f"{folder}: these {split} features are of other photos; write them anew")
-    if found["done"] < len(catalogue.pixels):
-        raise InputError(f"{folder}: {found['done']} of {len(catalogue.pixels)} {split} views are done; go on first")
+    done, views = found["done"], len(catalogue.pixels)
+    if done < views:
+        raise InputError(f"{folder}: {done} of {views} {split} views are done; run kaleidobert features once more")
     rows = stored_rows(tuple(model.config.level_table)).total
-    return SplitFeatures(folder / f"{split}.f16", len(catalogue.pixels), rows, model.patch_encoder.feature_size)
+    return SplitFeatures(folder / f"{split}.f16", views, rows, model.patch_encoder.feature_size)
 
 
 def stored_features(
@@ -122,7 +125,8 @@ def backbone_state(model: KaleidoBertModel) -> str:
     """A fingerprint of all that makes features of pixels: weights, their settings, and the levels."""
     config, encoder = model.config, model.patch_encoder
     settings = {name: getattr(config, name) for name in ("levels", "crop_size", "image_mean", "image_std")}
-    parts = [FORMAT, settings, config.backbone_config.to_diff_dict()]
+    backbone = {name: value for name, value in config.backbone_config.to_diff_dict().items() if name not in HISTORY}
+    parts = [FORMAT, settings, backbone]
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
     for name, tensor in sorted(encoder.state_dict().items()):
         digest.update(name.encode())
@@ -152,8 +156,9 @@ def _state(out: Path, model: KaleidoBertModel, image_processor: KaleidoBertImage
 def _write_split(out: Path, split: str, state: dict, catalogue: Catalogue, model: KaleidoBertModel) -> None:
     """Append the views that are not done yet; the state is written after each chunk is."""
     rows, size = stored_rows(tuple(model.config.level_table)).total, model.patch_encoder.feature_size
-    view_bytes, done = 2 * rows * size * 2, state["splits"][split]["done"]
+    view_bytes = 2 * rows * size * np.dtype(np.float16).itemsize
     with open(out / f"{split}.f16", "ab") as file, progress_bar() as progress:
+        done = min(state["splits"][split]["done"], file.tell() // view_bytes)
         file.truncate(done * view_bytes)  # what a killed process wrote beyond its last word on it
         bar = progress.add_task(f"{split}: features of each view", total=len(catalogue.pixels), completed=done)
         for start in range(done, len(catalogue.pixels), CHUNK):
