@@ -40,9 +40,9 @@ class Shown(NamedTuple):
 class PairCollator:
     """Photos and texts of a batch, as `KaleidoBertForRetrieval` trains on them.
 
-    pixel_values (B, 3, S, S), with ``features`` the tables that stand for them (`model.stored`), input_ids and attention_mask (B, T), text_group (B,), and for the first n products,
-    ``joint_samples`` or all, which go through the joint entry: draws (2, n). Of a split batch, its own rows.
-    ``strength``: of the augmentation.
+    pixel_values (B, 3, S, S), or the tables that stand for them where ``features`` are given, input_ids and
+    attention_mask (B, T), text_group (B,), and for the first n products, ``joint_samples`` or all, which go through
+    the joint entry: draws (2, n). Of a split batch, its own rows. ``strength``: of the augmentation.
     """
 
     def __init__(
