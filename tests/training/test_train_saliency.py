@@ -49,7 +49,7 @@ def test_the_network_learns_eight_photos_by_heart(folder):
     network = SaliencyNetwork((12, 16, 24, 32), 8)
     before = mean_iou(network.eval(), pairs)
     optimizer = torch.optim.AdamW(network.train().parameters(), 1e-2)
-    for _ in range(80):
+    for _ in range(120):
         loss = sum(saliency_loss(network(batch[:, :3]), batch[:, 3]).values())
         optimizer.zero_grad()
         loss.backward()

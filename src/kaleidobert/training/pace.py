@@ -45,11 +45,11 @@ class Pace(TrainerCallback):
     def seconds(self) -> float:
         return self.seconds_before + time.monotonic() - self.started
 
-    def look(self, state: TrainerState) -> None:
+    def look(self, steps_done: float) -> None:
         """Between steps: read the main process's clock, where it matters, and the steps done."""
         if self.max_minutes is not None:
             [self.seconds_read] = broadcast_object_list([self.seconds()])
-        self.steps_done = state.global_step / max(1, state.max_steps)
+        self.steps_done = steps_done
 
     @classmethod
     def resumed(cls, checkpoint: Path, max_minutes: float | None) -> Pace:
@@ -67,13 +67,13 @@ class Pace(TrainerCallback):
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.started = time.monotonic()
-        self.look(state)
+        self.look(state.global_step / max(1, state.max_steps))
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.look(state)
+        self.look(state.global_step / max(1, state.max_steps))
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.look(state)
+        self.look(state.global_step / max(1, state.max_steps))
         if self.progress() >= 1:
             control.should_training_stop = True
 

@@ -108,7 +108,7 @@ def fit(
         optimizer.zero_grad()
         torch.stack(list(losses.values())).sum().backward()
         optimizer.step()
-        pace.steps_done = (step + 1) / steps
+        pace.look((step + 1) / steps)
         yield {name: value.item() for name, value in losses.items()}
         if pace.progress() >= 1:
             return
