@@ -11,6 +11,7 @@ from kaleidobert.cli.main import app
 from kaleidobert.errors import InputError
 from kaleidobert.levels import PUBLISHED
 from kaleidobert.model import KaleidoBertConfig, KaleidoBertForPreTraining
+from kaleidobert.model.split import Split
 from kaleidobert.training.collator import PreTrainingCollator
 from kaleidobert.training.features import STATE_FILE, build_features, open_features
 from kaleidobert.training.pretrain import pretrain
@@ -68,6 +69,10 @@ def test_no_pixel_goes_through_the_backbone(catalogue, tokenizer, features, froz
     assert set(plain) == set(stored) and stored["pixel_values"].shape == (16, 55 + 3 + 16, 16)
     for name in set(plain) - {"pixel_values"}:
         assert torch.equal(plain[name], stored[name]), name
+    for process in range(2):
+        split = Split(process, 2)
+        own = PreTrainingCollator(catalogue, tokenizer, PUBLISHED, 1, True, 8, strength=0, split=split, features=tables)
+        assert torch.equal(own(range(16))["pixel_values"], stored["pixel_values"][process::2])
     expected = model(**plain)
     monkeypatch.delattr(type(model.kaleidobert.patch_encoder), "forward")
     found = model(**stored)
