@@ -19,9 +19,9 @@ from kaleidobert.training.pretrain import pretrain
 
 # A quarter of the run is contrastive only, so that parameters are unused; then negatives are hard, and may lie with
 # the other process. The rate is low, as Adam makes whole steps of gradients that are next to nothing. Words are in
-# pieces, so that products differ in how many tokens are hidden.
+# pieces, and corrupted photos have one task each, so that processes differ in how much of a loss is theirs.
 OVERRIDES = ("training.joint_from=0.25", "model.hard_negatives_from=0.0", "training.learning_rate=1e-4")
-OVERRIDES += ("tokenizer.vocabulary=40",)
+OVERRIDES += ("tokenizer.vocabulary=40", "model.corruption=photos")
 
 
 def torchrun(*arguments: str) -> str:

@@ -10,6 +10,7 @@ import typer
 from kaleidobert.cli.align import align
 from kaleidobert.cli.demo import demo
 from kaleidobert.cli.evaluate import evaluate
+from kaleidobert.cli.features import features
 from kaleidobert.cli.finetune import finetune
 from kaleidobert.cli.index import index
 from kaleidobert.cli.patches import patches
@@ -33,6 +34,7 @@ for verb in (
     patches,
     saliency,
     align,
+    features,
     pretrain,
     finetune,
     evaluate,

@@ -13,6 +13,7 @@ def pretrain(
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
     preset: Annotated[str, typer.Option(help="mini, small, base, or a YAML file.")] = "mini",
     align: Annotated[Path | None, typer.Option(help="What kaleidobert align wrote: mask aligned pairs first.")] = None,
+    features: Annotated[Path | None, typer.Option(help="What kaleidobert features wrote: read, not computed.")] = None,
     columns: Annotated[Path | None, typer.Option(help="A file that maps unusual column names.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
     max_minutes: Annotated[float | None, typer.Option(min=0.01, help="End, well annealed, after so long.")] = None,
@@ -29,7 +30,8 @@ def pretrain(
     from kaleidobert.training.settings import load_settings
 
     settings = load_settings(preset, set or [])
-    figures = run(data, out, settings, load_columns(columns) if columns else None, max_minutes, resume, align)
+    mapping = load_columns(columns) if columns else None
+    figures = run(data, out, settings, mapping, max_minutes, resume, align, features)
     if align:
         typer.echo(f"{figures['products_without_pairs']} products had no aligned pair and were masked at random")
     typer.echo(f"the run is in {out}; next: kaleidobert evaluate retrieval {data} --model {out}")

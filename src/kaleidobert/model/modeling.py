@@ -21,6 +21,7 @@ from kaleidobert.errors import InputError
 from kaleidobert.levels import patch_locations
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.embeddings import IMAGE_SEGMENT, PatchEmbeddings
+from kaleidobert.model.stored import is_stored, stored_features
 from kaleidobert.vision.backbone import PatchEncoder
 
 # Settings that change what the same weights compute.
@@ -131,7 +132,9 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
         _start_from(backbone, name_or_folder, out_features=backbone.out_features)
 
     def patch_features(self, pixel_values: Tensor) -> Tensor:
-        """Locked portions (B, 3, S, S) -> standardised patch features (B, P, D), every level."""
+        """Locked portions (B, 3, S, S), or their tables, -> standardised patch features (B, P, D), every level."""
+        if is_stored(pixel_values):
+            return stored_features(pixel_values, self.config.level_table)
         features = self.patch_encoder(pixel_values, self.config.level_table)
         return F.layer_norm(features.float(), features.shape[-1:])
 

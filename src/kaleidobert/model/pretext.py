@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from kaleidobert.levels import Level, level_slices, patch_boxes
 from kaleidobert.model.losses import NO_LABEL, TASK_LOSS, feature_divergence
 from kaleidobert.model.split import WHOLE, Split
+from kaleidobert.model.stored import is_stored, stored_grey, stored_turned
 from kaleidobert.vision.backbone import PatchEncoder
 from kaleidobert.vision.corruptions import (
     blank_cells,
@@ -52,24 +53,41 @@ def corrupt_levels(
 ) -> Tensor:
     """Every level's task applied to its own patches, as published: features (n, P, D) -> the same, corrupted.
 
-    pixels (n, 3, S, S); labels (n, N) of the classifications, hidden (n, P) bool.
+    pixels (n, 3, S, S), or their tables; labels (n, N) of the classifications, hidden (n, P) bool.
     """
     corrupted = []
     for index, level, where in numbered(levels):
         own, chosen = features[:, where], hidden[:, where]
         if level.task == "rotation":
-            own = encoded(encoder, rotate_cells(fit_grid(pixels, level.grid), level.grid, labels[:, index]), [level])
+            own = _turned(encoder, levels, index, pixels, labels[:, index])
         elif level.task == "jigsaw":
             own = permute_patches(own, jigsaw_orders(level.patches).to(own.device)[labels[:, index]])
         elif level.task == "camouflage":
             own = camouflage_patches(own, chosen, lent(own, split))
         elif level.task == "grey":
-            grey = encoded(encoder, grey_cells(pixels, level.grid, chosen), [level])
-            own = torch.where(chosen.unsqueeze(-1), grey, own)
+            own = torch.where(chosen.unsqueeze(-1), _greyed(encoder, levels, index, pixels, chosen), own)
         elif level.task == "blank":
             own = blank_patches(own, chosen)
         corrupted.append(own)
     return torch.cat(corrupted, dim=1)
+
+
+def _turned(encoder: PatchEncoder, levels: Sequence[Level], index: int, pixels: Tensor, turns: Tensor) -> Tensor:
+    """Features (n, p, D) of a level's patches, turned."""
+    if is_stored(pixels):
+        return stored_turned(pixels, levels, index, turns)
+    level = levels[index]
+    return encoded(encoder, rotate_cells(fit_grid(pixels, level.grid), level.grid, turns), [level])
+
+
+def _greyed(encoder: PatchEncoder, levels: Sequence[Level], index: int, pixels: Tensor, chosen: Tensor) -> Tensor:
+    """Features (n, p, D) of a level's patches; the chosen ones (n, p) are in grey."""
+    if is_stored(pixels):
+        return stored_grey(pixels, levels, index)
+    level = levels[index]
+    # Crops are enlarged with what lies beyond their edges, whose colour would show in a patch that is to have none.
+    cells = torch.ones_like(chosen) if encoder.mode == "crops" else chosen
+    return encoded(encoder, grey_cells(pixels, level.grid, cells), [level])
 
 
 def corrupt_photos(

@@ -83,13 +83,13 @@ class KaleidoBertForPreTraining(KaleidoBertScoring):
     ) -> PreTrainingOutput:
         """One step's losses on B products (field by field as `training.collator` makes them).
 
-        pixel_values (B, 3, S, S); input_ids, attention_mask, masked_ids (B, T); text_group (B,) equal for equal
-        texts. Of the first n products, which go through the joint entry (none where ``draws`` is None):
-        token_labels (n, T), -100 where not hidden; level_labels (n, N), -100 for regressions; hidden_patches
-        (n, P) bool; draws (2, n) uniform in [0, 1), which pick the negatives; subcategory (B,), equal for products of
-        one, as ITM's negatives are graded: random, of the same sub-category, nearest by the vectors.
-        In training under `torchrun`, B and n are this process's share of the batch (see `split`), and the losses
-        averaged over processes the batch's.
+        pixel_values (B, 3, S, S), or the tables that stand for them (see `stored`); input_ids, attention_mask,
+        masked_ids (B, T); text_group (B,) equal for equal texts. Of the first n products, which go through the joint
+        entry (none where ``draws`` is None): token_labels (n, T), -100 where not hidden; level_labels (n, N), -100
+        for regressions; hidden_patches (n, P) bool; draws (2, n) uniform in [0, 1), which pick the negatives;
+        subcategory (B,), equal for products of one, as ITM's negatives are graded: random, of the same sub-category,
+        nearest by the vectors. In training under `torchrun`, B and n are this process's share of the batch (see
+        `split`), and the losses averaged over processes the batch's.
         """
         image = self.kaleidobert.image_entry(pixel_values)
         text = self.kaleidobert.text_entry(input_ids, attention_mask)

@@ -10,6 +10,11 @@ from torch.nn import functional as F
 from kaleidobert.model.split import WHOLE, Split
 
 
+def draw_sides(rng: np.random.Generator, batch: int) -> np.ndarray:
+    """(B,) 1 where a photo stays, -1 where it is mirrored."""
+    return rng.choice(np.asarray([-1, 1], dtype=np.float32), batch)
+
+
 def augment(
     pixels: Tensor, rng: np.random.Generator, strength: float = 1.0, split: Split = WHOLE
 ) -> tuple[Tensor, np.ndarray]:
@@ -19,7 +24,7 @@ def augment(
     Of a split batch, pixels are the rows here; numbers are drawn for all rows, and who is mirrored is told of all.
     """
     whole = len(pixels) * split.processes
-    sides = rng.choice(np.asarray([-1, 1], dtype=np.float32), whole)
+    sides = draw_sides(rng, whole)
     flip = torch.from_numpy(sides)[split.rows]
     if not strength:
         return torch.where(flip.view(-1, 1, 1, 1) < 0, pixels.flip(-1), pixels), sides < 0

@@ -21,8 +21,9 @@ from kaleidobert.levels import JIGSAW_ORDERS, ROTATIONS, Level, level_slices, pa
 from kaleidobert.model.losses import NO_LABEL
 from kaleidobert.model.processing import to_pixel_values
 from kaleidobert.model.split import WHOLE, Split
-from kaleidobert.training.augmentation import augment
+from kaleidobert.training.augmentation import augment, draw_sides
 from kaleidobert.training.catalogue import Catalogue
+from kaleidobert.training.features import SplitFeatures
 from kaleidobert.vision.patches import pool_patches
 
 TITLE_SHARE = 0.5
@@ -39,9 +40,9 @@ class Shown(NamedTuple):
 class PairCollator:
     """Photos and texts of a batch, as `KaleidoBertForRetrieval` trains on them.
 
-    pixel_values (B, 3, S, S), input_ids and attention_mask (B, T), text_group (B,), and for the first n products,
-    ``joint_samples`` or all, which go through the joint entry: draws (2, n). Of a split batch, its own rows.
-    ``strength``: of the augmentation.
+    pixel_values (B, 3, S, S), or the tables that stand for them where ``features`` are given, input_ids and
+    attention_mask (B, T), text_group (B,), and for the first n products, ``joint_samples`` or all, which go through
+    the joint entry: draws (2, n). Of a split batch, its own rows. ``strength``: of the augmentation.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class PairCollator:
         joint_samples: int = 0,
         strength: float = 1.0,
         split: Split = WHOLE,
+        features: SplitFeatures | None = None,
     ) -> None:
         self.catalogue = catalogue
         self.tokenizer = tokenizer
@@ -61,6 +63,7 @@ class PairCollator:
         self.joint_samples = joint_samples
         self.strength = strength
         self.split = split
+        self.features = features
         self.text_groups = catalogue.text_groups()
 
     def __call__(self, indices: Sequence[int]) -> dict[str, Tensor]:
@@ -93,10 +96,7 @@ class PairCollator:
         first = views = self.catalogue.first_view[chosen]
         if self.augmented:
             views = rng.integers(views, self.catalogue.first_view[chosen + 1])
-        pixels = to_pixel_values(torch.from_numpy(self.catalogue.pixels[views[self.split.rows]]))
-        mirrored = np.zeros(len(chosen), bool)
-        if self.augmented:
-            pixels, mirrored = augment(pixels, rng, self.strength, self.split)
+        pixels, mirrored = self._photos(views, rng)
         batch = {
             "pixel_values": pixels,
             "input_ids": encoded["input_ids"],
@@ -105,6 +105,15 @@ class PairCollator:
             "draws": torch.from_numpy(rng.random((2, min(self.joint_samples, len(chosen))), dtype=np.float32)),
         }
         return batch, Shown(views - first, mirrored)
+
+    def _photos(self, views: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]:
+        """Pixels of the own rows' views, or their stored tables; and which of all rows (B,) are mirrored."""
+        rows, mirrored = self.split.rows, np.zeros(len(views), bool)
+        if self.features:
+            mirrored = draw_sides(rng, len(views)) < 0 if self.augmented else mirrored
+            return self.features.read(views[rows], mirrored[rows]), mirrored
+        pixels = to_pixel_values(torch.from_numpy(self.catalogue.pixels[views[rows]]))
+        return augment(pixels, rng, self.strength, self.split) if self.augmented else (pixels, mirrored)
 
 
 def plain_patches(pixels: Tensor, levels: Sequence[Level]) -> Tensor:
@@ -135,8 +144,9 @@ class PreTrainingCollator(PairCollator):
         corruption: str = "levels",
         strength: float = 1.0,
         split: Split = WHOLE,
+        features: SplitFeatures | None = None,
     ) -> None:
-        super().__init__(catalogue, tokenizer, seed, augmented, joint_samples, strength, split)
+        super().__init__(catalogue, tokenizer, seed, augmented, joint_samples, strength, split, features)
         self.subcategories = np.unique(catalogue.subcategories, return_inverse=True)[1].astype(np.int64)
         self.levels = levels
         self.corruption = corruption

@@ -20,6 +20,7 @@ from kaleidobert.model.processing import train_tokenizer
 from kaleidobert.model.split import Split
 from kaleidobert.training.catalogue import Catalogue, prepare
 from kaleidobert.training.collator import PreTrainingCollator
+from kaleidobert.training.features import stored_features
 from kaleidobert.training.pace import Pace
 from kaleidobert.training.runs import clear_remains, finish_run, last_checkpoint, processes, training_arguments
 from kaleidobert.training.settings import Settings
@@ -36,10 +37,12 @@ def pretrain(
     max_minutes: float | None = None,
     resume: bool = False,
     alignment: Path | None = None,
+    features: Path | None = None,
 ) -> dict[str, float]:
     """Pre-train on ``data``'s train split and write the run folder ``out``; returns the last validation figures.
 
     ``alignment``: what `align` wrote; masking then takes aligned pairs first (SEED: AGM), otherwise it is random.
+    ``features``: what `build_features` wrote; the frozen backbone's features are read instead of computed.
     """
     checkpoint = last_checkpoint(out, resume)
     training = settings.training
@@ -55,6 +58,7 @@ def pretrain(
     # A run's embeddings are bound to its own tokenizer, also where the catalogue has changed since.
     tokenizer: Any = AutoTokenizer.from_pretrained(out) if checkpoint else _tokenizer(settings, train)
     model = _model(config, tokenizer, settings)
+    stored = stored_features(features, {"train": train, "validation": validation}, model.kaleidobert, training)
 
     if state.is_main_process:
         out.mkdir(parents=True, exist_ok=True)
@@ -79,8 +83,8 @@ def pretrain(
         args=arguments,
         train_dataset=train,
         eval_dataset=validation.head(training.evaluation_products),
-        data_collator=collate(train, augmented=True, split=Split.here()),
-        evaluation_collator=collate(validation, augmented=False),
+        data_collator=collate(train, augmented=True, split=Split.here(), features=stored["train"]),
+        evaluation_collator=collate(validation, augmented=False, features=stored["validation"]),
         sampler=GroupedSampler(train.subcategories, training.subcategory_group, training.seed),
         pace=Pace.resumed(checkpoint, max_minutes) if checkpoint else Pace(max_minutes),
         title="pre-training",

@@ -80,7 +80,9 @@ class KaleidoBertTrainer(Trainer):
         if training or "eval_loss" in logs:
             prefix = "" if training else "eval_"
             figures = self.figures[training]
-            means = torch.stack([torch.stack(values).float().mean() for values in figures.values()])
+            means = torch.stack(
+                [torch.stack(values).float().mean().to(self.args.device) for values in figures.values()]
+            )
             means = self.accelerator.reduce(means, "mean")
             logs |= {prefix + name: mean for name, mean in zip(figures, means.tolist(), strict=True)}
             figures.clear()

@@ -1,0 +1,32 @@
+"""`kaleidobert features`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def features(
+    data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or a data set's name.")],
+    out: Annotated[Path, typer.Option(help="The folder to write; one that was stopped half-way is gone on with.")],
+    preset: Annotated[str, typer.Option(help="Whose backbone and photos: base, or a YAML file.")] = "base",
+    columns: Annotated[Path | None, typer.Option(help="A file that maps unusual column names.")] = None,
+    set: Annotated[list[str] | None, typer.Option(help="Override a setting: key=value.")] = None,
+) -> None:
+    """Compute a frozen backbone's features of every photo once, for pretrain --features.
+
+    Example: kaleidobert features catalogue/ --out features/ --preset base
+    """
+    from kaleidobert.data.readers import load_columns
+    from kaleidobert.training.features import build_features
+    from kaleidobert.training.settings import load_settings
+
+    mapping = load_columns(columns) if columns else None
+    counts = build_features(data, out, load_settings(preset, set or []), mapping)
+    size = sum(path.stat().st_size for path in out.glob("*.f16")) / 1e9
+    typer.echo(
+        f"features of {sum(counts.values()):,} views in {out}, {size:,.1f} GB; next: "
+        f"kaleidobert pretrain {data} --preset {preset} --features {out} --set training.augmentation=0"
+    )
