@@ -15,10 +15,10 @@ from string import Template
 
 import matplotlib
 from matplotlib.figure import Figure
-from transformers.trainer_utils import get_last_checkpoint
 
 from kaleidobert.errors import InputError
 from kaleidobert.model.losses import LOSSES
+from kaleidobert.training.runs import whole_checkpoints
 
 COLOURS = matplotlib.color_sequences["petroff10"]  # told apart by the colour-blind, too
 REFERENCES = {"_chance": ":", "_copy": "--"}  # what predictors reach that know nothing, and how they are drawn
@@ -94,12 +94,12 @@ def _curve(name: str, values: Mapping[str, dict[int, float]]) -> Curve:
 def _history(run: Path) -> list[dict]:
     if (run / "history.json").is_file():
         return json.loads((run / "history.json").read_text())
-    checkpoint = get_last_checkpoint(str(run / "checkpoints")) if (run / "checkpoints").is_dir() else None
-    if not checkpoint:
+    checkpoints = whole_checkpoints(run)
+    if not checkpoints:
         raise InputError(
             f"{run}: no run there, and no checkpoint of one; give a folder that pretrain or finetune wrote"
         )
-    return json.loads((Path(checkpoint) / "trainer_state.json").read_text())["log_history"]
+    return json.loads((checkpoints[-1] / "trainer_state.json").read_text())["log_history"]
 
 
 def _names(runs: Sequence[Path]) -> list[str]:

@@ -44,7 +44,7 @@ def last_checkpoint(out: Path, resume: bool) -> Path | None:
     It does so where nothing is lost: in a new folder, and, resumed or not, in one whose run was killed before its
     first checkpoint was whole. Raises ``InputError`` where a run would be overwritten or is missing.
     """
-    whole = [folder for folder in _checkpoints(out) if _is_whole(folder)]
+    whole = whole_checkpoints(out)
     finished = (out / "model.safetensors").exists()
     if not resume and (whole or finished):
         raise InputError(f"{out}: there is a run already; add --resume to go on with it, or choose another --out")
@@ -52,7 +52,7 @@ def last_checkpoint(out: Path, resume: bool) -> Path | None:
         raise InputError(f"{out}: a finished run without checkpoints, which cannot go on; choose another --out")
     if resume and not whole and not (out / RUN_SETTINGS).exists():
         raise InputError(f"{out}: no checkpoint to resume from; leave --resume out to start anew")
-    return max(whole, key=_step, default=None)
+    return whole[-1] if whole else None
 
 
 def clear_remains(out: Path, checkpoint: Path | None) -> None:
@@ -62,6 +62,11 @@ def clear_remains(out: Path, checkpoint: Path | None) -> None:
             shutil.rmtree(folder)
     if checkpoint is None:
         shutil.rmtree(out / "logs", ignore_errors=True)
+
+
+def whole_checkpoints(out: Path) -> list[Path]:
+    """A run's checkpoints that were written to their end, the latest last."""
+    return sorted(filter(_is_whole, _checkpoints(out)), key=_step)
 
 
 def _checkpoints(out: Path) -> list[Path]:
