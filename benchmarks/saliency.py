@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
@@ -39,12 +41,16 @@ def box_iou(a: Box, b: Box) -> float:
 
 
 def scores(found: ForegroundDetector, photos: Sequence[tuple[Image.Image, Image.Image]]) -> dict[str, float]:
-    """Mean IoU of masks and boxes in %, photos with a box, and boxes a second of one core's time."""
+    """Mean IoU of masks and boxes in %, photos with a box, and boxes a second: of one core's time, and of all cores."""
     found(photos[0][0])
     started = time.process_time()
     masks = [found(image) for image, _ in photos]
     boxes = [locked_box(mask) for mask in masks]
     seconds = time.process_time() - started
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        started = time.perf_counter()
+        list(pool.map(lambda photo: locked_box(found(photo[0])), photos))
+        seconds_together = time.perf_counter() - started
     true = [np.asarray(mask, np.float32) / 255 for _, mask in photos]
     mask_ious = [mask_iou(*pair) for pair in zip(masks, true, strict=True)]
     box_ious = [box_iou(box, locked_box(mask)[0]) for (box, _), mask in zip(boxes, true, strict=True)]
@@ -54,6 +60,7 @@ def scores(found: ForegroundDetector, photos: Sequence[tuple[Image.Image, Image.
         "boxes_of_iou_0.7": 100 * float(np.mean(np.array(box_ious) > 0.7)),
         "found": 100 * float(np.mean([is_found for _, is_found in boxes])),
         "boxes_per_second": len(photos) / seconds,
+        "boxes_per_second_all_cores": len(photos) / seconds_together,
     }
 
 

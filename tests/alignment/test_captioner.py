@@ -5,6 +5,7 @@ from itertools import product
 import pytest
 import torch
 
+from kaleidobert.alignment.beam_search import generate
 from kaleidobert.alignment.captioner import Captioner, CaptionerConfig, doubly_stochastic
 from kaleidobert.errors import InputError
 
@@ -16,13 +17,13 @@ def encode(tokenizer, texts):
 
 def test_it_names_what_it_learned_by_heart(captioner, tokenizer, eight):
     pixels, texts = eight
-    captions = captioner.generate(pixels, beams=3)
+    captions = generate(captioner, pixels, beams=3)
     assert [tokenizer.decode(caption.token_ids) for caption in captions] == texts
 
 
 def test_every_token_has_a_map_that_sums_to_one(captioner, tokenizer, eight):
     pixels, texts = eight
-    for caption in captioner.generate(pixels):
+    for caption in generate(captioner, pixels):
         assert caption.attentions.shape == (len(caption.token_ids), 7, 7)
         assert torch.allclose(caption.attentions.sum((1, 2)), torch.ones(len(caption.token_ids)))
     ids, mask = encode(tokenizer, texts)
@@ -39,7 +40,7 @@ def test_evidence_is_what_a_place_alone_says_for_the_token(captioner, tokenizer,
     vectors = captioner.annotate(pixels).vectors
     said = (captioner.from_context(vectors[2]) @ captioner.output.weight[ids[2, 2]]).exp()  # (L,)
     assert torch.allclose(output.evidence[2, 1].flatten(), said / said.sum(), atol=1e-5)
-    (caption,) = captioner.generate(pixels[2:3])
+    (caption,) = generate(captioner, pixels[2:3])
     assert torch.allclose(caption.evidence[1], output.evidence[2, 1], atol=1e-5)
 
 
@@ -74,7 +75,7 @@ def test_feeding_a_caption_back_gives_the_maps_it_was_generated_with(captioner, 
     pixels, texts = eight
     ids, mask = encode(tokenizer, texts)
     taught = captioner(pixels, ids, mask).attentions
-    for row, caption in enumerate(captioner.generate(pixels, beams=2)):
+    for row, caption in enumerate(generate(captioner, pixels, beams=2)):
         assert ids[row, 1 : 1 + len(caption.token_ids)].tolist() == caption.token_ids
         assert torch.allclose(taught[row, : len(caption.token_ids)], caption.attentions, atol=1e-5)
 
@@ -102,7 +103,7 @@ def test_one_beam_is_greedy_search(captioner, small_config):
     untrained = Captioner(small_config(vocab_size=30, longest_caption=9)).eval()
     untrained.output.bias.data[3] = 0.3  # so that some captions end
     for model in (captioner, untrained):
-        assert [caption.token_ids for caption in model.generate(pixels, beams=1)] == greedy(model, pixels)
+        assert [caption.token_ids for caption in generate(model, pixels, beams=1)] == greedy(model, pixels)
 
 
 def mean_log_probability(model, pixels, caption):
@@ -120,7 +121,7 @@ def test_with_beams_enough_the_best_of_all_captions_is_found(small_config):
     model.output.weight.mul_(20)
     pixels = torch.rand(1, 3, 56, 56)
     captions = [list(each) for length in range(4) for each in product((0, 1, 2, 4), repeat=length)]
-    (found,) = model.generate(pixels, beams=len(captions))
+    (found,) = generate(model, pixels, beams=len(captions))
     assert found.token_ids == max(captions, key=lambda caption: mean_log_probability(model, pixels, caption))
 
 
@@ -166,4 +167,4 @@ def test_a_coarse_map_and_no_beams_are_refused(small_config):
     with pytest.raises(InputError, match="5 x 5"):
         model.annotate(torch.rand(1, 3, 40, 40))
     with pytest.raises(InputError, match="beams is 0"):
-        model.generate(torch.rand(1, 3, 56, 56), beams=0)
+        generate(model, torch.rand(1, 3, 56, 56), beams=0)

@@ -29,18 +29,6 @@ LARGE_IMAGE = 160  # side from which the smallest backbone gets a stage more
 LEAST_MAP = 7  # cells a side: a coarser map cannot tell the patches of a 5 x 5 grid
 
 
-@dataclass(frozen=True)
-class Caption:
-    """Generated tokens (T,), without start and end, and where each was looked for, attentions (T, h, w).
-
-    ``evidence`` (T, h, w): which places alone speak for the token, see `Captioner.evidence_maps`.
-    """
-
-    token_ids: list[int]
-    attentions: Tensor
-    evidence: Tensor
-
-
 class CaptionerConfig(PretrainedConfig):
     """What a captioner is built from.
 
@@ -258,45 +246,6 @@ class Captioner(PreTrainedModel):
         """Logits (..., V) of the next token."""
         mixed = embedded + self.from_hidden(self.dropout(hidden)) + self.from_context(context)
         return self.output(self.dropout(mixed))
-
-    @torch.no_grad()
-    def generate(self, pixel_values: Tensor, beams: int = 3) -> list[Caption]:
-        """Beam search: of each photo (B, 3, S, S) the caption with the best mean log probability a token.
-
-        One beam is greedy search. Raises ``InputError`` for fewer.
-        """
-        if beams < 1:
-            raise InputError(f"beams is {beams}; use 1 or more")
-        photos, end = len(pixel_values), self.config.end_token_id
-        annotations = self.annotate(pixel_values).repeat(beams)
-        state, shape = self.begin(annotations), annotations.shape
-        tokens = torch.full((photos * beams, 1), self.config.start_token_id, device=pixel_values.device)
-        maps = torch.zeros(photos * beams, 0, shape[0] * shape[1], device=pixel_values.device)
-        scores = torch.full((photos, beams), float("-inf"), device=pixel_values.device)
-        scores[:, 0] = 0.0  # all beams are the same at first
-        first = torch.arange(photos, device=pixel_values.device).unsqueeze(1) * beams
-        while tokens.shape[1] < self.config.longest_caption:
-            embedded = self.embedding(tokens[:, -1])
-            state, context, attention = self.step(self.from_token(embedded), annotations, state)
-            steps = self.say(embedded, state.hidden, context).float().log_softmax(1)  # (B * K, V)
-            ended = (tokens[:, -1] == end).unsqueeze(1)
-            only_end = torch.full_like(steps, float("-inf"))
-            only_end[:, end] = 0.0
-            totals = scores.unsqueeze(2) + torch.where(ended, only_end, steps).unflatten(0, (photos, beams))
-            scores, best = totals.flatten(1).topk(beams)  # (B, K)
-            rows, chosen = (first + best // steps.shape[1]).flatten(), (best % steps.shape[1]).view(-1, 1)
-            tokens, maps = torch.cat([tokens[rows], chosen], 1), torch.cat([maps, attention.unsqueeze(1)], 1)[rows]
-            state = state.take(rows)
-            if (tokens[:, -1] == end).all():
-                break
-        lengths = (tokens[:, 1:] != end).sum(1)
-        winner = first.squeeze(1) + (scores / (lengths.view_as(scores) + 1)).argmax(1)
-        tokens, maps, lengths = tokens[winner, 1:], maps[winner], lengths[winner]
-        evidence = self.evidence_maps(annotations.vectors[winner], tokens)
-        return [
-            Caption(ids[:end].tolist(), looks[:end].unflatten(1, shape), places[:end].unflatten(1, shape))
-            for ids, looks, places, end in zip(tokens, maps, evidence, lengths.tolist(), strict=True)
-        ]
 
     def fingerprint(self) -> str:
         """Of the weights and of what pixels become: alignments by another captioner bear another one."""

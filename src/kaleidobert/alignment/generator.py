@@ -19,6 +19,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from transformers import PreTrainedTokenizerFast
 
 from kaleidobert.alignment.attention import on_product, point
+from kaleidobert.alignment.beam_search import generate
 from kaleidobert.alignment.captioner import Captioner
 from kaleidobert.alignment.matching import EXACT, Word, content_words, match_words
 from kaleidobert.errors import InputError
@@ -138,7 +139,7 @@ class AlignmentGenerator:
 
     def _captioned(self, pixel_values: Tensor, texts: Sequence[str]) -> list[list[WordMap]]:
         found = []
-        for caption, text in zip(self.captioner.generate(pixel_values, self.beams), texts, strict=True):
+        for caption, text in zip(generate(self.captioner, pixel_values, self.beams), texts, strict=True):
             tokens = self.tokenizer.convert_ids_to_tokens(caption.token_ids)
             said, spans = spelled(tokens)
             attentions = chosen_maps(caption, self.maps)

@@ -84,7 +84,8 @@ def pretrain(
         train_dataset=train,
         eval_dataset=validation.head(training.evaluation_products),
         data_collator=collate(train, augmented=True, split=Split.here(), features=stored["train"]),
-        evaluation_collator=collate(validation, augmented=False, features=stored["validation"]),
+        # Masked at random in every run, so that runs with and without alignment are measured alike.
+        evaluation_collator=collate(validation, augmented=False, alignment=None, features=stored["validation"]),
         sampler=GroupedSampler(train.subcategories, training.subcategory_group, training.seed),
         pace=Pace.resumed(checkpoint, max_minutes) if checkpoint else Pace(max_minutes),
         title="pre-training",
