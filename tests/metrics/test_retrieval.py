@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from kaleidobert.metrics.retrieval import draw_candidates, partner_ranks, recall, retrieval_figures
+from kaleidobert.metrics.retrieval import (
+    draw_candidates,
+    partner_ranks,
+    recall,
+    recall_intervals,
+    retrieval_figures,
+)
 
 NAN = float("nan")
 
@@ -99,3 +105,17 @@ def test_the_draw_is_reproducible_and_the_seed_counts():
     assert not np.array_equal(first, draw_candidates(many, same, same, [5, 8], seed=2))
     assert set(first[0, 1:]) != set(first[1, 1:])
     assert all(len(set(row)) == 101 for row in first.tolist())
+
+
+def test_intervals_are_those_of_a_bootstrap():
+    """The percentiles of 20,000 resamples, counted."""
+    ranks = np.repeat([1, 3, 7, 50], [120, 90, 60, 30])
+    drawn = np.random.default_rng(0).choice(ranks, (20_000, len(ranks)))
+    for k, (low, high) in zip((1, 5, 10), recall_intervals(ranks).values(), strict=True):
+        counted = np.percentile(100 * (drawn <= k).mean(axis=1), [2.5, 97.5])
+        assert (low, high) == pytest.approx(tuple(counted), abs=0.5)
+        assert low < 100 * (ranks <= k).mean() < high
+
+
+def test_an_interval_of_certainty_has_no_width():
+    assert recall_intervals(np.ones(10, dtype=int))["R@1"] == (100, 100)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.stats import binom
 
 CUTOFFS = (1, 5, 10)
 
@@ -21,6 +22,16 @@ def partner_ranks(scores: np.ndarray) -> np.ndarray:
 def recall(ranks: np.ndarray) -> dict[str, float]:
     """R@1, R@5 and R@10 in percent: how often the partner is among the first k."""
     return {f"R@{k}": 100 * float((ranks <= k).mean()) for k in CUTOFFS}
+
+
+def recall_intervals(ranks: np.ndarray, share: float = 0.95) -> dict[str, tuple[float, float]]:
+    """The bootstrap's percentile interval of each recall in percent, over queries.
+
+    Resampled hits are binomial, so the quantiles are known and nothing is resampled.
+    """
+    tails = ((1 - share) / 2, (1 + share) / 2)
+    bounds = {k: binom.ppf(tails, len(ranks), (ranks <= k).mean()) for k in CUTOFFS}
+    return {f"R@{k}": tuple(100 * float(hits) / len(ranks) for hits in each) for k, each in bounds.items()}
 
 
 def retrieval_figures(text_to_image: np.ndarray, image_to_text: np.ndarray) -> dict:

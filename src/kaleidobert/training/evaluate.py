@@ -13,7 +13,7 @@ from rich.progress import Progress
 from torch import Tensor
 
 from kaleidobert.errors import InputError
-from kaleidobert.metrics.retrieval import draw_candidates, partner_ranks, retrieval_figures
+from kaleidobert.metrics.retrieval import draw_candidates, partner_ranks, recall_intervals, retrieval_figures
 from kaleidobert.model import KaleidoBertForRetrieval, KaleidoBertProcessor, load_run
 from kaleidobert.model.retrieval import KaleidoBertScoring
 from kaleidobert.progress import progress_bar
@@ -63,7 +63,8 @@ def evaluate_retrieval(
 ) -> dict:
     """Figures with DESIGN's keys: TIR, ITR and SumR under ``vectors``, ``joint`` and ``combined``.
 
-    ``cosine`` is what the vectors give without the model's memory (see `model.memory`).
+    ``cosine`` is what the vectors give without the model's memory (see `model.memory`); ``intervals`` are those of 95 %
+    by the bootstrap over queries.
 
     ``queries``: how many products of the split ask, drawn by ``seed``; all of them, or 100 under ``full``
     (where each query's joint scores take a pass over the whole split), when not given.
@@ -84,6 +85,8 @@ def evaluate_retrieval(
     for scorer in ("cosine", "vectors", "joint", "combined"):
         ranks = [partner_ranks(ranked_by(scorer, model, way).numpy()) for way in (text_to_image, image_to_text)]
         figures[scorer] = retrieval_figures(*ranks)
+        intervals = dict(zip(("TIR", "ITR"), map(recall_intervals, ranks), strict=True))
+        figures.setdefault("intervals", {})[scorer] = intervals
     (place / f"retrieval-{name}").write_text(json.dumps(figures, indent=2) + "\n")
     return figures
 
