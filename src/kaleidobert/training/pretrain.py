@@ -26,6 +26,7 @@ from kaleidobert.training.runs import clear_remains, finish_run, last_checkpoint
 from kaleidobert.training.settings import Settings
 from kaleidobert.training.trainer import GroupedSampler, KaleidoBertTrainer
 
+LEAST_VALIDATED = 64  # products of a validation batch that the joint objectives are measured on
 TOKENIZER_KINDS = ("wordpiece", "bpe", "unigram", "sentencepiece")
 
 
@@ -85,7 +86,13 @@ def pretrain(
         eval_dataset=validation.head(training.evaluation_products),
         data_collator=collate(train, augmented=True, split=Split.here(), features=stored["train"]),
         # Masked at random in every run, so that runs with and without alignment are measured alike.
-        evaluation_collator=collate(validation, augmented=False, alignment=None, features=stored["validation"]),
+        evaluation_collator=collate(
+            validation,
+            augmented=False,
+            alignment=None,
+            features=stored["validation"],
+            joint_samples=max(training.joint_samples, LEAST_VALIDATED),
+        ),
         sampler=GroupedSampler(train.subcategories, training.subcategory_group, training.seed),
         pace=Pace.resumed(checkpoint, max_minutes) if checkpoint else Pace(max_minutes),
         title="pre-training",
