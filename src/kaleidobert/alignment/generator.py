@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-
 import numpy as np
 import torch
 from PIL import Image
@@ -26,7 +24,7 @@ from kaleidobert.errors import InputError
 from kaleidobert.vision.saliency import ForegroundDetector, whole_image
 
 SOURCES = ("caption", "teacher")
-MAPS = ("attentions", "evidence", "both")
+MAPS = ("attentions", "evidence")
 GRIDS = (3, 4, 5)
 LEAST_LIFT = 2.0  # chosen by measurement, see docs/alignment.md
 LEAST_PRODUCT = 0.01  # share of the portion below which no product was found
@@ -66,8 +64,7 @@ class AlignmentGenerator:
     """Photos and texts in, aligned pairs out.
 
     grids: the n of the n x n levels to align to. least_lift: how peaked a map must be, see `attention.point`.
-    maps: ``attentions``, the places that alone speak for a word (``evidence``, see `Captioner.evidence_maps`), or
-        where ``both`` agree, their product.
+    maps: ``attentions``, or the places that alone speak for a word (``evidence``, see `Captioner.evidence_maps`).
     detector: finds the product in a locked portion; maps keep what lies on it. All of it where not given.
     Raises ``InputError`` for an unknown source or no grids.
     """
@@ -130,7 +127,7 @@ class AlignmentGenerator:
     def _taught(self, pixel_values: Tensor, texts: Sequence[str]) -> list[list[WordMap]]:
         encoded = self.tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
         inputs = {name: encoded[name].to(self.captioner.device) for name in ("input_ids", "attention_mask")}
-        attentions = chosen_maps(self.captioner(pixel_values, **inputs), self.maps)
+        attentions = getattr(self.captioner(pixel_values, **inputs), self.maps).float().cpu().numpy()
         found = []
         for row, text in enumerate(texts):
             words = content_words(text)
@@ -142,7 +139,7 @@ class AlignmentGenerator:
         for caption, text in zip(generate(self.captioner, pixel_values, self.beams), texts, strict=True):
             tokens = self.tokenizer.convert_ids_to_tokens(caption.token_ids)
             said, spans = spelled(tokens)
-            attentions = chosen_maps(caption, self.maps)
+            attentions = getattr(caption, self.maps).float().cpu().numpy()
             generated = _word_maps(content_words(said), tokens, spans, attentions)
             words = content_words(text)
             matches = match_words([each.word.text for each in generated], [word.text for word in words])
@@ -160,14 +157,6 @@ def check_source(source: str) -> None:
     """Raises ``InputError`` for a source that there is not."""
     if source not in SOURCES:
         raise InputError(f"no alignment source {source!r}; use {' or '.join(SOURCES)}")
-
-
-def chosen_maps(output: Any, maps: str) -> np.ndarray:
-    """Of the maps (..., h, w) of a `CaptionerOutput` or `Caption` the kind that ``maps`` names, each summing to 1."""
-    if maps != "both":
-        return getattr(output, maps).float().cpu().numpy()
-    both = output.attentions * output.evidence
-    return (both / both.sum(dim=(-2, -1), keepdim=True)).float().cpu().numpy()
 
 
 def spelled(tokens: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:

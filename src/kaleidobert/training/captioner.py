@@ -70,7 +70,7 @@ class AlignSettings(BaseModel):
     levels: list[PositiveInt] = list(GRIDS)
     least_lift: float = Field(default=LEAST_LIFT, ge=0)
     beams: PositiveInt = 3
-    maps: Literal["attentions", "evidence", "both"] = "attentions"
+    maps: Literal["attentions", "evidence"] = "attentions"
     on_product: bool = True
 
 
