@@ -2,6 +2,7 @@
 
 from transformers import AutoConfig, AutoModel, AutoModelForPreTraining, AutoProcessor
 
+from kaleidobert.model.classification import KaleidoBertForClassification
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.loading import load_run
 from kaleidobert.model.modeling import KaleidoBertModel
@@ -16,6 +17,7 @@ AutoProcessor.register(KaleidoBertConfig, KaleidoBertProcessor)
 
 __all__ = [
     "KaleidoBertConfig",
+    "KaleidoBertForClassification",
     "KaleidoBertForPreTraining",
     "KaleidoBertForRetrieval",
     "KaleidoBertImageProcessor",
