@@ -11,6 +11,11 @@ import typer
 
 class Task(str, Enum):
     retrieval = "retrieval"
+    category = "category"
+    subcategory = "subcategory"
+
+
+RECOGNITION = (Task.category, Task.subcategory)
 
 
 class Protocol(str, Enum):
@@ -22,25 +27,44 @@ def evaluate(
     task: Annotated[Task, typer.Argument(help="What to measure.")],
     data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or a data set's name.")],
     model: Annotated[Path, typer.Option(help="The model folder: a run of pretrain or finetune.")],
-    split: Annotated[str, typer.Option(help="The split whose products ask and answer.")] = "test",
-    protocol: Annotated[Protocol, typer.Option(help="101 candidates a query, or the full split.")] = (
-        Protocol.hundred_and_one
-    ),
-    queries: Annotated[int | None, typer.Option(min=1, help="Ask with so many products only.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Draws queries and candidates.")] = 0,
+    split: Annotated[str, typer.Option(help="The split to measure on.")] = "test",
+    protocol: Annotated[
+        Protocol | None, typer.Option(help="Retrieval: 101 candidates a query, or the full split.", show_default="101")
+    ] = None,
+    queries: Annotated[int | None, typer.Option(min=1, help="Retrieval: ask with so many products only.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Retrieval: draws queries and candidates.", show_default="0")
+    ] = None,
     columns: Annotated[Path | None, typer.Option(help="A file that maps unusual column names.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
 ) -> None:
-    """Rank each query's true partner among others: by vectors, by the joint model, and by both.
+    """Measure a run on products that it never saw.
+
+    retrieval ranks each query's true partner among others: by vectors, by the joint model, and by both.
+    category and subcategory count how often the product's class is found, and draw what was taken for what.
 
     Example: kaleidobert evaluate retrieval catalogue/ --model runs/mini --protocol 101 --json figures.json
-    """
-    from kaleidobert.cli.figures import print_retrieval, write_figures
-    from kaleidobert.data.readers import load_columns
-    from kaleidobert.training.evaluate import evaluate_retrieval
 
+    Example: kaleidobert evaluate category catalogue/ --model runs/category --json figures.json
+    """
+    from kaleidobert.cli.figures import print_recognition, print_retrieval, write_figures
+    from kaleidobert.data.readers import load_columns
+    from kaleidobert.errors import InputError
+
+    asked = {"--protocol": protocol, "--queries": queries, "--seed": seed}
+    given = [option for option, value in asked.items() if value is not None]
+    if given and task is not Task.retrieval:
+        raise InputError(f"{given[0]} goes with retrieval, not with {task.value}; leave it out")
     mapping = load_columns(columns) if columns else None
-    measures = {Task.retrieval: evaluate_retrieval}
-    figures = measures[task](data, model, split, protocol.value, queries, seed, mapping)
-    print_retrieval(figures)
+    if task is Task.retrieval:
+        from kaleidobert.training.evaluate import evaluate_retrieval
+
+        chosen = (protocol or Protocol.hundred_and_one).value
+        figures = evaluate_retrieval(data, model, split, chosen, queries, seed or 0, mapping)
+        print_retrieval(figures)
+    else:
+        from kaleidobert.training.recognition import evaluate_recognition
+
+        figures = evaluate_recognition(task.value, data, model, split, mapping)
+        print_recognition(figures)
     write_figures(figures, json)

@@ -14,6 +14,28 @@ def write_figures(figures: dict, path: Path | None) -> None:
         path.write_text(dumps(figures, indent=2) + "\n")
 
 
+def print_recognition(figures: dict) -> None:
+    """The four figures in one row, and in words what they leave out or cannot be."""
+    from rich.console import Console
+    from rich.table import Table
+
+    task, split, products = (figures[name] for name in ("task", "split", "products"))
+    read = {"both": "photo and text", "image": "the photo", "text": "the text"}[figures["inputs"]]
+    title = f"{task} from {read}, {products:,} products of {split}, {figures['classes']} classes trained"
+    table = Table(title=title)
+    names = ("accuracy", "micro_f1", "macro_f1", "SumCLS")
+    for name in names:
+        table.add_column(name, justify="right")
+    table.add_row(*(f"{figures[name]:.1f}" for name in names))
+    console = Console()
+    console.print(table)
+    if figures["products_without_label"]:
+        console.print(f"{figures['products_without_label']:,} products without a {task} are left out")
+    if figures["classes_never_trained"]:
+        count, wrong = figures["classes_never_trained"], figures["products_never_trained"]
+        console.print(f"{count} classes were never trained; their {wrong:,} products count as wrong")
+
+
 def print_retrieval(figures: dict) -> None:
     """The retrieval table: one row a scorer, both directions."""
     from rich.console import Console
