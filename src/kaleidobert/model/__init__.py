@@ -2,6 +2,7 @@
 
 from transformers import AutoConfig, AutoModel, AutoModelForPreTraining, AutoProcessor
 
+from kaleidobert.model.captioning import KaleidoBertForCaptioning
 from kaleidobert.model.classification import KaleidoBertForClassification
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.loading import load_run
@@ -17,6 +18,7 @@ AutoProcessor.register(KaleidoBertConfig, KaleidoBertProcessor)
 
 __all__ = [
     "KaleidoBertConfig",
+    "KaleidoBertForCaptioning",
     "KaleidoBertForClassification",
     "KaleidoBertForPreTraining",
     "KaleidoBertForRetrieval",
