@@ -86,7 +86,7 @@ def test_two_processes_go_on_and_stop_by_the_clock_together(two, arguments, hist
     assert [row["step"] for row in rows] == list(range(1, rows[-1]["step"] + 1))
 
 
-@pytest.mark.parametrize("task", ["category"])
+@pytest.mark.parametrize("task", ["captioning"])
 def test_two_processes_fine_tune_as_one_does(run, shapes, history, tmp_path, task):
     overrides = ["training.epochs=1", "training.learning_rate=1e-4", "training.evaluate_every=2"]
     sets = [part for each in overrides for part in ("--set", each)]

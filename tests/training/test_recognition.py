@@ -152,7 +152,7 @@ def test_the_verbs(run, unlike, drawn_products, tmp_path):
         (["evaluate", "category", "DATA", "--model", "RUN", "--queries", "5"], "--queries goes with retrieval"),
         (["evaluate", "category", "DATA", "--model", "RUN"], "not a KaleidoBertForClassification"),
         (["finetune", "retrieval", "DATA", "--model", "RUN", "--out", "OUT", "--inputs", "text"], "--inputs text goes"),
-        (["describe", "PHOTO", "--model", "RUN"], "not fine-tuned for category or subcategory"),
+        (["describe", "PHOTO", "--model", "RUN"], "not fine-tuned for category, subcategory or captioning"),
         (["describe", "PHOTO", "--model", "TUNED"], "give it with --text"),
         (["describe", "OUT", "--model", "TUNED"], "no such file"),
     ],

@@ -10,11 +10,11 @@ import typer
 
 def describe(
     image: Annotated[Path, typer.Argument(help="The photo.")],
-    model: Annotated[list[Path], typer.Option(help="A run of finetune category or subcategory; may be given twice.")],
+    model: Annotated[list[Path], typer.Option(help="Runs of finetune category, subcategory, captioning.")],
     text: Annotated[str | None, typer.Option(help="The product's text, for runs that read it.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write classes and probabilities here.")] = None,
 ) -> None:
-    """Tell a new photo's category and sub-category: the three likeliest, each with its probability.
+    """Tell a new photo's title, category and sub-category: of classes the three likeliest, with their probabilities.
 
     Example: kaleidobert describe shoe.jpg --model runs/category --model runs/subcategory
     """
@@ -23,7 +23,8 @@ def describe(
     from kaleidobert.model.describing import describe as run
 
     found = run(open_photo(image), model, text)
-    for task, classes in found.items():
-        told = ", ".join(f"{each['label']} {each['probability']:.1f} %" for each in classes)
-        typer.echo(f"{task}: {told}")
+    for name, told in found.items():
+        if name != "title":
+            told = ", ".join(f"{each['label']} {each['probability']:.1f} %" for each in told)
+        typer.echo(f"{name}: {told}")
     write_figures(found, json)

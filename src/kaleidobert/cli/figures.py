@@ -36,6 +36,25 @@ def print_recognition(figures: dict) -> None:
         console.print(f"{count} classes were never trained; their {wrong:,} products count as wrong")
 
 
+def print_captioning(figures: dict) -> None:
+    """Each metric and their sum in one row, and in words which were not computed, and why."""
+    from rich.console import Console
+    from rich.table import Table
+
+    title = f"captions of {figures['products']:,} products of {figures['split']}, {figures['beams']} beams"
+    table, values = Table(title=title), []
+    for name in ("BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "SPICE", "SumCAP"):
+        table.add_column(name, justify="right")
+        values.append("-" if figures[name] is None else f"{figures[name]:.1f}")
+    table.add_row(*values)
+    console = Console()
+    console.print(table)
+    if figures["products_without_text"]:
+        console.print(f"{figures['products_without_text']:,} products without a text are left out")
+    for name, reason in figures["not_computed"].items():
+        console.print(f"{name} is not computed: {reason}", markup=False)
+
+
 def print_retrieval(figures: dict) -> None:
     """The retrieval table: one row a scorer, both directions."""
     from rich.console import Console

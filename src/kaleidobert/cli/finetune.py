@@ -31,7 +31,7 @@ def finetune(
     set: Annotated[list[str] | None, typer.Option(help="Override a setting: key=value.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the last validation figures here.")] = None,
 ) -> None:
-    """Fine-tune a pre-trained run end to end: to retrieve, or to tell a product's category or sub-category.
+    """Fine-tune a pre-trained run end to end: to retrieve, to tell category or sub-category, or to caption.
 
     Example: kaleidobert finetune retrieval catalogue/ --model runs/mini --out runs/mini-retrieval --max-minutes 10
 
@@ -50,6 +50,7 @@ def finetune(
     mapping = load_columns(columns) if columns else None
     figures = run(task.value, data, model, out, settings, mapping, max_minutes, resume)
     if figures["products_left_out"]:
-        typer.echo(f"{figures['products_left_out']} products of train have no {task.value} and were left out")
+        lacking = "text" if task is Task.captioning else task.value
+        typer.echo(f"{figures['products_left_out']} products of train have no {lacking} and were left out")
     typer.echo(f"the run is in {out}; next: kaleidobert evaluate {task.value} {data} --model {out}")
     write_figures(figures, json)

@@ -1,4 +1,4 @@
-"""Fine-tuning a pre-trained run end to end for a downstream task (SEED: ITR, TIR, CR, SUBR)."""
+"""Fine-tuning a pre-trained run end to end for a downstream task (SEED: ITR, TIR, CR, SUBR, FC)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertForRetrieval
 from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.model.split import Split
+from kaleidobert.training.captions import CaptionCollator, described, start_captioner
 from kaleidobert.training.catalogue import Catalogue, prepare
 from kaleidobert.training.collator import PairCollator
 from kaleidobert.training.fitting import save_ranker
@@ -67,6 +68,12 @@ TASKS = {
     ),
     "category": _recognition("category"),
     "subcategory": _recognition("subcategory"),
+    "captioning": Task(
+        defaults=(*GENTLE, "training.subcategory_group=1"),
+        usable=described,
+        start=start_captioner,
+        collator=lambda _: CaptionCollator,
+    ),
 }
 
 
