@@ -20,7 +20,7 @@ from kaleidobert.search.indexing import index_catalogue
 from kaleidobert.search.ranking import Ranker
 from kaleidobert.search.sheet import result_sheets
 from kaleidobert.training.evaluate import evaluate_retrieval
-from kaleidobert.training.finetune import finetune_retrieval, retrieval_settings
+from kaleidobert.training.finetune import finetune, finetune_settings
 from kaleidobert.training.pretrain import pretrain
 from kaleidobert.training.settings import load_settings
 from kaleidobert.vision.drawing import Locked, draw_patches
@@ -61,7 +61,8 @@ def demo(out: Path, products: int, minutes: float) -> tuple[str, dict]:
             pretrain(data, pretrained, load_settings("mini", overrides), max_minutes=minutes)
     with _step(console, "4/6 fine-tuning for retrieval", run / "model.safetensors") as wanted:
         if wanted:
-            finetune_retrieval(data, pretrained, run, retrieval_settings(pretrained), max_minutes=minutes / 3)
+            settings = finetune_settings("retrieval", pretrained)
+            finetune("retrieval", data, pretrained, run, settings, max_minutes=minutes / 3)
     with _step(console, "5/6 retrieval on products never seen", figures_file) as wanted:
         if wanted:
             figures_file.write_text(json.dumps(evaluate_retrieval(data, run, queries=100), indent=2) + "\n")

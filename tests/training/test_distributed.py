@@ -15,6 +15,7 @@ from kaleidobert.levels import PUBLISHED
 from kaleidobert.model.split import WHOLE, Split
 from kaleidobert.training import runs
 from kaleidobert.training.collator import PairCollator, PreTrainingCollator
+from kaleidobert.training.finetune import finetune, finetune_settings
 from kaleidobert.training.pretrain import pretrain
 
 # A quarter of the run is contrastive only, so that parameters are unused; then negatives are hard, and may lie with
@@ -83,6 +84,18 @@ def test_two_processes_go_on_and_stop_by_the_clock_together(two, arguments, hist
     assert rows[:6] == [row for row in history(two) if "loss" in row][:6]
     assert 6 < rows[-1]["step"] < 4000
     assert [row["step"] for row in rows] == list(range(1, rows[-1]["step"] + 1))
+
+
+@pytest.mark.parametrize("task", ["captioning"])
+def test_two_processes_fine_tune_as_one_does(run, shapes, history, tmp_path, task):
+    overrides = ["training.epochs=1", "training.learning_rate=1e-4", "training.evaluate_every=2"]
+    sets = [part for each in overrides for part in ("--set", each)]
+    torchrun("finetune", task, str(shapes), "--model", str(run), "--out", str(tmp_path / "two"), *sets)
+    finetune(task, shapes, run, tmp_path / "one", finetune_settings(task, run, overrides))
+    rows, expected = history(tmp_path / "two"), history(tmp_path / "one")
+    assert len(rows) == len(expected) > 4
+    for row, other in zip(rows, expected, strict=True):
+        assert row == pytest.approx(other, rel=1e-4, abs=1e-4)
 
 
 @pytest.mark.parametrize("pretraining", [False, True])

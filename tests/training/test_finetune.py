@@ -6,24 +6,24 @@ from transformers import AutoModel
 from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertForRetrieval, KaleidoBertProcessor
 from kaleidobert.training.evaluate import evaluate_retrieval
-from kaleidobert.training.finetune import finetune_retrieval, retrieval_settings
+from kaleidobert.training.finetune import finetune, finetune_settings
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
 FIGURES = {"contrastive", "ITM", "ITM_accuracy"}
 
 
 def test_settings_are_the_runs_own_with_a_gentler_rate(run):
-    settings = retrieval_settings(run, ["training.batch_size=8"])
+    settings = finetune_settings("retrieval", run, ["training.batch_size=8"])
     assert settings.model["fusion_layer"] == 1 and settings.tokenizer.vocabulary == 120
     assert settings.training.learning_rate == 2e-4 and settings.training.subcategory_group == 32
     assert settings.training.batch_size == 8 and settings.training.seed == 5
-    assert retrieval_settings(run, ["training.learning_rate=1e-5"]).training.learning_rate == 1e-5
+    assert finetune_settings("retrieval", run, ["training.learning_rate=1e-5"]).training.learning_rate == 1e-5
 
 
 def test_fine_tuning_end_to_end(run, shapes, history, tmp_path):
     out = tmp_path / "tuned"
     overrides = ["training.epochs=2", "training.subcategory_group=4", "training.learning_rate=3e-3"]
-    figures = finetune_retrieval(shapes, run, out, retrieval_settings(run, overrides))
+    figures = finetune("retrieval", shapes, run, out, finetune_settings("retrieval", run, overrides))
     names = {path.name for path in out.iterdir()}
     assert {"config.json", "model.safetensors", "tokenizer.json", "settings.yaml", "history.json", "logs"} <= names
 
@@ -48,13 +48,13 @@ def test_fine_tuning_end_to_end(run, shapes, history, tmp_path):
 
     assert evaluate_retrieval(shapes, out, queries=10)["vectors"]["SumR"] > 0
     with pytest.raises(InputError, match="there is a run already"):
-        finetune_retrieval(shapes, run, out, retrieval_settings(run))
-    longer = retrieval_settings(out, [*overrides, "training.epochs=3"])  # settings of the tuned run itself
-    finetune_retrieval(shapes, run, out, longer, resume=True)
+        finetune("retrieval", shapes, run, out, finetune_settings("retrieval", run))
+    longer = finetune_settings("retrieval", out, [*overrides, "training.epochs=3"])  # settings of the tuned run itself
+    finetune("retrieval", shapes, run, out, longer, resume=True)
     assert json.loads((out / "history.json").read_text())[-1]["step"] == 12
     assert history(out)[: len(training)] == rows[: len(training)]
 
 
 def test_only_a_run_can_be_fine_tuned(tmp_path):
     with pytest.raises(InputError, match="no settings.yaml there"):
-        retrieval_settings(tmp_path)
+        finetune_settings("retrieval", tmp_path)

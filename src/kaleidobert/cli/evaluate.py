@@ -11,6 +11,12 @@ import typer
 
 class Task(str, Enum):
     retrieval = "retrieval"
+    category = "category"
+    subcategory = "subcategory"
+    captioning = "captioning"
+
+
+RECOGNITION = (Task.category, Task.subcategory)
 
 
 class Protocol(str, Enum):
@@ -22,25 +28,57 @@ def evaluate(
     task: Annotated[Task, typer.Argument(help="What to measure.")],
     data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or a data set's name.")],
     model: Annotated[Path, typer.Option(help="The model folder: a run of pretrain or finetune.")],
-    split: Annotated[str, typer.Option(help="The split whose products ask and answer.")] = "test",
-    protocol: Annotated[Protocol, typer.Option(help="101 candidates a query, or the full split.")] = (
-        Protocol.hundred_and_one
-    ),
-    queries: Annotated[int | None, typer.Option(min=1, help="Ask with so many products only.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Draws queries and candidates.")] = 0,
+    split: Annotated[str, typer.Option(help="The split to measure on.")] = "test",
+    protocol: Annotated[
+        Protocol | None, typer.Option(help="Retrieval: 101 candidates a query, or the full split.", show_default="101")
+    ] = None,
+    queries: Annotated[
+        int | None, typer.Option(min=1, help="Retrieval, captioning: ask with so many products only.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Draws queries and candidates.", show_default="0")] = None,
+    beams: Annotated[int | None, typer.Option(min=1, help="Captioning: 1 is greedy search.", show_default="3")] = None,
     columns: Annotated[Path | None, typer.Option(help="A file that maps unusual column names.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
 ) -> None:
-    """Rank each query's true partner among others: by vectors, by the joint model, and by both.
+    """Measure a run on products that it never saw.
+
+    retrieval ranks each query's true partner among others: by vectors, by the joint model, and by both.
+    category and subcategory count how often the product's class is found, and draw what was taken for what.
+    captioning compares what the run says of photos with the products' texts.
 
     Example: kaleidobert evaluate retrieval catalogue/ --model runs/mini --protocol 101 --json figures.json
-    """
-    from kaleidobert.cli.figures import print_retrieval, write_figures
-    from kaleidobert.data.readers import load_columns
-    from kaleidobert.training.evaluate import evaluate_retrieval
 
+    Example: kaleidobert evaluate category catalogue/ --model runs/category --json figures.json
+    """
+    from kaleidobert.cli.figures import print_captioning, print_recognition, print_retrieval, write_figures
+    from kaleidobert.data.readers import load_columns
+    from kaleidobert.errors import InputError
+
+    both = (Task.retrieval, Task.captioning)
+    for option, value, tasks in (
+        ("--protocol", protocol, both[:1]),
+        ("--queries", queries, both),
+        ("--seed", seed, both),
+        ("--beams", beams, both[1:]),
+    ):
+        if value is not None and task not in tasks:
+            names = " and ".join(each.value for each in tasks)
+            raise InputError(f"{option} goes with {names}, not with {task.value}; leave it out")
     mapping = load_columns(columns) if columns else None
-    measures = {Task.retrieval: evaluate_retrieval}
-    figures = measures[task](data, model, split, protocol.value, queries, seed, mapping)
-    print_retrieval(figures)
+    if task is Task.retrieval:
+        from kaleidobert.training.evaluate import evaluate_retrieval
+
+        chosen = (protocol or Protocol.hundred_and_one).value
+        figures = evaluate_retrieval(data, model, split, chosen, queries, seed or 0, mapping)
+        print_retrieval(figures)
+    elif task is Task.captioning:
+        from kaleidobert.training.captions import evaluate_captioning
+
+        figures = evaluate_captioning(data, model, split, mapping, queries, seed or 0, beams or 3)
+        print_captioning(figures)
+    else:
+        from kaleidobert.training.recognition import evaluate_recognition
+
+        figures = evaluate_recognition(task.value, data, model, split, mapping)
+        print_recognition(figures)
     write_figures(figures, json)

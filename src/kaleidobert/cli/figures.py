@@ -14,6 +14,47 @@ def write_figures(figures: dict, path: Path | None) -> None:
         path.write_text(dumps(figures, indent=2) + "\n")
 
 
+def print_recognition(figures: dict) -> None:
+    """The four figures in one row, and in words what they leave out or cannot be."""
+    from rich.console import Console
+    from rich.table import Table
+
+    task, split, products = (figures[name] for name in ("task", "split", "products"))
+    read = {"both": "photo and text", "image": "the photo", "text": "the text"}[figures["inputs"]]
+    title = f"{task} from {read}, {products:,} products of {split}, {figures['classes']} classes trained"
+    table = Table(title=title)
+    names = ("accuracy", "micro_f1", "macro_f1", "SumCLS")
+    for name in names:
+        table.add_column(name, justify="right")
+    table.add_row(*(f"{figures[name]:.1f}" for name in names))
+    console = Console()
+    console.print(table)
+    if figures["products_without_label"]:
+        console.print(f"{figures['products_without_label']:,} products without a {task} are left out")
+    if figures["classes_never_trained"]:
+        count, wrong = figures["classes_never_trained"], figures["products_never_trained"]
+        console.print(f"{count} classes were never trained; their {wrong:,} products count as wrong")
+
+
+def print_captioning(figures: dict) -> None:
+    """Each metric and their sum in one row, and in words which were not computed, and why."""
+    from rich.console import Console
+    from rich.table import Table
+
+    title = f"captions of {figures['products']:,} products of {figures['split']}, {figures['beams']} beams"
+    table, values = Table(title=title), []
+    for name in ("BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "SPICE", "SumCAP"):
+        table.add_column(name, justify="right")
+        values.append("-" if figures[name] is None else f"{figures[name]:.1f}")
+    table.add_row(*values)
+    console = Console()
+    console.print(table)
+    if figures["products_without_text"]:
+        console.print(f"{figures['products_without_text']:,} products without a text are left out")
+    for name, reason in figures["not_computed"].items():
+        console.print(f"{name} is not computed: {reason}", markup=False)
+
+
 def print_retrieval(figures: dict) -> None:
     """The retrieval table: one row a scorer, both directions."""
     from rich.console import Console

@@ -9,6 +9,7 @@ import typer
 
 from kaleidobert.cli.align import align
 from kaleidobert.cli.demo import demo
+from kaleidobert.cli.describe import describe
 from kaleidobert.cli.evaluate import evaluate
 from kaleidobert.cli.features import features
 from kaleidobert.cli.finetune import finetune
@@ -42,6 +43,7 @@ for verb in (
     index,
     search,
     serve,
+    describe,
 ):
     app.command()(verb)
 

@@ -57,8 +57,8 @@ def patches(
     foreground = detector(saliency)
     table = _level_table(levels)
     _check_suffix(out)
-    product = Locked.of(_open(image), foreground)
-    donor = Locked.of(_open(other), foreground) if other else None
+    product = Locked.of(open_photo(image), foreground)
+    donor = Locked.of(open_photo(other), foreground) if other else None
     if not product.found:
         typer.echo(f"{image}: no product stands out from the background; the whole photo is used")
     _save(draw_patches(product, table, size, keep_aspect, np.random.default_rng(seed), donor), out)
@@ -81,7 +81,7 @@ def _draw_words(image: Path, text: str, align: Path, source: str, out: Path) -> 
         raise InputError(f"--text {text!r}: no word in it that could be seen in a photo")
     generator = load_generator(align, source)
     processor = KaleidoBertImageProcessor.from_pretrained(align)
-    product = Locked.of(_open(image), detector(processor.saliency))
+    product = Locked.of(open_photo(image), detector(processor.saliency))
     pixels = product.pixels(processor.image_size, processor.keep_aspect)
     (maps,) = generator.word_maps(pixels.unsqueeze(0), [text])
     pairs = generator.pairs(maps)
@@ -102,7 +102,8 @@ def _level_table(text: str) -> list[Level]:
     return [published.get(grid, Level(grid)) for grid in grids]
 
 
-def _open(path: Path) -> Image.Image:
+def open_photo(path: Path) -> Image.Image:
+    """The photo as RGB. Raises ``InputError`` where there is none, or none that can be read."""
     from PIL.Image import DecompressionBombError
 
     from kaleidobert.data.product import open_image

@@ -2,6 +2,8 @@
 
 from transformers import AutoConfig, AutoModel, AutoModelForPreTraining, AutoProcessor
 
+from kaleidobert.model.captioning import KaleidoBertForCaptioning
+from kaleidobert.model.classification import KaleidoBertForClassification
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.loading import load_run
 from kaleidobert.model.modeling import KaleidoBertModel
@@ -16,6 +18,8 @@ AutoProcessor.register(KaleidoBertConfig, KaleidoBertProcessor)
 
 __all__ = [
     "KaleidoBertConfig",
+    "KaleidoBertForCaptioning",
+    "KaleidoBertForClassification",
     "KaleidoBertForPreTraining",
     "KaleidoBertForRetrieval",
     "KaleidoBertImageProcessor",

@@ -13,6 +13,8 @@ from kaleidobert.errors import InputError
 from kaleidobert.levels import CORRUPTIONS, PUBLISHED, TASKS, Level
 from kaleidobert.model.losses import LOSSES
 
+INPUTS = ("both", "image", "text")
+
 
 class KaleidoBertConfig(PretrainedConfig):
     """Everything that `KaleidoBertModel` and its heads are built from.
@@ -40,6 +42,9 @@ class KaleidoBertConfig(PretrainedConfig):
     memory_neighbours, memory_weight: how many of them enhance a vector, and how much, the latter fitted on
         validation data, as is hubness_weight: how much of its hubness a photo or text is charged.
     joint_weight: weight of the joint model's logit beside the contrastive score, fitted on validation data.
+    task: what a run was fine-tuned for, where that is not retrieval: category or subcategory, whose classes are
+        id2label and label2id, or captioning.
+    inputs: what tells a product's class: both photo and text, the image alone, or the text alone.
     """
 
     model_type = "kaleidobert"
@@ -70,6 +75,8 @@ class KaleidoBertConfig(PretrainedConfig):
         memory_weight: float = 0.0,
         hubness_weight: float = 0.0,
         joint_weight: float = 1.0,
+        task: str = "",
+        inputs: str = "both",
         **kwargs: Any,
     ) -> None:
         if isinstance(encoder_config, dict):
@@ -99,6 +106,8 @@ class KaleidoBertConfig(PretrainedConfig):
         self.memory_weight = memory_weight
         self.hubness_weight = hubness_weight
         self.joint_weight = joint_weight
+        self.task = task
+        self.inputs = inputs
         self.tie_word_embeddings = True
         self._check()
         super().__init__(**kwargs)
@@ -108,6 +117,8 @@ class KaleidoBertConfig(PretrainedConfig):
             raise InputError(f"patch_features is {self.patch_features!r}; use 'crops' or 'pyramid'")
         if self.corruption not in CORRUPTIONS:
             raise InputError(f"corruption is {self.corruption!r}; use 'levels' or 'photos'")
+        if self.inputs not in INPUTS:
+            raise InputError(f"inputs is {self.inputs!r}; use {', '.join(INPUTS)}")
         if not 0 <= self.fusion_layer < self.encoder_config.num_hidden_layers:
             layers = self.encoder_config.num_hidden_layers
             raise InputError(f"fusion_layer is {self.fusion_layer}; use 0 to {layers - 1}, below the encoder's layers")

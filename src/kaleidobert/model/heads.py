@@ -1,4 +1,4 @@
-"""What reads the joint entry's hidden states in pre-training. Each head serves one objective."""
+"""What reads the encoder's hidden states. Each head serves one objective."""
 
 from __future__ import annotations
 
@@ -28,6 +28,19 @@ class MatchingHead(nn.Module):
 
     def forward(self, cls: Tensor) -> Tensor:
         return self.score(self.transform(cls)).squeeze(-1)
+
+
+class ClassHead(nn.Module):
+    """Recognition: what sums up a product (B, H) -> a logit a class (B, C)."""
+
+    def __init__(self, bert: BertConfig, classes: int) -> None:
+        super().__init__()
+        self.transform = projection(bert)
+        self.dropout = nn.Dropout(bert.hidden_dropout_prob)
+        self.out = nn.Linear(bert.hidden_size, classes)
+
+    def forward(self, states: Tensor) -> Tensor:
+        return self.out(self.dropout(self.transform(states)))
 
 
 class MaskedTokenHead(nn.Module):

@@ -10,6 +10,7 @@ RANDOM, SAME_SUBCATEGORY, NEAREST = range(3)  # grades of ITM's negatives, from 
 NO_LABEL = -100  # cross-entropy ignores it
 
 LOSSES = ("contrastive", "AMLM", "ITM", "RR", "JPS", "CP", "G2CM", "B2CM")
+DOWNSTREAM_LOSSES = ("classification", "captioning")  # of fine-tuning, beside contrastive and ITM
 TASK_LOSS = {"rotation": "RR", "jigsaw": "JPS", "camouflage": "CP", "grey": "G2CM", "blank": "B2CM"}
 
 

@@ -37,18 +37,23 @@ SIZES = (
 
 
 class ImageEntryOutput(NamedTuple):
-    """vectors (B, V), unit length; patches (B, P, H), what the joint entry takes; features (B, P, D)."""
+    """vectors (B, V), unit length; patches (B, P, H), what the joint entry takes; features (B, P, D).
+
+    summary (B, H): the mean of the last states, which the vectors are a projection of.
+    """
 
     vectors: Tensor
     patches: Tensor
     features: Tensor
+    summary: Tensor
 
 
 class TextEntryOutput(NamedTuple):
-    """vectors (B, V), unit length; tokens (B, T, H), what the joint entry takes."""
+    """vectors (B, V), unit length; tokens (B, T, H), what the joint entry takes; summary (B, H) as for images."""
 
     vectors: Tensor
     tokens: Tensor
+    summary: Tensor
 
 
 class JointEntryOutput(NamedTuple):
@@ -152,16 +157,18 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
         features = self.patch_features(pixel_values)
         patches = self.embed_patches(features)
         states = patches if self.config.fusion_layer else self._layers(patches, None, 0, None)
-        vectors = F.normalize(self.image_projection(states.mean(dim=1)).float(), dim=-1)
-        return ImageEntryOutput(vectors=vectors, patches=patches, features=features)
+        summary = states.mean(dim=1)
+        vectors = F.normalize(self.image_projection(summary).float(), dim=-1)
+        return ImageEntryOutput(vectors=vectors, patches=patches, features=features, summary=summary)
 
     def text_entry(self, input_ids: Tensor, attention_mask: Tensor) -> TextEntryOutput:
         """Tokens (B, T) with their mask (1 for text, 0 for padding) alone."""
         tokens = self.embed_tokens(input_ids, attention_mask)
         states = tokens if self.config.fusion_layer else self._layers(tokens, attention_mask, 0, None)
         weights = attention_mask.unsqueeze(-1).to(states.dtype)
-        mean = (states * weights).sum(dim=1) / weights.sum(dim=1)
-        return TextEntryOutput(vectors=F.normalize(self.text_projection(mean).float(), dim=-1), tokens=tokens)
+        summary = (states * weights).sum(dim=1) / weights.sum(dim=1)
+        vectors = F.normalize(self.text_projection(summary).float(), dim=-1)
+        return TextEntryOutput(vectors=vectors, tokens=tokens, summary=summary)
 
     def joint_entry(self, tokens: Tensor, attention_mask: Tensor, patches: Tensor) -> JointEntryOutput:
         """Embedded tokens (B, T, H) and patches (B, P, H) in one stream."""

@@ -1,36 +1,91 @@
-"""Fine-tuning a pre-trained run end to end for a downstream task (SEED: ITR, TIR)."""
+"""Fine-tuning a pre-trained run end to end for a downstream task (SEED: ITR, TIR, CR, SUBR, FC)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
+
+from transformers import set_seed
 
 from kaleidobert.errors import InputError
-from kaleidobert.model import load_run
+from kaleidobert.model import KaleidoBertForRetrieval
+from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.model.split import Split
-from kaleidobert.training.catalogue import prepare
+from kaleidobert.training.captions import CaptionCollator, described, start_captioner
+from kaleidobert.training.catalogue import Catalogue, prepare
 from kaleidobert.training.collator import PairCollator
+from kaleidobert.training.fitting import save_ranker
 from kaleidobert.training.pace import Pace
-from kaleidobert.training.runs import clear_remains, finish_run, last_checkpoint, processes, training_arguments
+from kaleidobert.training.recognition import LabelCollator, labelled, start_recogniser
+from kaleidobert.training.runs import (
+    clear_remains,
+    finish_run,
+    last_checkpoint,
+    processes,
+    save_run,
+    training_arguments,
+)
 from kaleidobert.training.settings import RUN_SETTINGS, Settings, load_settings
 from kaleidobert.training.trainer import GroupedSampler, KaleidoBertTrainer
 
-# What differs from pre-training: a gentler rate, and batches of few sub-categories, whose negatives are hard.
-RETRIEVAL_DEFAULTS = (
-    *("training.learning_rate=2e-4", "training.warmup_steps=20"),
-    *("training.subcategory_group=32", "training.epochs=10"),
-)
+GENTLE = ("training.learning_rate=2e-4", "training.warmup_steps=20", "training.epochs=10")
 
 
-def retrieval_settings(run: Path, overrides: list[str] | tuple[str, ...] = ()) -> Settings:
-    """The pre-training run's settings with fine-tuning's defaults and then the caller's ``key=value`` pairs."""
+class Task(NamedTuple):
+    """What a downstream task brings to `finetune`.
+
+    defaults: settings that differ from pre-training's. usable: (catalogue, split) -> indices of the products that it
+    takes. start: (pre-trained run, settings, training catalogue, usable) -> the model. collator: (model) -> what makes
+    a collator of a catalogue. ranks: whether the run keeps a memory and fits its scores at the end.
+    """
+
+    defaults: tuple[str, ...]
+    usable: Callable[[Catalogue, str], Sequence[int]]
+    start: Callable[[Path, Settings, Catalogue, Sequence[int]], Any]
+    collator: Callable[[Any], Callable[..., PairCollator]]
+    ranks: bool = False
+
+
+def _recognition(task: str) -> Task:
+    return Task(
+        defaults=(*GENTLE, "training.subcategory_group=1"),
+        usable=lambda catalogue, split: labelled(task, catalogue, split),
+        start=partial(start_recogniser, task),
+        collator=lambda model: partial(LabelCollator, task=task, classes=model.class_names),
+    )
+
+
+TASKS = {
+    "retrieval": Task(
+        # Batches of few sub-categories, whose negatives are hard.
+        defaults=(*GENTLE, "training.subcategory_group=32"),
+        usable=lambda catalogue, _: range(len(catalogue)),
+        start=lambda run, *_: load_model(run, KaleidoBertForRetrieval),
+        collator=lambda _: PairCollator,
+        ranks=True,
+    ),
+    "category": _recognition("category"),
+    "subcategory": _recognition("subcategory"),
+    "captioning": Task(
+        defaults=(*GENTLE, "training.subcategory_group=1"),
+        usable=described,
+        start=start_captioner,
+        collator=lambda _: CaptionCollator,
+    ),
+}
+
+
+def finetune_settings(task: str, run: Path, overrides: Sequence[str] = ()) -> Settings:
+    """The pre-training run's settings with the task's defaults and then the caller's ``key=value`` pairs."""
     if not (run / RUN_SETTINGS).exists():
         raise InputError(f"{run}: no {RUN_SETTINGS} there; give the folder that pretrain wrote")
-    return load_settings(str(run / RUN_SETTINGS), [*RETRIEVAL_DEFAULTS, *overrides])
+    return load_settings(str(run / RUN_SETTINGS), [*TASKS[task].defaults, *overrides])
 
 
-def finetune_retrieval(
+def finetune(
+    task: str,
     data: str | Path,
     model_folder: Path,
     out: Path,
@@ -39,37 +94,45 @@ def finetune_retrieval(
     max_minutes: float | None = None,
     resume: bool = False,
 ) -> dict[str, float]:
-    """Fine-tune on whole pairs: contrastive, and ITM with hard negatives; returns the last validation figures."""
+    """Fine-tune for one of ``TASKS`` on whole texts; returns the last validation figures.
+
+    ``products_left_out``: of the training products, those that the task cannot use, such as products without a label.
+    """
     checkpoint = last_checkpoint(out, resume)
-    training = settings.training
-    model, processor = load_run(model_folder)
+    training, chosen = settings.training, TASKS[task]
+    processor = load_processor(model_folder)
     state = processes()
     with state.main_process_first():
         train = prepare(data, "train", processor.image_processor, columns)
         validation = prepare(data, "validation", processor.image_processor, columns)
-    arguments = training_arguments(out, training, len(train))
+    products, validated = list(chosen.usable(train, "train")), list(chosen.usable(validation, "validation"))
+    set_seed(training.seed)  # a new head is the same in every process
+    model = chosen.start(model_folder, settings, train, products)
+    arguments = training_arguments(out, training, len(products))
     if state.is_main_process:
         out.mkdir(parents=True, exist_ok=True)
         clear_remains(out, checkpoint)
         settings.save(out)
         processor.save_pretrained(out)
     collate = partial(
-        PairCollator,
+        chosen.collator(model),
         tokenizer=processor.tokenizer,
         seed=training.seed,
         joint_samples=training.joint_samples,
         strength=training.augmentation,
     )
+    kinds = [train.subcategories[index] for index in products]
     trainer = KaleidoBertTrainer(
         model=model,
         args=arguments,
-        train_dataset=train,
-        eval_dataset=validation.head(training.evaluation_products),
+        train_dataset=products,
+        eval_dataset=validated[: training.evaluation_products],
         data_collator=collate(train, augmented=True, split=Split.here()),
         evaluation_collator=collate(validation, augmented=False),
-        sampler=GroupedSampler(train.subcategories, training.subcategory_group, training.seed),
+        sampler=GroupedSampler(kinds, training.subcategory_group, training.seed),
         pace=Pace.resumed(checkpoint, max_minutes) if checkpoint else Pace(max_minutes),
         title="fine-tuning",
         logs=out / "logs",
     )
-    return finish_run(trainer, out, checkpoint, processor.tokenizer, train, validation)
+    save = partial(save_ranker, processor.tokenizer, train, validation) if chosen.ranks else save_run
+    return finish_run(trainer, out, checkpoint, save) | {"products_left_out": len(train) - len(products)}

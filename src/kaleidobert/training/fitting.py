@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast, Trainer
 
 from kaleidobert.metrics.retrieval import partner_ranks, retrieval_figures
 from kaleidobert.model import KaleidoBertConfig, load_run
@@ -24,6 +25,7 @@ from kaleidobert.training.evaluate import (
     score,
     vector_parts,
 )
+from kaleidobert.training.runs import save_run
 
 MEMORY_PAIRS = 40_000  # of a larger catalogue some, drawn at random
 MEMORY_WEIGHTS = (0.0, 0.3, 0.6, 1.0)
@@ -31,6 +33,16 @@ HUBNESS_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 JOINT_WEIGHTS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
 VECTOR_QUERIES, JOINT_QUERIES = 2000, 300
 LEAST_GAIN = 3.0  # of SumR: less is noise at so few queries, and not worth a joint pass a candidate
+
+
+def save_ranker(
+    tokenizer: PreTrainedTokenizerFast, train: Catalogue, validation: Catalogue, trainer: Trainer, out: Path
+) -> dict[str, float]:
+    """Fill the trained model's memory, write the run folder, and fit the scores; returns their weights."""
+    model: Any = trainer.model
+    fill_memory(model, tokenizer, train, trainer.args.seed)
+    save_run(trainer, out)
+    return fit_scoring(out, validation, trainer.args.seed)
 
 
 def fit_scoring(run: Path, validation: Catalogue, seed: int = 0) -> dict[str, float]:

@@ -21,6 +21,7 @@ from kaleidobert.model.split import Split
 from kaleidobert.training.catalogue import Catalogue, prepare
 from kaleidobert.training.collator import PreTrainingCollator
 from kaleidobert.training.features import stored_features
+from kaleidobert.training.fitting import save_ranker
 from kaleidobert.training.pace import Pace
 from kaleidobert.training.runs import clear_remains, finish_run, last_checkpoint, processes, training_arguments
 from kaleidobert.training.settings import Settings
@@ -98,7 +99,7 @@ def pretrain(
         title="pre-training",
         logs=out / "logs",
     )
-    figures = finish_run(trainer, out, checkpoint, tokenizer, train, validation)
+    figures = finish_run(trainer, out, checkpoint, partial(save_ranker, tokenizer, train, validation))
     return figures | ({"products_without_pairs": _without_pairs(aligned, train)} if aligned else {})
 
 

@@ -17,11 +17,12 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from kaleidobert.errors import InputError
-from kaleidobert.model.losses import LOSSES
+from kaleidobert.model.losses import DOWNSTREAM_LOSSES, LOSSES
 from kaleidobert.training.runs import whole_checkpoints
 
 COLOURS = matplotlib.color_sequences["petroff10"]  # told apart by the colour-blind, too
 REFERENCES = {"_chance": ":", "_copy": "--"}  # what predictors reach that know nothing, and how they are drawn
+CURVES = (*LOSSES, *DOWNSTREAM_LOSSES)
 FIGURE_SIZE = (6.4, 3.6)  # inches
 
 PAGE = Template("""<!doctype html>
@@ -80,9 +81,9 @@ def read_curves(run: Path) -> dict[str, Curve]:
         for name, value in row.items():
             values.setdefault(name, {})[row["step"]] = value
     values["total"], values["eval_total"] = values.pop("loss", {}), values.pop("eval_loss", {})
-    names = [name for name in values if name == "total" or name.removesuffix("_accuracy") in LOSSES]
+    names = [name for name in values if name == "total" or name.removesuffix("_accuracy") in CURVES]
     validated = [name.removeprefix("eval_") for name in values if name.startswith("eval_")]
-    names += [name for name in validated if name not in names and name.removesuffix("_accuracy") in LOSSES]
+    names += [name for name in validated if name not in names and name.removesuffix("_accuracy") in CURVES]
     return {name: _curve(name, values) for name in names}
 
 
@@ -113,7 +114,7 @@ def _names(runs: Sequence[Path]) -> list[str]:
 
 def _ordered(names: set[str]) -> list[str]:
     """The total, then each loss with its accuracy, as the publication orders them."""
-    order = ["total", *(f"{loss}{kind}" for loss in LOSSES for kind in ("", "_accuracy"))]
+    order = ["total", *(f"{loss}{kind}" for loss in CURVES for kind in ("", "_accuracy"))]
     return sorted(names, key=order.index)
 
 

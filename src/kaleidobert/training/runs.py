@@ -11,19 +11,17 @@ from __future__ import annotations
 import atexit
 import json
 import shutil
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import torch
 import transformers
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
-from transformers import PreTrainedTokenizerFast, Trainer, TrainingArguments
+from transformers import Trainer, TrainingArguments
 
 from kaleidobert.errors import InputError
-from kaleidobert.training.catalogue import Catalogue
-from kaleidobert.training.fitting import fill_memory, fit_scoring
 from kaleidobert.training.pace import PACE_FILE
 from kaleidobert.training.settings import RUN_SETTINGS, TrainingSettings
 
@@ -113,7 +111,7 @@ def training_arguments(out: Path, settings: TrainingSettings, products: int) -> 
         save_total_limit=2,
         prediction_loss_only=True,
         remove_unused_columns=False,
-        label_names=["text_group"],  # what every batch has; without a label the library measures no validation loss
+        label_names=["input_ids"],  # what every batch has; without a label the library measures no validation loss
         dataloader_drop_last=True,
         disable_tqdm=True,
         report_to=[],
@@ -124,24 +122,25 @@ def training_arguments(out: Path, settings: TrainingSettings, products: int) -> 
 
 
 def finish_run(
-    trainer: Trainer,
-    out: Path,
-    checkpoint: Path | None,
-    tokenizer: PreTrainedTokenizerFast,
-    train: Catalogue,
-    validation: Catalogue,
+    trainer: Trainer, out: Path, checkpoint: Path | None, save: Callable[[Trainer, Path], dict[str, float]]
 ) -> dict[str, float]:
-    """Train to the end, validate, fill the memory, save, fit the scores; returns the last validation figures."""
+    """Train to the end, validate and save; returns the last validation figures and those that saving adds.
+
+    ``save`` is `save_run`, or what does so and more; the main process alone calls it.
+    """
     state = processes()
     if state.process_index:
         torch.manual_seed(trainer.args.seed + state.process_index)  # not the main process's dropout again
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     figures = trainer.evaluate()
     if state.is_main_process:
-        model: Any = trainer.model
-        fill_memory(model, tokenizer, train, trainer.args.seed)
-        trainer.save_model(str(out))
-        (out / "history.json").write_text(json.dumps(trainer.state.log_history, indent=1))
-        figures |= fit_scoring(out, validation, trainer.args.seed)
+        figures |= save(trainer, out)
     [figures] = broadcast_object_list([figures])
     return figures
+
+
+def save_run(trainer: Trainer, out: Path) -> dict[str, float]:
+    """Write the model and the history; adds no figures."""
+    trainer.save_model(str(out))
+    (out / "history.json").write_text(json.dumps(trainer.state.log_history, indent=1))
+    return {}
