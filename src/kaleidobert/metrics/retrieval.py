@@ -29,9 +29,9 @@ def recall_intervals(ranks: np.ndarray, share: float = 0.95) -> dict[str, tuple[
 
     Resampled hits are binomial, so the quantiles are known and nothing is resampled.
     """
-    tails = ((1 - share) / 2, (1 + share) / 2)
-    bounds = {k: binom.ppf(tails, len(ranks), (ranks <= k).mean()) for k in CUTOFFS}
-    return {f"R@{k}": tuple(100 * float(hits) / len(ranks) for hits in each) for k, each in bounds.items()}
+    tails, queries = ((1 - share) / 2, (1 + share) / 2), len(ranks)
+    bounds = {k: 100 / queries * binom.ppf(tails, queries, (ranks <= k).mean()) for k in CUTOFFS}
+    return {f"R@{k}": (float(low), float(high)) for k, (low, high) in bounds.items()}
 
 
 def retrieval_figures(text_to_image: np.ndarray, image_to_text: np.ndarray) -> dict:
