@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -160,8 +161,11 @@ def write_catalogue(out: Path, products: int, seed: int) -> dict[str, int]:
 
 
 def _drawn_in_parallel(count: int, seed: int) -> Iterator[Product]:
-    """What `generate` gives, drawn by a process a core: each product has a seed of its own."""
-    with ProcessPoolExecutor() as pool:
+    """What `generate` gives, drawn by a process a core: each product has a seed of its own.
+
+    Processes start afresh, as a fork of one that has loaded the product store is not safe.
+    """
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         yield from pool.map(partial(make_product, seed), range(count), chunksize=8)
 
 
