@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertForPreTraining
@@ -71,9 +72,15 @@ def test_a_finished_run_without_checkpoints_is_left_alone(copy):
         last_checkpoint(copy, resume=False)
 
 
+def environment() -> dict[str, str]:
+    """As many threads as the run to compare with had: sums in another order would end with other weights."""
+    return os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+
+
 def start_and_kill(arguments: list[str], path: Path, moment: float) -> None:
     """`kaleidobert` in a process of its own, killed so many seconds after ``path`` is there."""
-    process = subprocess.Popen([sys.executable, "-m", "kaleidobert", *arguments], stdout=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "kaleidobert", *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment())
     deadline = time.monotonic() + 60
     try:
         while not path.exists():
@@ -94,6 +101,7 @@ def test_a_run_killed_twice_ends_with_the_same_weights(run, shapes, preset, hist
     arguments.append("--resume")
     moment = random.uniform(0, 0.4)
     start_and_kill(arguments, first / "pace.json", moment)
-    subprocess.run([sys.executable, "-m", "kaleidobert", *arguments], check=True, stdout=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "kaleidobert", *arguments]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment())
     assert fingerprint(out) == fingerprint(run), f"killed {moment:.3f} s after the first checkpoint"
     assert history(out) == history(run)
