@@ -20,7 +20,6 @@ from kaleidobert.progress import progress_bar
 from kaleidobert.training.catalogue import Catalogue, prepare
 from kaleidobert.training.collator import PairCollator
 from kaleidobert.training.evaluate import choose_queries
-from kaleidobert.training.settings import Settings
 
 BATCH = 64
 
@@ -33,12 +32,7 @@ def described(catalogue: Catalogue, split: str) -> list[int]:
     return found
 
 
-def start_captioner(
-    run: Path,
-    settings: Settings,  # noqa: ARG001
-    train: Catalogue,  # noqa: ARG001
-    products: Sequence[int],  # noqa: ARG001
-) -> KaleidoBertForCaptioning:
+def start_captioner(run: Path) -> KaleidoBertForCaptioning:
     """A run's encoder, with pre-training's head over the vocabulary where the run still has it."""
     return load_model(run, KaleidoBertForCaptioning, new="masked_tokens.", task="captioning")
 

@@ -71,7 +71,7 @@ TASKS = {
     "captioning": Task(
         defaults=(*GENTLE, "training.subcategory_group=1"),
         usable=described,
-        start=start_captioner,
+        start=lambda run, *_: start_captioner(run),
         collator=lambda _: CaptionCollator,
     ),
 }
