@@ -79,9 +79,6 @@ class KaleidoBertPreTrainedModel(PreTrainedModel):
             initialization.copy_(module.std, torch.tensor(self.config.image_std).view(1, 3, 1, 1))
         elif isinstance(module, PatchEmbeddings):
             initialization.copy_(module.locations, torch.from_numpy(patch_locations(self.config.level_table)))
-        elif isinstance(module, KaleidoBertModel) and self.config.joint_initializer_range:
-            for linear in module.joint_linears():
-                initialization.normal_(linear.weight, std=self.config.joint_initializer_range)
 
     def fingerprint(self) -> str:
         """16 hex digits over every weight and the sizes that give them meaning; stored with an index."""
@@ -111,6 +108,10 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
             # On CPUs the fused kernel's backward pass takes three times as long at some seventy tokens.
             bert._attn_implementation = "eager"
         self.bert = BertModel(bert, add_pooling_layer=False)
+        if config.joint_initializer_range:
+            for module in self.bert.encoder.layer[config.fusion_layer :].modules():
+                if isinstance(module, nn.Linear):
+                    nn.init.normal_(module.weight, std=config.joint_initializer_range)
         self.patch_embeddings = PatchEmbeddings(config, self.patch_encoder.feature_size)
         self.image_projection = nn.Linear(bert.hidden_size, config.projection_size)
         self.text_projection = nn.Linear(bert.hidden_size, config.projection_size)
@@ -123,11 +124,6 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
         if self.config.freeze_backbone:
             self.patch_encoder.eval().requires_grad_(False)
         return self
-
-    def joint_linears(self) -> list[nn.Linear]:
-        """The linear maps of the layers that see both sides."""
-        joint = self.bert.encoder.layer[self.config.fusion_layer :]
-        return [module for module in joint.modules() if isinstance(module, nn.Linear)]
 
     def get_input_embeddings(self) -> nn.Embedding:
         return self.bert.embeddings.word_embeddings
