@@ -79,6 +79,9 @@ class KaleidoBertPreTrainedModel(PreTrainedModel):
             initialization.copy_(module.std, torch.tensor(self.config.image_std).view(1, 3, 1, 1))
         elif isinstance(module, PatchEmbeddings):
             initialization.copy_(module.locations, torch.from_numpy(patch_locations(self.config.level_table)))
+        elif isinstance(module, KaleidoBertModel) and self.config.joint_initializer_range:
+            for linear in module.joint_linears():
+                initialization.normal_(linear.weight, std=self.config.joint_initializer_range)
 
     def fingerprint(self) -> str:
         """16 hex digits over every weight and the sizes that give them meaning; stored with an index."""
@@ -120,6 +123,11 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
         if self.config.freeze_backbone:
             self.patch_encoder.eval().requires_grad_(False)
         return self
+
+    def joint_linears(self) -> list[nn.Linear]:
+        """The linear maps of the layers that see both sides."""
+        joint = self.bert.encoder.layer[self.config.fusion_layer :]
+        return [module for module in joint.modules() if isinstance(module, nn.Linear)]
 
     def get_input_embeddings(self) -> nn.Embedding:
         return self.bert.embeddings.word_embeddings
