@@ -84,8 +84,8 @@ def print_calibration(figures: dict) -> None:
     for kind in ("vectors", "combined", "photo"):
         if kind in figures:
             bins = figures[kind]["reliability"]
-            count = sum(each["count"] for each in bins)
-            share = sum(each["count"] * each["observed"] for each in bins) / count
+            count = sum(each["pairs"] for each in bins)
+            share = sum(each["pairs"] * each["observed"] for each in bins) / count
             table.add_row(kind, f"{count:,}", f"{100 * share:.1f}", f"{100 * figures[kind]['ECE']:.1f}")
     Console().print(table)
     weak, accuracy = figures["calibration"]["weak"], figures["answerable_accuracy"]

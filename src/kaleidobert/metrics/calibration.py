@@ -15,7 +15,7 @@ LEAST_SLOPE = 1e-3  # of the first feature: a better score never means a worse m
 class Bin(NamedTuple):
     """Pairs whose probability lies in one tenth: how many, their mean probability, and the share that came true."""
 
-    count: int
+    pairs: int
     predicted: float
     observed: float
 
@@ -52,7 +52,7 @@ def reliability(probabilities: np.ndarray, outcomes: np.ndarray, bins: int = 10)
 def calibration_error(probabilities: np.ndarray, outcomes: np.ndarray, bins: int = 10) -> float:
     """ECE: the mean distance of predicted and observed over the bins, weighted by their size."""
     table = reliability(probabilities, outcomes, bins)
-    return sum(each.count * abs(each.predicted - each.observed) for each in table) / len(probabilities)
+    return sum(each.pairs * abs(each.predicted - each.observed) for each in table) / len(probabilities)
 
 
 def best_cut(values: np.ndarray, outcomes: np.ndarray) -> tuple[float, float]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from PIL import Image
 
 from kaleidobert.errors import InputError
+from kaleidobert.search.filters import Filters
 from kaleidobert.search.records import Candidate
 
 MAX_DEPTH = 1000  # hits that an answer can be paged through
@@ -21,7 +21,7 @@ class Query:
 
     text: what to look for. image: a photo of something alike. like: the id of an indexed product to find more of.
     avoid: words or phrases, commas between them, that no hit should show or say.
-    filters: names with the value that every hit must have.
+    filters: what every hit must have.
     top, offset: hits of this page, and hits before it.
     rerank: candidates that the joint model reads; 0: none; None: as many as measuring found best.
     hybrid: share of the full-text rank over titles and descriptions in the order, from 0 to 1.
@@ -36,7 +36,7 @@ class Query:
     image: Image.Image | None = None
     like: str | None = None
     avoid: str = ""
-    filters: Mapping[str, str] = field(default_factory=dict)
+    filters: Filters = Filters()
     top: int = 24
     offset: int = 0
     rerank: int | None = None

@@ -28,6 +28,7 @@ from kaleidobert.search.filters import NO_FILTERS, Filters, literals
 from kaleidobert.search.grouping import family_of, grouped
 from kaleidobert.search.records import (
     FIELDS,
+    Box,
     Candidate,
     StoredView,
     StoreInfo,
@@ -259,6 +260,11 @@ class Store:
             key: np.frombuffer(blob, dtype=np.float16).reshape(info.patches, info.hidden_size).astype(np.float32)
             for key, blob in self._columns(keys, "states").items()
         }
+
+    def boxes(self, keys: Iterable[ViewKey]) -> dict[ViewKey, Box]:
+        """Locked portions of the given views, as fractions of the photo; a view gone in the meantime is left out."""
+        found = self._columns(keys, "box")
+        return {key: (box[0], box[1], box[2], box[3]) for key, box in found.items()}
 
     def thumbnails(self, keys: Iterable[ViewKey]) -> dict[ViewKey, bytes]:
         """Thumbnail JPEGs of the given views; a view gone in the meantime is left out."""

@@ -77,7 +77,7 @@ def fit_calibration(run: Path, validation: Catalogue, seed: int = 0) -> dict[str
     best = np.zeros(len(answerable))
     np.maximum.at(best, kinds[name].query, _probabilities(kinds[name].features, fitted[name]))
     fitted["weak"], figures["answerable_accuracy"] = best_cut(best, answerable)
-    calibration = Calibration(**{n: tuple(v) if isinstance(v, list) else v for n, v in fitted.items()})
+    calibration = Calibration.of(fitted, str(run))
     config = KaleidoBertConfig.from_pretrained(run)
     config.calibration = calibration.as_dict()
     config.save_pretrained(run)
@@ -120,7 +120,7 @@ def judged_pairs(
         name: Pairs(asked, np.stack([score.float().numpy().flatten(), lengths], axis=1), outcomes)
         for name, score in scores.items()
     }
-    return pairs | {"photo": _photo_pairs(model, images, words, rng)}, matches.any(axis=1)
+    return pairs | {"photo": _photo_pairs(model, images, words, rng)}, np.asarray(matches.any(axis=1))
 
 
 def make_queries(titles: list[str], count: int, rng: np.random.Generator) -> list[str]:
@@ -150,9 +150,7 @@ def _chosen(similarity: Tensor, rng: np.random.Generator) -> Tensor:
     return torch.cat([best, torch.from_numpy(rng.integers(columns, size=(rows, OTHERS)))], dim=1)
 
 
-def _joint(
-    model: KaleidoBertForRetrieval, tokens: Tensor, mask: Tensor, patches: Tensor, chosen: Tensor
-) -> Tensor:
+def _joint(model: KaleidoBertForRetrieval, tokens: Tensor, mask: Tensor, patches: Tensor, chosen: Tensor) -> Tensor:
     """Match logits (Q, C)."""
     query = torch.arange(len(chosen)).repeat_interleave(chosen.shape[1])
     logits = []

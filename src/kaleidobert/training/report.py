@@ -168,7 +168,7 @@ def draw_reliability(figures: Mapping, path: Path) -> None:
     axes.plot([0, 1], [0, 1], color="#999999", linestyle=":", label="as often as said")
     kinds = [kind for kind in ("vectors", "combined", "photo") if kind in figures]
     for colour, kind in zip(COLOURS, kinds, strict=False):
-        bins = [each for each in figures[kind]["reliability"] if each["count"] >= 20]
+        bins = [each for each in figures[kind]["reliability"] if each["pairs"] >= 20]
         label = f"{kind}, ECE {100 * figures[kind]['ECE']:.1f} %"
         points = ([each["predicted"] for each in bins], [each["observed"] for each in bins])
         axes.plot(*points, color=colour, marker="o", label=label)
