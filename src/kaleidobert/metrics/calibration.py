@@ -1,4 +1,4 @@
-"""How far probabilities can be believed: logistic calibration (Platt, 1999), reliability, and ECE (Guo et al., 2017)."""
+"""Probabilities, and how far to believe them: logistic calibration (Platt, 1999) and ECE (Guo et al., 2017)."""
 
 from __future__ import annotations
 

@@ -29,7 +29,8 @@ from kaleidobert.search.explain import Explainer
 from kaleidobert.search.filters import Filters
 from kaleidobert.search.ordering import Ranked
 from kaleidobert.search.pools import RERANK, PoolMaker, ranked
-from kaleidobert.search.store import Store, Where, as_filters
+from kaleidobert.search.reading import Where, as_filters
+from kaleidobert.search.store import Store
 
 KEPT = 256  # answers whose order is remembered
 STAGES = ("encode", "recall", "rerank", "facets", "why", "photos")
