@@ -44,6 +44,7 @@ class KaleidoBertConfig(PretrainedConfig):
     memory_neighbours, memory_weight: how many of them enhance a vector, and how much, the latter fitted on
         validation data, as is hubness_weight: how much of its hubness a photo or text is charged.
     joint_weight: weight of the joint model's logit beside the contrastive score, fitted on validation data.
+    calibration: what makes probabilities of scores, fitted on validation data (see `model.calibration`).
     task: what a run was fine-tuned for, where that is not retrieval: category or subcategory, whose classes are
         id2label and label2id, or captioning.
     inputs: what tells a product's class: both photo and text, the image alone, or the text alone.
@@ -78,6 +79,7 @@ class KaleidoBertConfig(PretrainedConfig):
         memory_weight: float = 0.0,
         hubness_weight: float = 0.0,
         joint_weight: float = 1.0,
+        calibration: dict[str, Any] | None = None,
         task: str = "",
         inputs: str = "both",
         **kwargs: Any,
@@ -110,6 +112,7 @@ class KaleidoBertConfig(PretrainedConfig):
         self.memory_weight = memory_weight
         self.hubness_weight = hubness_weight
         self.joint_weight = joint_weight
+        self.calibration = calibration or {}
         self.task = task
         self.inputs = inputs
         self.tie_word_embeddings = True

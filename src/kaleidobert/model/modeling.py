@@ -160,10 +160,13 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
         """Locked portions (B, 3, S, S) alone."""
         features = self.patch_features(pixel_values)
         patches = self.embed_patches(features)
-        states = patches if self.config.fusion_layer else self._layers(patches, None, 0, None)
-        summary = states.mean(dim=1)
+        summary = self.image_states(patches).mean(dim=1)
         vectors = F.normalize(self.image_projection(summary).float(), dim=-1)
         return ImageEntryOutput(vectors=vectors, patches=patches, features=features, summary=summary)
+
+    def image_states(self, patches: Tensor) -> Tensor:
+        """What the joint entry takes (B, P, H) -> the last states of the photo alone, whose mean is projected."""
+        return patches if self.config.fusion_layer else self._layers(patches, None, 0, None)
 
     def text_entry(self, input_ids: Tensor, attention_mask: Tensor) -> TextEntryOutput:
         """Tokens (B, T) with their mask (1 for text, 0 for padding) alone."""

@@ -22,7 +22,7 @@ class Pages:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._examples: tuple[int, list[str]] = (-1, [])  # valid for one version of the store
+        self._examples: tuple[str, list[str]] = ("", [])  # valid for one version of the store
         self._templates = Environment(
             loader=FileSystemLoader(WEB / "templates"),
             autoescape=select_autoescape(),

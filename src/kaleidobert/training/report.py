@@ -160,3 +160,19 @@ def _retrieval_table(name: str, run: Path) -> str:
     heads = "".join(f"<th>{way} R@{k}</th>" for way in ("TIR", "ITR") for k in (1, 5, 10))
     table = f"<tr><th></th>{heads}<th>SumR</th></tr>{''.join(rows)}"
     return f"<table><caption>{escape(name)}: retrieval, in percent</caption>{table}</table>"
+
+
+def draw_reliability(figures: Mapping, path: Path) -> None:
+    """Predicted against observed matches of each kind of score in ten bins, on queries that were not fitted to."""
+    figure = Figure(figsize=(4.8, 4.6), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="#999999", linestyle=":", label="as often as said")
+    kinds = [kind for kind in ("vectors", "combined", "photo") if kind in figures]
+    for colour, kind in zip(COLOURS, kinds, strict=False):
+        bins = [each for each in figures[kind]["reliability"] if each["pairs"] >= 20]
+        label = f"{kind}, ECE {100 * figures[kind]['ECE']:.1f} %"
+        points = ([each["predicted"] for each in bins], [each["observed"] for each in bins])
+        axes.plot(*points, color=colour, marker="o", label=label)
+    axes.set(xlabel="match probability", ylabel="share that matched", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=120)
