@@ -234,9 +234,12 @@ PEERS = {"clip": Clip, "vilt": Vilt, "visualbert": VisualBert}
 class PeerCollator(PairCollator):
     """Pairs, and each product's sub-category (B,) as a number."""
 
+    def __init__(self, catalogue: Catalogue, *arguments: Any, **kwargs: Any) -> None:
+        super().__init__(catalogue, *arguments, **kwargs)
+        self.numbers = np.unique(catalogue.subcategories, return_inverse=True)[1].astype(np.int64)
+
     def __call__(self, indices: Sequence[int]) -> dict[str, Tensor]:
-        numbers = np.unique(self.catalogue.subcategories, return_inverse=True)[1].astype(np.int64)
-        return super().__call__(indices) | {"subcategory": torch.from_numpy(numbers[np.asarray(indices)])}
+        return super().__call__(indices) | {"subcategory": torch.from_numpy(self.numbers[np.asarray(indices)])}
 
 
 @torch.inference_mode()
@@ -348,7 +351,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--preset", default="mini")
     parser.add_argument("--set", action="append", default=[], help="a setting of the preset, as in pretrain")
     parser.add_argument("--init-std", type=float, default=0.06, help="of encoder weights; BERT's 0.02 is for 768 units")
-    parser.add_argument("--patch", type=int, default=10, help="side of ViLT's patches in pixels")
+    parser.add_argument("--patch", type=int, default=16, help="side of ViLT's patches in pixels: 25 of mini's photos")
     parser.add_argument("--queries", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0, help="as of `kaleidobert evaluate`, whose candidates these are")
     parser.add_argument("--overfit", type=int, help="train and measure on so many products")
