@@ -45,8 +45,8 @@ def latency(model: KaleidoBertForRetrieval, encoded: Encoded, count: int, repeat
     seconds = []
     for query in range(repeats + 1):
         mask = encoded.attention_mask[query % len(encoded.texts)][None]
-        tokens = encoded.tokens[query % len(encoded.texts)][None, : int(mask.sum())]
-        inputs = (tokens.expand(count, -1, -1), mask[:, : tokens.shape[1]].expand(count, -1), encoded.patches[:count])
+        ids = encoded.input_ids[query % len(encoded.texts)][None, : int(mask.sum())]
+        inputs = (ids.expand(count, -1), mask[:, : ids.shape[1]].expand(count, -1), encoded.patches[:count])
         started = time.perf_counter()
         with autocast(model):
             model.joint_scores(*(part.to(model.device) for part in inputs)).cpu()

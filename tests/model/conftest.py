@@ -44,6 +44,7 @@ def make_batch() -> Callable:
             "level_labels": labels,
             "hidden_patches": hidden,
             "draws": torch.rand(2, products, generator=numbers),
+            "unseen": torch.arange(products) == 1,
         }
 
     return build

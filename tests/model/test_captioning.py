@@ -32,7 +32,7 @@ def batch(model, make_batch):
 
 
 def logits(model, pixel_values, ids) -> torch.Tensor:
-    return model.masked_tokens(model.read(ids, model.look(pixel_values)))
+    return model.masked_tokens(model.kaleidobert.read(ids, model.look(pixel_values)))
 
 
 def test_one_stream_under_the_whole_mask_gives_the_same_states(model, batch):
@@ -47,7 +47,7 @@ def test_one_stream_under_the_whole_mask_gives_the_same_states(model, batch):
     tokens = encoder._layers(encoder.bert.embeddings(ids), mask[..., :length, :length], 0, fusion)
     looks = encoder.embed_patches(encoder.patch_features(batch["pixel_values"]))
     states = encoder._layers(torch.cat([tokens, looks], dim=1), mask, fusion, None)
-    read = model.read(ids, model.look(batch["pixel_values"]))
+    read = model.kaleidobert.read(ids, model.look(batch["pixel_values"]))
     assert torch.allclose(read, states[:, :length], atol=1e-5)
 
 
@@ -55,7 +55,7 @@ def test_one_by_one_from_the_cache_is_all_at_once(model, batch):
     whole = logits(model, batch["pixel_values"], batch["input_ids"])
     cache = model.look(batch["pixel_values"])
     parts = [batch["input_ids"][:, :1], batch["input_ids"][:, 1:3], *batch["input_ids"][:, 3:].split(1, dim=1)]
-    steps = torch.cat([model.masked_tokens(model.read(part, cache)) for part in parts], dim=1)
+    steps = torch.cat([model.masked_tokens(model.kaleidobert.read(part, cache)) for part in parts], dim=1)
     assert torch.allclose(whole, steps, atol=1e-5)
 
 

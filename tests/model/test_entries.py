@@ -41,7 +41,7 @@ def test_shapes_of_the_three_entries(model, photos, texts):
     assert image.features.shape == (3, 55, 16)
     assert image.patches.shape == joint.patches.shape == (3, 55, 32)
     assert text.tokens.shape == joint.tokens.shape == (3, 7, 32)
-    assert model.joint_scores(text.tokens, texts[1], image.patches).shape == (3,)
+    assert model.joint_scores(*texts, image.patches).shape == (3,)
 
 
 def test_vectors_have_unit_length(model, photos, texts):
@@ -65,9 +65,10 @@ def test_padding_is_invisible(model, photos, texts):
     close = partial(torch.testing.assert_close, atol=1e-5, rtol=1e-5)
     close(long.vectors, short.vectors)
     close(long.tokens[:, :7][mask.bool()], short.tokens[mask.bool()])
-    scores = model.joint_scores(short.tokens, mask, image.patches)
-    close(model.joint_scores(long.tokens, longer_mask, image.patches), scores)
-    assert scores.std() > 1e-3
+    for model.config.joint_scorer in ("matching", "reading"):
+        scores = model.joint_scores(ids, mask, image.patches)
+        close(model.joint_scores(longer, longer_mask, image.patches), scores)
+        assert scores.std() > 1e-3
 
 
 def test_a_product_does_not_see_the_others_of_its_batch(model, photos, texts):
@@ -97,7 +98,7 @@ def test_the_joint_entry_sees_both_sides(model, photos, texts):
 def test_combined_scores(model, photos, texts):
     model.config.joint_weight = 0.5
     image, text = model.image_entry(photos), model.text_entry(*texts)
-    joint = model.joint_scores(text.tokens, texts[1], image.patches)
+    joint = model.joint_scores(*texts, image.patches)
     expected = model.logit_scale.exp() * (image.vectors * text.vectors).sum(dim=-1) + 0.5 * joint
     torch.testing.assert_close(model(photos, *texts).scores, expected)
 
@@ -130,3 +131,15 @@ def test_a_mirrored_photo_has_the_same_vector_where_both_sides_are_looked_at(tin
     torch.testing.assert_close(one.vectors.norm(dim=1), torch.ones(3))
     plain = model.kaleidobert.image_entry(pixels)
     assert torch.equal(one.patches, plain.patches) and not torch.allclose(one.vectors, plain.vectors)
+
+
+def test_reading_without_a_photo_is_the_texts_own_likelihood(model, photos, texts):
+    """`unseen` in training and no patches at all are the same function, and a photo changes it."""
+    ids, mask = texts
+    patches = model.image_entry(photos).patches
+    everyone = torch.ones(len(ids), dtype=torch.bool)
+    seen = model.reading(ids, mask, patches, ~everyone)
+    blind = model.reading(ids, mask, patches, everyone)
+    gain = model.reading_scores(ids, mask, patches).sum() / mask[:, 1:].sum()
+    assert abs((blind - seen).item()) > 1e-4
+    torch.testing.assert_close(blind - seen, gain, atol=1e-5, rtol=1e-4)

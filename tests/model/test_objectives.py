@@ -20,6 +20,7 @@ HEADS = {
     "contrastive": ("kaleidobert.image_projection", "kaleidobert.text_projection", "logit_scale"),
     "AMLM": ("masked_tokens.",),
     "ITM": ("matching.",),
+    "LM": ("masked_tokens.",),
     "RR": ("pretext.0",),
     "JPS": ("pretext.1",),
     "CP": ("pretext.2",),
@@ -72,7 +73,7 @@ def test_every_loss_moves_its_own_head_and_the_encoder_only(model, make_batch):
         moved_by_any |= moved
         for head in HEADS[loss]:
             assert any(name.startswith(head) for name in moved), f"{loss} does not move {head}"
-        others = tuple(set(ALL_HEADS) - set(HEADS[loss]))
+        others = tuple(set(ALL_HEADS) - set(HEADS[loss]))  # AMLM and LM share the head over the vocabulary
         assert not [name for name in moved if name.startswith(others)], f"{loss} moves another's head"
         for part_of_encoder in ("bert.encoder.layer.0.", "patch_embeddings.feature", "bert.embeddings.word"):
             assert any(part_of_encoder in name for name in moved), f"{loss} does not reach {part_of_encoder}"
@@ -91,7 +92,7 @@ def test_the_total_is_the_weighted_sum(one_model, make_batch, weights):
 
 
 def test_weight_zero_switches_a_loss_off(one_model, make_batch):
-    one_model.config.loss_weights = {"AMLM": 0.0, "RR": 0.0}
+    one_model.config.loss_weights = {"AMLM": 0.0, "LM": 0.0, "RR": 0.0}
     one_model(**make_batch(one_model.config)).loss.backward()
     sums = {name: parameter.grad.abs().sum().item() for name, parameter in one_model.named_parameters()}
     for name, total in sums.items():
@@ -165,9 +166,8 @@ def test_products_with_equal_texts_are_no_wrong_pairs(one_model, make_batch):
     corrupted = one_model._corrupt(
         batch["pixel_values"], image.features, batch["level_labels"], batch["hidden_patches"]
     )
-    tokens = one_model.kaleidobert.embed_tokens(batch["masked_ids"], batch["attention_mask"])
     patches = one_model.kaleidobert.embed_patches(corrupted)
-    logits = one_model.joint_scores(tokens, batch["attention_mask"], patches)
+    logits = one_model.joint_scores(batch["masked_ids"], batch["attention_mask"], patches)
     assert output.parts["ITM"].item() == pytest.approx(F.softplus(-logits).mean().item(), rel=1e-3)
     assert torch.isfinite(output.loss)
 

@@ -138,7 +138,7 @@ def test_a_model_trains_on_corrupted_photos(tiny_config, make_batch):
                 batch["hidden_patches"][row, where] = False
                 batch["level_labels"][row, index] = NO_LABEL
     output = model(**batch)
-    assert set(output.parts) == {"contrastive", "ITM", "AMLM", "JPS", "B2CM", "CP"}
+    assert set(output.parts) == {"contrastive", "ITM", "AMLM", "LM", "JPS", "B2CM", "CP"}
     assert {"JPS_accuracy_copy", "B2CM_copy", "AMLM_chance", "ITM_accuracy_chance"} <= set(output.references)
     output.loss.backward()
     assert model.pretext["1"].out.weight.grad.abs().sum() > 0 and model.pretext["0"].out.weight.grad is None

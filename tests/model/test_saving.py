@@ -39,7 +39,7 @@ def scores(model, batch) -> torch.Tensor:
     image = model.image_entry(batch["pixel_values"])
     text = model.text_entry(batch["input_ids"], batch["attention_mask"])
     rows, columns = torch.cartesian_prod(torch.arange(4), torch.arange(4)).T
-    joint = model.joint_scores(text.tokens[rows], batch["attention_mask"][rows], image.patches[columns])
+    joint = model.joint_scores(batch["input_ids"][rows], batch["attention_mask"][rows], image.patches[columns])
     return model.combined_scores(text.vectors @ image.vectors.T, joint.view(4, 4))
 
 

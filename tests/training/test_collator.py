@@ -54,6 +54,7 @@ def test_shapes(collator):
         "text_group": (6,),
         "subcategory": (6,),
         "draws": (2, 6),
+        "unseen": (6,),
         "level_labels": (6, 5),
         "hidden_patches": (6, 55),
     } | dict.fromkeys(("input_ids", "attention_mask", "masked_ids", "token_labels"), (6, length))
@@ -137,7 +138,8 @@ def test_without_augmentation_a_batch_has_the_first_views(catalogue, tokenizer):
     batch = PairCollator(catalogue, tokenizer, seed=1, augmented=False)(INDICES)
     first = catalogue.first_view[INDICES]
     assert torch.equal(batch["pixel_values"], to_pixel_values(torch.from_numpy(catalogue.pixels[first])))
-    assert set(batch) == {"pixel_values", "input_ids", "attention_mask", "text_group", "draws"}
+    assert set(batch) == {"pixel_values", "input_ids", "attention_mask", "text_group", "draws", "unseen"}
+    assert not batch["unseen"].any()
 
 
 def test_augmentation_takes_any_view_of_the_product_itself(catalogue, tokenizer, monkeypatch):

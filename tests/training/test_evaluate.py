@@ -96,7 +96,7 @@ def test_the_numbers_by_a_second_route(run, test_split):
                 image: Any = model.kaleidobert.image_entry(look["pixel_values"].to(model.device))
                 mask = words["attention_mask"].to(model.device)
                 said: Any = model.kaleidobert.text_entry(words["input_ids"].to(model.device), mask)
-                joint = model.joint_scores(said.tokens, mask, image.patches)
+                joint = model.joint_scores(words["input_ids"].to(model.device), mask, image.patches)
                 cosine = (image.vectors * said.vectors).sum()
             with torch.no_grad():  # at full precision, or other neighbours are nearest
                 photo_vector, text_vector = model.enhance_images(image.vectors), model.enhance_texts(said.vectors)

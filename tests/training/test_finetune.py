@@ -32,7 +32,7 @@ def test_fine_tuning_end_to_end(run, shapes, history, tmp_path):
     assert [row["step"] for row in training] == list(range(1, 9))
     for row in training:
         assert set(row) >= FIGURES
-        assert row["loss"] == pytest.approx(row["contrastive"] + row["ITM"], rel=1e-3)
+        assert row["loss"] == pytest.approx(row["contrastive"] + row["ITM"] + row["LM"], rel=1e-3)
     assert {f"eval_{name}" for name in FIGURES} <= set(figures) and "joint_weight" in figures
 
     started = [row for row in history(run) if "loss" in row]

@@ -3,7 +3,7 @@ import torch
 
 from kaleidobert.model import KaleidoBertConfig, KaleidoBertForRetrieval, load_run
 from kaleidobert.training import fitting
-from kaleidobert.training.evaluate import Scores
+from kaleidobert.training.evaluate import FITTED, Scores
 from kaleidobert.training.fitting import HUBNESS_WEIGHTS, JOINT_WEIGHTS, MEMORY_WEIGHTS, fill_memory, fit_scoring
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
@@ -23,7 +23,7 @@ def test_the_joint_weight_is_fitted_by_sum_of_recalls(copy, test_split, monkeypa
     fitted = fit_scoring(copy, test_split)
     assert fitted["joint_weight"] == min(w for w in JOINT_WEIGHTS if 0.6 * w > 1)
     config = KaleidoBertConfig.from_pretrained(copy)
-    assert (config.memory_weight, config.hubness_weight, config.joint_weight) == tuple(fitted.values())
+    assert {name: getattr(config, name) for name in FITTED} == fitted
     assert (copy / "model.safetensors").read_bytes() == before
 
 
@@ -47,8 +47,29 @@ def test_what_adds_nothing_is_left_out(copy, test_split):
     model.matching.score.weight.data.zero_()
     model.memory.images = model.memory.texts = None
     model.config.memory_pairs = 0
+    model.config.loss_weights = {"LM": 0.0}
     model.save_pretrained(copy)
-    assert set(fit_scoring(copy, test_split.head(20)).values()) == {0}
+    fitted = fit_scoring(copy, test_split.head(20))
+    assert fitted == {"memory_weight": 0, "hubness_weight": 0, "joint_scorer": "matching", "joint_weight": 0}
+
+
+def test_the_joint_model_is_asked_what_it_answers_better(copy, test_split, monkeypatch):
+    """Vectors know nothing; one scorer puts all partners first, the other last; an untrained one is not asked."""
+    nothing, nowhere = torch.zeros(5, 12), torch.zeros(5, 12, dtype=torch.bool)
+
+    def scores(model, *_):
+        joint = torch.zeros(5, 12)
+        joint[:, 0] = 1.0 if model.config.joint_scorer == "reading" else -1.0
+        way = Scores(plain=nothing, vectors=nothing, joint=joint, missing=nowhere, head=~nowhere)
+        return way, way
+
+    monkeypatch.setattr(fitting, "score", scores)
+    assert fit_scoring(copy, test_split)["joint_scorer"] == "reading"
+    config = KaleidoBertConfig.from_pretrained(copy)
+    config.loss_weights = {"LM": 0.0}
+    config.save_pretrained(copy)
+    fitted = fit_scoring(copy, test_split)
+    assert (fitted["joint_scorer"], fitted["joint_weight"]) == ("matching", 0.0)
 
 
 def test_the_memory_holds_the_vectors_of_all_training_products(run, catalogue):

@@ -1,11 +1,7 @@
 """Captioning (SEED: FC): a text from a photo alone, word by word.
 
-The encoder reads both ways; for this task it is masked as a sequence-to-sequence model (UniLM: Dong et al. 2019; VLP:
-Zhou et al. 2020): patches see each other, tokens see the patches and the tokens on their left. Where ``fusion_layer``
-is above 0, tokens meet the patches in the upper layers only, and see but tokens below.
-
-As no patch sees a token, a photo's keys and values are computed once, and tokens are read after them, all at once in
-training or one by one: it is the same function of the same cache.
+The encoder reads both ways; for this task it is masked as a sequence-to-sequence model (see `KaleidoBertModel.read`):
+tokens are read after the photo, all at once in training or one by one, the same function of the same cache.
 """
 
 from __future__ import annotations
@@ -27,7 +23,6 @@ from transformers.generation.logits_process import (
 from transformers.modeling_outputs import ModelOutput
 
 from kaleidobert.errors import InputError
-from kaleidobert.levels import patch_count
 from kaleidobert.model.classification import KaleidoBertForClassification
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.heads import MaskedTokenHead
@@ -99,7 +94,7 @@ class KaleidoBertForCaptioning(KaleidoBertPreTrainedModel):
 
     def forward(self, pixel_values: Tensor, input_ids: Tensor, attention_mask: Tensor) -> CaptioningOutput:
         """Photos (B, 3, S, S), texts (B, T): cross-entropy of each token, [SEP] included, after those before it."""
-        states = self.read(input_ids[:, :-1], self.look(pixel_values))
+        states = self.kaleidobert.read(input_ids[:, :-1], self.look(pixel_values))
         said = attention_mask[:, 1:].bool()  # texts are padded on the right, so no token sees padding
         logits, tokens = self.masked_tokens(states[said]).float(), input_ids[:, 1:][said]
         split = Split.here(self.training)
@@ -108,25 +103,9 @@ class KaleidoBertForCaptioning(KaleidoBertPreTrainedModel):
         return CaptioningOutput(loss, {"captioning": loss}, {"captioning": accuracy})
 
     def look(self, pixel_values: Tensor) -> DynamicCache:
-        """What tokens see of the photos (B, 3, S, S): keys and values of the patches in the joint layers."""
-        encoder, cache = self.kaleidobert, DynamicCache()
-        states = encoder.embed_patches(encoder.patch_features(pixel_values))
-        for layer in encoder.bert.encoder.layer[self.config.fusion_layer :]:
-            states = layer(states, past_key_values=cache)
-        return cache
-
-    def read(self, input_ids: Tensor, cache: DynamicCache) -> Tensor:
-        """Last states (B, T, H) of tokens (B, T) that follow those in the cache; they are added to it."""
-        bert, patches = self.kaleidobert.bert, patch_count(self.config.level_table)
-        before, length = cache.get_seq_length(len(bert.encoder.layer) - 1) - patches, input_ids.shape[1]
-        states = bert.embeddings(input_ids, past_key_values_length=before)
-        hidden = torch.ones(length, before + length, dtype=torch.bool, device=states.device).triu(before + 1)
-        left = torch.zeros(hidden.shape, dtype=states.dtype, device=states.device)
-        left = left.masked_fill(hidden, torch.finfo(states.dtype).min)[None, None]  # (1, 1, T, before + T)
-        both = F.pad(left, (patches, 0))  # (1, 1, T, P + before + T): patches came first, and are seen by all
-        for index, layer in enumerate(bert.encoder.layer):
-            states = layer(states, left if index < self.config.fusion_layer else both, past_key_values=cache)
-        return states
+        """What tokens see of the photos (B, 3, S, S)."""
+        encoder = self.kaleidobert
+        return encoder.look(encoder.embed_patches(encoder.patch_features(pixel_values)))
 
     @torch.no_grad()
     def generate(self, pixel_values: Tensor, limits: Limits) -> list[list[int]]:
@@ -143,7 +122,7 @@ class KaleidoBertForCaptioning(KaleidoBertPreTrainedModel):
         first = torch.arange(photos, device=device).unsqueeze(1) * beams
         longest = min(limits.longest, self.config.encoder_config.max_position_embeddings - 1)
         for _ in range(longest):
-            states = self.read(tokens[:, -1:], cache)
+            states = self.kaleidobert.read(tokens[:, -1:], cache)
             steps = rules(tokens, self.masked_tokens(states[:, -1]).float().log_softmax(dim=1))  # (B * K, V)
             ended = tokens[:, -1:] == limits.end
             steps = steps.masked_fill(ended, float("-inf"))

@@ -35,6 +35,7 @@ class KaleidoBertForClassification(KaleidoBertPreTrainedModel):
     _keys_to_ignore_on_load_unexpected = [
         *KaleidoBertForRetrieval._keys_to_ignore_on_load_unexpected,
         r"^matching\.",
+        r"^masked_tokens\.",
         r"^logit_scale$",
         r"^memory\.",
     ]

@@ -13,6 +13,7 @@ from kaleidobert.errors import InputError
 from kaleidobert.levels import CORRUPTIONS, PUBLISHED, TASKS, Level
 from kaleidobert.model.losses import LOSSES
 
+JOINT_SCORERS = ("matching", "reading")
 INPUTS = ("both", "image", "text")
 
 
@@ -43,7 +44,9 @@ class KaleidoBertConfig(PretrainedConfig):
     memory_pairs: training pairs whose vectors the model keeps (see `model.memory`), 0 before the end of training.
     memory_neighbours, memory_weight: how many of them enhance a vector, and how much, the latter fitted on
         validation data, as is hubness_weight: how much of its hubness a photo or text is charged.
-    joint_weight: weight of the joint model's logit beside the contrastive score, fitted on validation data.
+    joint_weight: weight of the joint model's score beside the contrastive score, fitted on validation data.
+    joint_scorer: what that score is: "matching", ITM's logit, or "reading", how much a photo helps to read the text
+        (see `model.retrieval`); the better one on validation data.
     calibration: what makes probabilities of scores, fitted on validation data (see `model.calibration`).
     task: what a run was fine-tuned for, where that is not retrieval: category or subcategory, whose classes are
         id2label and label2id, or captioning.
@@ -79,6 +82,7 @@ class KaleidoBertConfig(PretrainedConfig):
         memory_weight: float = 0.0,
         hubness_weight: float = 0.0,
         joint_weight: float = 1.0,
+        joint_scorer: str = "matching",
         calibration: dict[str, Any] | None = None,
         task: str = "",
         inputs: str = "both",
@@ -112,6 +116,7 @@ class KaleidoBertConfig(PretrainedConfig):
         self.memory_weight = memory_weight
         self.hubness_weight = hubness_weight
         self.joint_weight = joint_weight
+        self.joint_scorer = joint_scorer
         self.calibration = calibration or {}
         self.task = task
         self.inputs = inputs
@@ -124,6 +129,8 @@ class KaleidoBertConfig(PretrainedConfig):
             raise InputError(f"patch_features is {self.patch_features!r}; use 'crops' or 'pyramid'")
         if self.corruption not in CORRUPTIONS:
             raise InputError(f"corruption is {self.corruption!r}; use 'levels' or 'photos'")
+        if self.joint_scorer not in JOINT_SCORERS:
+            raise InputError(f"joint_scorer is {self.joint_scorer!r}; use {' or '.join(JOINT_SCORERS)}")
         if self.inputs not in INPUTS:
             raise InputError(f"inputs is {self.inputs!r}; use {', '.join(INPUTS)}")
         if not 0 <= self.fusion_layer < self.encoder_config.num_hidden_layers:

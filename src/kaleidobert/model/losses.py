@@ -9,7 +9,7 @@ from torch.nn import functional as F
 RANDOM, SAME_SUBCATEGORY, NEAREST = range(3)  # grades of ITM's negatives, from easy to hard
 NO_LABEL = -100  # cross-entropy ignores it
 
-LOSSES = ("contrastive", "AMLM", "ITM", "RR", "JPS", "CP", "G2CM", "B2CM")
+LOSSES = ("contrastive", "AMLM", "ITM", "LM", "RR", "JPS", "CP", "G2CM", "B2CM")
 DOWNSTREAM_LOSSES = ("classification", "captioning")  # of fine-tuning, beside contrastive and ITM
 TASK_LOSS = {"rotation": "RR", "jigsaw": "JPS", "camouflage": "CP", "grey": "G2CM", "blank": "B2CM"}
 
@@ -34,6 +34,11 @@ def equal_texts(text_group: Tensor) -> Tensor:
 def masked_token_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """AMLM, equation 1: cross-entropy over the vocabulary at hidden tokens; logits (M, vocabulary), labels (M,)."""
     return F.cross_entropy(logits, labels) if len(labels) else logits.sum()
+
+
+def reading_loss(logits: Tensor, tokens: Tensor) -> Tensor:
+    """LM: cross-entropy of each token after those before it and the photo (CoCa, BLIP); (M, vocabulary), (M,)."""
+    return F.cross_entropy(logits, tokens)
 
 
 def unigram_loss(ids: Tensor, attention_mask: Tensor, labels: Tensor, vocabulary: int) -> Tensor:

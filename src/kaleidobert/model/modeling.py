@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import AutoConfig, BertModel, PreTrainedModel, initialization
+from transformers import AutoConfig, BertModel, DynamicCache, PreTrainedModel, initialization
 from transformers.masking_utils import create_bidirectional_mask
 
 from kaleidobert.errors import InputError
-from kaleidobert.levels import patch_locations
+from kaleidobert.levels import patch_count, patch_locations
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.embeddings import IMAGE_SEGMENT, PatchEmbeddings
 from kaleidobert.model.stored import is_stored, stored_features
@@ -183,6 +183,36 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
         seen = F.pad(attention_mask, (0, patches.shape[1]), value=1)  # (B, T + P)
         states = self._layers(torch.cat([tokens, patches], dim=1), seen, self.config.fusion_layer, None)
         return JointEntryOutput(tokens=states[:, :length], patches=states[:, length:])
+
+    def look(self, patches: Tensor) -> DynamicCache:
+        """What tokens see of embedded patches (B, P, H) when they are read: keys and values in the joint layers."""
+        states, cache = patches, DynamicCache()
+        for layer in self.bert.encoder.layer[self.config.fusion_layer :]:
+            states = layer(states, past_key_values=cache)
+        return cache
+
+    def read(self, input_ids: Tensor, cache: DynamicCache, unseen: Tensor | None = None) -> Tensor:
+        """Last states (B, T, H) of tokens (B, T), each from the patches and the tokens before it; they join the cache.
+
+        The joint entry masked as a sequence-to-sequence model (UniLM: Dong et al. 2019; VLP: Zhou et al. 2020): patches
+        see each other alone, so ``look`` computes them once, and tokens follow, all at once or one by one. Below
+        ``fusion_layer`` tokens see but tokens. ``unseen`` (B,) bool: texts that are read without their photo.
+        """
+        before, length = cache.get_seq_length(len(self.bert.encoder.layer) - 1), input_ids.shape[1]
+        patches = min(before, patch_count(self.config.level_table)) if before else 0
+        before -= patches
+        states = self.bert.embeddings(input_ids, past_key_values_length=before)
+        lowest = torch.finfo(states.dtype).min
+        hidden = torch.ones(length, before + length, dtype=torch.bool, device=states.device).triu(before + 1)
+        left = torch.zeros(hidden.shape, dtype=states.dtype, device=states.device)
+        left = left.masked_fill(hidden, lowest)[None, None]  # (1, 1, T, before + T)
+        both = F.pad(left, (patches, 0))  # (1, 1, T, P + before + T): patches came first, and are seen by all
+        if unseen is not None:
+            blind = (unseen.to(states.dtype) * lowest).view(-1, 1, 1, 1).expand(-1, 1, length, patches)
+            both = torch.cat([blind, left.expand(len(blind), -1, -1, -1)], dim=-1)
+        for index, layer in enumerate(self.bert.encoder.layer):
+            states = layer(states, left if index < self.config.fusion_layer else both, past_key_values=cache)
+        return states
 
     def forward(self, pixel_values: Tensor, input_ids: Tensor, attention_mask: Tensor, **_: Any) -> JointEntryOutput:
         """Photos (B, 3, S, S) and their texts (B, T) through the joint entry."""

@@ -9,7 +9,7 @@ from transformers import initialization
 from transformers.modeling_outputs import ModelOutput
 
 from kaleidobert.model.configuration import KaleidoBertConfig
-from kaleidobert.model.heads import MaskedTokenHead, PretextHead
+from kaleidobert.model.heads import PretextHead
 from kaleidobert.model.losses import NEAREST, NO_LABEL, RANDOM, contrastive_loss, masked_token_loss, unigram_loss
 from kaleidobert.model.pretext import (
     corrupt_levels,
@@ -40,12 +40,10 @@ class KaleidoBertForPreTraining(KaleidoBertScoring):
 
     match_accuracy: Tensor
     negatives: Tensor
-    _tied_weights_keys = {"masked_tokens.decoder.weight": "kaleidobert.bert.embeddings.word_embeddings.weight"}
 
     def __init__(self, config: KaleidoBertConfig) -> None:
         super().__init__(config)
         feature_size = self.kaleidobert.patch_encoder.feature_size
-        self.masked_tokens = MaskedTokenHead(config.encoder_config)
         self.pretext = nn.ModuleDict(
             {
                 str(index): PretextHead(config.encoder_config, level, feature_size)
@@ -80,6 +78,7 @@ class KaleidoBertForPreTraining(KaleidoBertScoring):
         hidden_patches: Tensor | None = None,
         draws: Tensor | None = None,
         subcategory: Tensor | None = None,
+        unseen: Tensor | None = None,
     ) -> PreTrainingOutput:
         """One step's losses on B products (field by field as `training.collator` makes them).
 
@@ -88,8 +87,9 @@ class KaleidoBertForPreTraining(KaleidoBertScoring):
         entry (none where ``draws`` is None): token_labels (n, T), -100 where not hidden; level_labels (n, N), -100
         for regressions; hidden_patches (n, P) bool; draws (2, n) uniform in [0, 1), which pick the negatives;
         subcategory (B,), equal for products of one, as ITM's negatives are graded: random, of the same sub-category,
-        nearest by the vectors. In training under `torchrun`, B and n are this process's share of the batch (see
-        `split`), and the losses averaged over processes the batch's.
+        nearest by the vectors. LM is of the whole batch, without the photos of ``unseen`` (B,). In training
+        under `torchrun`, B and n are this process's share of the batch (see `split`), and the losses averaged over
+        processes the batch's.
         """
         image = self.kaleidobert.image_entry(pixel_values)
         text = self.kaleidobert.text_entry(input_ids, attention_mask)
@@ -121,12 +121,17 @@ class KaleidoBertForPreTraining(KaleidoBertScoring):
             levels = self.config.level_table
             losses, shares = pretext_losses(self.pretext, levels, matched.joint.patches, *asked, split)
             parts, accuracies = parts | losses, accuracies | shares
+            if unseen is not None and self.config.loss_weights.get("LM", 1.0):
+                parts["LM"] = self.reading(input_ids, attention_mask, image.patches, unseen, split)
             if not self.training:
                 references = pretext_references(levels, corrupted, *asked)
                 references["ITM_accuracy_chance"] = torch.tensor(0.5)
                 labels = token_labels[token_labels != NO_LABEL]
                 vocabulary = self.config.encoder_config.vocab_size
                 references["AMLM_chance"] = unigram_loss(input_ids, attention_mask, labels, vocabulary)
+                if "LM" in parts:
+                    blind = torch.ones_like(text_group, dtype=torch.bool)
+                    references["LM_blind"] = self.reading(input_ids, attention_mask, image.patches, blind)
         return PreTrainingOutput(
             loss=self.weighted_sum(parts), parts=parts, accuracies=accuracies, references=references
         )

@@ -9,12 +9,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import initialization
+from transformers import DynamicCache, initialization
 from transformers.modeling_outputs import ModelOutput
 
 from kaleidobert.model.configuration import KaleidoBertConfig
-from kaleidobert.model.heads import MatchingHead
-from kaleidobert.model.losses import NEAREST, contrastive_loss, draw_negatives, equal_texts, matching_loss
+from kaleidobert.model.heads import MaskedTokenHead, MatchingHead
+from kaleidobert.model.losses import (
+    NEAREST,
+    contrastive_loss,
+    draw_negatives,
+    equal_texts,
+    matching_loss,
+    reading_loss,
+)
 from kaleidobert.model.memory import PairMemory
 from kaleidobert.model.modeling import (
     ImageEntryOutput,
@@ -47,12 +54,15 @@ class RetrievalOutput(ModelOutput):
 
 
 class KaleidoBertScoring(KaleidoBertPreTrainedModel):
-    """The encoder, its matching head and its memory: what pre-training and retrieval share."""
+    """The encoder, its heads for pairs and its memory: what pre-training and retrieval share."""
+
+    _tied_weights_keys = {"masked_tokens.decoder.weight": "kaleidobert.bert.embeddings.word_embeddings.weight"}
 
     def __init__(self, config: KaleidoBertConfig) -> None:
         super().__init__(config)
         self.kaleidobert = KaleidoBertModel(config)
         self.matching = MatchingHead(config.encoder_config)
+        self.masked_tokens = MaskedTokenHead(config.encoder_config)
         self.logit_scale = nn.Parameter(torch.tensor(LOGIT_SCALE))
         self.memory = PairMemory(config.memory_pairs, config.projection_size)
 
@@ -112,10 +122,36 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
         weights = self.config.loss_weights
         return torch.stack([weights.get(name, 1.0) * part for name, part in parts.items()]).sum()
 
-    def joint_scores(self, tokens: Tensor, attention_mask: Tensor, patches: Tensor) -> Tensor:
-        """Match logits (B,) of embedded tokens (B, T, H) with embedded patches (B, P, H)."""
-        joint = self.kaleidobert.joint_entry(tokens, attention_mask, patches)
-        return self.matching(joint.tokens[:, 0]).float()
+    def joint_scores(self, input_ids: Tensor, attention_mask: Tensor, patches: Tensor) -> Tensor:
+        """How well texts (B, T) and embedded patches (B, P, H) match, (B,), by ``config.joint_scorer``."""
+        if self.config.joint_scorer == "reading":
+            return self.reading_scores(input_ids, attention_mask, patches)
+        tokens = self.kaleidobert.embed_tokens(input_ids, attention_mask)
+        return self.matching(self.kaleidobert.joint_entry(tokens, attention_mask, patches).tokens[:, 0]).float()
+
+    def reading_scores(self, input_ids: Tensor, attention_mask: Tensor, patches: Tensor) -> Tensor:
+        """log p(text | photo) - log p(text), (B,) in nats: how much the photo helps to read the text.
+
+        The second term compares texts fairly: without it, a common text would fit every photo (pointwise mutual
+        information, as in VisualGPTScore: Lin et al., ICML 2024).
+        """
+        said, tokens = attention_mask[:, 1:], input_ids[:, 1:]
+
+        def log_probability(cache: DynamicCache) -> Tensor:
+            logits = self.masked_tokens(self.kaleidobert.read(input_ids[:, :-1], cache)).float()
+            losses = F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").view_as(tokens)
+            return -(losses * said).sum(dim=1)
+
+        return log_probability(self.kaleidobert.look(patches)) - log_probability(DynamicCache())
+
+    def reading(
+        self, input_ids: Tensor, attention_mask: Tensor, patches: Tensor, unseen: Tensor, split: Split = WHOLE
+    ) -> Tensor:
+        """LM of texts (B, T) after their photos' patches (B, P, H), or without them where ``unseen`` (B,)."""
+        states = self.kaleidobert.read(input_ids[:, :-1], self.kaleidobert.look(patches), unseen)
+        said = attention_mask[:, 1:].bool()  # texts are padded on the right, so no token sees padding
+        tokens = input_ids[:, 1:][said]
+        return reading_loss(self.masked_tokens(states[said]).float(), tokens) * split.weight(tokens)
 
     def match(
         self,
@@ -164,7 +200,7 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
         return cosine - self.config.hubness_weight * hubness
 
     def combined_scores(self, similarity: Tensor, joint: Tensor) -> Tensor:
-        """What the search application ranks by: similarity / temperature + joint_weight * match logit."""
+        """What the search application ranks by: similarity / temperature + joint_weight * joint score."""
         return self.scale() * similarity + self.config.joint_weight * joint
 
 
@@ -172,7 +208,6 @@ class KaleidoBertForRetrieval(KaleidoBertScoring):
     """Ranks photos for a text and texts for a photo; loads pre-training runs and fine-tuned runs alike."""
 
     _keys_to_ignore_on_load_unexpected = [
-        r"^masked_tokens\.",
         r"^pretext\.",
         r"^negatives$",
         r"^match_accuracy$",
@@ -189,16 +224,17 @@ class KaleidoBertForRetrieval(KaleidoBertScoring):
         attention_mask: Tensor,
         text_group: Tensor | None = None,
         draws: Tensor | None = None,
+        unseen: Tensor | None = None,
     ) -> RetrievalOutput:
         """Photos (B, 3, S, S) and their own row's texts (B, T).
 
-        With ``text_group`` (B,) and ``draws`` (2, n), as the collator makes them, the losses are returned:
-        contrastive on the whole batch and ITM with hard negatives on its first n products.
+        With ``text_group`` (B,), ``draws`` (2, n) and ``unseen`` (B,), as the collator makes them, the losses are
+        returned: contrastive and LM on the whole batch and ITM with hard negatives on its first n products.
         """
         if text_group is None:
             image = self.image_entry(pixel_values)
             text = self.text_entry(input_ids, attention_mask)
-            joint = self.joint_scores(text.tokens, attention_mask, image.patches)
+            joint = self.joint_scores(input_ids, attention_mask, image.patches)
             hubness = self.image_hubness(image.vectors) + self.text_hubness(text.vectors)
             similarity = self.similarity((image.vectors * text.vectors).sum(dim=-1), hubness)
             return RetrievalOutput(scores=self.combined_scores(similarity, joint))
@@ -213,4 +249,6 @@ class KaleidoBertForRetrieval(KaleidoBertScoring):
             similarity = self.scale() * images @ texts.T
             matched = self.match(tokens, mask, patches, similarity, groups, draws, split=split)
             parts["ITM"], accuracies["ITM"] = matched.loss, matched.accuracy
+            if unseen is not None and self.config.loss_weights.get("LM", 1.0):
+                parts["LM"] = self.reading(input_ids, attention_mask, image.patches, unseen, split)
         return RetrievalOutput(loss=self.weighted_sum(parts), parts=parts, accuracies=accuracies)

@@ -20,13 +20,13 @@ AVOIDED = 0.3  # share of what is avoided that recall turns away from; the order
 
 @dataclass(frozen=True, slots=True)
 class EncodedText:
-    """A text's vector (P,), its hubness, how many content words it has, and tokens (T, H) with their mask (T,)."""
+    """A text's vector (P,), its hubness, how many content words it has, and its token ids (T,) with their mask."""
 
     text: str
     vector: np.ndarray
     hubness: float
     words: int
-    tokens: torch.Tensor
+    ids: torch.Tensor
     mask: torch.Tensor
 
 
@@ -81,10 +81,10 @@ class QueryEncoder:
         output = self._model.text_entry(inputs["input_ids"], inputs["attention_mask"])
         hubness = self._model.text_hubness(output.vectors).tolist()
         vectors = output.vectors.float().cpu().numpy()
-        parts = zip(texts, vectors, hubness, output.tokens, inputs["attention_mask"], strict=True)
+        parts = zip(texts, vectors, hubness, inputs["input_ids"], inputs["attention_mask"], strict=True)
         return {
-            text: EncodedText(text, vector, own, len(content_words(text)), tokens[mask > 0], mask[mask > 0])
-            for text, vector, own, tokens, mask in parts
+            text: EncodedText(text, vector, own, len(content_words(text)), ids[mask > 0], mask[mask > 0])
+            for text, vector, own, ids, mask in parts
         }
 
     @torch.inference_mode()

@@ -128,19 +128,18 @@ class PoolMaker:
             pool.text[read] = self._calibration.text(score, text.words, joint=True)
 
     def _joint(self, jobs: Sequence[tuple[EncodedText, np.ndarray]]) -> list[np.ndarray]:
-        """Match logits (n,) of each text with its photos' states (n, patches, H)."""
-        tokens = torch.nn.utils.rnn.pad_sequence([text.tokens for text, _ in jobs], batch_first=True)
+        """Joint scores (n,) of each text with its photos' states (n, patches, H)."""
+        ids = torch.nn.utils.rnn.pad_sequence([text.ids for text, _ in jobs], batch_first=True)
         masks = torch.nn.utils.rnn.pad_sequence([text.mask for text, _ in jobs], batch_first=True)
         counts = [len(states) for _, states in jobs]
-        which = torch.arange(len(jobs), device=tokens.device).repeat_interleave(
-            torch.tensor(counts, device=tokens.device)
-        )
+        which = torch.arange(len(jobs), device=ids.device).repeat_interleave(torch.tensor(counts, device=ids.device))
         patches = torch.from_numpy(np.concatenate([states for _, states in jobs]))
-        logits = [
-            self._model.joint_scores(tokens[which[rows]], masks[which[rows]], patches[rows].to(tokens))
+        device, dtype = ids.device, self._model.dtype
+        scores = [
+            self._model.joint_scores(ids[which[rows]], masks[which[rows]], patches[rows].to(device, dtype))
             for rows in torch.arange(len(patches)).split(JOINT_BATCH)
         ]
-        return [each.float().cpu().numpy() for each in torch.cat(logits).split(counts)]
+        return [each.float().cpu().numpy() for each in torch.cat(scores).split(counts)]
 
 
 def ranked(query: Query, pool: Pool) -> Ranked:

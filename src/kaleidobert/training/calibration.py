@@ -111,7 +111,7 @@ def judged_pairs(
     chosen = _chosen(similarity, rng)  # (Q, C)
     scores = {"vectors": (model.scale() * similarity).cpu().gather(1, chosen)}
     if model.config.joint_weight:
-        joint = _joint(model, text.tokens, tokens["attention_mask"], encoded.patches, chosen)
+        joint = _joint(model, tokens["input_ids"], tokens["attention_mask"], encoded.patches, chosen)
         picked = similarity.cpu().gather(1, chosen)
         scores["combined"] = model.combined_scores(picked.to(model.device), joint.to(model.device)).cpu()
     asked = np.arange(len(queries)).repeat(chosen.shape[1])
@@ -151,14 +151,14 @@ def _chosen(similarity: Tensor, rng: np.random.Generator) -> Tensor:
     return torch.cat([best, torch.from_numpy(rng.integers(columns, size=(rows, OTHERS)))], dim=1)
 
 
-def _joint(model: KaleidoBertForRetrieval, tokens: Tensor, mask: Tensor, patches: Tensor, chosen: Tensor) -> Tensor:
-    """Match logits (Q, C)."""
+def _joint(model: KaleidoBertForRetrieval, ids: Tensor, mask: Tensor, patches: Tensor, chosen: Tensor) -> Tensor:
+    """Joint scores (Q, C)."""
     query = torch.arange(len(chosen)).repeat_interleave(chosen.shape[1])
-    logits = []
+    scores = []
     for rows in torch.arange(len(query)).split(JOINT_BATCH):
         photos = patches[chosen.flatten()[rows]].to(model.device, model.dtype)
-        logits.append(model.joint_scores(tokens[query[rows]], mask[query[rows]], photos).cpu())
-    return torch.cat(logits).view(chosen.shape)
+        scores.append(model.joint_scores(ids[query[rows]], mask[query[rows]], photos).cpu())
+    return torch.cat(scores).view(chosen.shape)
 
 
 def _photo_pairs(

@@ -27,6 +27,7 @@ from kaleidobert.training.features import SplitFeatures
 from kaleidobert.vision.patches import pool_patches
 
 TITLE_SHARE = 0.5
+UNSEEN_SHARE = 0.1  # of the texts that are read without their photo, to know how likely each is by itself
 PLAIN = 0.02  # standard deviation of a colour, in [0, 1], below which a patch shows nothing
 
 
@@ -41,8 +42,9 @@ class PairCollator:
     """Photos and texts of a batch, as `KaleidoBertForRetrieval` trains on them.
 
     pixel_values (B, 3, S, S), or the tables that stand for them where ``features`` are given, input_ids and
-    attention_mask (B, T), text_group (B,), and for the first n products, ``joint_samples`` or all, which go through
-    the joint entry: draws (2, n). Of a split batch, its own rows. ``strength``: of the augmentation.
+    attention_mask (B, T), text_group (B,), unseen (B,): which texts are read without their photo, some when augmented;
+    and for the first n products, ``joint_samples`` or all, which go through the joint entry: draws (2, n). Of a split
+    batch, its own rows. ``strength``: of the augmentation.
     """
 
     def __init__(
@@ -104,6 +106,8 @@ class PairCollator:
             "text_group": torch.from_numpy(self.text_groups[chosen]),
             "draws": torch.from_numpy(rng.random((2, min(self.joint_samples, len(chosen))), dtype=np.float32)),
         }
+        share = UNSEEN_SHARE if self.augmented else 0
+        batch["unseen"] = torch.from_numpy(rng.random(len(chosen)) < share)
         return batch, Shown(views - first, mirrored)
 
     def _photos(self, views: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]:

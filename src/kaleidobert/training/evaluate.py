@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from rich.progress import Progress
 from torch import Tensor
+from torch.nn import functional as F
 
 from kaleidobert.errors import InputError
 from kaleidobert.metrics.retrieval import figures_spread, partner_ranks, recall_intervals, retrieval_figures
@@ -23,7 +24,7 @@ from kaleidobert.training.collator import PairCollator
 
 PROTOCOLS = ("101", "full")
 SCORERS = ("cosine", "vectors", "joint", "combined")
-WEIGHTS = ("memory_weight", "hubness_weight", "joint_weight")  # that were fitted
+FITTED = ("memory_weight", "hubness_weight", "joint_scorer", "joint_weight")
 JOINT_BATCH = 512  # pairs a joint pass
 
 
@@ -31,13 +32,13 @@ JOINT_BATCH = 512  # pairs a joint pass
 class Encoded:
     """N products through the uni-modal entries.
 
-    images and texts: plain vectors (N, V); patches (N, P, H), tokens (N, T, H), mask (N, T).
+    images and texts: plain vectors (N, V); patches (N, P, H), input_ids and attention_mask (N, T).
     """
 
     images: Tensor
     texts: Tensor
     patches: Tensor
-    tokens: Tensor
+    input_ids: Tensor
     attention_mask: Tensor
 
 
@@ -45,8 +46,8 @@ class Encoded:
 class Scores:
     """One direction: scores (Q, C) of each query's candidates, the partner in column 0.
 
-    plain: cosine of the contrastive vectors; vectors: the same enhanced by the memory, less hubness; joint: logits.
-    ``missing`` (Q, C) bool: places that no candidate fills; ``head``: those that the joint model read.
+    plain: cosine of the contrastive vectors; vectors: the same enhanced by the memory, less hubness; joint: by
+    `joint_scores`. ``missing`` (Q, C) bool: places that no candidate fills; ``head``: those that the joint model read.
     """
 
     plain: Tensor
@@ -99,7 +100,7 @@ def evaluate_retrieval(
             save_candidates(run / "evaluation" / saved, catalogue, table)
     name += f"-draws{draws}" * (draws > 1) + (f"-rerank{rerank}" if rerank else "")
     figures |= {"data": Path(data).name, "candidates": max(table.shape[1] for table in tables), "rerank": rerank}
-    figures |= {weight: getattr(model.config, weight) for weight in WEIGHTS}
+    figures |= {name: getattr(model.config, name) for name in FITTED}
     encoded = encode(model, processor, catalogue)
     figures |= scorer_figures(model, [score(model, encoded, table, rerank) for table in tables])
     (run / "evaluation").mkdir(exist_ok=True)
@@ -136,10 +137,9 @@ def encode(model: KaleidoBertForRetrieval, processor: KaleidoBertProcessor, cata
             batch = {name: value.to(model.device) for name, value in collator(rows).items()}
             image = model.plain_image_entry(batch["pixel_values"])
             text = model.kaleidobert.text_entry(batch["input_ids"], batch["attention_mask"])
-            padding = longest - text.tokens.shape[1]
-            tokens = torch.nn.functional.pad(text.tokens, (0, 0, 0, padding))
-            mask = torch.nn.functional.pad(batch["attention_mask"], (0, padding))
-            outputs.append([image.vectors, text.vectors, image.patches, tokens, mask])
+            padding = longest - batch["input_ids"].shape[1]
+            padded = [F.pad(batch[name], (0, padding)) for name in ("input_ids", "attention_mask")]
+            outputs.append([image.vectors, text.vectors, image.patches, *padded])
     return Encoded(*(torch.cat(column).cpu() for column in zip(*outputs, strict=True)))
 
 
@@ -208,15 +208,15 @@ def _ways(candidates: np.ndarray) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, 
 
 
 def _joint(model: KaleidoBertForRetrieval, encoded: Encoded, text: Tensor, image: Tensor, title: str) -> Tensor:
-    logits = []
+    scores = []
     with autocast(model), progress_bar() as progress:
         for rows in _batches(progress, len(text), JOINT_BATCH, f"joint scores, {title}"):
             texts, images = text[rows], image[rows]
             mask = encoded.attention_mask[texts]
             longest = int(mask.sum(dim=1).max())
-            inputs = (encoded.tokens[texts, :longest], mask[:, :longest], encoded.patches[images])
-            logits.append(model.joint_scores(*(part.to(model.device) for part in inputs)).cpu())
-    return torch.cat(logits).float()
+            inputs = (encoded.input_ids[texts, :longest], mask[:, :longest], encoded.patches[images])
+            scores.append(model.joint_scores(*(part.to(model.device) for part in inputs)).cpu())
+    return torch.cat(scores).float()
 
 
 def ranked_by(name: str, model: KaleidoBertForRetrieval, way: Scores) -> Tensor:

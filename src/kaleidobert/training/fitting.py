@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from transformers import PreTrainedTokenizerFast, Trainer
 from kaleidobert.errors import InputError
 from kaleidobert.metrics.retrieval import partner_ranks, retrieval_figures
 from kaleidobert.model import KaleidoBertConfig, load_run
+from kaleidobert.model.configuration import JOINT_SCORERS
 from kaleidobert.model.retrieval import KaleidoBertScoring
 from kaleidobert.progress import progress_bar
 from kaleidobert.training.calibration import fit_calibration
@@ -21,6 +23,7 @@ from kaleidobert.training.candidates import candidate_table, choose_queries
 from kaleidobert.training.catalogue import Catalogue
 from kaleidobert.training.collator import PairCollator
 from kaleidobert.training.evaluate import (
+    FITTED,
     autocast,
     encode,
     ranked_by,
@@ -40,7 +43,7 @@ LEAST_GAIN = 3.0  # of SumR: less is noise at so few queries, and not worth a jo
 
 def save_ranker(
     tokenizer: PreTrainedTokenizerFast, train: Catalogue, validation: Catalogue, trainer: Trainer, out: Path
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Fill the trained model's memory, write the run folder, and fit the scores; returns their weights."""
     model: Any = trainer.model
     fill_memory(model, tokenizer, train, trainer.args.seed)
@@ -53,8 +56,10 @@ def save_ranker(
     return fitted
 
 
-def fit_scoring(run: Path, validation: Catalogue, seed: int = 0) -> dict[str, float]:
+def fit_scoring(run: Path, validation: Catalogue, seed: int = 0) -> dict[str, Any]:
     """Find the weights of memory, hubness and joint model by SumR on validation, and keep them in the run's config.
+
+    So is what the joint model is asked, whether a pair matches or how its text reads.
 
     Weight 0 is among those tried: what adds nothing is left out, and the figures show it. So is a joint model that
     adds less than ``LEAST_GAIN``.
@@ -75,19 +80,26 @@ def fit_scoring(run: Path, validation: Catalogue, seed: int = 0) -> dict[str, fl
     settings.memory_weight, settings.hubness_weight = max(sums, key=lambda each: sums[each])
 
     candidates = candidate_table(validation, choose_queries(len(validation), JOINT_QUERIES, seed), "101", seed)
-    both = score(model, encoded, candidates)
-    joint = {}
-    for weight in JOINT_WEIGHTS:
-        settings.joint_weight = weight
-        joint[weight] = _sum_of_recalls([ranked_by("combined", model, way) for way in both])
-    best = max(joint, key=lambda weight: joint[weight])
-    settings.joint_weight = best if joint[best] >= joint[0.0] + LEAST_GAIN else 0.0
+    sums, trained = {}, _trained_scorers(settings.loss_weights)
+    for settings.joint_scorer in trained:
+        both = score(model, encoded, candidates)
+        for settings.joint_weight in JOINT_WEIGHTS:
+            ways = [ranked_by("combined", model, way) for way in both]
+            sums[settings.joint_scorer, settings.joint_weight] = _sum_of_recalls(ways)
+    settings.joint_scorer, settings.joint_weight = max(sums, key=lambda each: sums[each])
+    if sums[settings.joint_scorer, settings.joint_weight] < sums[settings.joint_scorer, 0.0] + LEAST_GAIN:
+        settings.joint_weight = 0.0
 
-    fitted = {name: getattr(settings, name) for name in ("memory_weight", "hubness_weight", "joint_weight")}
+    fitted = {name: getattr(settings, name) for name in FITTED}
     config = KaleidoBertConfig.from_pretrained(run)
     config.update(fitted)
     config.save_pretrained(run)
     return fitted
+
+
+def _trained_scorers(loss_weights: Mapping[str, float]) -> list[str]:
+    losses = dict(zip(JOINT_SCORERS, ("ITM", "LM"), strict=True))
+    return [name for name in JOINT_SCORERS if loss_weights.get(losses[name], 1.0)] or [JOINT_SCORERS[0]]
 
 
 def _sum_of_recalls(ways: list[Tensor]) -> float:
