@@ -101,6 +101,11 @@ class Ranker:
             if order is not None
         ]
 
+    def forget(self) -> None:
+        """Remember no answer's order, as after a start: for measuring."""
+        with self._keeping:
+            self._kept.clear()
+
     def explain(self, text: str, product_id: str, view: int) -> list[Evidence]:
         """Which words of the text point at which patches of a stored photo; [] where it is gone."""
         return self.explainer.explain(text, [(product_id, view)]).get((product_id, view), [])

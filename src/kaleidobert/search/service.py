@@ -19,11 +19,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
 from kaleidobert.errors import InputError
-from kaleidobert.search.http import Gate, Metrics, add_observation, add_problem_handlers, problem_response
-from kaleidobert.search.pages import PAGE_SIZE, WEB, Pages
 from kaleidobert.search.answers import Answer
 from kaleidobert.search.answers import Query as Question
 from kaleidobert.search.filters import Filters
+from kaleidobert.search.http import Gate, Metrics, add_observation, add_problem_handlers, problem_response
+from kaleidobert.search.pages import PAGE_SIZE, WEB, Pages
 from kaleidobert.search.ranking import Ranker
 from kaleidobert.search.records import parse_filters
 from kaleidobert.search.schemas import (
