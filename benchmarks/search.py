@@ -4,8 +4,8 @@ kaleidobert index DATA --split test --model RUN --store test.store
 python benchmarks/search.py DATA --store test.store --queries 500 --json search.json --picture search.png
 
 Queries are titles of the split; a hit is the product itself or one with the same title. K candidates are re-ranked;
-0 is the order by vectors alone. Where validation gave the joint model no weight, --force-joint reads the candidates
-for the time that it takes, and says so. Users ask one after the other, without a pause, in threads of one process.
+0 is the order by vectors alone. Where validation gave the joint model no weight, every K is the
+same. Users ask one after the other, without a pause, in threads of one process.
 """
 
 from __future__ import annotations
@@ -37,15 +37,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rerank", default="0,10,25,50,100,200", help="values of K")
     parser.add_argument("--users", default="1,8")
-    parser.add_argument("--force-joint", type=float, default=0.0, help="the joint model's weight where it has none")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--picture", type=Path)
     arguments = parser.parse_args()
 
     ranker = Ranker.open(arguments.store)
     weight = ranker.model.config.joint_weight
-    if arguments.force_joint and not weight:
-        ranker.model.config.joint_weight = arguments.force_joint
     titles = sorted({product.title for product in read_products(arguments.data, arguments.split)})
     count = min(arguments.queries, len(titles))
     queries = np.random.default_rng(arguments.seed).choice(titles, count, replace=False).tolist()
