@@ -61,6 +61,9 @@ def print_retrieval(figures: dict) -> None:
     from rich.table import Table
 
     title = f"Retrieval, protocol {figures['protocol']}, {figures['queries']:,} queries of {figures['split']}"
+    spread = figures.get("spread")
+    title += f", mean of {figures['draws']} draws ± their standard deviation" if spread else ""
+    title += f", the joint model reads the best {figures['rerank']}" if figures["rerank"] else ""
     table = Table("ranked by", title=title)
     for way in ("text→image", "image→text"):
         for k in (1, 5, 10):
@@ -68,9 +71,16 @@ def print_retrieval(figures: dict) -> None:
     table.add_column("\nSumR", justify="right")
     for name in ("cosine", "vectors", "joint", "combined"):
         row = figures[name]
-        values = [row[way][f"R@{k}"] for way in ("TIR", "ITR") for k in (1, 5, 10)]
-        table.add_row(name, *(f"{value:.1f}" for value in (*values, row["SumR"])))
+        cells = [f"{value:.1f}" for value in _recalls(row)]
+        if spread:
+            cells = [f"{cell} ± {value:.1f}" for cell, value in zip(cells, _recalls(spread[name]), strict=True)]
+        table.add_row(name, *cells)
     Console().print(table)
+
+
+def _recalls(row: dict) -> list[float]:
+    """The six recalls and their sum."""
+    return [*(row[way][f"R@{k}"] for way in ("TIR", "ITR") for k in (1, 5, 10)), row["SumR"]]
 
 
 def print_calibration(figures: dict) -> None:

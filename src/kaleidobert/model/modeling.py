@@ -108,6 +108,10 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
             # On CPUs the fused kernel's backward pass takes three times as long at some seventy tokens.
             bert._attn_implementation = "eager"
         self.bert = BertModel(bert, add_pooling_layer=False)
+        if config.joint_initializer_range:
+            for module in self.bert.encoder.layer[config.fusion_layer :].modules():
+                if isinstance(module, nn.Linear):
+                    nn.init.normal_(module.weight, std=config.joint_initializer_range)
         self.patch_embeddings = PatchEmbeddings(config, self.patch_encoder.feature_size)
         self.image_projection = nn.Linear(bert.hidden_size, config.projection_size)
         self.text_projection = nn.Linear(bert.hidden_size, config.projection_size)

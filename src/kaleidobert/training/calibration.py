@@ -25,8 +25,9 @@ from kaleidobert.metrics.calibration import best_cut, calibration_error, fit_log
 from kaleidobert.model import KaleidoBertConfig, KaleidoBertForRetrieval, KaleidoBertProcessor, load_run
 from kaleidobert.model.calibration import Calibration
 from kaleidobert.model.modeling import TextEntryOutput
+from kaleidobert.training.candidates import choose_queries
 from kaleidobert.training.catalogue import Catalogue, prepare
-from kaleidobert.training.evaluate import Encoded, choose_queries, encode
+from kaleidobert.training.evaluate import Encoded, encode
 
 QUERIES, PRODUCTS = 1000, 4000  # at most
 BEST, OTHERS = 30, 10  # pairs of each query: of its ranking, and at random

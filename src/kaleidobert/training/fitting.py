@@ -17,12 +17,11 @@ from kaleidobert.model import KaleidoBertConfig, load_run
 from kaleidobert.model.retrieval import KaleidoBertScoring
 from kaleidobert.progress import progress_bar
 from kaleidobert.training.calibration import fit_calibration
+from kaleidobert.training.candidates import candidate_table, choose_queries
 from kaleidobert.training.catalogue import Catalogue
 from kaleidobert.training.collator import PairCollator
 from kaleidobert.training.evaluate import (
     autocast,
-    candidate_table,
-    choose_queries,
     encode,
     ranked_by,
     score,

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from kaleidobert.errors import InputError
 from kaleidobert.model.losses import DOWNSTREAM_LOSSES, LOSSES
+from kaleidobert.training.published import published_tables
 from kaleidobert.training.runs import whole_checkpoints
 
 COLOURS = matplotlib.color_sequences["petroff10"]  # told apart by the colour-blind, too
@@ -140,7 +141,7 @@ def _points(values: Mapping[int, float]) -> tuple[list[int], list[float]]:
 
 def _page(runs: Mapping[str, Path], pictures: Sequence[Path]) -> str:
     images = (f'<img src="{escape(str(path))}" alt="{escape(path.stem)} by step">' for path in pictures)
-    tables = "\n".join(filter(None, (_retrieval_table(name, run) for name, run in runs.items())))
+    tables = "\n".join(filter(None, (*(_retrieval_table(*each) for each in runs.items()), *published_tables(runs))))
     return PAGE.substitute(title=escape(" and ".join(runs)), tables=tables, figures="\n".join(images))
 
 
