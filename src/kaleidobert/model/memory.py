@@ -39,7 +39,8 @@ class PairMemory(nn.Module):
         state = (held.data_ptr(), 0 if held.is_inference() else held._version, held.device, like.dtype)
         kept = self._wide.get(name)
         if kept is None or kept[0] != state:
-            kept = (state, held.to(like.dtype))
+            with torch.inference_mode(False):  # a query makes it, and training may read it
+                kept = (state, held.to(like.dtype))
             self._wide[name] = kept
         return kept[1]
 
