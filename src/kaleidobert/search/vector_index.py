@@ -22,6 +22,8 @@ def tune(store: Store, queries: np.ndarray) -> None:
     settings as long as they suffice.
     """
     index = store.info.index
+    if not index or not len(queries):
+        return  # an exact search
     exact = [_nearest(store, query, None) for query in queries]
     best: dict[str, Any] = {}
     for probes, refine in [(index["probes"], index["refine"]), *SETTINGS]:
