@@ -21,7 +21,7 @@ import numpy as np
 from kaleidobert.data.product import Product
 from kaleidobert.data.readers import read_products
 from kaleidobert.metrics.retrieval import draw_candidates
-from kaleidobert.training.evaluate import choose_queries
+from kaleidobert.training.candidates import choose_queries
 
 
 def words_of(text: str) -> list[str]:

@@ -111,11 +111,11 @@ def test_intervals_are_those_of_a_bootstrap():
     """The percentiles of 20,000 resamples, counted."""
     ranks = np.repeat([1, 3, 7, 50], [120, 90, 60, 30])
     drawn = np.random.default_rng(0).choice(ranks, (20_000, len(ranks)))
-    for k, (low, high) in zip((1, 5, 10), recall_intervals(ranks).values(), strict=True):
+    for k, (low, high) in zip((1, 5, 10), recall_intervals(recall(ranks), len(ranks)).values(), strict=True):
         counted = np.percentile(100 * (drawn <= k).mean(axis=1), [2.5, 97.5])
         assert (low, high) == pytest.approx(tuple(counted), abs=0.5)
         assert low < 100 * (ranks <= k).mean() < high
 
 
 def test_an_interval_of_certainty_has_no_width():
-    assert recall_intervals(np.ones(10, dtype=int))["R@1"] == (100, 100)
+    assert recall_intervals({"R@1": 100.0}, 10)["R@1"] == (100, 100)

@@ -16,7 +16,8 @@ def test_the_joint_weight_is_fitted_by_sum_of_recalls(copy, test_split, monkeypa
     model.save_pretrained(copy)
     vectors, joint = torch.ones(5, 12), torch.zeros(5, 12)
     vectors[:, 0], joint[:, 0] = 0.0, 0.6
-    way = Scores(plain=vectors, vectors=vectors, joint=joint, missing=torch.zeros(5, 12, dtype=torch.bool))
+    nowhere = torch.zeros(5, 12, dtype=torch.bool)
+    way = Scores(plain=vectors, vectors=vectors, joint=joint, missing=nowhere, head=~nowhere)
     monkeypatch.setattr(fitting, "score", lambda *_: (way, way))
     before = (copy / "model.safetensors").read_bytes()
     fitted = fit_scoring(copy, test_split)

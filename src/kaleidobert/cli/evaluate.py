@@ -36,6 +36,16 @@ def evaluate(
         int | None, typer.Option(min=1, help="Retrieval, captioning: ask with so many products only.")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Draws queries and candidates.", show_default="0")] = None,
+    draws: Annotated[
+        int | None, typer.Option(min=1, help="Retrieval: draw queries and candidates so often, and average.")
+    ] = None,
+    candidates: Annotated[
+        Path | None,
+        typer.Option(help="Retrieval: fixed candidates, a JSON list of product ids a query, its own first."),
+    ] = None,
+    rerank: Annotated[
+        int | None, typer.Option(min=1, help="Retrieval: the joint model reads only the best so many by vectors.")
+    ] = None,
     beams: Annotated[int | None, typer.Option(min=1, help="Captioning: 1 is greedy search.", show_default="3")] = None,
     columns: Annotated[Path | None, typer.Option(help="A file that maps unusual column names.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
@@ -48,6 +58,8 @@ def evaluate(
 
     Example: kaleidobert evaluate retrieval catalogue/ --model runs/mini --protocol 101 --json figures.json
 
+    Example: kaleidobert evaluate retrieval catalogue/ --model runs/mini --queries 1000 --draws 5 --rerank 50
+
     Example: kaleidobert evaluate category catalogue/ --model runs/category --json figures.json
     """
     from kaleidobert.cli.figures import print_captioning, print_recognition, print_retrieval, write_figures
@@ -59,17 +71,25 @@ def evaluate(
         ("--protocol", protocol, both[:1]),
         ("--queries", queries, both),
         ("--seed", seed, both),
+        ("--draws", draws, both[:1]),
+        ("--candidates", candidates, both[:1]),
+        ("--rerank", rerank, both[:1]),
         ("--beams", beams, both[1:]),
     ):
         if value is not None and task not in tasks:
             names = " and ".join(each.value for each in tasks)
             raise InputError(f"{option} goes with {names}, not with {task.value}; leave it out")
+    drawing = {"--protocol": protocol, "--queries": queries, "--seed": seed, "--draws": draws}
+    if candidates and (given := [option for option, value in drawing.items() if value is not None]):
+        raise InputError(f"{given[0]} draws candidates, which --candidates gives; leave one of them out")
     mapping = load_columns(columns) if columns else None
     if task is Task.retrieval:
         from kaleidobert.training.evaluate import evaluate_retrieval
 
         chosen = (protocol or Protocol.hundred_and_one).value
-        figures = evaluate_retrieval(data, model, split, chosen, queries, seed or 0, mapping)
+        figures = evaluate_retrieval(
+            data, model, split, chosen, queries, seed or 0, mapping, draws or 1, candidates, rerank
+        )
         print_retrieval(figures)
     elif task is Task.captioning:
         from kaleidobert.training.captions import evaluate_captioning

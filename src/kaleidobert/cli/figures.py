@@ -61,6 +61,9 @@ def print_retrieval(figures: dict) -> None:
     from rich.table import Table
 
     title = f"Retrieval, protocol {figures['protocol']}, {figures['queries']:,} queries of {figures['split']}"
+    spread = figures.get("spread")
+    title += f", mean of {figures['draws']} draws ± their standard deviation" if spread else ""
+    title += f", the joint model reads the best {figures['rerank']}" if figures["rerank"] else ""
     table = Table("ranked by", title=title)
     for way in ("text→image", "image→text"):
         for k in (1, 5, 10):
@@ -68,6 +71,32 @@ def print_retrieval(figures: dict) -> None:
     table.add_column("\nSumR", justify="right")
     for name in ("cosine", "vectors", "joint", "combined"):
         row = figures[name]
-        values = [row[way][f"R@{k}"] for way in ("TIR", "ITR") for k in (1, 5, 10)]
-        table.add_row(name, *(f"{value:.1f}" for value in (*values, row["SumR"])))
+        cells = [f"{value:.1f}" for value in _recalls(row)]
+        if spread:
+            cells = [f"{cell} ± {value:.1f}" for cell, value in zip(cells, _recalls(spread[name]), strict=True)]
+        table.add_row(name, *cells)
     Console().print(table)
+
+
+def _recalls(row: dict) -> list[float]:
+    """The six recalls and their sum."""
+    return [*(row[way][f"R@{k}"] for way in ("TIR", "ITR") for k in (1, 5, 10)), row["SumR"]]
+
+
+def print_calibration(figures: dict) -> None:
+    """How far each kind of score's probabilities can be believed."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"match probabilities, {figures['queries']:,} queries on {figures['products']:,} products")
+    for name in ("scores", "pairs held out", "matches, %", "ECE, %"):
+        table.add_column(name, justify="left" if name == "scores" else "right")
+    for kind in ("vectors", "combined", "photo"):
+        if kind in figures:
+            bins = figures[kind]["reliability"]
+            count = sum(each["pairs"] for each in bins)
+            share = sum(each["pairs"] * each["observed"] for each in bins) / count
+            table.add_row(kind, f"{count:,}", f"{100 * share:.1f}", f"{100 * figures[kind]['ECE']:.1f}")
+    Console().print(table)
+    weak, accuracy = figures["calibration"]["weak"], figures["answerable_accuracy"]
+    print(f"nothing matches well below {weak:.0%}: right for {accuracy:.0%} of queries (balanced)")

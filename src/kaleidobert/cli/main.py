@@ -8,6 +8,7 @@ import sys
 import typer
 
 from kaleidobert.cli.align import align
+from kaleidobert.cli.calibrate import calibrate
 from kaleidobert.cli.demo import demo
 from kaleidobert.cli.describe import describe
 from kaleidobert.cli.evaluate import evaluate
@@ -39,6 +40,7 @@ for verb in (
     pretrain,
     finetune,
     evaluate,
+    calibrate,
     report,
     index,
     search,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.stats import binom
 
 CUTOFFS = (1, 5, 10)
+WAYS = ("TIR", "ITR")
 
 
 def partner_ranks(scores: np.ndarray) -> np.ndarray:
@@ -24,20 +25,30 @@ def recall(ranks: np.ndarray) -> dict[str, float]:
     return {f"R@{k}": 100 * float((ranks <= k).mean()) for k in CUTOFFS}
 
 
-def recall_intervals(ranks: np.ndarray, share: float = 0.95) -> dict[str, tuple[float, float]]:
-    """The bootstrap's percentile interval of each recall in percent, over queries.
+def recall_intervals(recalls: Mapping[str, float], queries: int, share: float = 0.95) -> dict[str, tuple[float, float]]:
+    """The bootstrap's percentile interval of each recall in percent, over so many queries.
 
     Resampled hits are binomial, so the quantiles are known and nothing is resampled.
     """
-    tails, queries = ((1 - share) / 2, (1 + share) / 2), len(ranks)
-    bounds = {k: 100 / queries * binom.ppf(tails, queries, (ranks <= k).mean()) for k in CUTOFFS}
-    return {f"R@{k}": (float(low), float(high)) for k, (low, high) in bounds.items()}
+    tails = ((1 - share) / 2, (1 + share) / 2)
+    bounds = {name: 100 / queries * binom.ppf(tails, queries, value / 100) for name, value in recalls.items()}
+    return {name: (float(low), float(high)) for name, (low, high) in bounds.items()}
 
 
 def retrieval_figures(text_to_image: np.ndarray, image_to_text: np.ndarray) -> dict:
     """Ranks of both directions -> TIR, ITR and SumR, the sum of their six recalls."""
     figures: dict = {"TIR": recall(text_to_image), "ITR": recall(image_to_text)}
     return figures | {"SumR": sum(figures["TIR"].values()) + sum(figures["ITR"].values())}
+
+
+def figures_spread(draws: Sequence[dict]) -> dict:
+    """Of each of `retrieval_figures` the standard deviation over several draws (one degree of freedom less)."""
+
+    def over(values: Sequence[float]) -> float:
+        return float(np.std(values, ddof=1))
+
+    spread: dict = {way: {f"R@{k}": over([each[way][f"R@{k}"] for each in draws]) for k in CUTOFFS} for way in WAYS}
+    return spread | {"SumR": over([each["SumR"] for each in draws])}
 
 
 def draw_candidates(

@@ -30,6 +30,8 @@ class KaleidoBertConfig(PretrainedConfig):
     freeze_backbone: take features as given, as published; otherwise it trains with the rest.
     fusion_layer: encoder layers below it see one modality at a time and end the uni-modal entries; 0 is the
         published single stream, whose uni-modal entries run the whole encoder on one side alone.
+    joint_initializer_range: standard deviation of the first weights of the layers from ``fusion_layer`` on; None: that
+        of ``encoder_config``. BERT's 0.02 is meant for 768 units; narrow layers are nearly silent with it.
     projection_size: length of the contrastive vectors.
     corruption: "levels" (every level by its own task at once, as published) or "photos" (one task a photo, in its
         pixels, so that no level shows what another hides; see `model.pretext`).
@@ -42,6 +44,7 @@ class KaleidoBertConfig(PretrainedConfig):
     memory_neighbours, memory_weight: how many of them enhance a vector, and how much, the latter fitted on
         validation data, as is hubness_weight: how much of its hubness a photo or text is charged.
     joint_weight: weight of the joint model's logit beside the contrastive score, fitted on validation data.
+    calibration: what makes probabilities of scores, fitted on validation data (see `model.calibration`).
     task: what a run was fine-tuned for, where that is not retrieval: category or subcategory, whose classes are
         id2label and label2id, or captioning.
     inputs: what tells a product's class: both photo and text, the image alone, or the text alone.
@@ -64,6 +67,7 @@ class KaleidoBertConfig(PretrainedConfig):
         saliency: str = "border-colour",
         freeze_backbone: bool = False,
         fusion_layer: int = 0,
+        joint_initializer_range: float | None = None,
         projection_size: int = 256,
         corruption: str = "levels",
         kl_temperature: float = 1.0,
@@ -75,6 +79,7 @@ class KaleidoBertConfig(PretrainedConfig):
         memory_weight: float = 0.0,
         hubness_weight: float = 0.0,
         joint_weight: float = 1.0,
+        calibration: dict[str, Any] | None = None,
         task: str = "",
         inputs: str = "both",
         **kwargs: Any,
@@ -95,6 +100,7 @@ class KaleidoBertConfig(PretrainedConfig):
         self.saliency = saliency
         self.freeze_backbone = freeze_backbone
         self.fusion_layer = fusion_layer
+        self.joint_initializer_range = joint_initializer_range
         self.projection_size = projection_size
         self.corruption = corruption
         self.kl_temperature = kl_temperature
@@ -106,6 +112,7 @@ class KaleidoBertConfig(PretrainedConfig):
         self.memory_weight = memory_weight
         self.hubness_weight = hubness_weight
         self.joint_weight = joint_weight
+        self.calibration = calibration or {}
         self.task = task
         self.inputs = inputs
         self.tie_word_embeddings = True

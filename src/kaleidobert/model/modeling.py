@@ -108,6 +108,10 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
             # On CPUs the fused kernel's backward pass takes three times as long at some seventy tokens.
             bert._attn_implementation = "eager"
         self.bert = BertModel(bert, add_pooling_layer=False)
+        if config.joint_initializer_range:
+            for module in self.bert.encoder.layer[config.fusion_layer :].modules():
+                if isinstance(module, nn.Linear):
+                    nn.init.normal_(module.weight, std=config.joint_initializer_range)
         self.patch_embeddings = PatchEmbeddings(config, self.patch_encoder.feature_size)
         self.image_projection = nn.Linear(bert.hidden_size, config.projection_size)
         self.text_projection = nn.Linear(bert.hidden_size, config.projection_size)
@@ -156,10 +160,13 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
         """Locked portions (B, 3, S, S) alone."""
         features = self.patch_features(pixel_values)
         patches = self.embed_patches(features)
-        states = patches if self.config.fusion_layer else self._layers(patches, None, 0, None)
-        summary = states.mean(dim=1)
+        summary = self.image_states(patches).mean(dim=1)
         vectors = F.normalize(self.image_projection(summary).float(), dim=-1)
         return ImageEntryOutput(vectors=vectors, patches=patches, features=features, summary=summary)
+
+    def image_states(self, patches: Tensor) -> Tensor:
+        """What the joint entry takes (B, P, H) -> the last states of the photo alone, whose mean is projected."""
+        return patches if self.config.fusion_layer else self._layers(patches, None, 0, None)
 
     def text_entry(self, input_ids: Tensor, attention_mask: Tensor) -> TextEntryOutput:
         """Tokens (B, T) with their mask (1 for text, 0 for padding) alone."""

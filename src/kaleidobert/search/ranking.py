@@ -1,86 +1,46 @@
 """Rank products for a query: recall by vector, then re-ranking of the head by the joint model.
 
 Recall compares the query's vector with every stored one, and charges the nearest for being near to every text
-(hubness, see `model.retrieval`); the joint model reads the query's tokens beside the
-stored patch states of the best candidates and answers how well the two match (the seed's text-to-image
-retrieval). Their order follows ``model.combined_scores``; what lies below the re-ranked head keeps its order
-by vectors. An image alone has no tokens to read, and hubness is about texts, so it is ordered by cosine.
+(hubness, see `model.retrieval`); the joint model reads the query's tokens beside the stored patch states of the best
+candidates (the seed's text-to-image retrieval). Every score becomes a match probability (`model.calibration`). What is
+asked for by text and by photo must both match, what is avoided must not: probabilities multiply, and the order follows
+their product. An answer is ranked in two tiers, the `pools.FIRST` nearest and what follows, which never mix; so a page
+does not depend on how deep another one looked.
 """
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
-
-import numpy as np
-import torch
-from PIL import Image
+from typing import Any
 
 from kaleidobert.errors import InputError
 from kaleidobert.model import load_run
-from kaleidobert.search.records import Candidate
+from kaleidobert.model.calibration import Calibration
+from kaleidobert.search.answers import BEST_MATCH, MAX_DEPTH, Answer, Evidence, Hit, Query
+from kaleidobert.search.encoding import QueryEncoder
+from kaleidobert.search.explain import Explainer
+from kaleidobert.search.filters import Filters
+from kaleidobert.search.ordering import Ranked
+from kaleidobert.search.pools import RERANK, PoolMaker, ranked
+from kaleidobert.search.reading import Where, as_filters
 from kaleidobert.search.store import Store
 
-RECALL = 200  # least products recalled by cosine, of which those with the best scores go on
-RERANK = 50  # candidates the joint model reads by default
-STAGES = ("encode", "recall", "rerank", "photos")
-
-Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One product of an answer, best first.
-
-    ``score`` is what the order follows: the combined score of a re-ranked hit, else the cosine less what
-    photo and text are charged for their hubness. ``match`` is
-    the joint model's probability that text and photo belong together, None where it was not asked.
-    """
-
-    rank: int  # from 1
-    product: Candidate
-    score: float
-    match: float | None
-    thumbnail: bytes = b""  # JPEG
-
-    @property
-    def cosine(self) -> float:
-        return self.product.cosine
-
-    @property
-    def label(self) -> str:
-        """The score for people: '93 % match', or '0.412 similarity' where the joint model was not asked."""
-        if self.match is None:
-            return f"{self.cosine:.3f} similarity"
-        return f"{self.match:.0%} match".replace("%", " %")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The hits of a query and how long each stage took, in seconds."""
-
-    hits: list[Hit]
-    seconds: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Encoded:
-    """A query as the model sees it: vector (P,), and for a text its hubness, tokens (1, T, H) and mask (1, T)."""
-
-    vector: np.ndarray
-    hubness: float
-    tokens: torch.Tensor | None
-    mask: torch.Tensor | None
+KEPT = 256  # answers whose order is remembered
+STAGES = ("encode", "recall", "rerank", "facets", "why", "photos")
+__all__ = ["RERANK", "STAGES", "Answer", "Hit", "Query", "Ranker"]
 
 
 class Ranker:
     """Answers queries on one store with the model that made it. Safe to call from several threads.
 
-    Raises ``InputError`` when the store holds another model's vectors.
+    Raises ``InputError`` when the store holds another model's vectors, or where match probabilities were never fitted.
     """
 
     def __init__(self, model: Any, processor: Any, store: Store, model_folder: str = "the given model") -> None:
@@ -89,9 +49,13 @@ class Ranker:
         self.store = store
         self.model_folder = model_folder
         self.fingerprint: str = model.fingerprint()
-        self._device = next(model.parameters()).device
-        self._processing = threading.Lock()  # fast tokenizers refuse concurrent use ("Already borrowed")
         self.check()
+        self.calibration = Calibration.of(model.config.calibration or store.info.calibration, model_folder)
+        self.encoder = QueryEncoder(model, processor, store)
+        self.explainer = Explainer(model, processor, store)
+        self._pools = PoolMaker(model, store, self.calibration)
+        self._kept: OrderedDict[tuple, Ranked] = OrderedDict()
+        self._keeping = threading.Lock()
 
     @classmethod
     def open(cls, store_uri: str, model_folder: Path | None = None) -> Ranker:
@@ -108,131 +72,133 @@ class Ranker:
         """Raise ``InputError`` when the store no longer belongs to this model."""
         self.store.check_model(self.fingerprint, self.model_folder)
 
-    def search(
-        self,
-        query_text: str | None,
-        image: Image.Image | None = None,
-        filters: Mapping[str, str] | None = None,
-        top: int = 10,
-        rerank: int = RERANK,
-    ) -> list[Hit]:
-        """The best ``top`` products, with thumbnails; see ``answer``."""
-        return self.answer(query_text, image, filters, top, rerank).hits
+    def search(self, text: str = "", **settings: Any) -> list[Hit]:
+        """The hits of a `Query` with these settings."""
+        return self.answer(Query(text, **settings)).hits
 
-    def answer(
-        self,
-        query_text: str | None,
-        image: Image.Image | None = None,
-        filters: Mapping[str, str] | None = None,
-        top: int = 10,
-        rerank: int = RERANK,
-        thumbnails: bool = True,
-    ) -> Answer:
-        """The best ``top`` products for a text, a photo or both; the joint model reads the best ``rerank``.
+    def answer(self, query: Query) -> Answer:
+        """One page of the answer. Raises ``InputError`` for a query that cannot be answered."""
+        return self.answer_many([query])[0]
 
-        ``rerank=0`` orders by vectors alone, and so does a model whose ``joint_weight`` is 0; equal scores are
-        ordered by id. Raises ``InputError`` for a query without text and photo.
-        """
-        text = (query_text or "").strip()
-        if not text and image is None:
-            raise InputError("the query is empty: give a text, a photo or both")
-        if top < 1 or rerank < 0:
-            raise InputError(f"top must be at least 1 and rerank at least 0, not {top} and {rerank}")
+    def answer_many(self, queries: Sequence[Query]) -> list[Answer]:
+        """An answer each; texts and joint passes of all of them in one forward, whose time counts for each."""
         self.check()
-        seconds = dict.fromkeys(STAGES, 0.0)
-        query = _timed(seconds, "encode", lambda: self._encode(text, image))
-        found = _timed(seconds, "recall", lambda: self._recall(query, max(top, rerank), filters or {}))
-        weighs = self.model.config.joint_weight != 0  # 0: validation found that the joint model adds nothing
-        if query.tokens is not None and rerank and weighs:
-            head = _timed(seconds, "rerank", lambda: self._rerank(query, found[:rerank]))
-            hits = [*head, *found[rerank:]]
-        else:
-            hits = found
-        hits = hits[:top]
-        keys = [(hit.product.id, hit.product.view) for hit in hits] if thumbnails else []
-        photos = _timed(seconds, "photos", lambda: self.store.thumbnails(keys))
-        return Answer(
-            [
-                Hit(
-                    rank,
-                    hit.product,
-                    hit.score,
-                    hit.match,
-                    photos.get((hit.product.id, hit.product.view), b""),
-                )
-                for rank, hit in enumerate(hits, start=1)
-            ],
-            seconds,
-        )
+        for query in queries:
+            query.check()
+            self._check_sort(query.sort)
+        seconds = [dict.fromkeys(STAGES, 0.0) for _ in queries]
+        version = self.store.version
+        keys = [_key(query, version) for query in queries]
+        orders = [self._remembered(key, query) for key, query in zip(keys, queries, strict=True)]
+        missing = [place for place, order in enumerate(orders) if order is None]
+        found = self._rank([queries[i] for i in missing], [seconds[i] for i in missing])
+        for place, order in zip(missing, found, strict=True):
+            orders[place] = order
+            self._remember(keys[place], order)
+        return [
+            self._page(query, order, times)
+            for query, order, times in zip(queries, orders, seconds, strict=True)
+            if order is not None
+        ]
 
-    def why_nothing(self, filters: Mapping[str, str]) -> str:
+    def explain(self, text: str, product_id: str, view: int) -> list[Evidence]:
+        """Which words of the text point at which patches of a stored photo; [] where it is gone."""
+        return self.explainer.explain(text, [(product_id, view)]).get((product_id, view), [])
+
+    def why_nothing(self, filters: Where = None) -> str:
         """Why an answer with these filters is empty and what to try, in one sentence."""
-        if not filters:
+        asked = as_filters(filters)
+        if not self.store.rows():
             return "The store is empty."
         names = self.store.filter_names()
-        unknown = [name for name in filters if name not in names]
+        unknown = [name for name in asked.names if name not in names]
         if unknown:
             return f"No product has {unknown[0]!r}; filters are: {', '.join(names)}."
+        if self.store.count(asked):
+            return "No product matches well enough: ask for a lower threshold, or avoid less."
         return "No product passes the filters: drop one, or check the spelling (case counts)."
 
-    @torch.inference_mode()
-    def _encode(self, text: str, image: Image.Image | None) -> _Encoded:
-        vectors, hubness, tokens, mask = [], 0.0, None, None
-        if text:
-            inputs = self._process(text=[text])
-            mask = inputs["attention_mask"]
-            output = self.model.text_entry(inputs["input_ids"], mask)
-            tokens = output.tokens
-            vectors.append(output.vectors[0])
-            hubness = self.model.text_hubness(output.vectors).item()
-        if image is not None:
-            inputs = self._process(images=[image.convert("RGB")])
-            vectors.append(self.model.image_entry(inputs["pixel_values"]).vectors[0])
-        mean = torch.stack(vectors).mean(dim=0)  # (P,)
-        vector = torch.nn.functional.normalize(mean, dim=0)
-        return _Encoded(vector.float().cpu().numpy(), hubness, tokens, mask)
-
-    def _process(self, **inputs: Any) -> dict[str, torch.Tensor]:
-        with self._processing:
-            batch = self.processor(**inputs)
-        return {name: tensor.to(self._device) for name, tensor in batch.items()}
-
-    def _recall(self, query: _Encoded, count: int, filters: Mapping[str, str]) -> list[Hit]:
-        """The ``count`` best products by vectors."""
-        if query.tokens is None:
-            return [Hit(0, each, each.cosine, None) for each in self.store.recall(query.vector, count, filters)]
-        found = self.store.recall(query.vector, max(count, RECALL), filters)
-        weight = self.model.config.hubness_weight
-        hits = [Hit(0, each, each.cosine - weight * (each.hubness + query.hubness), None) for each in found]
-        return sorted(hits, key=lambda hit: (-hit.score, hit.product.id))[:count]
-
-    @torch.inference_mode()
-    def _rerank(self, query: _Encoded, hits: Sequence[Hit]) -> list[Hit]:
-        """All of these hits by combined score, from one batched forward over stored patch states."""
-        assert query.tokens is not None and query.mask is not None
-        states = self.store.states((hit.product.id, hit.product.view) for hit in hits)
-        present = [hit for hit in hits if (hit.product.id, hit.product.view) in states]  # others were just removed
-        if not present:
+    def _rank(self, queries: Sequence[Query], seconds: Sequence[dict[str, float]]) -> list[Ranked]:
+        if not queries:
             return []
-        patches = torch.from_numpy(
-            np.stack([states[hit.product.id, hit.product.view] for hit in present])
-        )  # (B, 55, H)
-        count = len(present)
-        joint = self.model.joint_scores(
-            query.tokens.expand(count, -1, -1),
-            query.mask.expand(count, -1),
-            patches.to(self._device, self.model.dtype),
-        )  # (B,) logits
-        similarity = torch.tensor([hit.score for hit in present], device=self._device)
-        combined = self.model.combined_scores(similarity, joint).float().tolist()
-        match = torch.sigmoid(joint.float()).tolist()
-        products = [hit.product for hit in present]
-        ranked = [Hit(0, *parts) for parts in zip(products, combined, match, strict=True)]
-        return sorted(ranked, key=lambda hit: (-hit.score, hit.product.id))
+        with _timed(seconds, "encode"):
+            encoded = self.encoder.encode(queries)
+        pools = []
+        for query, each, times in zip(queries, encoded, seconds, strict=True):
+            with _timed([times], "recall"):
+                pools.append(self._pools.pool(query, each, _is_deep(query)))
+        with _timed(seconds, "rerank"):
+            self._pools.reread(queries, encoded, pools)
+        return [ranked(query, pool) for query, pool in zip(queries, pools, strict=True)]
+
+    def _page(self, query: Query, order: Ranked, seconds: dict[str, float]) -> Answer:
+        end = query.offset + query.top
+        hits = [replace(hit, rank=rank) for rank, hit in enumerate(order.hits[query.offset : end], query.offset + 1)]
+        with _timed([seconds], "facets"):
+            total, exact, facets = self._counts(query, order)
+        with _timed([seconds], "why"):
+            if query.why and query.text.strip():
+                why = self.explainer.explain(query.text, [hit.product.key for hit in hits])
+                hits = [replace(hit, why=why.get(hit.product.key, [])) for hit in hits]
+        with _timed([seconds], "photos"):
+            if query.thumbnails:
+                photos = self.store.thumbnails(hit.product.key for hit in hits)
+                hits = [replace(hit, thumbnail=photos.get(hit.product.key, b"")) for hit in hits]
+        more = len(order.hits) > end and end < MAX_DEPTH
+        best = max((hit.match for hit in order.hits[: query.top]), default=0.0)
+        weak = not order.hits or (bool(query.text.strip()) and best < self.calibration.weak)
+        return Answer(hits, total, exact, end if more else None, facets, seconds, weak)
+
+    def _counts(self, query: Query, order: Ranked) -> tuple[int, bool, dict[str, list[tuple[str, int]]]]:
+        """How many products the answer holds, whether that is all, and its facets."""
+        filters, names = as_filters(query.filters), query.facets or None
+        whole = query.threshold is None and not query.avoid.strip() and not query.like
+        if whole:
+            facets = {} if query.facets is None else self.store.facets(filters, names)
+            return self.store.count(filters), True, facets
+        facets = {} if query.facets is None else self.store.facets(filters, names, order.ids)
+        return len(order.ids), order.exhausted, facets
+
+    def _check_sort(self, order: str) -> None:
+        name = order.removeprefix("-")
+        names = [BEST_MATCH, "title", *self.store.filter_names()]
+        if name not in names:
+            raise InputError(f"cannot sort by {name!r}; use {', '.join(names)}, with - in front for the other way")
+
+    def _remembered(self, key: tuple, query: Query) -> Ranked | None:
+        """The order of this query, if it reaches deep enough."""
+        with self._keeping:
+            order = self._kept.get(key)
+            if order is None or (_is_deep(query) and not order.deep and not order.exhausted):
+                return None
+            self._kept.move_to_end(key)
+            return order
+
+    def _remember(self, key: tuple, order: Ranked) -> None:
+        with self._keeping:
+            self._kept[key] = order
+            self._kept.move_to_end(key)
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
 
 
-def _timed(seconds: dict[str, float], stage: str, work: Callable[[], Result]) -> Result:
+def _is_deep(query: Query) -> bool:
+    """Whether the first tier is not all that this page needs; groups and repeats take some of it."""
+    asked = query.threshold is not None or bool(query.avoid.strip()) or bool(query.like)
+    return asked or query.offset + query.top > 100
+
+
+def _key(query: Query, version: str) -> tuple:
+    """What decides the order of an answer."""
+    photo = hashlib.sha256(query.image.tobytes()).hexdigest() if query.image is not None else ""
+    filters: Filters = as_filters(query.filters)
+    asked = (query.text.strip(), query.like, query.avoid, filters, query.rerank, query.hybrid, query.sort)
+    return version, photo, query.threshold, *asked
+
+
+@contextmanager
+def _timed(seconds: Sequence[dict[str, float]], stage: str) -> Iterator[None]:
     started = time.perf_counter()
-    result = work()
-    seconds[stage] = time.perf_counter() - started
-    return result
+    yield
+    for each in seconds:
+        each[stage] += time.perf_counter() - started

@@ -15,7 +15,7 @@ import numpy as np
 from kaleidobert.data.product import Product
 from kaleidobert.search.catalogue import COLUMNS, Catalogue, Counts
 from kaleidobert.search.filters import NO_FILTERS, Filters, literals
-from kaleidobert.search.records import FIELDS, Candidate, StoreInfo, ViewKey, candidate
+from kaleidobert.search.records import FIELDS, Box, Candidate, StoreInfo, ViewKey, candidate
 from kaleidobert.search.versions import Version, Versions
 
 Where = Filters | Mapping[str, str] | None
@@ -128,6 +128,11 @@ class StoreReader:
             key: np.frombuffer(blob, dtype=np.float16).reshape(info.patches, info.hidden_size).astype(np.float32)
             for key, blob in self._columns(keys, "states").items()
         }
+
+    def boxes(self, keys: Iterable[ViewKey]) -> dict[ViewKey, Box]:
+        """Locked portions of the given views, as fractions of the photo; a view gone in the meantime is left out."""
+        found = self._columns(keys, "box")
+        return {key: (box[0], box[1], box[2], box[3]) for key, box in found.items()}
 
     def thumbnails(self, keys: Iterable[ViewKey]) -> dict[ViewKey, bytes]:
         """Thumbnail JPEGs of the given views; a view gone in the meantime is left out."""

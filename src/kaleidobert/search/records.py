@@ -83,6 +83,11 @@ class Candidate:
     group: str = ""
     views: int = 1  # how many photos the product has
 
+    @property
+    def key(self) -> ViewKey:
+        """The view that was found."""
+        return self.id, self.view
+
 
 def table_schema(info: StoreInfo) -> pa.Schema:
     return pa.schema(

@@ -19,9 +19,12 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
 from kaleidobert.errors import InputError
+from kaleidobert.search.answers import Answer
+from kaleidobert.search.answers import Query as Question
+from kaleidobert.search.filters import Filters
 from kaleidobert.search.http import Gate, Metrics, add_observation, add_problem_handlers, problem_response
 from kaleidobert.search.pages import PAGE_SIZE, WEB, Pages
-from kaleidobert.search.ranking import Answer, Ranker
+from kaleidobert.search.ranking import Ranker
 from kaleidobert.search.records import parse_filters
 from kaleidobert.search.schemas import (
     MAX_RESULTS,
@@ -51,7 +54,15 @@ class Searcher:
         """The answer up to one hit beyond the page asked for."""
         depth = request.offset + request.top + 1
         found = await self.gate.run(
-            lambda: self.ranker.answer(request.query, None, request.filters, depth, request.rerank, thumbnails=False)
+            lambda: self.ranker.answer(
+                Question(
+                    request.query,
+                    filters=Filters.of(request.filters),
+                    top=depth,
+                    rerank=request.rerank,
+                    thumbnails=False,
+                )
+            )
         )
         for stage, seconds in found.seconds.items():
             if seconds:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from kaleidobert.search.ranking import Hit
+from kaleidobert.search.answers import Hit
 
 MARGIN, GAP, PADDING = 32, 16, 12  # pixels, as all sizes here
 CARD_WIDTH, PHOTO_HEIGHT, TITLE_LINES = 210, 220, 3
 PAGE, CARD, LINE = "#f4f3f0", "#ffffff", "#dedbd4"
+WORD_COLOURS = ("#c8102e", "#0a6fb8", "#1c8a4b", "#b8690a", "#7a3fb0")  # of the weightiest words
 INK, FAINT, ACCENT = "#1d1c1a", "#6b675f", "#7a2e3a"
 HEADING_SIZE, TITLE_SIZE, SMALL_SIZE = 30, 14, 12
 CARD_HEIGHT = PHOTO_HEIGHT + TITLE_LINES * 19 + 2 * 18 + 3 * PADDING
@@ -56,6 +57,7 @@ def _card(sheet: Image.Image, draw: ImageDraw.ImageDraw, corner: tuple[int, int]
     x, y = corner
     draw.rounded_rectangle((x, y, x + CARD_WIDTH, y + CARD_HEIGHT), 10, CARD, LINE)
     photo = _photo(hit, (CARD_WIDTH - 2 * PADDING, PHOTO_HEIGHT))
+    words = _outline_words(photo, hit)
     sheet.paste(photo, (x + (CARD_WIDTH - photo.width) // 2, y + PADDING + (PHOTO_HEIGHT - photo.height) // 2))
     rank = str(hit.rank)
     badge = 14 + int(draw.textlength(rank, _font(TITLE_SIZE, bold=True)))
@@ -67,8 +69,40 @@ def _card(sheet: Image.Image, draw: ImageDraw.ImageDraw, corner: tuple[int, int]
     _lines(draw, (left, below), title, _font(TITLE_SIZE, bold=True), INK, 19)
     label = _wrap(hit.product.subcategory or hit.product.category, _font(SMALL_SIZE), inner, 1)
     below += TITLE_LINES * 19
-    _lines(draw, (left, below), label, _font(SMALL_SIZE), FAINT, 18)
+    if words:
+        _coloured(draw, (left, below), words, inner)
+    else:
+        _lines(draw, (left, below), label, _font(SMALL_SIZE), FAINT, 18)
     _lines(draw, (left, below + 18), [hit.label], _font(SMALL_SIZE, bold=True), ACCENT, 18)
+
+
+def _outline_words(photo: Image.Image, hit: Hit) -> list[tuple[str, str]]:
+    """Outline the strongest patch of the weightiest words on the photo; the words with their colours."""
+    draw, shown = ImageDraw.Draw(photo), []
+    words = sorted(hit.why or [], key=lambda each: -each.weight)
+    for order, (evidence, colour) in enumerate(zip(words, WORD_COLOURS, strict=False)):
+        shown.append((f"{evidence.word} {evidence.weight:.0%}", colour))
+        for patch in evidence.patches[:1]:
+            inset = 2 * order  # patches of several words may be one
+            corners = (
+                patch.x1 * photo.width + inset,
+                patch.y1 * photo.height + inset,
+                patch.x2 * photo.width - 1 - inset,
+                patch.y2 * photo.height - 1 - inset,
+            )
+            if corners[2] > corners[0] and corners[3] > corners[1]:
+                draw.rectangle(corners, outline=colour, width=2)
+    return shown
+
+
+def _coloured(draw: ImageDraw.ImageDraw, corner: tuple[int, int], words: list[tuple[str, str]], width: int) -> None:
+    """As many of the words as fit on one line, each in its colour."""
+    x, font = corner[0], _font(SMALL_SIZE, bold=True)
+    for word, colour in words:
+        length = draw.textlength(word, font)
+        if x + length <= corner[0] + width:
+            draw.text((x, corner[1]), word, colour, font)
+            x += int(length) + 8
 
 
 def _photo(hit: Hit, size: tuple[int, int]) -> Image.Image:

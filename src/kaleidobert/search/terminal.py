@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,46 +14,50 @@ from rich.text import Text
 
 from kaleidobert.data.product import open_image
 from kaleidobert.errors import InputError
-from kaleidobert.search.ranking import Answer, Hit, Ranker
-from kaleidobert.search.records import parse_filters
-from kaleidobert.search.schemas import SearchHit
+from kaleidobert.search.answers import Answer, Hit, Query
+from kaleidobert.search.ranking import Ranker
 from kaleidobert.search.sheet import result_sheet
 
 
 def search_once(
-    query: str | None,
+    query: Query,
     store: str,
-    image: Path | None = None,
-    filters: Iterable[str] = (),
-    top: int = 10,
-    rerank: int = 50,
     out: Path | None = None,
     model: Path | None = None,
     json_path: Path | None = None,
     console: Console | None = None,
 ) -> Answer:
-    """Answer one query and show it; ``filters`` are "name=value".
-
-    Raises ``InputError`` for input it cannot use.
-    """
-    conditions = parse_filters(filters)
-    photo = open_photo(image) if image else None
-    if not (query or "").strip() and photo is None:
-        raise InputError("nothing to search for: give some words, --image FILE or both")
+    """Answer one query and show it. Raises ``InputError`` for input it cannot use."""
+    query.check()
     ranker = Ranker.open(store, model)
-    answer = ranker.answer(query, photo, conditions, top, rerank, thumbnails=out is not None)
-    heading = query or f"photo {image}"
+    answer = ranker.answer(query)
+    heading = heading_of(query)
     console = console or Console()
     if answer.hits:
-        console.print(_table(heading, answer.hits))
+        if answer.weak:
+            console.print("Nothing here matches well; these are the nearest.", style="yellow")
+        console.print(_table(heading, answer.hits, query.why))
+        about = "" if answer.exact else "at least "
+        console.print(f"{about}{answer.total:,} products in all", markup=False, highlight=False)
+        for name, counts in answer.facets.items():
+            values = ", ".join(f"{value} ({count})" for value, count in counts[:8])
+            console.print(f"{name}: {values}", markup=False, highlight=False)
     else:
-        console.print(f"Nothing found for {heading!r}. {ranker.why_nothing(conditions)}", markup=False)
+        console.print(f"Nothing found for {heading!r}. {ranker.why_nothing(query.filters)}", markup=False)
     if out:
         _save(result_sheet(heading, answer.hits), out)
     if json_path:
-        figures = {"query": query, "image": str(image) if image else None, "filters": conditions}
-        json_path.write_text(json.dumps(figures | answer_figures(answer), indent=2, ensure_ascii=False))
+        asked = {"query": query.text, "like": query.like, "avoid": query.avoid, "filters": query.filters.written()}
+        json_path.write_text(json.dumps(asked | answer_figures(answer), indent=2, ensure_ascii=False))
     return answer
+
+
+def heading_of(query: Query) -> str:
+    """The query in words: 'red dress + photo, like 123, without leather'."""
+    wanted = " + ".join(filter(None, [query.text.strip(), "photo" if query.image is not None else ""]))
+    like = f"like {query.like}" if query.like else ""
+    avoid = f"without {query.avoid.strip()}" if query.avoid.strip() else ""
+    return ", ".join(filter(None, [wanted, like, avoid]))
 
 
 def open_photo(path: Path) -> Image.Image:
@@ -68,22 +72,44 @@ def open_photo(path: Path) -> Image.Image:
 def answer_figures(answer: Answer) -> dict[str, Any]:
     """An answer as plain values for JSON, without photos."""
     return {
-        "hits": [SearchHit.of(hit).model_dump(exclude={"image"}) for hit in answer.hits],
+        "hits": [hit_figures(hit) for hit in answer.hits],
+        "total": answer.total,
+        "exact": answer.exact,
+        "weak": answer.weak,
+        "next_offset": answer.next_offset,
+        "facets": answer.facets,
         "milliseconds": {stage: round(1000 * seconds, 2) for stage, seconds in answer.seconds.items()},
     }
 
 
-def _table(heading: str, hits: list[Hit]) -> Table:
+def hit_figures(hit: Hit) -> dict[str, Any]:
+    """A hit as plain values, its product's fields among them."""
+    own = {"rank": hit.rank, "match": hit.match, "score": hit.score, "others": hit.others}
+    why = None if hit.why is None else [asdict(each) for each in hit.why]
+    return asdict(hit.product) | own | {"why": why}
+
+
+def _table(heading: str, hits: list[Hit], why: bool) -> Table:
     table = Table(title=Text(heading))
     table.add_column("#", justify="right")
     table.add_column("id", overflow="fold")
     table.add_column("title")
     table.add_column("category")
-    table.add_column("score", justify="right", no_wrap=True)
+    table.add_column("match", justify="right", no_wrap=True)
+    if why:
+        table.add_column("why")
     for hit in hits:
         labels = " / ".join(filter(None, (hit.product.category, hit.product.subcategory)))
-        table.add_row(str(hit.rank), *map(Text, (hit.product.id, hit.product.title, labels, hit.label)))
+        title = hit.product.title + (f" (and {hit.others} like it)" if hit.others else "")
+        cells = [hit.product.id, title, labels, f"{hit.match:.0%}", *([_why(hit)] if why else [])]
+        table.add_row(str(hit.rank), *map(Text, cells))
     return table
+
+
+def _why(hit: Hit) -> str:
+    """The words that explain the match, the weightiest first."""
+    words = sorted(hit.why or [], key=lambda each: -each.weight)
+    return ", ".join(f"{each.word} {each.weight:.0%}" for each in words if each.weight >= 0.005)
 
 
 def _save(sheet: Image.Image, out: Path) -> None:

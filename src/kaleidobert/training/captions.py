@@ -17,9 +17,9 @@ from kaleidobert.model.captioning import KaleidoBertForCaptioning
 from kaleidobert.model.describing import captions
 from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.progress import progress_bar
+from kaleidobert.training.candidates import choose_queries
 from kaleidobert.training.catalogue import Catalogue, prepare
 from kaleidobert.training.collator import PairCollator
-from kaleidobert.training.evaluate import choose_queries
 
 BATCH = 64
 
@@ -80,6 +80,7 @@ def evaluate_captioning(
             said += captions(model, processor, pixels, beams)
     references = [catalogue.texts[index] for index in chosen]
     figures: dict = {"task": "captioning", "split": split, "products": len(chosen), "beams": beams}
+    figures["data"] = Path(data).name
     figures["products_without_text"] = len(catalogue) - len(texts)
     figures |= caption_figures(references, said)
     place, name = run / "evaluation", f"{split}-{len(chosen)}-beams{beams}.json"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +13,17 @@ from rich.progress import Progress
 from torch import Tensor
 
 from kaleidobert.errors import InputError
-from kaleidobert.metrics.retrieval import draw_candidates, partner_ranks, recall_intervals, retrieval_figures
+from kaleidobert.metrics.retrieval import figures_spread, partner_ranks, recall_intervals, retrieval_figures
 from kaleidobert.model import KaleidoBertForRetrieval, KaleidoBertProcessor, load_run
 from kaleidobert.model.retrieval import KaleidoBertScoring
 from kaleidobert.progress import progress_bar
+from kaleidobert.training.candidates import candidate_table, choose_queries, load_candidates, save_candidates
 from kaleidobert.training.catalogue import Catalogue, prepare
 from kaleidobert.training.collator import PairCollator
 
 PROTOCOLS = ("101", "full")
+SCORERS = ("cosine", "vectors", "joint", "combined")
+WEIGHTS = ("memory_weight", "hubness_weight", "joint_weight")  # that were fitted
 JOINT_BATCH = 512  # pairs a joint pass
 
 
@@ -43,13 +46,14 @@ class Scores:
     """One direction: scores (Q, C) of each query's candidates, the partner in column 0.
 
     plain: cosine of the contrastive vectors; vectors: the same enhanced by the memory, less hubness; joint: logits.
-    ``missing`` (Q, C) bool: places that no candidate fills.
+    ``missing`` (Q, C) bool: places that no candidate fills; ``head``: those that the joint model read.
     """
 
     plain: Tensor
     vectors: Tensor
     joint: Tensor
     missing: Tensor
+    head: Tensor
 
 
 def evaluate_retrieval(
@@ -60,51 +64,65 @@ def evaluate_retrieval(
     queries: int | None = None,
     seed: int = 0,
     columns: Mapping[str, str] | None = None,
+    draws: int = 1,
+    candidates: Path | None = None,
+    rerank: int | None = None,
 ) -> dict:
     """Figures with DESIGN's keys: TIR, ITR and SumR under ``vectors``, ``joint`` and ``combined``.
 
     ``cosine`` is what the vectors give without the model's memory (see `model.memory`); ``intervals`` are those of 95 %
     by the bootstrap over queries.
 
-    ``queries``: how many products of the split ask, drawn by ``seed``; all of them, or 100 under ``full``
-    (where each query's joint scores take a pass over the whole split), when not given.
+    ``queries``: how many products of the split ask, drawn by ``seed``; all of them, or 100 under ``full`` without
+    ``rerank`` (where each query's joint scores take a pass over the whole split), when not given.
     The candidates are drawn by ``seed`` and saved in the run's ``evaluation/``, by product id, beside the figures.
+
+    ``draws``: queries and candidates are drawn so many times, by ``seed``, ``seed + 1`` ...; figures are means, and
+    ``spread`` their standard deviations. ``candidates``: a file of lists as saved, instead of any draw.
+    ``rerank``: the joint model reads the best so many by vectors, as in a search; the others stay behind them.
     """
     if protocol not in PROTOCOLS:
         raise InputError(f"no protocol {protocol!r}; use {' or '.join(PROTOCOLS)}")
     model, processor = load_run(run)
     catalogue = prepare(data, split, processor.image_processor, columns)
-    asked = choose_queries(len(catalogue), queries or (100 if protocol == "full" else None), seed)
-    candidates = candidate_table(catalogue, asked, protocol, seed)
-    place, name = run / "evaluation", f"{split}-{protocol}-{len(asked)}-seed{seed}.json"
-    _save_candidates(place / f"candidates-{name}", catalogue, candidates)
-    text_to_image, image_to_text = score(model, encode(model, processor, catalogue), candidates)
-    figures: dict = {"protocol": protocol, "split": split, "queries": len(asked), "seed": seed}
-    figures["candidates"] = candidates.shape[1]
-    figures |= {name: getattr(model.config, name) for name in ("memory_weight", "hubness_weight", "joint_weight")}
-    for scorer in ("cosine", "vectors", "joint", "combined"):
-        ranks = [partner_ranks(ranked_by(scorer, model, way).numpy()) for way in (text_to_image, image_to_text)]
-        figures[scorer] = retrieval_figures(*ranks)
-        intervals = dict(zip(("TIR", "ITR"), map(recall_intervals, ranks), strict=True))
-        figures.setdefault("intervals", {})[scorer] = intervals
-    (place / f"retrieval-{name}").write_text(json.dumps(figures, indent=2) + "\n")
+    if candidates:
+        tables = [load_candidates(candidates, catalogue)]
+        name = f"{split}-list-{candidates.stem}"
+        figures: dict = {"protocol": "list", "split": split, "queries": len(tables[0]), "list": candidates.name}
+    else:
+        asking = queries or (100 if protocol == "full" and not rerank else None)
+        tables = [drawn_table(catalogue, protocol, asking, seed + draw) for draw in range(draws)]
+        name = f"{split}-{protocol}-{len(tables[0])}-seed{seed}"
+        figures = {"protocol": protocol, "split": split, "queries": len(tables[0]), "seed": seed, "draws": draws}
+        for draw, table in enumerate(tables):
+            saved = f"candidates-{split}-{protocol}-{len(table)}-seed{seed + draw}.json"
+            save_candidates(run / "evaluation" / saved, catalogue, table)
+    name += f"-draws{draws}" * (draws > 1) + (f"-rerank{rerank}" if rerank else "")
+    figures |= {"data": Path(data).name, "candidates": max(table.shape[1] for table in tables), "rerank": rerank}
+    figures |= {weight: getattr(model.config, weight) for weight in WEIGHTS}
+    encoded = encode(model, processor, catalogue)
+    figures |= scorer_figures(model, [score(model, encoded, table, rerank) for table in tables])
+    (run / "evaluation").mkdir(exist_ok=True)
+    (run / "evaluation" / f"retrieval-{name}.json").write_text(json.dumps(figures, indent=2) + "\n")
     return figures
 
 
-def choose_queries(products: int, queries: int | None, seed: int) -> np.ndarray:
-    """Sorted product indices that ask."""
-    if queries is None or queries >= products:
-        return np.arange(products)
-    return np.sort(np.random.default_rng(seed).choice(products, queries, replace=False))
+def drawn_table(catalogue: Catalogue, protocol: str, queries: int | None, seed: int) -> np.ndarray:
+    """(Q, C) candidates of queries, both drawn by ``seed``."""
+    return candidate_table(catalogue, choose_queries(len(catalogue), queries, seed), protocol, seed)
 
 
-def candidate_table(catalogue: Catalogue, queries: np.ndarray, protocol: str, seed: int) -> np.ndarray:
-    """(Q, C) product indices, the query's own product in column 0. ``full``: every product with another text."""
-    others = 100 if protocol == "101" else len(catalogue)
-    table = draw_candidates(catalogue.texts, catalogue.categories, catalogue.subcategories, queries, others, seed)
-    if (table[:, 1:] < 0).all():
-        raise InputError(f"{len(catalogue)} products are too few to rank: no product with another text")
-    return table
+def scorer_figures(model: KaleidoBertForRetrieval, draws: Sequence[tuple[Scores, Scores]]) -> dict:
+    """Each scorer's figures over all draws, their intervals, and where there are several draws their spread."""
+    figures: dict = {"intervals": {}}
+    for scorer in SCORERS:
+        ranks = [[partner_ranks(ranked_by(scorer, model, way).numpy()) for way in ways] for ways in draws]
+        figures[scorer] = retrieval_figures(*map(np.concatenate, zip(*ranks, strict=True)))
+        asked = len(ranks[0][0])  # the same products may ask in every draw: more draws are not more queries
+        figures["intervals"][scorer] = {way: recall_intervals(figures[scorer][way], asked) for way in ("TIR", "ITR")}
+        if len(draws) > 1:
+            figures.setdefault("spread", {})[scorer] = figures_spread([retrieval_figures(*each) for each in ranks])
+    return figures
 
 
 @torch.inference_mode()
@@ -126,16 +144,29 @@ def encode(model: KaleidoBertForRetrieval, processor: KaleidoBertProcessor, cata
 
 
 @torch.inference_mode()
-def score(model: KaleidoBertForRetrieval, encoded: Encoded, candidates: np.ndarray) -> tuple[Scores, Scores]:
-    """Text-to-image and image-to-text scores of each query's candidates (Q, C)."""
+def score(
+    model: KaleidoBertForRetrieval, encoded: Encoded, candidates: np.ndarray, rerank: int | None = None
+) -> tuple[Scores, Scores]:
+    """Text-to-image and image-to-text scores of each query's candidates (Q, C).
+
+    The joint model reads all of them, or the best ``rerank`` by vectors.
+    """
     missing = torch.from_numpy(candidates < 0)
     plain, vectors = plain_scores(encoded, candidates), vector_scores(model, encoded, candidates)
-    joint = [
-        _joint(model, encoded, text.flatten(), image.flatten(), title).view(text.shape)
-        for (text, image), title in zip(_ways(candidates), ("text to image", "image to text"), strict=True)
-    ]
-    one, other = (Scores(*parts, missing) for parts in zip(plain, vectors, joint, strict=True))
-    return one, other
+    ways = []
+    titles = ("text to image", "image to text")
+    for cosine, similarity, (text, image), title in zip(plain, vectors, _ways(candidates), titles, strict=True):
+        head = best(similarity.masked_fill(missing, float("-inf")), rerank) & ~missing if rerank else ~missing
+        joint = torch.zeros(head.shape)
+        joint[head] = _joint(model, encoded, text[head], image[head], title)
+        ways.append(Scores(cosine, similarity, joint, missing, head))
+    return ways[0], ways[1]
+
+
+def best(scores: Tensor, count: int) -> Tensor:
+    """(Q, C) bool: each row's best ``count``; of equal scores the partner's, in column 0, is the last to be taken."""
+    order = scores.shape[1] - 1 - scores.flip(1).sort(dim=1, descending=True, stable=True).indices
+    return torch.zeros_like(scores, dtype=torch.bool).scatter(1, order[:, :count], True)
 
 
 def plain_scores(encoded: Encoded, candidates: np.ndarray) -> list[Tensor]:
@@ -189,11 +220,23 @@ def _joint(model: KaleidoBertForRetrieval, encoded: Encoded, text: Tensor, image
 
 
 def ranked_by(name: str, model: KaleidoBertForRetrieval, way: Scores) -> Tensor:
-    """Scores (Q, C) by cosine, vectors, joint or combined; -inf where no candidate is."""
+    """Scores (Q, C) by cosine, vectors, joint or combined; -inf where no candidate is.
+
+    Where the joint model read a head alone, joint and combined order the head, and the rest follows by vectors.
+    """
     with torch.no_grad():
         combined = model.combined_scores(way.vectors.to(model.device), way.joint.to(model.device)).cpu()
     scores = {"cosine": way.plain, "vectors": way.vectors, "joint": way.joint, "combined": combined}[name]
+    if name in ("joint", "combined") and not (way.head | way.missing).all():
+        scores = head_first(scores, way.vectors, way.head)
     return scores.masked_fill(way.missing, float("-inf"))
+
+
+def head_first(scores: Tensor, rest: Tensor, head: Tensor) -> Tensor:
+    """(Q, C) float64, in the order of ``scores`` from 1 up within the head, in that of ``rest`` from 0 down outside."""
+    lowest = scores.double().masked_fill(~head, float("inf")).amin(dim=1, keepdim=True)
+    highest = rest.double().masked_fill(head, float("-inf")).amax(dim=1, keepdim=True)
+    return torch.where(head, scores - lowest + 1, rest - highest)
 
 
 def autocast(model: KaleidoBertScoring) -> torch.autocast:
@@ -203,9 +246,3 @@ def autocast(model: KaleidoBertScoring) -> torch.autocast:
 def _batches(progress: Progress, total: int, size: int, title: str) -> Iterator[list[int]]:
     for start in progress.track(range(0, total, size), description=title):
         yield list(range(start, min(start + size, total)))
-
-
-def _save_candidates(path: Path, catalogue: Catalogue, candidates: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rows = [[catalogue.ids[index] for index in row] for row in candidates.tolist()]
-    path.write_text(json.dumps(rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,17 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast, Trainer
 
+from kaleidobert.errors import InputError
 from kaleidobert.metrics.retrieval import partner_ranks, retrieval_figures
 from kaleidobert.model import KaleidoBertConfig, load_run
 from kaleidobert.model.retrieval import KaleidoBertScoring
 from kaleidobert.progress import progress_bar
+from kaleidobert.training.calibration import fit_calibration
+from kaleidobert.training.candidates import candidate_table, choose_queries
 from kaleidobert.training.catalogue import Catalogue
 from kaleidobert.training.collator import PairCollator
 from kaleidobert.training.evaluate import (
     autocast,
-    candidate_table,
-    choose_queries,
     encode,
     ranked_by,
     score,
@@ -27,6 +29,7 @@ from kaleidobert.training.evaluate import (
 )
 from kaleidobert.training.runs import save_run
 
+_LOGGER = logging.getLogger(__name__)
 MEMORY_PAIRS = 40_000  # of a larger catalogue some, drawn at random
 MEMORY_WEIGHTS = (0.0, 0.3, 0.6, 1.0)
 HUBNESS_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -42,7 +45,12 @@ def save_ranker(
     model: Any = trainer.model
     fill_memory(model, tokenizer, train, trainer.args.seed)
     save_run(trainer, out)
-    return fit_scoring(out, validation, trainer.args.seed)
+    fitted = fit_scoring(out, validation, trainer.args.seed)
+    try:
+        fit_calibration(out, validation, trainer.args.seed)
+    except InputError as error:  # a few products are enough to train on, and to learn how the program works
+        _LOGGER.warning("%s", error)
+    return fitted
 
 
 def fit_scoring(run: Path, validation: Catalogue, seed: int = 0) -> dict[str, float]:

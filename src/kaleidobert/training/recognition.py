@@ -97,6 +97,7 @@ def evaluate_recognition(
     labels = labels_of(task, catalogue)
     truth = [labels[index] for index in products]
     figures: dict = {"task": task, "inputs": model.config.inputs, "split": split, "products": len(products)}
+    figures["data"] = Path(data).name
     figures["products_without_label"] = len(catalogue) - len(products)
     figures["classes"] = len(trained)
     figures["classes_never_trained"] = len(set(truth) - set(trained))

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from kaleidobert.errors import InputError
 from kaleidobert.model.losses import DOWNSTREAM_LOSSES, LOSSES
+from kaleidobert.training.published import published_tables
 from kaleidobert.training.runs import whole_checkpoints
 
 COLOURS = matplotlib.color_sequences["petroff10"]  # told apart by the colour-blind, too
@@ -140,7 +141,7 @@ def _points(values: Mapping[int, float]) -> tuple[list[int], list[float]]:
 
 def _page(runs: Mapping[str, Path], pictures: Sequence[Path]) -> str:
     images = (f'<img src="{escape(str(path))}" alt="{escape(path.stem)} by step">' for path in pictures)
-    tables = "\n".join(filter(None, (_retrieval_table(name, run) for name, run in runs.items())))
+    tables = "\n".join(filter(None, (*(_retrieval_table(*each) for each in runs.items()), *published_tables(runs))))
     return PAGE.substitute(title=escape(" and ".join(runs)), tables=tables, figures="\n".join(images))
 
 
@@ -159,3 +160,19 @@ def _retrieval_table(name: str, run: Path) -> str:
     heads = "".join(f"<th>{way} R@{k}</th>" for way in ("TIR", "ITR") for k in (1, 5, 10))
     table = f"<tr><th></th>{heads}<th>SumR</th></tr>{''.join(rows)}"
     return f"<table><caption>{escape(name)}: retrieval, in percent</caption>{table}</table>"
+
+
+def draw_reliability(figures: Mapping, path: Path) -> None:
+    """Predicted against observed matches of each kind of score in ten bins, on queries that were not fitted to."""
+    figure = Figure(figsize=(4.8, 4.6), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="#999999", linestyle=":", label="as often as said")
+    kinds = [kind for kind in ("vectors", "combined", "photo") if kind in figures]
+    for colour, kind in zip(COLOURS, kinds, strict=False):
+        bins = [each for each in figures[kind]["reliability"] if each["pairs"] >= 20]
+        label = f"{kind}, ECE {100 * figures[kind]['ECE']:.1f} %"
+        points = ([each["predicted"] for each in bins], [each["observed"] for each in bins])
+        axes.plot(*points, color=colour, marker="o", label=label)
+    axes.set(xlabel="match probability", ylabel="share that matched", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,33 @@
+"""`kaleidobert calibrate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def calibrate(
+    data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or a data set's name.")],
+    model: Annotated[Path, typer.Option(help="The model folder: a run of pretrain or finetune.")],
+    split: Annotated[str, typer.Option(help="The split to fit on, which the run was not trained on.")] = "validation",
+    columns: Annotated[Path | None, typer.Option(help="A file that maps unusual column names.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Draws queries and pairs.")] = 0,
+    picture: Annotated[Path | None, typer.Option(help="Draw predicted against observed matches here.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
+) -> None:
+    """Fit the match probabilities of a run that has none; pretrain and finetune do so at their end.
+
+    Example: kaleidobert calibrate catalogue/ --model runs/mini --picture reliability.png
+    """
+    from kaleidobert.cli.figures import print_calibration, write_figures
+    from kaleidobert.data.readers import load_columns
+    from kaleidobert.training.calibration import calibrate as fit
+    from kaleidobert.training.report import draw_reliability
+
+    figures = fit(data, model, split, load_columns(columns) if columns else None, seed)
+    print_calibration(figures)
+    write_figures(figures, json)
+    if picture:
+        draw_reliability(figures, picture)
