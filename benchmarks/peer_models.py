@@ -1,0 +1,198 @@
+"""The peers of `peers.py`: `transformers` classes, with a score for a text and a photo each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import (
+    BertModel,
+    ResNetModel,
+    ViltConfig,
+    ViltModel,
+    VisionTextDualEncoderConfig,
+    VisionTextDualEncoderModel,
+    VisualBertConfig,
+    VisualBertModel,
+)
+from transformers.modeling_outputs import ModelOutput
+
+from kaleidobert.levels import Level
+from kaleidobert.model import KaleidoBertConfig
+from kaleidobert.model.losses import (
+    RANDOM,
+    SAME_SUBCATEGORY,
+    contrastive_loss,
+    draw_negatives,
+    equal_texts,
+    matching_loss,
+)
+from kaleidobert.vision.backbone import PatchEncoder
+
+GRID = 5  # of VisualBERT, the finest of the preset's levels
+
+
+@dataclass
+class PeerOutput(ModelOutput):
+    """What `KaleidoBertTrainer` trains by and logs."""
+
+    loss: Tensor | None = None
+    parts: dict[str, Tensor] | None = None
+    accuracies: dict[str, Tensor] | None = None
+
+
+class PooledResNet(ResNetModel):
+    """A ResNet whose pooled output is (B, D), as a dual encoder expects, and not (B, D, 1, 1)."""
+
+    def forward(self, pixel_values: Tensor, **_: Any) -> Any:
+        output = super().forward(pixel_values)
+        output.pooler_output = output.pooler_output.flatten(1)
+        return output
+
+
+class Normalised(nn.Module):
+    """Photos (B, 3, S, S) in [0, 1] by the preset's mean and deviation."""
+
+    def __init__(self, config: KaleidoBertConfig) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(config.image_mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(config.image_std).view(1, 3, 1, 1))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return (pixels - self.mean) / self.std
+
+
+class Clip(nn.Module):
+    """The dual encoder: a vector each, their cosine."""
+
+    def __init__(self, config: KaleidoBertConfig, patch: int) -> None:  # noqa: ARG002
+        super().__init__()
+        text, vision = config.encoder_config, config.backbone_config
+        vision.hidden_size = vision.hidden_sizes[-1]
+        both = VisionTextDualEncoderConfig.from_vision_text_configs(vision, text, projection_dim=config.projection_size)
+        self.normalised = Normalised(config)
+        self.model = VisionTextDualEncoderModel(both, vision_model=PooledResNet(vision), text_model=BertModel(text))
+
+    def photos(self, pixels: Tensor) -> Tensor:
+        pooled = self.model.vision_model(pixel_values=self.normalised(pixels)).pooler_output
+        return F.normalize(self.model.visual_projection(pooled).float(), dim=-1)
+
+    def texts(self, ids: Tensor, mask: Tensor) -> Tensor:
+        pooled = self.model.text_model(input_ids=ids, attention_mask=mask).pooler_output
+        return F.normalize(self.model.text_projection(pooled).float(), dim=-1)
+
+    def pair_scores(self, ids: Tensor, mask: Tensor, photos: Tensor) -> Tensor:
+        return (self.texts(ids, mask) * photos).sum(dim=-1)
+
+    def forward(
+        self, pixel_values: Tensor, input_ids: Tensor, attention_mask: Tensor, text_group: Tensor, **_: Any
+    ) -> PeerOutput:
+        scale = self.model.logit_scale.exp().clamp(max=100)
+        vectors = self.photos(pixel_values), self.texts(input_ids, attention_mask)
+        loss = contrastive_loss(*vectors, scale, text_group)
+        return PeerOutput(loss=loss, parts={"contrastive": loss})
+
+
+class SingleStream(nn.Module):
+    """Learns to tell a product's own text and photo from wrong ones; ``pair_scores`` are match logits."""
+
+    accuracy: Tensor
+    grade: Tensor
+
+    def __init__(self, hidden_size: int, std: float, harder_from: float) -> None:
+        super().__init__()
+        self.score = nn.Linear(hidden_size, 1)
+        nn.init.normal_(self.score.weight, std=std)
+        nn.init.zeros_(self.score.bias)
+        self.harder_from = harder_from
+        self.register_buffer("accuracy", torch.tensor(0.5))
+        self.register_buffer("grade", torch.tensor(RANDOM))
+
+    def photos(self, pixels: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def pair_scores(self, ids: Tensor, mask: Tensor, photos: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def forward(
+        self,
+        pixel_values: Tensor,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        text_group: Tensor,
+        subcategory: Tensor,
+        draws: Tensor,
+    ) -> PeerOutput:
+        rows = torch.arange(len(pixel_values), device=pixel_values.device)
+        forbidden = equal_texts(text_group) | torch.eye(len(rows), dtype=torch.bool, device=rows.device)
+        unlike = subcategory[:, None] != subcategory[None, :]
+        flat = torch.zeros(forbidden.shape, device=rows.device)
+        wrong_text, wrong_photo = (draw_negatives(flat, forbidden, draw, int(self.grade), unlike) for draw in draws)
+        texts, photos = torch.cat([rows, wrong_text, rows]), torch.cat([rows, rows, wrong_photo])
+        logits = self.pair_scores(
+            input_ids[texts], attention_mask[texts], self.photos(pixel_values).index_select(0, photos)
+        )
+        matches = torch.arange(len(texts), device=rows.device) < len(rows)
+        valid = torch.cat([rows >= 0, ~forbidden.all(dim=1), ~forbidden.all(dim=1)])
+        loss = matching_loss(logits[valid], matches[valid].float())
+        right = ((logits > 0) == matches).float()
+        accuracy = (right[matches].mean() + right[~matches & valid].mean()) / 2
+        if self.training:
+            self.accuracy.lerp_(accuracy.detach(), 0.02)
+            if self.grade < SAME_SUBCATEGORY and self.accuracy > self.harder_from:
+                self.grade.fill_(SAME_SUBCATEGORY)
+        return PeerOutput(loss=loss, parts={"ITM": loss}, accuracies={"ITM": accuracy})
+
+
+class Vilt(SingleStream):
+    """Linear patches of the photo beside the words."""
+
+    def __init__(self, config: KaleidoBertConfig, patch: int) -> None:
+        text = config.encoder_config
+        super().__init__(text.hidden_size, text.initializer_range, config.hard_negatives_from)
+        sizes = {name: getattr(text, name) for name in SIZES}
+        chosen = ViltConfig(**sizes, image_size=config.image_size, patch_size=patch, max_image_length=-1)
+        self.normalised = Normalised(config)
+        self.model = ViltModel(chosen)
+
+    def photos(self, pixels: Tensor) -> Tensor:
+        """Embedded patches (B, 1 + P, H): they are the same for every text."""
+        whole = torch.ones(len(pixels), *pixels.shape[-2:], dtype=torch.long, device=pixels.device)
+        return self.model.embeddings.visual_embed(self.normalised(pixels), whole, max_image_length=-1)[0]
+
+    def pair_scores(self, ids: Tensor, mask: Tensor, photos: Tensor) -> Tensor:
+        seen = torch.ones(photos.shape[:2], dtype=torch.long, device=photos.device)
+        output = self.model(input_ids=ids, attention_mask=mask, image_embeds=photos, pixel_mask=seen)
+        return self.score(output.pooler_output)[:, 0].float()
+
+
+class VisualBert(SingleStream):
+    """One grid of the backbone's features beside the words; the backbone is trained along."""
+
+    def __init__(self, config: KaleidoBertConfig, patch: int) -> None:  # noqa: ARG002
+        text = config.encoder_config
+        super().__init__(text.hidden_size, text.initializer_range, config.hard_negatives_from)
+        self.encoder = PatchEncoder(
+            config.backbone_config, "pyramid", config.crop_size, config.image_mean, config.image_std
+        )
+        sizes = {name: getattr(text, name) for name in SIZES}
+        self.model = VisualBertModel(VisualBertConfig(**sizes, visual_embedding_dim=self.encoder.feature_size))
+
+    def photos(self, pixels: Tensor) -> Tensor:
+        features = self.encoder(pixels, [Level(GRID)])
+        return F.layer_norm(features.float(), features.shape[-1:])
+
+    def pair_scores(self, ids: Tensor, mask: Tensor, photos: Tensor) -> Tensor:
+        seen = torch.ones(photos.shape[:2], dtype=torch.long, device=photos.device)
+        output = self.model(input_ids=ids, attention_mask=mask, visual_embeds=photos, visual_attention_mask=seen)
+        return self.score(output.pooler_output)[:, 0].float()
+
+
+SIZES = (
+    *("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
+    *("max_position_embeddings", "hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range"),
+)
+PEERS = {"clip": Clip, "vilt": Vilt, "visualbert": VisualBert}
