@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 from statistics import median
 
+from kaleidobert.search.answers import Query
 from kaleidobert.search.ranking import STAGES, Ranker
 from kaleidobert.search.sheet import result_sheets
 
@@ -24,7 +25,7 @@ def main() -> None:
 
     ranker = Ranker.open(arguments.store)
     queries = [line.strip() for line in arguments.queries.read_text().splitlines() if line.strip()]
-    answers = [ranker.answer(query, top=arguments.top, rerank=arguments.rerank) for query in queries]
+    answers = [ranker.answer(Query(query, top=arguments.top, rerank=arguments.rerank)) for query in queries]
     pairs = [(query, answer.hits) for query, answer in zip(queries, answers, strict=True)]
     result_sheets(pairs, arguments.top).save(arguments.out)
     for stage in STAGES:

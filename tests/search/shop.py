@@ -26,6 +26,8 @@ from kaleidobert.search.store import Store
 
 COLOURS = ("red", "green", "blue", "orange", "purple", "black")
 SHAPES = ("ellipse", "rectangle")
+CALIBRATION = {"vectors": [0.02, 0.5, -0.5, 0.0], "combined": [0.02, 0.5, -0.5, 0.0], "photo": [0.4, -3.0], "weak": 0.1}
+CALIBRATION |= {"words": {"red": 0.8, "bag": 0.9}, "unknown": 0.2}
 
 
 def drawn(colour: str, shape: str, size: tuple[int, int] = (60, 80)) -> bytes:
@@ -69,6 +71,7 @@ def save_model(folder: Path, seed: int) -> Path:
         embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", out_features=["stage2"]
     )
     config = KaleidoBertConfig(bert, resnet, image_size=64, projection_size=16, hubness_weight=0.5, memory_weight=0.3)
+    config.calibration = CALIBRATION
     model = KaleidoBertForRetrieval(config)
     model.remember(*torch.nn.functional.normalize(torch.randn(2, 8, 16), dim=-1))
     model.save_pretrained(folder)

@@ -25,26 +25,40 @@ class PairMemory(nn.Module):
         super().__init__()
         for name in ("images", "texts"):
             self.register_buffer(name, torch.zeros(pairs, size, dtype=torch.float16) if pairs else None)
+        self._wide: dict[str, tuple[tuple, Tensor]] = {}  # widened once: a query would spend most of its time on it
 
     def fill(self, images: Tensor, texts: Tensor) -> None:
         """Keep these vectors (M, V) instead of what was there."""
         self.images, self.texts = images.half(), texts.half()
 
+    def _as(self, name: str, like: Tensor) -> Tensor | None:
+        """``images`` or ``texts`` in the type of these vectors."""
+        held = getattr(self, name)
+        if held is None or held.dtype == like.dtype:
+            return held
+        state = (held.data_ptr(), 0 if held.is_inference() else held._version, held.device, like.dtype)
+        kept = self._wide.get(name)
+        if kept is None or kept[0] != state:
+            with torch.inference_mode(False):  # a query makes it, and training may read it
+                kept = (state, held.to(like.dtype))
+            self._wide[name] = kept
+        return kept[1]
+
     def enhance_images(self, vectors: Tensor, scale: Tensor, weight: float, neighbours: int) -> Tensor:
         """Photos' vectors (B, V) with ``weight`` times what the nearest training photos' texts say."""
-        return _enhance(vectors, self.images, self.texts, scale, weight, neighbours)
+        return _enhance(vectors, self._as("images", vectors), self._as("texts", vectors), scale, weight, neighbours)
 
     def enhance_texts(self, vectors: Tensor, scale: Tensor, weight: float, neighbours: int) -> Tensor:
         """Texts' vectors (B, V) with ``weight`` times what the nearest training texts' photos show."""
-        return _enhance(vectors, self.texts, self.images, scale, weight, neighbours)
+        return _enhance(vectors, self._as("texts", vectors), self._as("images", vectors), scale, weight, neighbours)
 
     def image_hubness(self, vectors: Tensor, scale: Tensor) -> Tensor:
         """How near photos with these vectors (B, V) are to texts at large, (B,), in units of the cosine."""
-        return _hubness(vectors, self.texts, scale)
+        return _hubness(vectors, self._as("texts", vectors), scale)
 
     def text_hubness(self, vectors: Tensor, scale: Tensor) -> Tensor:
         """How near texts with these vectors (B, V) are to photos at large, (B,), in units of the cosine."""
-        return _hubness(vectors, self.images, scale)
+        return _hubness(vectors, self._as("images", vectors), scale)
 
 
 def _enhance(

@@ -20,12 +20,13 @@ AVOIDED = 0.3  # share of what is avoided that recall turns away from; the order
 
 @dataclass(frozen=True, slots=True)
 class EncodedText:
-    """A text's vector (P,), its hubness, how many content words it has, and tokens (T, H) with their mask (T,)."""
+    """A text's vector (P,), its hubness, its content words (None for those that no product's
+    text has), and tokens (T, H) with their mask (T,)."""
 
     text: str
     vector: np.ndarray
     hubness: float
-    words: int
+    words: tuple[str | None, ...]
     tokens: torch.Tensor
     mask: torch.Tensor
 
@@ -83,9 +84,14 @@ class QueryEncoder:
         vectors = output.vectors.float().cpu().numpy()
         parts = zip(texts, vectors, hubness, output.tokens, inputs["attention_mask"], strict=True)
         return {
-            text: EncodedText(text, vector, own, len(content_words(text)), tokens[mask > 0], mask[mask > 0])
+            text: EncodedText(text, vector, own, self._words(text), tokens[mask > 0], mask[mask > 0])
             for text, vector, own, tokens, mask in parts
         }
+
+    def _words(self, text: str) -> tuple[str | None, ...]:
+        known = self._store.words()
+        words = [word.text for word in content_words(text)]
+        return tuple(None if word.isalpha() and word.lower() not in known else word for word in words)
 
     @torch.inference_mode()
     def _image(self, query: Query) -> np.ndarray | None:

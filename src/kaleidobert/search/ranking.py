@@ -101,6 +101,11 @@ class Ranker:
             if order is not None
         ]
 
+    def forget(self) -> None:
+        """Remember no answer's order, as after a start: for measuring."""
+        with self._keeping:
+            self._kept.clear()
+
     def explain(self, text: str, product_id: str, view: int) -> list[Evidence]:
         """Which words of the text point at which patches of a stored photo; [] where it is gone."""
         return self.explainer.explain(text, [(product_id, view)]).get((product_id, view), [])
@@ -146,7 +151,8 @@ class Ranker:
                 hits = [replace(hit, thumbnail=photos.get(hit.product.key, b"")) for hit in hits]
         more = len(order.hits) > end and end < MAX_DEPTH
         best = max((hit.match for hit in order.hits[: query.top]), default=0.0)
-        weak = not order.hits or (bool(query.text.strip()) and best < self.calibration.weak)
+        text_alone = bool(query.text.strip()) and query.image is None and not query.like
+        weak = not order.hits or (text_alone and best < self.calibration.weak)
         return Answer(hits, total, exact, end if more else None, facets, seconds, weak)
 
     def _counts(self, query: Query, order: Ranked) -> tuple[int, bool, dict[str, list[tuple[str, int]]]]:

@@ -9,7 +9,8 @@ matches a photo when the products' texts share half of their words.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from kaleidobert.errors import InputError
 from kaleidobert.metrics.calibration import best_cut, calibration_error, fit_logistic, reliability
 from kaleidobert.model import KaleidoBertConfig, KaleidoBertForRetrieval, KaleidoBertProcessor, load_run
 from kaleidobert.model.calibration import Calibration
+from kaleidobert.model.modeling import TextEntryOutput
 from kaleidobert.training.candidates import choose_queries
 from kaleidobert.training.catalogue import Catalogue, prepare
 from kaleidobert.training.evaluate import Encoded, encode
@@ -32,6 +34,7 @@ BEST, OTHERS = 30, 10  # pairs of each query: of its ranking, and at random
 MIXED = 0.25  # of the queries: words of two products
 SHARED = 0.5  # of two products' words (Dice): their photos match
 JOINT_BATCH = 512
+FREQUENT, MOST_WORDS = 5, 3000  # products that a word is in, to be known; words known
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,11 @@ def fit_calibration(run: Path, validation: Catalogue, seed: int = 0) -> dict[str
     model, processor = load_run(run)
     catalogue = validation.head(PRODUCTS)
     encoded = encode(model, processor, catalogue)
-    kinds, answerable = judged_pairs(model, processor, catalogue, encoded, seed)
+    seen = visible_words(model, processor, catalogue, encoded)
+    fitted: dict[str, Any] = {"words": seen[0], "unknown": seen[1], "weak": 0.0}
+    features = Calibration.of(fitted, str(run)).features
+    kinds, answerable = judged_pairs(model, processor, catalogue, encoded, features, seed)
     figures: dict[str, Any] = {"products": len(catalogue), "queries": len(answerable)}
-    fitted: dict[str, Any] = {}
     for kind, pairs in kinds.items():
         if pairs.outcomes.all() or not pairs.outcomes.any():
             raise InputError(f"{len(catalogue)} validation products are too few or too alike to calibrate matches on")
@@ -95,33 +100,69 @@ def judged_pairs(
     processor: KaleidoBertProcessor,
     catalogue: Catalogue,
     encoded: Encoded,
+    features: Callable[[Sequence[str]], tuple[float, ...]],
     seed: int = 0,
 ) -> tuple[dict[str, Pairs], np.ndarray]:
     """Pairs by score ("vectors", "photo", and "combined" where the joint model weighs), and (Q,) which queries have
-    a product with all their words."""
+    a product with all their words. ``features``: of a text's words (see `Calibration.features`)."""
     rng = np.random.default_rng([seed, 7])
-    words = [{word.text.lower() for word in content_words(text)} for text in catalogue.texts]
+    words = words_of(catalogue.texts)
     queries = make_queries(catalogue.titles, QUERIES, rng)
-    matches = np.array([[set(query.lower().split()) <= each for each in words] for query in queries])  # (Q, N)
+    matches: np.ndarray = np.array(
+        [[set(query.lower().split()) <= each for each in words] for query in queries]
+    )  # (Q, N)
     images = model.enhance_images(encoded.images.to(model.device))  # (N, V)
-    tokens = {name: value.to(model.device) for name, value in processor(text=queries).items()}
-    text = model.text_entry(tokens["input_ids"], tokens["attention_mask"])
-    hubness = model.text_hubness(text.vectors)[:, None] + model.image_hubness(images)[None, :]
-    similarity = model.similarity(text.vectors @ images.T, hubness)  # (Q, N)
+    text, mask, similarity = _similarity(model, processor, queries, images)
     chosen = _chosen(similarity, rng)  # (Q, C)
     scores = {"vectors": (model.scale() * similarity).cpu().gather(1, chosen)}
     if model.config.joint_weight:
-        joint = _joint(model, text.tokens, tokens["attention_mask"], encoded.patches, chosen)
+        joint = _joint(model, text.tokens, mask, encoded.patches, chosen)
         picked = similarity.cpu().gather(1, chosen)
         scores["combined"] = model.combined_scores(picked.to(model.device), joint.to(model.device)).cpu()
     asked = np.arange(len(queries)).repeat(chosen.shape[1])
     outcomes = np.take_along_axis(matches, chosen.numpy(), axis=1).flatten()
-    lengths = np.log([len(query.split()) for query in queries])[asked]
+    known = np.array([features(query.split()) for query in queries])[asked]
     pairs = {
-        name: Pairs(asked, np.stack([score.float().numpy().flatten(), lengths], axis=1), outcomes)
+        name: Pairs(asked, np.column_stack([score.float().numpy().flatten(), known]), outcomes)
         for name, score in scores.items()
     }
-    return pairs | {"photo": _photo_pairs(model, images, words, rng)}, np.asarray(matches.any(axis=1))
+    return pairs | {"photo": _photo_pairs(model, images, words, rng)}, np.array([row.any() for row in matches])
+
+
+@torch.inference_mode()
+def visible_words(
+    model: KaleidoBertForRetrieval, processor: KaleidoBertProcessor, catalogue: Catalogue, encoded: Encoded
+) -> tuple[dict[str, float], float]:
+    """R-precision of each frequent word as a query, and half of that of the rarest of them, for words rarer still."""
+    words = words_of(catalogue.texts)
+    counts = Counter(word for own in words for word in own)
+    frequent = [word for word, count in counts.most_common(MOST_WORDS) if count >= FREQUENT]
+    if not frequent:
+        raise InputError(
+            f"no word is in {FREQUENT} of the {len(catalogue)} validation products: too few to calibrate on"
+        )
+    similarity = _similarity(model, processor, frequent, model.enhance_images(encoded.images.to(model.device)))[2]
+    seen = {}
+    for word, row in zip(frequent, similarity, strict=True):
+        nearest = row.topk(counts[word]).indices.tolist()
+        seen[word] = round((sum(word in words[place] for place in nearest) + 0.5) / (counts[word] + 1), 3)
+    rarest = [seen[word] for word in frequent if counts[word] < 2 * FREQUENT] or [min(seen.values())]
+    return seen, float(np.mean(rarest)) / 2
+
+
+def words_of(texts: Sequence[str]) -> list[set[str]]:
+    """The content words of each text, in lower case."""
+    return [{word.text.lower() for word in content_words(text)} for text in texts]
+
+
+def _similarity(
+    model: KaleidoBertForRetrieval, processor: KaleidoBertProcessor, texts: Sequence[str], images: Tensor
+) -> tuple[TextEntryOutput, Tensor, Tensor]:
+    """The encoded texts, their mask, and what vectors rank by (Q, N)."""
+    inputs = {name: value.to(model.device) for name, value in processor(text=list(texts)).items()}
+    text = model.text_entry(inputs["input_ids"], inputs["attention_mask"])
+    hubness = model.text_hubness(text.vectors)[:, None] + model.image_hubness(images)[None, :]
+    return text, inputs["attention_mask"], model.similarity(text.vectors @ images.T, hubness)
 
 
 def make_queries(titles: list[str], count: int, rng: np.random.Generator) -> list[str]:

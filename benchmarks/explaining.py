@@ -1,0 +1,49 @@
+"""How often the patch that a word points at shows what the word says, on a catalogue with known regions.
+
+kaleidobert index catalogue --split test --model RUN --store synthetic.store
+python benchmarks/explaining.py catalogue --store synthetic.store
+
+As in benchmarks/alignment.py: a patch shows a region where their overlap is at least half of the smaller of the two;
+chance is the share of the finest grid's patches that do. Each product's title is explained on its first photo.
+"""
+
+from __future__ import annotations
+
+import argparse
+from itertools import islice
+
+import numpy as np
+
+from alignment import area, shows, word_regions
+from kaleidobert.data.readers import read_products
+from kaleidobert.search.ranking import Ranker
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", help="a catalogue by kaleidobert synthesize")
+    parser.add_argument("--store", required=True)
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--products", type=int, default=260)
+    arguments = parser.parse_args()
+
+    ranker = Ranker.open(arguments.store)
+    levels = ranker.model.config.level_table
+    grid = max(level.grid for level in levels)
+    first = sum(level.patches for level in levels if level.grid < grid)
+    outcomes: dict[str, list[tuple[bool, float]]] = {"parts": [], "the whole": []}
+    for product in islice(read_products(arguments.data, arguments.split), arguments.products):
+        regions = word_regions(product, 0, product.open(0), ranker.processor.image_processor)
+        for evidence in ranker.explain(product.title, product.id, 0):
+            if evidence.start in regions and evidence.patches:
+                shown = shows(regions[evidence.start], grid)
+                kind = "parts" if area(regions[evidence.start]) <= 0.25 else "the whole"
+                outcomes[kind].append((bool(shown[evidence.patches[0].patch - first]), float(shown.mean())))
+    for kind, found in outcomes.items():
+        if found:
+            hit, chance = 100 * np.mean(np.array(found, float), axis=0)
+            print(f"{kind}: {len(found)} words, hit {hit:.1f} %, chance {chance:.1f} %, {hit / chance:.1f} times")
+
+
+if __name__ == "__main__":
+    main()
