@@ -34,6 +34,7 @@ class StoreReader:
         self._table = versions.open(version)
         self._kept: dict[str, tuple[str, Any]] = {}  # what was derived from the rows, with their version
         self._deriving = threading.Lock()
+        self._rows_a_product = 1  # that an answer needs, learned from those before
 
     @property
     def info(self) -> StoreInfo:
@@ -68,7 +69,7 @@ class StoreReader:
             found = [candidate(row, 1.0 - row["_distance"]) for row in query.select([*FIELDS, "_distance"]).to_list()]
             return sorted(found, key=lambda each: (-each.cosine, each.id, each.view))
 
-        return _once_each(nearest, count, lambda each: each.id)
+        return self._once_each(nearest, count, lambda each: each.id)
 
     def text_recall(
         self, words: str, count: int, where: Where = None, vector: np.ndarray | None = None
@@ -89,7 +90,7 @@ class StoreReader:
             found = [(candidate(row, cosine), row["_score"]) for row, cosine in zip(rows, cosines, strict=True)]
             return sorted(found, key=lambda pair: (-pair[1], pair[0].id, -pair[0].cosine, pair[0].view))
 
-        return _once_each(matching, count, lambda pair: pair[0].id)
+        return self._once_each(matching, count, lambda pair: pair[0].id)
 
     def nearest(
         self, vector: np.ndarray, limit: int, index: Mapping[str, Any] | None, filters: Filters = NO_FILTERS
@@ -103,6 +104,18 @@ class StoreReader:
             query = query.minimum_nprobes(index["probes"]).maximum_nprobes(0).refine_factor(index["refine"])
         condition = filters.sql()
         return query.where(condition, prefilter=True) if condition else query
+
+    def _once_each(self, find: Callable[[int], list[Found]], count: int, id_of: Callable[[Found], str]) -> list[Found]:
+        """The first ``count`` products of ``find(limit)``, whose rows come best first, each with its best row."""
+        times = self._rows_a_product
+        while True:
+            found = find(times * count)
+            best: dict[str, Found] = {}
+            for each in found:
+                best.setdefault(id_of(each), each)
+            if len(best) >= count or len(found) < times * count:
+                return list(best.values())[:count]
+            times = self._rows_a_product = 2 * times  # products with many views filled the answer
 
     def vectors(self, keys: Iterable[ViewKey]) -> dict[ViewKey, np.ndarray]:
         """Vectors (P,) float32 of the given views; a view gone in the meantime is left out."""
@@ -233,19 +246,6 @@ def as_filters(where: Where) -> Filters:
     if isinstance(where, Filters):
         return where
     return Filters.of(where) if where else NO_FILTERS
-
-
-def _once_each(find: Callable[[int], list[Found]], count: int, id_of: Callable[[Found], str]) -> list[Found]:
-    """The first ``count`` products of ``find(limit)``, whose rows come best first, each with its best row."""
-    limit = 2 * count
-    while True:
-        found = find(limit)
-        best: dict[str, Found] = {}
-        for each in found:
-            best.setdefault(id_of(each), each)
-        if len(best) >= count or len(found) < limit:
-            return list(best.values())[:count]
-        limit *= 2  # products with many views filled the answer
 
 
 def in_parts(values: Sequence[str], size: int = PART) -> list[Sequence[str]]:

@@ -21,6 +21,7 @@ FIELDS = (
 
 ViewKey = tuple[str, int]  # (product id, view index)
 Box = tuple[float, float, float, float]  # x1, y1, x2, y2 as fractions of the photo
+KEY = {b"lance-schema:unenforced-primary-key": b"true"}  # else two writers at once may both insert a row
 PHOTOS = ("thumbnails", "stored", "referenced")
 
 
@@ -91,8 +92,8 @@ class Candidate:
 def table_schema(info: StoreInfo) -> pa.Schema:
     return pa.schema(
         [
-            pa.field("id", pa.string(), nullable=False),
-            pa.field("view", pa.int32(), nullable=False),
+            pa.field("id", pa.string(), nullable=False, metadata=KEY),
+            pa.field("view", pa.int32(), nullable=False, metadata=KEY),
             ("views", pa.int32()),
             ("title", pa.string()),
             ("description", pa.string()),

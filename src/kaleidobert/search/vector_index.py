@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 RECALL = 0.95  # least share of the ten nearest that the index has to find
 DEPTH = 10
-SETTINGS = [(probes, refine) for refine in (5, 20) for probes in (10, 20, 40, 80, 160, 320)]  # cheapest first
+SETTINGS = [(probes, refine) for refine in (5, 20, 50) for probes in (10, 20, 40, 80, 160, 320)]  # cheapest first
 
 
 def tune(store: Store, queries: np.ndarray) -> None:
@@ -22,6 +22,8 @@ def tune(store: Store, queries: np.ndarray) -> None:
     settings as long as they suffice.
     """
     index = store.info.index
+    if not index or not len(queries):
+        return  # an exact search
     exact = [_nearest(store, query, None) for query in queries]
     best: dict[str, Any] = {}
     for probes, refine in [(index["probes"], index["refine"]), *SETTINGS]:

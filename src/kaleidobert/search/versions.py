@@ -19,7 +19,6 @@ import lancedb
 import pyarrow as pa
 
 from kaleidobert.errors import InputError
-from kaleidobert.search.filters import literal
 from kaleidobert.search.records import FORMAT, StoreInfo, table_schema
 
 VERSIONS = "versions"
@@ -117,20 +116,21 @@ class Versions:
 
     def switch(self, number: int) -> None:
         """Make this version the one that is searched, in one commit; the one before it is retired."""
-        state = f"CASE WHEN number = {number} THEN '{CURRENT}' ELSE '{RETIRED}' END"
-        self._table.update(
-            where=f"number = {number} OR state = '{CURRENT}'",
-            values_sql={"state": state, "changed": literal(_now().isoformat())},
-        )
+        states = {version.number: RETIRED for version in self.all() if version.state == CURRENT} | {number: CURRENT}
+        rows = self._table.search().where(f"number IN ({', '.join(map(str, states))})").to_list()
+        changed = [{**row, "state": states[row["number"]], "changed": _now().isoformat()} for row in rows]
+        merge = self._table.merge_insert("number").when_matched_update_all()
+        merge.execute(pa.Table.from_pylist(changed, schema=SCHEMA))
 
     def drop_retired(self, grace: timedelta) -> list[int]:
-        """Drop versions that were retired longer than ``grace`` ago, and tables that no version lists."""
+        """Drop versions that were retired longer than ``grace`` ago, and tables of which only a killed run knew."""
         old = [v for v in self.all() if v.state == RETIRED and v.changed <= _now() - grace]
         if old:
             self._table.delete(f"number IN ({', '.join(str(version.number) for version in old)})")
-        listed = {version.table for version in self.all()}
+        listed = {version.number for version in self.all()}
         for name in self._database.table_names(limit=10_000):
-            if _holds_products(name) and name not in listed:
+            # the table of a higher number may be in the making
+            if _holds_products(name) and _number(name) not in listed and _number(name) < max(listed):
                 self._database.drop_table(name, ignore_missing=True)
         return [version.number for version in old]
 
@@ -156,6 +156,10 @@ def explained(uri: str) -> Iterator[None]:
 
 def _holds_products(name: str) -> bool:
     return name.startswith("products-") and name.removeprefix("products-").isdigit()
+
+
+def _number(name: str) -> int:
+    return int(name.removeprefix("products-"))
 
 
 def _now() -> datetime:
