@@ -24,7 +24,6 @@ from kaleidobert.errors import InputError
 from kaleidobert.metrics.calibration import best_cut, calibration_error, fit_logistic, reliability
 from kaleidobert.model import KaleidoBertConfig, KaleidoBertForRetrieval, KaleidoBertProcessor, load_run
 from kaleidobert.model.calibration import Calibration
-from kaleidobert.model.modeling import TextEntryOutput
 from kaleidobert.training.candidates import choose_queries
 from kaleidobert.training.catalogue import Catalogue, prepare
 from kaleidobert.training.evaluate import Encoded, encode
@@ -112,11 +111,11 @@ def judged_pairs(
         [[set(query.lower().split()) <= each for each in words] for query in queries]
     )  # (Q, N)
     images = model.enhance_images(encoded.images.to(model.device))  # (N, V)
-    text, mask, similarity = _similarity(model, processor, queries, images)
+    ids, mask, similarity = _similarity(model, processor, queries, images)
     chosen = _chosen(similarity, rng)  # (Q, C)
     scores = {"vectors": (model.scale() * similarity).cpu().gather(1, chosen)}
     if model.config.joint_weight:
-        joint = _joint(model, tokens["input_ids"], mask, encoded.patches, chosen)
+        joint = _joint(model, ids, mask, encoded.patches, chosen)
         picked = similarity.cpu().gather(1, chosen)
         scores["combined"] = model.combined_scores(picked.to(model.device), joint.to(model.device)).cpu()
     asked = np.arange(len(queries)).repeat(chosen.shape[1])
@@ -157,12 +156,12 @@ def words_of(texts: Sequence[str]) -> list[set[str]]:
 
 def _similarity(
     model: KaleidoBertForRetrieval, processor: KaleidoBertProcessor, texts: Sequence[str], images: Tensor
-) -> tuple[TextEntryOutput, Tensor, Tensor]:
-    """The encoded texts, their mask, and what vectors rank by (Q, N)."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The texts' token ids, their mask, and what vectors rank by (Q, N)."""
     inputs = {name: value.to(model.device) for name, value in processor(text=list(texts)).items()}
     text = model.text_entry(inputs["input_ids"], inputs["attention_mask"])
     hubness = model.text_hubness(text.vectors)[:, None] + model.image_hubness(images)[None, :]
-    return text, inputs["attention_mask"], model.similarity(text.vectors @ images.T, hubness)
+    return inputs["input_ids"], inputs["attention_mask"], model.similarity(text.vectors @ images.T, hubness)
 
 
 def make_queries(titles: list[str], count: int, rng: np.random.Generator) -> list[str]:
