@@ -22,7 +22,7 @@ from kaleidobert.training.published import published_tables
 from kaleidobert.training.runs import whole_checkpoints
 
 COLOURS = matplotlib.color_sequences["petroff10"]  # told apart by the colour-blind, too
-REFERENCES = {"_chance": ":", "_copy": "--"}  # what predictors reach that know nothing, and how they are drawn
+REFERENCES = {"_chance": ":", "_copy": "--", "_blind": "--"}  # what predictors reach that know nothing, and their lines
 CURVES = (*LOSSES, *DOWNSTREAM_LOSSES)
 FIGURE_SIZE = (6.4, 3.6)  # inches
 
@@ -41,7 +41,8 @@ PAGE = Template("""<!doctype html>
 <h1>$title</h1>
 $tables
 <h2>Losses and accuracies by step</h2>
-<p>Solid: validation. Faint: training. Dotted: chance, or a constant. Dashed: copied from overlapping patches.</p>
+<p>Solid: validation. Faint: training. Dotted: chance, or a constant. Dashed: copied from overlapping patches, or, for LM,
+read without the photo.</p>
 <div class="figures">
 $figures
 </div>
