@@ -22,7 +22,7 @@ from kaleidobert.training.published import published_tables
 from kaleidobert.training.runs import whole_checkpoints
 
 COLOURS = matplotlib.color_sequences["petroff10"]  # told apart by the colour-blind, too
-REFERENCES = {"_chance": ":", "_copy": "--", "_blind": "--"}  # what predictors reach that know nothing, and their lines
+REFERENCES = {"_chance": ":", "_copy": "--", "_blind": "--"}  # what knows nothing of products
 CURVES = (*LOSSES, *DOWNSTREAM_LOSSES)
 FIGURE_SIZE = (6.4, 3.6)  # inches
 
