@@ -41,8 +41,8 @@ PAGE = Template("""<!doctype html>
 <h1>$title</h1>
 $tables
 <h2>Losses and accuracies by step</h2>
-<p>Solid: validation. Faint: training. Dotted: chance, or a constant. Dashed: copied from overlapping patches, or, for LM,
-read without the photo.</p>
+<p>Solid: validation. Faint: training. Dotted: chance, or a constant. Dashed: copied from overlapping patches, or, for
+LM, read without the photo.</p>
 <div class="figures">
 $figures
 </div>
