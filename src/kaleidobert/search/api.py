@@ -49,8 +49,7 @@ def search_routes(searcher: Searcher, suggester: Suggester, reader: PhotoReader,
         else:
             asked = await read_json(request, SearchRequest)
         query = await searcher.gate.run(lambda: asked.asked(photo))
-        found = await searcher.answer(query)
-        return SearchResponse.of(asked.query, found, searcher.ranker.fingerprint, asked.timings)
+        return SearchResponse.of(asked.query, *await searcher.answer_by(query), asked.timings)
 
     @router.get("/api/suggest", summary="Completions of a query from the catalogue's own words")
     def suggest(q: Text, top: Annotated[int, Query(ge=1, le=50)] = 8) -> SuggestResponse:
@@ -91,7 +90,7 @@ def product_routes(searcher: Searcher, responses: Any) -> APIRouter:
         await searcher.gate.run(lambda: known(searcher.ranker, product_id))
         filters = parse_filters(conditions or [])
         query = answers.Query(q, like=product_id, filters=filters, top=top, offset=offset, thumbnails=False)
-        return SearchResponse.of(q, await searcher.answer(query), searcher.ranker.fingerprint, timings)
+        return SearchResponse.of(q, *await searcher.answer_by(query), timings)
 
     @router.get("/api/products/{product_id:path}/why", summary="Which words of a query point at which patches")
     async def why(product_id: str, q: Text, view: Annotated[int, Query(ge=0)] = 0) -> WhyResponse:

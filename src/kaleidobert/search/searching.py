@@ -24,21 +24,26 @@ class Searcher:
         self.ranker = ranker
         self.gate = Gate(workers, waiting)
         self._metrics = metrics
-        self._batcher: Batcher[Query, Answer] = Batcher(self._answer_many, workers, waiting, batch)
+        self._batcher: Batcher[Query, tuple[Answer, str]] = Batcher(self._answer_many, workers, waiting, batch)
         self._batcher.observe_batch = metrics.batch_size.observe
         metrics.waiting.set_function(lambda: self._batcher.waiting)
 
     async def answer(self, query: Query) -> Answer:
         """Raises ``HTTPException`` 503 when the queue is full."""
+        return (await self.answer_by(query))[0]
+
+    async def answer_by(self, query: Query) -> tuple[Answer, str]:
+        """The answer, and the fingerprint of the model that gave it: another one may have come since."""
         query.check()  # before it waits
-        found, waited = await self._batcher.ask(query)
+        (found, model), waited = await self._batcher.ask(query)
         found.seconds["queue"] = waited
         for stage, seconds in found.seconds.items():
             self._metrics.stage_seconds.labels(stage).observe(seconds)
-        return found
+        return found, model
 
-    def _answer_many(self, queries: Sequence[Query]) -> list[Answer]:
-        return self.ranker.answer_many(queries)
+    def _answer_many(self, queries: Sequence[Query]) -> list[tuple[Answer, str]]:
+        ranker = self.ranker
+        return [(answer, ranker.fingerprint) for answer in ranker.answer_many(queries)]
 
 
 def known(ranker: Ranker, product_id: str) -> tuple[Candidate, list[int]]:
