@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 ImageSource = bytes | Path  # an encoded image file's bytes, or where it lies
 
@@ -52,8 +52,13 @@ class Product:
 
 
 def open_image(source: ImageSource) -> Image.Image:
-    """Decode an image to RGB; transparency is laid over white, as in a studio photo."""
-    image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+    """Decode an image to RGB, upright; transparency is laid over white, as in a studio photo."""
+    return upright(Image.open(io.BytesIO(source) if isinstance(source, bytes) else source))
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """As RGB, turned as its camera noted, with what is transparent laid over white."""
+    image = ImageOps.exif_transpose(image)
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from PIL import Image
@@ -21,32 +22,59 @@ RECOGNITION = ("category", "subcategory")
 
 
 def describe(image: Image.Image, runs: Sequence[Path], text: str | None = None) -> dict[str, Any]:
-    """The likeliest classes by task, each {"label", "probability" in percent}, and the title, from runs of each task.
+    """What ``Describer`` says, for one photo."""
+    return Describer(runs).describe(image, text)
 
-    ``text``: what is known of the product in words, for runs that read it. Raises ``InputError`` for a run that
-    tells nothing of a photo, for two of one task, and where a run needs the text.
+
+class Describer:
+    """Runs of different tasks, loaded once. Safe to call from several threads.
+
+    Raises ``InputError`` for a run that tells nothing of a photo, and for two of one task.
     """
-    found: dict[str, Any] = {}
-    for run in runs:
-        config = load_config(run)
-        told = "title" if config.task == "captioning" else config.task
-        if told not in ("title", *RECOGNITION):
-            raise InputError(f"{run} was not fine-tuned for category, subcategory or captioning; give a run that was")
-        if told in found:
-            raise InputError(f"{run}: another run tells the {told} already; give one run a task")
-        if told == "title":
-            found[told] = title(run, image)
-            continue
-        if config.inputs != "image" and text is None:
-            raise InputError(f"{run} reads a product's text; give it with --text, or a run of finetune --inputs image")
-        found[told] = classes(run, image, text)
-    return found
+
+    def __init__(self, runs: Sequence[Path]) -> None:
+        self._readers: dict[str, _Reader] = {}
+        self._one_at_a_time = threading.Lock()  # fast tokenizers refuse concurrent use
+        for run in runs:
+            config = load_config(run)
+            told = "title" if config.task == "captioning" else config.task
+            if told not in ("title", *RECOGNITION):
+                raise InputError(
+                    f"{run} was not fine-tuned for category, subcategory or captioning; give a run that was"
+                )
+            if told in self._readers:
+                raise InputError(f"{run}: another run tells the {told} already; give one run a task")
+            kind = KaleidoBertForCaptioning if told == "title" else KaleidoBertForClassification
+            self._readers[told] = _Reader(run, load_model(run, kind), load_processor(run))
+
+    @property
+    def tells(self) -> list[str]:
+        return [*self._readers]
+
+    @torch.inference_mode()
+    def describe(self, image: Image.Image, text: str | None = None) -> dict[str, Any]:
+        """The likeliest classes by task, each {"label", "probability" in percent}, and the title.
+
+        ``text``: what is known of the product in words; raises ``InputError`` where a run needs it.
+        """
+        with self._one_at_a_time:
+            return {
+                told: title(reader, image) if told == "title" else classes(reader, image, text)
+                for told, reader in self._readers.items()
+            }
 
 
-@torch.inference_mode()
-def classes(run: Path, image: Image.Image, text: str | None) -> list[dict]:
+class _Reader(NamedTuple):
+    run: Path
+    model: Any
+    processor: KaleidoBertProcessor
+
+
+def classes(reader: _Reader, image: Image.Image, text: str | None) -> list[dict]:
     """The ``TOP`` classes, the likeliest first."""
-    model, processor = load_model(run, KaleidoBertForClassification), load_processor(run)
+    run, model, processor = reader
+    if model.config.inputs != "image" and text is None:
+        raise InputError(f"{run} reads a product's text; give it with --text, or a run of finetune --inputs image")
     inputs = processor(images=image, text=text).to(model.device)
     best = model(**inputs).logits[0].softmax(dim=0).topk(min(TOP, len(model.class_names)))
     return [
@@ -55,9 +83,9 @@ def classes(run: Path, image: Image.Image, text: str | None) -> list[dict]:
     ]
 
 
-def title(run: Path, image: Image.Image) -> str:
+def title(reader: _Reader, image: Image.Image) -> str:
     """What a text of this product might say."""
-    model, processor = load_model(run, KaleidoBertForCaptioning), load_processor(run)
+    _, model, processor = reader
     return captions(model, processor, processor(images=image)["pixel_values"].to(model.device))[0]
 
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import TypeVar
 
-from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.exceptions import HTTPException
 
 from kaleidobert.errors import InputError
+from kaleidobert.search.bodies import sentence
 from kaleidobert.search.schemas import Problem
 
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+        "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; font-src 'self'; connect-src 'self'; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
@@ -26,7 +25,6 @@ HEADERS = {
 }
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
-Result = TypeVar("Result")
 Respond = Callable[[Request, Problem], Response]
 
 
@@ -36,39 +34,25 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter("kaleidobert_requests_total", "Requests", ["route", "status"], registry=self.registry)
-        self.request_seconds = Histogram(
-            "kaleidobert_request_seconds",
-            "Time to answer",
-            ["route"],
+        self.request_seconds = self._seconds("kaleidobert_request_seconds", "Time to answer", "route")
+        self.stage_seconds = self._seconds("kaleidobert_search_stage_seconds", "Time of one stage of a search", "stage")
+        self.waiting = Gauge("kaleidobert_queue_waiting", "Searches that wait for a thread", registry=self.registry)
+        self.batch_size = Histogram(
+            "kaleidobert_batch_size",
+            "Searches answered in one forward pass",
             registry=self.registry,
-            buckets=SECONDS,
+            buckets=(1, 2, 4, 8, 16, 32),
         )
-        self.stage_seconds = Histogram(
-            "kaleidobert_search_stage_seconds",
-            "Time of one stage of a search",
-            ["stage"],
-            registry=self.registry,
-            buckets=SECONDS,
+        self.cache_uses = Counter(
+            "kaleidobert_cache_total", "Uses of what is kept", ["cache", "outcome"], registry=self.registry
         )
 
+    def cache_use(self, cache: str) -> Callable[[bool], None]:
+        """Counts the uses of one cache: was it there?"""
+        return lambda hit: self.cache_uses.labels(cache, "hit" if hit else "miss").inc()
 
-class Gate:
-    """Runs work in threads, ``workers`` at once; with ``waiting`` in the queue already, it refuses."""
-
-    def __init__(self, workers: int, waiting: int) -> None:
-        self._limiter = CapacityLimiter(workers)
-        self._room = workers + waiting
-
-    async def run(self, work: Callable[[], Result]) -> Result:
-        """Raises ``HTTPException`` 503 when the queue is full."""
-        if not self._room:
-            detail = "too many searches are waiting; try again in a second"
-            raise HTTPException(503, detail, {"Retry-After": "1"})
-        self._room -= 1  # only the event loop's thread comes here
-        try:
-            return await to_thread.run_sync(work, limiter=self._limiter)
-        finally:
-            self._room += 1
+    def _seconds(self, name: str, help_text: str, label: str) -> Histogram:
+        return Histogram(name, help_text, [label], registry=self.registry, buckets=SECONDS)
 
 
 def problem_response(problem: Problem) -> Response:
@@ -89,9 +73,7 @@ def add_problem_handlers(app: FastAPI, respond: Respond) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _(request: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"][1:])
-        return answer(request, 422, f"{place}: {first['msg']}" if place else first["msg"])
+        return answer(request, 422, sentence(error.errors()[0], skip=1))
 
     @app.exception_handler(HTTPException)
     async def _(request: Request, error: HTTPException) -> Response:

@@ -225,6 +225,11 @@ class StoreReader:
         texts = self._table.search().select(["text"]).to_arrow()["text"].to_pylist()
         return Counter(word for text in texts for word in set(WORD.findall(text.lower())))
 
+    def titles(self) -> list[str]:
+        """The title of every product."""
+        rows = self._table.search().select(["id", "title"]).to_arrow()
+        return list(dict(zip(rows["id"].to_pylist(), rows["title"].to_pylist(), strict=True)).values())
+
     def subcategories(self) -> list[tuple[str, str]]:
         """Every (category, sub-category), the one with most products first."""
         facets = self.catalogue.facets

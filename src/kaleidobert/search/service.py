@@ -1,154 +1,135 @@
-"""The search service: a page for people, a JSON API for programs, on one ``Ranker``.
+"""The search service: a page for people, a JSON API for programs, on one store and its model.
 
-Everything the page needs comes from this process; it works without JavaScript. The model runs in threads, a
+Everything the page needs comes from this process, and it works without JavaScript. The model runs in threads, a
 few at once, so that health checks and photos are answered while it works.
 """
 
 from __future__ import annotations
 
-import hashlib
+import asyncio
+import logging
 import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
 import uvicorn
-from fastapi import APIRouter, FastAPI, Query, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
 from kaleidobert.errors import InputError
-from kaleidobert.search.answers import Answer
-from kaleidobert.search.answers import Query as Question
-from kaleidobert.search.filters import Filters
-from kaleidobert.search.http import Gate, Metrics, add_observation, add_problem_handlers, problem_response
-from kaleidobert.search.pages import PAGE_SIZE, WEB, Pages
+from kaleidobert.model.describing import Describer
+from kaleidobert.search.access import BodyLimit, Tokens
+from kaleidobert.search.api import product_routes, search_routes
+from kaleidobert.search.bodies import request_schemas
+from kaleidobert.search.caching import PerVersion
+from kaleidobert.search.describing import PhotoReader
+from kaleidobert.search.http import Metrics, add_observation, add_problem_handlers, problem_response
+from kaleidobert.search.pages import WEB, Asked, Pages
+from kaleidobert.search.photos import PHOTO_BYTES
 from kaleidobert.search.ranking import Ranker
-from kaleidobert.search.records import parse_filters
-from kaleidobert.search.schemas import (
-    MAX_RESULTS,
-    Problem,
-    ProductResponse,
-    SearchRequest,
-    SearchResponse,
-)
+from kaleidobert.search.schemas import DescribeRequest, NewProduct, Problem, SearchRequest, StoreRequest
+from kaleidobert.search.searching import Searcher
+from kaleidobert.search.shopfront import PLACES, STALE_SECONDS, Shopfront, page_routes
+from kaleidobert.search.suggestions import Suggester, Vocabulary
+from kaleidobert.search.writes import write_routes
 
-WORKERS = 2  # searches at once: the model already spreads one over the processor's cores
-WAITING = 64  # searches that may wait for their turn
+WRITE_BYTES = 64_000_000
+PHOTO_REQUEST_BYTES = PHOTO_BYTES * 4 // 3 + 100_000  # as base64, beside the other fields
+OTHER_BYTES = 100_000
+CONNECTIONS = 1000  # at once; beyond them even a queue is not asked
+WATCH_SECONDS = 5.0  # between looks for a new version of the store
 
 PROBLEMS: dict[int | str, dict] = {
-    status: {"model": Problem, "content": {"application/problem+json": {}}} for status in (400, 404, 422, 503)
+    status: {"model": Problem, "content": {"application/problem+json": {}}}
+    for status in (400, 401, 403, 404, 413, 415, 422, 503)
 }
 
 
-class Searcher:
-    """Runs searches in threads, a few at once, and records how long their stages take."""
+@dataclass(frozen=True)
+class Settings:
+    """What an operator chooses.
 
-    def __init__(self, ranker: Ranker, metrics: Metrics) -> None:
-        self.ranker = ranker
-        self.metrics = metrics
-        self.gate = Gate(WORKERS, WAITING)
+    tokens: of those who may write; none: nobody. workers: searches at once, as the model spreads one over the
+    processor's cores already. waiting: searches that may wait before others are refused. batch: searches that one
+    forward pass answers at most. describers: runs of `finetune` that tell of a new photo.
+    """
 
-    async def answer(self, request: SearchRequest) -> Answer:
-        """The answer up to one hit beyond the page asked for."""
-        depth = request.offset + request.top + 1
-        found = await self.gate.run(
-            lambda: self.ranker.answer(
-                Question(
-                    request.query,
-                    filters=Filters.of(request.filters),
-                    top=depth,
-                    rerank=request.rerank,
-                    thumbnails=False,
-                )
-            )
-        )
-        for stage, seconds in found.seconds.items():
-            if seconds:
-                self.metrics.stage_seconds.labels(stage).observe(seconds)
-        return found
+    tokens: Tokens = Tokens()
+    workers: int = 2
+    waiting: int = 64
+    batch: int = 8
+    describers: Sequence[Path] = ()
 
 
-def create_app(ranker: Ranker) -> FastAPI:
-    """The service as an ASGI application."""
-    app = FastAPI(title="Kaleido-BERT product search", docs_url=None, redoc_url=None)
-    metrics = Metrics()
-    pages = Pages(ranker.store)
-    searcher = Searcher(ranker, metrics)
+def create_app(ranker: Ranker, settings: Settings = Settings()) -> FastAPI:
+    """The service as an ASGI application. Raises ``InputError`` for describing runs that cannot be used."""
+    metrics, pages = Metrics(), Pages()
+    searcher = Searcher(ranker, metrics, settings.workers, settings.waiting, settings.batch)
+    vocabulary = PerVersion(
+        lambda: Vocabulary.of(searcher.ranker.store.titles(), searcher.ranker.store.words()),
+        lambda: searcher.ranker.store.version,
+        STALE_SECONDS,
+        metrics.cache_use("vocabulary"),
+    )
+    suggester = Suggester(vocabulary)
+    front = Shopfront(searcher, suggester, pages, metrics)
+    reader = PhotoReader(searcher, Describer(settings.describers))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        watcher = asyncio.create_task(follow_versions(searcher))
+        yield
+        watcher.cancel()
+
+    app = FastAPI(title="Kaleido-BERT product search", docs_url=None, redoc_url=None, lifespan=lifespan)
 
     def respond(request: Request, problem: Problem) -> Response:
         """People see a page, programs a problem document."""
-        if request.url.path == "/":
-            return HTMLResponse(pages.error(request.query_params.get("q", ""), problem), problem.status)
-        return problem_response(problem)
+        if request.url.path not in PLACES:
+            return problem_response(problem)
+        again = "." + request.url.path + ("?" + request.url.query if request.url.query else "")
+        asked = Asked(request.query_params.get("q", "")[:2000])
+        return HTMLResponse(pages.error(asked, problem, again), problem.status)
 
     add_problem_handlers(app, respond)
+    app.add_middleware(BodyLimit, largest=largest_body)
     add_observation(app, metrics)
     app.mount("/static", StaticFiles(directory=WEB / "static"), name="static")
-    app.include_router(page_routes(searcher, pages, app))
-    app.include_router(product_routes(searcher))
-    app.include_router(operation_routes(ranker, metrics))
+    app.include_router(page_routes(front))
+    app.include_router(search_routes(searcher, suggester, reader, PROBLEMS))
+    app.include_router(product_routes(searcher, PROBLEMS))
+    app.include_router(write_routes(searcher, settings.tokens, PROBLEMS))
+    app.include_router(operation_routes(searcher, metrics))
+    app.include_router(description_routes(app, pages))
     return app
 
 
-def page_routes(searcher: Searcher, pages: Pages, app: FastAPI) -> APIRouter:
-    """What people open."""
-    router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
-
-    @router.get("/")
-    async def page(
-        q: Annotated[str, Query(max_length=2000)] = "",
-        number: Annotated[int, Query(alias="page", ge=1, le=MAX_RESULTS // PAGE_SIZE)] = 1,
-        conditions: Annotated[list[str] | None, Query(alias="filter", max_length=20)] = None,
-    ) -> str:
-        if not q.strip():
-            return await searcher.gate.run(pages.start)
-        filters = parse_filters(conditions or [])
-        request = SearchRequest(query=q, filters=filters, top=PAGE_SIZE, offset=(number - 1) * PAGE_SIZE)
-        found = await searcher.answer(request)
-        hint = "" if found.hits else await searcher.gate.run(lambda: searcher.ranker.why_nothing(filters))
-        return pages.results(request, number, found, hint)
-
-    @router.get("/docs")
-    def docs(request: Request) -> str:
-        return pages.docs(app.openapi(), str(request.base_url))
-
-    return router
+def largest_body(path: str) -> int:
+    """Bytes that a request to this path may send."""
+    if path == "/api/products":
+        return WRITE_BYTES
+    return PHOTO_REQUEST_BYTES if path in ("/photo", "/api/search", "/api/describe") else OTHER_BYTES
 
 
-def product_routes(searcher: Searcher) -> APIRouter:
-    """What programs ask: searches, products and their photos."""
-    router = APIRouter(responses=PROBLEMS)
-    store = searcher.ranker.store
-
-    @router.post("/api/search", summary="Rank the catalogue for a query")
-    async def search(request: SearchRequest) -> SearchResponse:
-        return SearchResponse.of(request, await searcher.answer(request), searcher.ranker.fingerprint)
-
-    @router.get("/api/products/{product_id:path}", summary="One product")
-    def product(product_id: str) -> ProductResponse:
-        found = store.product(product_id)
-        if found is None:
-            raise HTTPException(404, f"no product with id {product_id!r}")
-        return ProductResponse.of(*found)
-
-    @router.get("/images/{product_id:path}/{view}", summary="A photo's thumbnail (JPEG)")
-    def image(request: Request, product_id: str, view: int) -> Response:
-        found = store.thumbnails([(product_id, view)])
-        if not found:
-            raise HTTPException(404, f"no photo {view} of a product with id {product_id!r}")
-        (photo,) = found.values()
-        tag = f'"{hashlib.sha256(photo).hexdigest()[:16]}"'
-        headers = {"Cache-Control": "public, max-age=3600", "ETag": tag}
-        if request.headers.get("if-none-match") == tag:
-            return Response(status_code=304, headers=headers)
-        return Response(photo, media_type="image/jpeg", headers=headers)
-
-    return router
+async def follow_versions(searcher: Searcher) -> None:
+    """Go over to a new version of the store, with its model, when one is searched; the old one answers meanwhile."""
+    while True:
+        await asyncio.sleep(WATCH_SECONDS)
+        try:
+            if await asyncio.to_thread(lambda: searcher.ranker.store.superseded):
+                searcher.ranker = await asyncio.to_thread(Ranker.open, searcher.ranker.store.uri)
+        except (InputError, RuntimeError, OSError) as error:
+            logging.getLogger(__name__).warning("the store's new version cannot be searched: %s", error)
 
 
-def operation_routes(ranker: Ranker, metrics: Metrics) -> APIRouter:
+def operation_routes(searcher: Searcher, metrics: Metrics) -> APIRouter:
     """What an operator's tools ask."""
     router = APIRouter(default_response_class=PlainTextResponse)
 
@@ -158,6 +139,7 @@ def operation_routes(ranker: Ranker, metrics: Metrics) -> APIRouter:
 
     @router.get("/readyz", responses={503: PROBLEMS[503]}, summary="Can it answer searches?")
     def readyz() -> str:
+        ranker = searcher.ranker
         try:
             ranker.check()
             rows = ranker.store.rows()
@@ -174,15 +156,43 @@ def operation_routes(ranker: Ranker, metrics: Metrics) -> APIRouter:
     return router
 
 
-def serve_store(store: str, host: str = "127.0.0.1", port: int = 8000, model: Path | None = None) -> None:
+def description_routes(app: FastAPI, pages: Pages) -> APIRouter:
+    """The API's description, for tools and for people."""
+    router = APIRouter(include_in_schema=False)
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
+            schema["components"]["schemas"] |= request_schemas(SearchRequest, DescribeRequest, StoreRequest, NewProduct)
+            app.openapi_schema = schema
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+    @router.get("/docs", response_class=HTMLResponse)
+    def docs(request: Request) -> str:
+        return pages.docs(openapi(), str(request.base_url))
+
+    return router
+
+
+def serve_store(
+    store: str,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    model: Path | None = None,
+    settings: Settings = Settings(),
+) -> None:
     """Serve a store until interrupted. Raises ``InputError`` where store, model or address cannot be used."""
     listener = listen(host, port)  # first: a port in use should not cost the loading of a model
     with listener:
         ranker = Ranker.open(store, model)
-        app = create_app(ranker)
+        app = create_app(ranker, settings)
         address = f"http://{host}:{listener.getsockname()[1]}"
-        print(f"serving {ranker.store.rows():,} photos of {store} at {address} (Ctrl+C stops)", flush=True)
-        uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
+        writes = "writes with a token" if settings.tokens else "read-only"
+        print(f"serving {ranker.store.rows():,} photos of {store} at {address}, {writes} (Ctrl+C stops)", flush=True)
+        config = uvicorn.Config(app, log_level="warning", limit_concurrency=CONNECTIONS)
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 def listen(host: str, port: int) -> socket.socket:

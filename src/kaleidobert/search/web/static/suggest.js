@@ -1,0 +1,87 @@
+// The search box as a combobox with a list of suggestions (WAI-ARIA pattern "editable combobox with list").
+const PAUSE = 90; // milliseconds of no typing before the service is asked
+
+export function suggest(form, box, list) {
+  let timer = 0;
+  let asked = 0;
+  let chosen = -1;
+  let typed = box.value;
+  box.setAttribute("role", "combobox");
+  box.setAttribute("aria-controls", list.id);
+  box.setAttribute("aria-autocomplete", "list");
+
+  function open(queries) {
+    chosen = -1;
+    list.replaceChildren(...queries.map(option));
+    list.hidden = !queries.length;
+    box.setAttribute("aria-expanded", String(!list.hidden));
+    box.removeAttribute("aria-activedescendant");
+  }
+  const close = () => open([]);
+
+  function option(query, index) {
+    const item = document.createElement("li");
+    item.id = `suggestion-${index}`;
+    item.role = "option";
+    item.ariaSelected = "false";
+    item.dataset.query = query;
+    const start = query.startsWith(typed.toLowerCase()) ? typed.length : 0;
+    const rest = document.createElement("b");
+    rest.textContent = query.slice(start);
+    item.append(query.slice(0, start), rest);
+    item.addEventListener("pointerdown", (event) => {
+      event.preventDefault(); // the box keeps its focus
+      search(query);
+    });
+    return item;
+  }
+
+  function search(query) {
+    box.value = query;
+    close();
+    form.requestSubmit();
+  }
+
+  function choose(index) {
+    const options = [...list.children];
+    chosen = (index + options.length + 1) % (options.length + 1); // the last place is the box itself
+    if (chosen === options.length) chosen = -1;
+    options.forEach((item, place) => (item.ariaSelected = String(place === chosen)));
+    box.value = chosen < 0 ? typed : options[chosen].dataset.query;
+    if (chosen < 0) box.removeAttribute("aria-activedescendant");
+    else box.setAttribute("aria-activedescendant", options[chosen].id);
+  }
+
+  async function ask() {
+    const turn = ++asked;
+    try {
+      const response = await fetch(`api/suggest?${new URLSearchParams({ q: typed })}`);
+      const found = response.ok ? (await response.json()).suggestions : [];
+      if (turn === asked && document.activeElement === box) open(found);
+    } catch {
+      close(); // suggestions are a help, not a need
+    }
+  }
+
+  box.addEventListener("input", () => {
+    typed = box.value;
+    clearTimeout(timer);
+    if (typed.trim()) timer = setTimeout(ask, PAUSE);
+    else close();
+  });
+  box.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && !list.hidden) {
+      event.preventDefault();
+      close();
+    } else if (!list.hidden && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
+      event.preventDefault();
+      choose(event.key === "ArrowDown" ? chosen + 1 : chosen < 0 ? list.children.length - 1 : chosen - 1);
+    }
+  });
+  box.addEventListener("blur", close);
+  form.addEventListener("submit", () => {
+    asked++;
+    clearTimeout(timer);
+    close();
+  });
+}
