@@ -53,6 +53,15 @@ def test_a_product_with_a_broken_photo_is_tried_again_and_never_pruned(new_shop:
     assert Store.open(new_shop.uri).products() == 2
 
 
+def test_nothing_is_pruned_where_rows_cannot_be_read(new_shop: Shop) -> None:
+    """The row may be that of a product in the store."""
+    new_shop.indexer().index(new_shop.products)
+    problems = Problems()
+    problems.add("catalogue.csv", "row 3", "no id")
+    assert counts(new_shop.indexer().index(new_shop.products[:5], problems=problems, prune=True)) == (0, 5, 0)
+    assert Store.open(new_shop.uri).products() == 12
+
+
 def test_products_are_acknowledged_when_a_query_finds_them(new_shop: Shop) -> None:
     acknowledged: list[str] = []
 

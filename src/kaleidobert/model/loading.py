@@ -48,7 +48,10 @@ def load_model(folder: Path, kind: type[Model], new: str | None = None, **settin
     missing = sorted(key for key in report["missing_keys"] if new is None or not key.startswith(new))
     if missing:
         holds = (config.architectures or ["model of another kind"])[0]
-        raise InputError(f"{folder} holds a {holds}, not a {kind.__name__} (it has no {missing[0]}); give another run")
+        raise InputError(
+            f"{folder} holds a {holds}, and a {kind.__name__} needs {missing[0]}, which it lacks: give another run, or "
+            "train this one again, as an older version may have made it"
+        )
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 

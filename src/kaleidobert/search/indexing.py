@@ -45,10 +45,10 @@ def index_catalogue(
     """Read a catalogue (or one split of it), embed it with the model in ``model_folder`` and store it.
 
     The catalogue is read once before anything is embedded: that finds what is wrong with it at the start and
-    tells how much there is to do. ``prune`` deletes products that are not in it; ``new_version`` builds beside
-    what is searched now and switches at the end; ``photos`` is one of ``PHOTOS``. What was skipped is summed up on
-    ``console`` (standard error by default). Returns the figures of the run. Raises ``InputError`` for a catalogue,
-    model or store that cannot be used.
+    tells how much there is to do. ``prune`` deletes products that are not in it, unless some rows cannot be read;
+    ``new_version`` builds beside what is searched now and switches at the end; ``photos`` is one of ``PHOTOS``. What
+    was skipped is summed up on ``console`` (standard error by default). Returns the figures of the run. Raises
+    ``InputError`` for a catalogue, model or store that cannot be used.
     """
     console = console or Console(stderr=True)
     mapping = load_columns(columns) if columns else None
@@ -71,6 +71,8 @@ def index_catalogue(
         )
     if problems.count:
         console.print(problems.summary(), style="yellow", markup=False)
+        if prune:
+            console.print("nothing was pruned: mend these rows first, as they may be of products in the store")
     if left := figures["left_behind"]:
         hint = "they are in the version before; index the catalogue that has them, too"
         console.print(f"{left:,} products of the version before are not in {data}: {hint}", style="yellow")
@@ -149,6 +151,7 @@ class Indexer:
             written(self._write(waiting))
         if self._store is None or not (count or unchanged):
             raise InputError(f"no product could be indexed. {problems.summary()}".strip())
+        prune = prune and not problems.count  # a row that cannot be read may be that of a product in the store
         removed = self._store.delete(set(self._store.contents()) - seen) if prune else 0
         left_behind = self._finish(seen, prune)
         seconds = time.perf_counter() - started
