@@ -125,6 +125,7 @@ class SingleStream(nn.Module):
         text_group: Tensor,
         subcategory: Tensor,
         draws: Tensor,
+        **_: Any,
     ) -> PeerOutput:
         rows = torch.arange(len(pixel_values), device=pixel_values.device)
         forbidden = equal_texts(text_group) | torch.eye(len(rows), dtype=torch.bool, device=rows.device)
