@@ -135,14 +135,17 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
         The second term compares texts fairly: without it, a common text would fit every photo (pointwise mutual
         information, as in VisualGPTScore: Lin et al., ICML 2024).
         """
-        said, tokens = attention_mask[:, 1:], input_ids[:, 1:]
+        alone, which = torch.unique(torch.cat([input_ids, attention_mask], dim=1), dim=0, return_inverse=True)
+        unseen = self._log_probability(*alone.chunk(2, dim=1), DynamicCache())  # a text of many pairs is read once
+        return self._log_probability(input_ids, attention_mask, self.kaleidobert.look(patches)) - unseen[which]
 
-        def log_probability(cache: DynamicCache) -> Tensor:
-            logits = self.masked_tokens(self.kaleidobert.read(input_ids[:, :-1], cache)).float()
-            losses = F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").view_as(tokens)
-            return -(losses * said).sum(dim=1)
-
-        return log_probability(self.kaleidobert.look(patches)) - log_probability(DynamicCache())
+    def _log_probability(self, input_ids: Tensor, attention_mask: Tensor, cache: DynamicCache) -> Tensor:
+        """Of texts (B, T) after what is in the cache, (B,) in nats."""
+        said = attention_mask[:, 1:].bool()
+        states = self.kaleidobert.read(input_ids[:, :-1], cache)
+        logits = self.masked_tokens(states[said]).float()
+        losses = F.cross_entropy(logits, input_ids[:, 1:][said], reduction="none")
+        return -losses.new_zeros(said.shape).masked_scatter(said, losses).sum(dim=1)
 
     def reading(
         self, input_ids: Tensor, attention_mask: Tensor, patches: Tensor, unseen: Tensor, split: Split = WHOLE
