@@ -135,8 +135,10 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
         The second term compares texts fairly: without it, a common text would fit every photo (pointwise mutual
         information, as in VisualGPTScore: Lin et al., ICML 2024).
         """
-        alone, which = torch.unique(torch.cat([input_ids, attention_mask], dim=1), dim=0, return_inverse=True)
-        unseen = self._log_probability(*alone.chunk(2, dim=1), DynamicCache())  # a text of many pairs is read once
+        texts = torch.cat([input_ids, attention_mask], dim=1)
+        alone, which = torch.unique(texts, dim=0, return_inverse=True)  # a text of many pairs is read once
+        ids, mask = alone.chunk(2, dim=1)
+        unseen = self._log_probability(ids, mask, DynamicCache())
         return self._log_probability(input_ids, attention_mask, self.kaleidobert.look(patches)) - unseen[which]
 
     def _log_probability(self, input_ids: Tensor, attention_mask: Tensor, cache: DynamicCache) -> Tensor:
