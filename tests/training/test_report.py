@@ -14,7 +14,7 @@ from kaleidobert.training.evaluate import evaluate_retrieval
 from kaleidobert.training.report import draw_curves, read_curves, report
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
-NAMES = ["total", "contrastive", "AMLM", "ITM", "ITM_accuracy", "RR", "RR_accuracy", "JPS", "JPS_accuracy"]
+NAMES = ["total", "contrastive", "AMLM", "ITM", "ITM_accuracy", "LM", "RR", "RR_accuracy", "JPS", "JPS_accuracy"]
 NAMES += ["CP", "CP_accuracy", "G2CM", "B2CM"]
 
 

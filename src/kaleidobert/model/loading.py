@@ -49,8 +49,8 @@ def load_model(folder: Path, kind: type[Model], new: str | None = None, **settin
     if missing:
         holds = (config.architectures or ["model of another kind"])[0]
         raise InputError(
-            f"{folder} holds a {holds}, and a {kind.__name__} needs {missing[0]}, which it lacks: give another run, or "
-            "train this one again, as an older version may have made it"
+            f"{folder} holds a {holds}, not a {kind.__name__} of this version (it has no {missing[0]}); "
+            "give another run, or train it again"
         )
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
