@@ -50,7 +50,8 @@ class Task(NamedTuple):
 
 def _recognition(task: str) -> Task:
     return Task(
-        defaults=(*GENTLE, "training.subcategory_group=1"),
+        # A new head, and joint layers that have hardly been asked about whole products: they have much to learn.
+        defaults=(*GENTLE, "training.learning_rate=1e-3", "training.subcategory_group=1"),
         usable=lambda catalogue, split: labelled(task, catalogue, split),
         start=partial(start_recogniser, task),
         collator=lambda model: partial(LabelCollator, task=task, classes=model.class_names),
