@@ -59,7 +59,7 @@ def save_ranker(
 def fit_scoring(run: Path, validation: Catalogue, seed: int = 0) -> dict[str, Any]:
     """Find the weights of memory, hubness and joint model by SumR on validation, and keep them in the run's config.
 
-    So is what the joint model is asked, whether a pair matches or how its text reads.
+    So is what the joint model is asked, whether a pair matches or how its text reads: the one that ranks better alone.
 
     Weight 0 is among those tried: what adds nothing is left out, and the figures show it. So is a joint model that
     adds less than ``LEAST_GAIN``.
@@ -80,15 +80,18 @@ def fit_scoring(run: Path, validation: Catalogue, seed: int = 0) -> dict[str, An
     settings.memory_weight, settings.hubness_weight = max(sums, key=lambda each: sums[each])
 
     candidates = candidate_table(validation, choose_queries(len(validation), JOINT_QUERIES, seed), "101", seed)
-    sums, trained = {}, _trained_scorers(settings.loss_weights)
-    for settings.joint_scorer in trained:
-        both = score(model, encoded, candidates)
-        for settings.joint_weight in JOINT_WEIGHTS:
-            ways = [ranked_by("combined", model, way) for way in both]
-            sums[settings.joint_scorer, settings.joint_weight] = _sum_of_recalls(ways)
-    settings.joint_scorer, settings.joint_weight = max(sums, key=lambda each: sums[each])
-    if sums[settings.joint_scorer, settings.joint_weight] < sums[settings.joint_scorer, 0.0] + LEAST_GAIN:
-        settings.joint_weight = 0.0
+    scores, alone = {}, {}
+    for scorer in _trained_scorers(settings.loss_weights):
+        settings.joint_scorer = scorer
+        scores[scorer] = score(model, encoded, candidates)
+        alone[scorer] = _sum_of_recalls([ranked_by("joint", model, way) for way in scores[scorer]])
+    settings.joint_scorer = max(alone, key=lambda each: alone[each])
+    joint = {}
+    for weight in JOINT_WEIGHTS:
+        settings.joint_weight = weight
+        joint[weight] = _sum_of_recalls([ranked_by("combined", model, way) for way in scores[settings.joint_scorer]])
+    best = max(joint, key=lambda weight: joint[weight])
+    settings.joint_weight = best if joint[best] >= joint[0.0] + LEAST_GAIN else 0.0
 
     fitted = {name: getattr(settings, name) for name in FITTED}
     config = KaleidoBertConfig.from_pretrained(run)
