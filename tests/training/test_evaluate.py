@@ -109,7 +109,7 @@ def test_the_numbers_by_a_second_route(run, test_split):
 
 
 def test_a_model_that_says_the_same_of_everything_gets_nothing(copy, shapes):
-    change(copy, _projection__weight=0.0, matching__score__weight=0.0)
+    change(copy, _projection__weight=0.0, matching__score__weight=0.0, word_embeddings=0.0)  # the decoder, too
     figures = evaluate_retrieval(shapes, copy, queries=12)
     for name in ("cosine", "vectors", "joint", "combined"):
         assert figures[name]["SumR"] == 0, name
