@@ -41,10 +41,10 @@ def test_text_search(page: Any) -> None:
     assert page.locator("h1").inner_text() == "“red wool bag”"
     assert page.locator(CARDS).count() == 24
     assert re.fullmatch(r"\d+ % match", page.locator(f"{CARDS} .match").first.inner_text().strip())
-    shown = page.evaluate(
+    page.wait_for_function(
         "[...document.querySelectorAll('.photo img')].slice(0, 4).every((image) => image.naturalWidth)"
     )
-    assert shown and page.locator(".missing").count() == 0
+    assert page.locator(".missing").count() == 0
 
 
 def test_suggestions_by_keyboard_forgive_a_slip(page: Any) -> None:
@@ -74,7 +74,7 @@ def test_photo_search(page: Any, photo: Path) -> None:
     page.set_input_files("#photo", photo)
     page.wait_for_selector("h1:has-text('Like your photo')")
     assert page.locator(CARDS).count() == 24
-    assert page.locator(".sample img").evaluate("(image) => image.naturalWidth") == 300
+    page.wait_for_function("document.querySelector('.sample img').naturalWidth === 300")
     first = titles(page)
     page.reload()
     assert titles(page) == first
@@ -181,9 +181,10 @@ def test_why_by_keyboard_is_read_out(page: Any) -> None:
 
 def test_a_reason_that_fails_says_so(browser: Any, site: Any) -> None:
     page, _ = open_page(browser, site)
-    search(page, "red wool")
     problem = '{"detail": "too many searches are waiting; try again in a second"}'
     page.route("**/why**", lambda route: route.fulfill(status=503, content_type="application/json", body=problem))
+    search(page, "red wool")
+    page.wait_for_load_state("networkidle")
     page.locator(".why").first.click()
     page.wait_for_selector(".reading:has-text('too many searches')")
     page.context.close()

@@ -25,7 +25,7 @@ class Visit:
 def open_page(browser: Any, site: Site, **settings: Any) -> tuple[Any, Visit]:
     """A fresh visitor's page. Closing its context ends the visit."""
     context = browser.new_context(base_url=site.address, **{"viewport": {"width": 1280, "height": 900}, **settings})
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     page, visit = context.new_page(), Visit([], [])
     page.on("request", lambda request: request.url.startswith(site.address) or visit.foreign.append(request.url))
     page.on("console", lambda told: told.type == "error" and visit.complaints.append(told.text))
