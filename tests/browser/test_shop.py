@@ -41,10 +41,11 @@ def test_text_search(page: Any) -> None:
     assert page.locator("h1").inner_text() == "“red wool bag”"
     assert page.locator(CARDS).count() == 24
     assert re.fullmatch(r"\d+ % match", page.locator(f"{CARDS} .match").first.inner_text().strip())
-    page.wait_for_function(
+    page.wait_for_load_state("networkidle")
+    shown = page.evaluate(
         "[...document.querySelectorAll('.photo img')].slice(0, 4).every((image) => image.naturalWidth)"
     )
-    assert page.locator(".missing").count() == 0
+    assert shown and page.locator(".missing").count() == 0
 
 
 def test_suggestions_by_keyboard_forgive_a_slip(page: Any) -> None:
@@ -74,7 +75,8 @@ def test_photo_search(page: Any, photo: Path) -> None:
     page.set_input_files("#photo", photo)
     page.wait_for_selector("h1:has-text('Like your photo')")
     assert page.locator(CARDS).count() == 24
-    page.wait_for_function("document.querySelector('.sample img').naturalWidth === 300")
+    page.wait_for_load_state("load")
+    assert page.locator(".sample img").evaluate("(image) => image.naturalWidth") == 300
     first = titles(page)
     page.reload()
     assert titles(page) == first
