@@ -183,10 +183,10 @@ def test_why_by_keyboard_is_read_out(page: Any) -> None:
 
 def test_a_reason_that_fails_says_so(browser: Any, site: Any) -> None:
     page, _ = open_page(browser, site)
+    search(page, "red wool")
+    page.wait_for_load_state("networkidle")  # the page's own scripts come first
     problem = '{"detail": "too many searches are waiting; try again in a second"}'
     page.route("**/why**", lambda route: route.fulfill(status=503, content_type="application/json", body=problem))
-    search(page, "red wool")
-    page.wait_for_load_state("networkidle")
     page.locator(".why").first.click()
     page.wait_for_selector(".reading:has-text('too many searches')")
     page.context.close()
