@@ -52,6 +52,7 @@ def preset(tiny_settings: Callable[..., dict[str, Any]], tmp_path_factory: pytes
     """A YAML preset: two epochs of four steps, with validation and a checkpoint after steps 3, 6 and 8."""
     training = {"batch_size": 16, "joint_samples": 8, "joint_from": 0.0, "epochs": 2, "learning_rate": 3e-3}
     training |= {"warmup_steps": 2, "bf16": False, "evaluate_every": 3, "evaluation_products": 32, "seed": 5}
+    training |= {"patch_dropout": 0.3, "word_dropout": 0.2}
     tokenizer = {"kind": "wordpiece", "vocabulary": 120, "max_length": 16}
     path = tmp_path_factory.mktemp("preset") / "tiny.yaml"
     path.write_text(yaml.safe_dump({"model": tiny_settings(), "tokenizer": tokenizer, "training": training}))

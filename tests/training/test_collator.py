@@ -73,6 +73,24 @@ def test_only_the_first_products_are_corrupted_and_all_texts_are_masked(catalogu
     assert batch["masked_ids"].shape == (6, length) and (changed > 0).sum() >= 4
 
 
+def test_dropped_words_and_patches(catalogue, tokenizer):
+    dropout = {"patch_dropout": 0.4, "word_dropout": 0.3, "levels": PUBLISHED}
+    batch = PairCollator(catalogue, tokenizer, seed=1, augmented=True, **dropout)(range(64))
+    kept = batch["kept_patches"]
+    assert kept.shape == (64, 33) and (kept.diff(dim=1) > 0).all() and set(kept.flatten().tolist()) == set(range(55))
+    whole, left = batch["attention_mask"].sum(dim=1), batch["query_mask"].sum(dim=1)
+    assert 0.15 < 1 - (left - 2).sum() / (whole - 2).sum() < 0.45 and left.min() >= 3
+    assert batch["query_ids"].shape == batch["query_mask"].shape == (64, left.max())
+    for text, query, length in zip(
+        batch["input_ids"].tolist(), batch["query_ids"].tolist(), left.tolist(), strict=True
+    ):
+        rest = iter(text)
+        assert all(token in rest for token in query[:length])  # in their order, from [CLS] to [SEP]
+        assert query[0] == tokenizer.cls_token_id and query[length - 1] == tokenizer.sep_token_id
+    plain = PairCollator(catalogue, tokenizer, seed=1, augmented=False, **dropout)(range(64))
+    assert not {"kept_patches", "query_ids"} & set(plain)
+
+
 def test_token_labels_are_the_hidden_tokens_and_the_rest_stays(epochs, tokenizer):
     hidden = epochs["token_labels"] != NO_LABEL
     assert torch.equal(epochs["token_labels"][hidden], epochs["input_ids"][hidden])

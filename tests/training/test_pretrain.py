@@ -149,6 +149,19 @@ def test_guided_masking_is_told_in_the_history(shapes, settings, history, aligne
     assert all(0 < row["guided"] <= 0.5 for row in rows) and figures["products_without_pairs"] == 0
 
 
+def test_a_run_starts_from_another_at_another_resolution(run, shapes, settings, history, tmp_path):
+    pretrain(shapes, tmp_path / "larger", settings("training.epochs=1", f"initial.run={run}", "model.image_size=48"))
+    first, anew = (history(folder)[0]["contrastive"] for folder in (tmp_path / "larger", run))
+    assert first < anew
+    assert (tmp_path / "larger" / "tokenizer.json").read_text() == (run / "tokenizer.json").read_text()
+    assert KaleidoBertProcessor.from_pretrained(tmp_path / "larger").image_processor.image_size == 48
+
+
+def test_a_run_of_other_sizes_is_no_start(run, shapes, settings, tmp_path):
+    with pytest.raises(InputError, match="do not fit this run's settings: size mismatch for kaleidobert.image_proj"):
+        pretrain(shapes, tmp_path / "other", settings(f"initial.run={run}", "model.projection_size=8"))
+
+
 def test_minutes_end_a_run(shapes, settings, history, tmp_path):
     pretrain(shapes, tmp_path / "short", settings("training.epochs=1000"), max_minutes=0.01)
     last = max(row["step"] for row in history(tmp_path / "short"))

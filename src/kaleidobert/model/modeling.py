@@ -147,19 +147,22 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
         features = self.patch_encoder(pixel_values, self.config.level_table)
         return F.layer_norm(features.float(), features.shape[-1:])
 
-    def embed_patches(self, features: Tensor) -> Tensor:
-        """Patch features (B, P, D) -> what the joint entry takes (B, P, H)."""
+    def embed_patches(self, features: Tensor, kept: Tensor | None = None) -> Tensor:
+        """Patch features (B, P, D) -> what the joint entry takes (B, P, H), or (B, K, H) of the ``kept`` (B, K)."""
         segment = self.bert.embeddings.token_type_embeddings.weight[IMAGE_SEGMENT]
-        return self._layers(self.patch_embeddings(features, segment), None, 0, self.config.fusion_layer)
+        embedded = self.patch_embeddings(features, segment)
+        if kept is not None:
+            embedded = embedded.gather(1, kept.unsqueeze(-1).expand(-1, -1, embedded.shape[-1]))
+        return self._layers(embedded, None, 0, self.config.fusion_layer)
 
     def embed_tokens(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Token ids (B, T) -> what the joint entry takes (B, T, H)."""
         return self._layers(self.bert.embeddings(input_ids), attention_mask, 0, self.config.fusion_layer)
 
-    def image_entry(self, pixel_values: Tensor) -> ImageEntryOutput:
-        """Locked portions (B, 3, S, S) alone."""
+    def image_entry(self, pixel_values: Tensor, kept: Tensor | None = None) -> ImageEntryOutput:
+        """Locked portions (B, 3, S, S) alone; of their patches ``kept`` (B, K), or all (FLIP: Li et al., CVPR 2023)."""
         features = self.patch_features(pixel_values)
-        patches = self.embed_patches(features)
+        patches = self.embed_patches(features, kept)
         summary = self.image_states(patches).mean(dim=1)
         vectors = F.normalize(self.image_projection(summary).float(), dim=-1)
         return ImageEntryOutput(vectors=vectors, patches=patches, features=features, summary=summary)

@@ -18,7 +18,7 @@ from kaleidobert.model.pretext import (
     pretext_losses,
     pretext_references,
 )
-from kaleidobert.model.retrieval import KaleidoBertScoring
+from kaleidobert.model.retrieval import KaleidoBertScoring, asked_with
 from kaleidobert.model.split import WHOLE, Split
 
 
@@ -79,6 +79,9 @@ class KaleidoBertForPreTraining(KaleidoBertScoring):
         draws: Tensor | None = None,
         subcategory: Tensor | None = None,
         unseen: Tensor | None = None,
+        kept_patches: Tensor | None = None,
+        query_ids: Tensor | None = None,
+        query_mask: Tensor | None = None,
     ) -> PreTrainingOutput:
         """One step's losses on B products (field by field as `training.collator` makes them).
 
@@ -87,12 +90,13 @@ class KaleidoBertForPreTraining(KaleidoBertScoring):
         entry (none where ``draws`` is None): token_labels (n, T), -100 where not hidden; level_labels (n, N), -100
         for regressions; hidden_patches (n, P) bool; draws (2, n) uniform in [0, 1), which pick the negatives;
         subcategory (B,), equal for products of one, as ITM's negatives are graded: random, of the same sub-category,
-        nearest by the vectors. LM is of the whole batch, without the photos of ``unseen`` (B,). In training
+        nearest by the vectors. LM is of the whole batch, without the photos of ``unseen`` (B,). ``kept_patches`` (B, K)
+        are those that vectors and LM see, query_ids and query_mask (B, Q) what the texts' vectors are of. In training
         under `torchrun`, B and n are this process's share of the batch (see `split`), and the losses averaged over
         processes the batch's.
         """
-        image = self.kaleidobert.image_entry(pixel_values)
-        text = self.kaleidobert.text_entry(input_ids, attention_mask)
+        image = self.kaleidobert.image_entry(pixel_values, kept_patches)
+        text = self.kaleidobert.text_entry(*asked_with(input_ids, attention_mask, query_ids, query_mask))
         split = Split.here(self.training)
         images, texts, groups = map(split.gather, (image.vectors, text.vectors, text_group))
         parts = {"contrastive": contrastive_loss(images, texts, self.scale(), groups)}

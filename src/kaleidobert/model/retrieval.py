@@ -35,6 +35,15 @@ from kaleidobert.model.split import WHOLE, Split
 LOGIT_SCALE = math.log(1 / 0.07)  # CLIP's first temperature
 
 
+def asked_with(
+    input_ids: Tensor, attention_mask: Tensor, query_ids: Tensor | None, query_mask: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """What the texts' vectors are of: the whole texts, unless they were shortened to queries."""
+    if query_ids is None or query_mask is None:
+        return input_ids, attention_mask
+    return query_ids, query_mask
+
+
 class MatchingOutput(NamedTuple):
     """loss and balanced accuracy of ITM; joint: hidden states of the n matching pairs."""
 
@@ -230,11 +239,15 @@ class KaleidoBertForRetrieval(KaleidoBertScoring):
         text_group: Tensor | None = None,
         draws: Tensor | None = None,
         unseen: Tensor | None = None,
+        kept_patches: Tensor | None = None,
+        query_ids: Tensor | None = None,
+        query_mask: Tensor | None = None,
     ) -> RetrievalOutput:
         """Photos (B, 3, S, S) and their own row's texts (B, T).
 
         With ``text_group`` (B,), ``draws`` (2, n) and ``unseen`` (B,), as the collator makes them, the losses are
-        returned: contrastive and LM on the whole batch and ITM with hard negatives on its first n products.
+        returned: contrastive and LM on the whole batch and ITM with hard negatives on its first n products. Of photos
+        ``kept_patches`` (B, K) are seen, or all; of texts, LM reads all, and the others query_ids, query_mask (B, Q).
         """
         if text_group is None:
             image = self.image_entry(pixel_values)
@@ -243,14 +256,15 @@ class KaleidoBertForRetrieval(KaleidoBertScoring):
             hubness = self.image_hubness(image.vectors) + self.text_hubness(text.vectors)
             similarity = self.similarity((image.vectors * text.vectors).sum(dim=-1), hubness)
             return RetrievalOutput(scores=self.combined_scores(similarity, joint))
-        image = self.kaleidobert.image_entry(pixel_values)
-        text = self.kaleidobert.text_entry(input_ids, attention_mask)
+        image = self.kaleidobert.image_entry(pixel_values, kept_patches)
+        query_ids, query_mask = asked_with(input_ids, attention_mask, query_ids, query_mask)
+        text = self.kaleidobert.text_entry(query_ids, query_mask)
         split = Split.here(self.training)
         images, texts, groups = map(split.gather, (image.vectors, text.vectors, text_group))
         parts = {"contrastive": contrastive_loss(images, texts, self.scale(), groups)}
         accuracies: dict[str, Tensor] = {}
         if draws is not None and len(patches := split.gather(image.patches[: draws.shape[1]])) >= 2:
-            tokens, mask = split.gather(text.tokens), split.gather(attention_mask)
+            tokens, mask = split.gather(text.tokens), split.gather(query_mask)
             similarity = self.scale() * images @ texts.T
             matched = self.match(tokens, mask, patches, similarity, groups, draws, split=split)
             parts["ITM"], accuracies["ITM"] = matched.loss, matched.accuracy

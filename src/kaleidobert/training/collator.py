@@ -8,7 +8,7 @@ trains on a share of the batch (`Split`) is given all indices, draws for all row
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -44,7 +44,9 @@ class PairCollator:
     pixel_values (B, 3, S, S), or the tables that stand for them where ``features`` are given, input_ids and
     attention_mask (B, T), text_group (B,), unseen (B,): which texts are read without their photo, some when augmented;
     and for the first n products, ``joint_samples`` or all, which go through the joint entry: draws (2, n). Of a split
-    batch, its own rows. ``strength``: of the augmentation.
+    batch, its own rows. ``strength``: of the augmentation. With ``patch_dropout`` kept_patches (B, K): those of
+    ``levels`` that vectors and LM see; with ``word_dropout`` query_ids and query_mask (B, Q): the texts with words
+    left out, from none to twice that share.
     """
 
     def __init__(
@@ -57,6 +59,9 @@ class PairCollator:
         strength: float = 1.0,
         split: Split = WHOLE,
         features: SplitFeatures | None = None,
+        patch_dropout: float = 0.0,
+        word_dropout: float = 0.0,
+        levels: Sequence[Level] = (),
     ) -> None:
         self.catalogue = catalogue
         self.tokenizer = tokenizer
@@ -66,6 +71,9 @@ class PairCollator:
         self.strength = strength
         self.split = split
         self.features = features
+        self.levels = levels
+        self.patch_dropout = patch_dropout if augmented else 0.0
+        self.word_dropout = word_dropout if augmented else 0.0
         self.text_groups = catalogue.text_groups()
 
     def __call__(self, indices: Sequence[int]) -> dict[str, Tensor]:
@@ -108,7 +116,17 @@ class PairCollator:
         }
         share = UNSEEN_SHARE if self.augmented else 0
         batch["unseen"] = torch.from_numpy(rng.random(len(chosen)) < share)
+        if self.patch_dropout:
+            batch["kept_patches"] = self._kept_patches(len(chosen), rng)
+        if self.word_dropout:
+            batch |= drop_words(encoded, rng, self.word_dropout)
         return batch, Shown(views - first, mirrored)
+
+    def _kept_patches(self, rows: int, rng: np.random.Generator) -> Tensor:
+        """(B, K) numbers of the patches that are not dropped."""
+        patches = patch_count(self.levels)
+        kept = max(1, round(patches * (1 - self.patch_dropout)))
+        return torch.from_numpy(np.sort(rng.random((rows, patches)).argsort(axis=1)[:, :kept], axis=1))
 
     def _photos(self, views: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]:
         """Pixels of the own rows' views, or their stored tables; and which of all rows (B,) are mirrored."""
@@ -118,6 +136,22 @@ class PairCollator:
             return self.features.read(views[rows], mirrored[rows]), mirrored
         pixels = to_pixel_values(torch.from_numpy(self.catalogue.pixels[views[rows]]))
         return augment(pixels, rng, self.strength, self.split) if self.augmented else (pixels, mirrored)
+
+
+def drop_words(encoded: BatchEncoding, rng: np.random.Generator, share: float) -> dict[str, Tensor]:
+    """Texts with words left out, as shoppers' queries are shorter than titles: query_ids and query_mask (B, Q).
+
+    Of each text another share is left out, evenly from none to twice ``share``, and one word at least stays.
+    """
+    ids, mask = encoded["input_ids"], encoded["attention_mask"].bool()
+    kept = mask.clone()
+    for row, limit in enumerate(2 * share * rng.random(len(ids))):
+        words = np.array([-1 if word is None else word for word in encoded.word_ids(row)])
+        count = words.max() + 1
+        dropped = np.flatnonzero(rng.random(count) < limit)
+        kept[row] &= torch.from_numpy(~np.isin(words, dropped[: count - 1]))
+    order = kept.int().argsort(dim=1, descending=True, stable=True)[:, : kept.sum(dim=1).max()]
+    return {"query_ids": ids.gather(1, order), "query_mask": kept.gather(1, order).long()}
 
 
 def plain_patches(pixels: Tensor, levels: Sequence[Level]) -> Tensor:
@@ -146,13 +180,10 @@ class PreTrainingCollator(PairCollator):
         joint_samples: int,
         alignment: Alignment | None = None,
         corruption: str = "levels",
-        strength: float = 1.0,
-        split: Split = WHOLE,
-        features: SplitFeatures | None = None,
+        **others: Any,
     ) -> None:
-        super().__init__(catalogue, tokenizer, seed, augmented, joint_samples, strength, split, features)
+        super().__init__(catalogue, tokenizer, seed, augmented, joint_samples, levels=levels, **others)
         self.subcategories = np.unique(catalogue.subcategories, return_inverse=True)[1].astype(np.int64)
-        self.levels = levels
         self.corruption = corruption
         self.alignment = alignment
 
@@ -192,7 +223,7 @@ class PreTrainingCollator(PairCollator):
 
     def _plain_patches(self, indices: Sequence[int], shown: Shown) -> np.ndarray:
         """(n, P) bool: patches of one colour, before augmentation; also of rows that other processes make."""
-        views = self.catalogue.first_view[np.asarray(indices)] + shown.views[: len(indices)]
+        views = self.catalogue.first_view[np.asarray(indices, dtype=int)] + shown.views[: len(indices)]
         pixels = to_pixel_values(torch.from_numpy(self.catalogue.pixels[views]))
         mirrored = torch.from_numpy(shown.mirrored[: len(indices)]).view(-1, 1, 1, 1)
         return plain_patches(torch.where(mirrored, pixels.flip(-1), pixels), self.levels).numpy()

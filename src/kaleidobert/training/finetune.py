@@ -121,6 +121,9 @@ def finetune(
         seed=training.seed,
         joint_samples=training.joint_samples,
         strength=training.augmentation,
+        patch_dropout=training.patch_dropout,
+        word_dropout=training.word_dropout,
+        levels=model.config.level_table,
     )
     kinds = [train.subcategories[index] for index in products]
     trainer = KaleidoBertTrainer(

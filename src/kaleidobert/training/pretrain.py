@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, set_seed
@@ -16,6 +17,7 @@ from kaleidobert.model import (
     KaleidoBertForPreTraining,
     KaleidoBertImageProcessor,
 )
+from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.model.processing import train_tokenizer
 from kaleidobert.model.split import Split
 from kaleidobert.training.catalogue import Catalogue, prepare
@@ -78,6 +80,8 @@ def pretrain(
         alignment=aligned,
         corruption=config.corruption,
         strength=training.augmentation,
+        patch_dropout=training.patch_dropout,
+        word_dropout=training.word_dropout,
     )
     trainer = KaleidoBertTrainer(
         joint_from=training.joint_from,
@@ -119,6 +123,8 @@ def _model(
         )
     config.encoder_config.vocab_size = len(tokenizer)
     config.encoder_config.pad_token_id = tokenizer.pad_token_id
+    if settings.initial.run:
+        return _continued(Path(settings.initial.run), config)
     model = KaleidoBertForPreTraining(config)
     if settings.initial.bert:
         model.kaleidobert.load_bert(settings.initial.bert)
@@ -127,7 +133,24 @@ def _model(
     return model
 
 
+def _continued(run: Path, config: KaleidoBertConfig) -> KaleidoBertForPreTraining:
+    """An earlier run's weights under this run's settings; its memory and what was fitted to it are left behind.
+
+    Raises ``InputError`` where the run's sizes are others.
+    """
+    weights = load_model(run, KaleidoBertForPreTraining).state_dict()
+    model = KaleidoBertForPreTraining(config)
+    try:
+        model.load_state_dict({name: weights[name] for name in weights if not name.startswith("memory.")})
+    except RuntimeError as error:
+        reason = shorten(str(error).partition(":")[2], 200)
+        raise InputError(f"{run}: its weights do not fit this run's settings: {reason}") from error
+    return model
+
+
 def _tokenizer(settings: Settings, train: Catalogue) -> PreTrainedTokenizerFast:
+    if settings.initial.run:
+        return load_processor(Path(settings.initial.run)).tokenizer
     chosen = settings.tokenizer
     if chosen.kind in TOKENIZER_KINDS:
         return train_tokenizer(train.texts, chosen.kind, chosen.vocabulary, chosen.max_length)

@@ -32,8 +32,9 @@ class TokenizerSettings(_Strict):
 
 
 class InitialSettings(_Strict):
-    """Checkpoints to start from, by name or folder."""
+    """Checkpoints to start from, by name or folder; ``run``: an earlier run, its tokenizer and all its weights."""
 
+    run: str | None = None
     bert: str | None = None
     backbone: str | None = None
 
@@ -42,7 +43,8 @@ class TrainingSettings(_Strict):
     """How a run trains. ``joint_from``: share of the run that is contrastive only, before the joint objectives.
 
     ``batch_size`` and ``joint_samples`` count the products of all processes together, however many there are.
-    ``augmentation``: its strength; 0 mirrors photos and does nothing else.
+    ``augmentation``: its strength; 0 mirrors photos and does nothing else. ``patch_dropout``: share of a photo's
+    patches that vectors and LM do not see. ``word_dropout``: mean share of a text's words that its vector does not see.
     """
 
     batch_size: PositiveInt = 256
@@ -55,6 +57,8 @@ class TrainingSettings(_Strict):
     joint_samples: int = Field(default=16, ge=0)
     joint_from: float = Field(default=0.6, ge=0, le=1)
     augmentation: float = Field(default=1.0, ge=0, le=2)
+    patch_dropout: float = Field(default=0.0, ge=0, lt=1)
+    word_dropout: float = Field(default=0.0, ge=0, le=0.5)
     subcategory_group: PositiveInt = 1
     evaluate_every: PositiveInt = 100
     evaluation_products: PositiveInt = 512
