@@ -133,6 +133,24 @@ def test_a_mirrored_photo_has_the_same_vector_where_both_sides_are_looked_at(tin
     assert torch.equal(one.patches, plain.patches) and not torch.allclose(one.vectors, plain.vectors)
 
 
+@pytest.mark.parametrize("scorer", ["matching", "reading"])
+def test_photos_with_many_texts_are_looked_at_once(model, photos, texts, scorer):
+    model.config.joint_scorer, model.config.prior_weight = scorer, 0.7
+    patches = model.image_entry(photos).patches
+    which = torch.tensor([2, 0, 2])
+    expected = model.joint_scores(*texts, patches[which])
+    torch.testing.assert_close(model.joint_scores(*texts, patches, which, model.text_priors(*texts)), expected)
+
+
+def test_a_photo_is_seen_by_the_patches_that_are_kept(model, photos):
+    kept = torch.tensor([[0, 3, 54], [1, 2, 3], [5, 30, 50]])
+    image, whole = model.kaleidobert.image_entry(photos, kept), model.kaleidobert.image_entry(photos)
+    assert image.patches.shape[1] == 3 and torch.equal(image.features, whole.features)
+    again = model.kaleidobert.image_entry(photos, torch.arange(55).expand(len(photos), -1))
+    torch.testing.assert_close(again.vectors, whole.vectors)
+    assert not torch.allclose(image.vectors, whole.vectors)
+
+
 def test_reading_without_a_photo_is_the_texts_own_likelihood(model, photos, texts):
     """`unseen` in training and no patches at all are the same function, and a photo changes it."""
     ids, mask = texts

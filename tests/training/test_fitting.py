@@ -3,7 +3,7 @@ import torch
 
 from kaleidobert.model import KaleidoBertConfig, KaleidoBertForRetrieval, load_run
 from kaleidobert.training import fitting
-from kaleidobert.training.evaluate import FITTED, Scores
+from kaleidobert.training.evaluate import FITTED, Scores, pairs
 from kaleidobert.training.fitting import HUBNESS_WEIGHTS, JOINT_WEIGHTS, MEMORY_WEIGHTS, fill_memory, fit_scoring
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
@@ -14,11 +14,14 @@ def test_the_joint_weight_is_fitted_by_sum_of_recalls(copy, test_split, monkeypa
     model = KaleidoBertForRetrieval.from_pretrained(copy)
     model.logit_scale.data.zero_()
     model.save_pretrained(copy)
-    vectors, joint = torch.ones(5, 12), torch.zeros(5, 12)
-    vectors[:, 0], joint[:, 0] = 0.0, 0.6
-    nowhere = torch.zeros(5, 12, dtype=torch.bool)
-    way = Scores(plain=vectors, vectors=vectors, joint=joint, missing=nowhere, head=~nowhere)
-    monkeypatch.setattr(fitting, "score", lambda *_: (way, way))
+
+    def scores(model, encoded, candidates):
+        vectors, joint = torch.ones(candidates.shape), torch.zeros(candidates.shape)
+        vectors[:, 0], joint[:, 0] = 0.0, 0.6
+        nowhere = torch.zeros(candidates.shape, dtype=torch.bool)
+        return (Scores(plain=vectors, vectors=vectors, joint=joint, missing=nowhere, head=~nowhere),) * 2
+
+    monkeypatch.setattr(fitting, "score", scores)
     before = (copy / "model.safetensors").read_bytes()
     fitted = fit_scoring(copy, test_split)
     assert fitted["joint_weight"] == min(w for w in JOINT_WEIGHTS if 0.6 * w > 1)
@@ -50,15 +53,18 @@ def test_what_adds_nothing_is_left_out(copy, test_split):
     model.config.loss_weights = {"LM": 0.0}
     model.save_pretrained(copy)
     fitted = fit_scoring(copy, test_split.head(20))
-    assert fitted == {"memory_weight": 0, "hubness_weight": 0, "joint_scorer": "matching", "joint_weight": 0}
+    assert fitted == {"memory_weight": 0, "hubness_weight": 0, "joint_scorer": "matching"} | {
+        "prior_weight": 1.0,
+        "joint_weight": 0,
+    }
 
 
 def test_the_joint_model_is_asked_what_it_answers_better(copy, test_split, monkeypatch):
     """Vectors know nothing; one scorer puts all partners first, the other last; an untrained one is not asked."""
-    nothing, nowhere = torch.zeros(5, 12), torch.zeros(5, 12, dtype=torch.bool)
 
-    def scores(model, *_):
-        joint = torch.zeros(5, 12)
+    def scores(model, encoded, candidates):
+        nothing, nowhere = torch.zeros(candidates.shape), torch.zeros(candidates.shape, dtype=torch.bool)
+        joint = torch.zeros(candidates.shape)
         joint[:, 0] = 1.0 if model.config.joint_scorer == "reading" else -1.0
         way = Scores(plain=nothing, vectors=nothing, joint=joint, missing=nowhere, head=~nowhere)
         return way, way
@@ -70,6 +76,28 @@ def test_the_joint_model_is_asked_what_it_answers_better(copy, test_split, monke
     config.save_pretrained(copy)
     fitted = fit_scoring(copy, test_split)
     assert (fitted["joint_scorer"], fitted["joint_weight"]) == ("matching", 0.0)
+
+
+def test_the_prior_of_a_text_is_weighed(copy, test_split, monkeypatch):
+    """Likely texts outweigh the partners until their prior counts half: its weight is fitted with the joint model's."""
+    table: dict[str, torch.Tensor] = {}
+
+    def scores(model, encoded, candidates):
+        nothing, nowhere = torch.zeros(candidates.shape), torch.zeros(candidates.shape, dtype=torch.bool)
+        ways = []
+        for text, _ in pairs(candidates):
+            joint = -0.5 * encoded.priors[text]  # of log p(text | photo) less the whole prior
+            joint[:, 0] += 1e-3
+            ways.append(Scores(plain=nothing, vectors=nothing, joint=joint, missing=nowhere, head=~nowhere))
+        table["way"] = ways[1].joint
+        return tuple(ways)
+
+    monkeypatch.setattr(fitting, "score", scores)
+    config = KaleidoBertConfig.from_pretrained(copy)
+    config.loss_weights = {"ITM": 0.0}
+    config.save_pretrained(copy)
+    assert fit_scoring(copy, test_split)["prior_weight"] == 0.5
+    assert table["way"].std() > 0.02
 
 
 def test_the_memory_holds_the_vectors_of_all_training_products(run, catalogue):

@@ -47,6 +47,7 @@ class KaleidoBertConfig(PretrainedConfig):
     joint_weight: weight of the joint model's score beside the contrastive score, fitted on validation data.
     joint_scorer: what that score is: "matching", ITM's logit, or "reading", how much a photo helps to read the text
         (see `model.retrieval`); the better one on validation data.
+    prior_weight: of log p(text) in "reading", fitted on validation data.
     calibration: what makes probabilities of scores, fitted on validation data (see `model.calibration`).
     task: what a run was fine-tuned for, where that is not retrieval: category or subcategory, whose classes are
         id2label and label2id, or captioning.
@@ -83,6 +84,7 @@ class KaleidoBertConfig(PretrainedConfig):
         hubness_weight: float = 0.0,
         joint_weight: float = 1.0,
         joint_scorer: str = "matching",
+        prior_weight: float = 1.0,
         calibration: dict[str, Any] | None = None,
         task: str = "",
         inputs: str = "both",
@@ -117,6 +119,7 @@ class KaleidoBertConfig(PretrainedConfig):
         self.hubness_weight = hubness_weight
         self.joint_weight = joint_weight
         self.joint_scorer = joint_scorer
+        self.prior_weight = prior_weight
         self.calibration = calibration or {}
         self.task = task
         self.inputs = inputs

@@ -229,11 +229,18 @@ def fit_grid(pixels: Tensor, grid: int) -> Tensor:
 
 
 @contextmanager
-def frozen_statistics(module: nn.Module) -> Iterator[Any]:
-    """Corrupted photos are encoded with the batch statistics of whole ones, and leave them alone."""
-    training = module.training
-    module.eval()
+def frozen_statistics(encoder: nn.Module) -> Iterator[None]:
+    """In training corrupted photos are normalised by their own batch, and leave the running statistics alone.
+
+    Running statistics would be constants to their gradients, which then let weights grow from step to step: whole
+    photos, normalised by their batch, do not object, and statistics never catch up.
+    """
+    norms = [module for module in encoder.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
     try:
+        for norm in norms:
+            norm.momentum = 0.0
         yield
     finally:
-        module.train(training)
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum

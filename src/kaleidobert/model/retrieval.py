@@ -131,24 +131,50 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
         weights = self.config.loss_weights
         return torch.stack([weights.get(name, 1.0) * part for name, part in parts.items()]).sum()
 
-    def joint_scores(self, input_ids: Tensor, attention_mask: Tensor, patches: Tensor) -> Tensor:
-        """How well texts (B, T) and embedded patches (B, P, H) match, (B,), by ``config.joint_scorer``."""
+    def joint_scores(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        patches: Tensor,
+        photos: Tensor | None = None,
+        priors: Tensor | None = None,
+    ) -> Tensor:
+        """How well texts (B, T) and embedded patches (B, P, H) match, (B,), by ``config.joint_scorer``.
+
+        Where few photos have many texts, patches are (N, P, H) and ``photos`` (B,) tells each text's row. ``priors``
+        (B,): the texts' `text_priors`, where they are known.
+        """
         if self.config.joint_scorer == "reading":
-            return self.reading_scores(input_ids, attention_mask, patches)
+            return self.reading_scores(input_ids, attention_mask, patches, photos, priors)
         tokens = self.kaleidobert.embed_tokens(input_ids, attention_mask)
+        patches = patches if photos is None else patches[photos]
         return self.matching(self.kaleidobert.joint_entry(tokens, attention_mask, patches).tokens[:, 0]).float()
 
-    def reading_scores(self, input_ids: Tensor, attention_mask: Tensor, patches: Tensor) -> Tensor:
-        """log p(text | photo) - log p(text), (B,) in nats: how much the photo helps to read the text.
+    def reading_scores(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        patches: Tensor,
+        photos: Tensor | None = None,
+        priors: Tensor | None = None,
+    ) -> Tensor:
+        """log p(text | photo) - ``config.prior_weight`` * log p(text), (B,) in nats; inputs as of `joint_scores`.
 
         The second term compares texts fairly: without it, a common text would fit every photo (pointwise mutual
-        information, as in VisualGPTScore: Lin et al., ICML 2024).
+        information where its weight is 1, as in VisualGPTScore: Lin et al., ICML 2024).
         """
+        if priors is None:
+            priors = self.text_priors(input_ids, attention_mask)
+        cache = self.kaleidobert.look(patches)
+        if photos is not None:
+            cache.batch_select_indices(photos)
+        return self._log_probability(input_ids, attention_mask, cache) - self.config.prior_weight * priors
+
+    def text_priors(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """log p(text) of texts (B, T) without a photo, (B,) in nats."""
         texts = torch.cat([input_ids, attention_mask], dim=1)
         alone, which = torch.unique(texts, dim=0, return_inverse=True)  # a text of many pairs is read once
-        ids, mask = alone.chunk(2, dim=1)
-        unseen = self._log_probability(ids, mask, DynamicCache())
-        return self._log_probability(input_ids, attention_mask, self.kaleidobert.look(patches)) - unseen[which]
+        return self._log_probability(*alone.chunk(2, dim=1), DynamicCache())[which]
 
     def _log_probability(self, input_ids: Tensor, attention_mask: Tensor, cache: DynamicCache) -> Tensor:
         """Of texts (B, T) after what is in the cache, (B,) in nats."""
@@ -156,7 +182,8 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
         states = self.kaleidobert.read(input_ids[:, :-1], cache)
         logits = self.masked_tokens(states[said]).float()
         losses = F.cross_entropy(logits, input_ids[:, 1:][said], reduction="none")
-        return -losses.new_zeros(said.shape).masked_scatter(said, losses).sum(dim=1)
+        each = losses.new_zeros(said.shape).masked_scatter(said, losses)
+        return -each.double().sum(dim=1).float()  # exact, however far the batch is padded: equal texts tie
 
     def reading(
         self, input_ids: Tensor, attention_mask: Tensor, patches: Tensor, unseen: Tensor, split: Split = WHOLE

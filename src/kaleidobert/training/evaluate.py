@@ -24,7 +24,7 @@ from kaleidobert.training.collator import PairCollator
 
 PROTOCOLS = ("101", "full")
 SCORERS = ("cosine", "vectors", "joint", "combined")
-FITTED = ("memory_weight", "hubness_weight", "joint_scorer", "joint_weight")
+FITTED = ("memory_weight", "hubness_weight", "joint_scorer", "prior_weight", "joint_weight")
 JOINT_BATCH = 512  # pairs a joint pass
 
 
@@ -32,7 +32,8 @@ JOINT_BATCH = 512  # pairs a joint pass
 class Encoded:
     """N products through the uni-modal entries.
 
-    images and texts: plain vectors (N, V); patches (N, P, H), input_ids and attention_mask (N, T).
+    images and texts: plain vectors (N, V); patches (N, P, H), input_ids and attention_mask (N, T); priors (N,), each
+    text's log probability without its photo.
     """
 
     images: Tensor
@@ -40,6 +41,7 @@ class Encoded:
     patches: Tensor
     input_ids: Tensor
     attention_mask: Tensor
+    priors: Tensor
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,8 @@ def encode(model: KaleidoBertForRetrieval, processor: KaleidoBertProcessor, cata
             text = model.kaleidobert.text_entry(batch["input_ids"], batch["attention_mask"])
             padding = longest - batch["input_ids"].shape[1]
             padded = [F.pad(batch[name], (0, padding)) for name in ("input_ids", "attention_mask")]
-            outputs.append([image.vectors, text.vectors, image.patches, *padded])
+            priors = model.text_priors(batch["input_ids"], batch["attention_mask"])
+            outputs.append([image.vectors, text.vectors, image.patches, *padded, priors])
     return Encoded(*(torch.cat(column).cpu() for column in zip(*outputs, strict=True)))
 
 
@@ -155,7 +158,7 @@ def score(
     plain, vectors = plain_scores(encoded, candidates), vector_scores(model, encoded, candidates)
     ways = []
     titles = ("text to image", "image to text")
-    for cosine, similarity, (text, image), title in zip(plain, vectors, _ways(candidates), titles, strict=True):
+    for cosine, similarity, (text, image), title in zip(plain, vectors, pairs(candidates), titles, strict=True):
         head = best(similarity.masked_fill(missing, float("-inf")), rerank) & ~missing if rerank else ~missing
         joint = torch.zeros(head.shape)
         joint[head] = _joint(model, encoded, text[head], image[head], title)
@@ -171,7 +174,7 @@ def best(scores: Tensor, count: int) -> Tensor:
 
 def plain_scores(encoded: Encoded, candidates: np.ndarray) -> list[Tensor]:
     """Cosines (Q, C) of the contrastive vectors, text to image and image to text."""
-    return [(encoded.texts[text] * encoded.images[image]).sum(dim=-1) for text, image in _ways(candidates)]
+    return [(encoded.texts[text] * encoded.images[image]).sum(dim=-1) for text, image in pairs(candidates)]
 
 
 @torch.inference_mode()
@@ -196,11 +199,11 @@ def vector_parts(
     images, texts, image_hubness, text_hubness = (torch.cat(each) for each in parts.values())
     return [
         ((texts[text] * images[image]).sum(dim=-1), text_hubness[text] + image_hubness[image])
-        for text, image in _ways(candidates)
+        for text, image in pairs(candidates)
     ]
 
 
-def _ways(candidates: np.ndarray) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+def pairs(candidates: np.ndarray) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """Indices (Q, C) of each pair's text and image, text to image and image to text."""
     table = torch.from_numpy(candidates).clamp(min=0)
     query = table[:, :1].expand_as(table)
@@ -208,15 +211,19 @@ def _ways(candidates: np.ndarray) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, 
 
 
 def _joint(model: KaleidoBertForRetrieval, encoded: Encoded, text: Tensor, image: Tensor, title: str) -> Tensor:
-    scores = []
+    """Of pairs of a text and an image (N,). Texts of one length meet, so none is padded, and then those of one photo."""
+    lengths = encoded.attention_mask.sum(dim=1)
+    order = torch.from_numpy(np.lexsort((image, lengths[text])))
+    scores = torch.zeros(len(text))
     with autocast(model), progress_bar() as progress:
-        for rows in _batches(progress, len(text), JOINT_BATCH, f"joint scores, {title}"):
-            texts, images = text[rows], image[rows]
-            mask = encoded.attention_mask[texts]
-            longest = int(mask.sum(dim=1).max())
-            inputs = (encoded.input_ids[texts, :longest], mask[:, :longest], encoded.patches[images])
-            scores.append(model.joint_scores(*(part.to(model.device) for part in inputs)).cpu())
-    return torch.cat(scores).float()
+        for batch in _batches(progress, len(text), JOINT_BATCH, f"joint scores, {title}"):
+            rows = order[batch]
+            texts, (images, photos) = text[rows], image[rows].unique(return_inverse=True)
+            longest = int(lengths[texts].max())
+            words = (part[texts, :longest] for part in (encoded.input_ids, encoded.attention_mask))
+            inputs = (*words, encoded.patches[images], photos, encoded.priors[texts])
+            scores[rows] = model.joint_scores(*(part.to(model.device) for part in inputs)).float().cpu()
+    return scores
 
 
 def ranked_by(name: str, model: KaleidoBertForRetrieval, way: Scores) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from kaleidobert.training.evaluate import (
     FITTED,
     autocast,
     encode,
+    pairs,
     ranked_by,
     score,
     vector_parts,
@@ -36,6 +38,7 @@ _LOGGER = logging.getLogger(__name__)
 MEMORY_PAIRS = 40_000  # of a larger catalogue some, drawn at random
 MEMORY_WEIGHTS = (0.0, 0.3, 0.6, 1.0)
 HUBNESS_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+PRIOR_WEIGHTS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
 JOINT_WEIGHTS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
 VECTOR_QUERIES, JOINT_QUERIES = 2000, 300
 LEAST_GAIN = 3.0  # of SumR: less is noise at so few queries, and not worth a joint pass a candidate
@@ -67,6 +70,7 @@ def fit_scoring(run: Path, validation: Catalogue, seed: int = 0) -> dict[str, An
     model, processor = load_run(run)
     encoded = encode(model, processor, validation)
     settings = model.config
+    settings.prior_weight = 1.0
 
     asked = choose_queries(len(validation), VECTOR_QUERIES, seed)
     candidates = candidate_table(validation, asked, "101", seed)
@@ -86,12 +90,19 @@ def fit_scoring(run: Path, validation: Catalogue, seed: int = 0) -> dict[str, An
         scores[scorer] = score(model, encoded, candidates)
         alone[scorer] = _sum_of_recalls([ranked_by("joint", model, way) for way in scores[scorer]])
     settings.joint_scorer = max(alone, key=lambda each: alone[each])
-    joint = {}
-    for weight in JOINT_WEIGHTS:
-        settings.joint_weight = weight
-        joint[weight] = _sum_of_recalls([ranked_by("combined", model, way) for way in scores[settings.joint_scorer]])
-    best = max(joint, key=lambda weight: joint[weight])
-    settings.joint_weight = best if joint[best] >= joint[0.0] + LEAST_GAIN else 0.0
+    sums = {}
+    for settings.prior_weight in PRIOR_WEIGHTS if settings.joint_scorer == "reading" else (1.0,):
+        ways = [
+            replace(way, joint=way.joint + (1 - settings.prior_weight) * encoded.priors[text])
+            for way, (text, _) in zip(scores[settings.joint_scorer], pairs(candidates), strict=True)
+        ]
+        for settings.joint_weight in JOINT_WEIGHTS:
+            sums[settings.prior_weight, settings.joint_weight] = _sum_of_recalls(
+                [ranked_by("combined", model, way) for way in ways]
+            )
+    settings.prior_weight, settings.joint_weight = max(sums, key=lambda each: sums[each])
+    if sums[settings.prior_weight, settings.joint_weight] < sums[1.0, 0.0] + LEAST_GAIN:
+        settings.joint_weight = 0.0
 
     fitted = {name: getattr(settings, name) for name in FITTED}
     config = KaleidoBertConfig.from_pretrained(run)
