@@ -15,7 +15,8 @@ def test_the_joint_weight_is_fitted_by_sum_of_recalls(copy, test_split, monkeypa
     model.logit_scale.data.zero_()
     model.save_pretrained(copy)
 
-    def scores(model, encoded, candidates):
+    def scores(*given):
+        candidates = given[-1]
         vectors, joint = torch.ones(candidates.shape), torch.zeros(candidates.shape)
         vectors[:, 0], joint[:, 0] = 0.0, 0.6
         nowhere = torch.zeros(candidates.shape, dtype=torch.bool)
@@ -62,7 +63,8 @@ def test_what_adds_nothing_is_left_out(copy, test_split):
 def test_the_joint_model_is_asked_what_it_answers_better(copy, test_split, monkeypatch):
     """Vectors know nothing; one scorer puts all partners first, the other last; an untrained one is not asked."""
 
-    def scores(model, encoded, candidates):
+    def scores(model, *given):
+        candidates = given[-1]
         nothing, nowhere = torch.zeros(candidates.shape), torch.zeros(candidates.shape, dtype=torch.bool)
         joint = torch.zeros(candidates.shape)
         joint[:, 0] = 1.0 if model.config.joint_scorer == "reading" else -1.0
@@ -82,7 +84,8 @@ def test_the_prior_of_a_text_is_weighed(copy, test_split, monkeypatch):
     """Likely texts outweigh the partners until their prior counts half: its weight is fitted with the joint model's."""
     table: dict[str, torch.Tensor] = {}
 
-    def scores(model, encoded, candidates):
+    def scores(*given):
+        _, encoded, candidates = given
         nothing, nowhere = torch.zeros(candidates.shape), torch.zeros(candidates.shape, dtype=torch.bool)
         ways = []
         for text, _ in pairs(candidates):

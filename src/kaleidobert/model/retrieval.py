@@ -174,7 +174,8 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
         """log p(text) of texts (B, T) without a photo, (B,) in nats."""
         texts = torch.cat([input_ids, attention_mask], dim=1)
         alone, which = torch.unique(texts, dim=0, return_inverse=True)  # a text of many pairs is read once
-        return self._log_probability(*alone.chunk(2, dim=1), DynamicCache())[which]
+        ids, mask = alone.chunk(2, dim=1)
+        return self._log_probability(ids, mask, DynamicCache())[which]
 
     def _log_probability(self, input_ids: Tensor, attention_mask: Tensor, cache: DynamicCache) -> Tensor:
         """Of texts (B, T) after what is in the cache, (B,) in nats."""

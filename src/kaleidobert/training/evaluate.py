@@ -211,7 +211,7 @@ def pairs(candidates: np.ndarray) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, 
 
 
 def _joint(model: KaleidoBertForRetrieval, encoded: Encoded, text: Tensor, image: Tensor, title: str) -> Tensor:
-    """Of pairs of a text and an image (N,). Texts of one length meet, so none is padded, and then those of one photo."""
+    """Of pairs of a text and an image (N,). Texts of one length meet, for less padding, and then those of a photo."""
     lengths = encoded.attention_mask.sum(dim=1)
     order = torch.from_numpy(np.lexsort((image, lengths[text])))
     scores = torch.zeros(len(text))

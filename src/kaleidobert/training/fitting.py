@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from kaleidobert.errors import InputError
 from kaleidobert.metrics.retrieval import partner_ranks, retrieval_figures
 from kaleidobert.model import KaleidoBertConfig, load_run
 from kaleidobert.model.configuration import JOINT_SCORERS
-from kaleidobert.model.retrieval import KaleidoBertScoring
+from kaleidobert.model.retrieval import KaleidoBertForRetrieval, KaleidoBertScoring
 from kaleidobert.progress import progress_bar
 from kaleidobert.training.calibration import fit_calibration
 from kaleidobert.training.candidates import candidate_table, choose_queries
@@ -25,6 +25,7 @@ from kaleidobert.training.catalogue import Catalogue
 from kaleidobert.training.collator import PairCollator
 from kaleidobert.training.evaluate import (
     FITTED,
+    Scores,
     autocast,
     encode,
     pairs,
@@ -90,25 +91,31 @@ def fit_scoring(run: Path, validation: Catalogue, seed: int = 0) -> dict[str, An
         scores[scorer] = score(model, encoded, candidates)
         alone[scorer] = _sum_of_recalls([ranked_by("joint", model, way) for way in scores[scorer]])
     settings.joint_scorer = max(alone, key=lambda each: alone[each])
-    sums = {}
-    for settings.prior_weight in PRIOR_WEIGHTS if settings.joint_scorer == "reading" else (1.0,):
-        ways = [
-            replace(way, joint=way.joint + (1 - settings.prior_weight) * encoded.priors[text])
-            for way, (text, _) in zip(scores[settings.joint_scorer], pairs(candidates), strict=True)
-        ]
-        for settings.joint_weight in JOINT_WEIGHTS:
-            sums[settings.prior_weight, settings.joint_weight] = _sum_of_recalls(
-                [ranked_by("combined", model, way) for way in ways]
-            )
-    settings.prior_weight, settings.joint_weight = max(sums, key=lambda each: sums[each])
-    if sums[settings.prior_weight, settings.joint_weight] < sums[1.0, 0.0] + LEAST_GAIN:
-        settings.joint_weight = 0.0
+    priors = [encoded.priors[text] for text, _ in pairs(candidates)]
+    _fit_joint(model, scores[settings.joint_scorer], priors)
 
     fitted = {name: getattr(settings, name) for name in FITTED}
     config = KaleidoBertConfig.from_pretrained(run)
     config.update(fitted)
     config.save_pretrained(run)
     return fitted
+
+
+def _fit_joint(model: KaleidoBertForRetrieval, scores: Sequence[Scores], priors: Sequence[Tensor]) -> None:
+    """Set the weights of the joint scores and, in them, of the texts' priors (Q, C), which were taken off whole."""
+    settings, sums = model.config, {}
+    for prior_weight in PRIOR_WEIGHTS if settings.joint_scorer == "reading" else (1.0,):
+        ways = [
+            replace(way, joint=way.joint + (1 - prior_weight) * prior)
+            for way, prior in zip(scores, priors, strict=True)
+        ]
+        for settings.joint_weight in JOINT_WEIGHTS:
+            ranked = [ranked_by("combined", model, way) for way in ways]
+            sums[prior_weight, settings.joint_weight] = _sum_of_recalls(ranked)
+    best = max(sums, key=lambda each: sums[each])
+    settings.prior_weight, settings.joint_weight = best
+    if sums[best] < sums[1.0, 0.0] + LEAST_GAIN:
+        settings.joint_weight = 0.0
 
 
 def _trained_scorers(loss_weights: Mapping[str, float]) -> list[str]:
