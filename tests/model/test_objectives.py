@@ -15,6 +15,7 @@ from kaleidobert.model.losses import (
     contrastive_loss,
     feature_divergence,
 )
+from kaleidobert.model.pretext import encoded
 
 HEADS = {
     "contrastive": ("kaleidobert.image_projection", "kaleidobert.text_projection", "logit_scale"),
@@ -263,6 +264,16 @@ def test_two_levels_of_one_task_are_added(tiny_config, make_batch):
     batch["level_labels"] = torch.tensor([[1, 0], [2, 0], [3, 0], [0, 0]])
     parts = model(**batch).parts
     assert parts["RR"].item() == pytest.approx(math.log(4) + math.log(1 + 3 * math.exp(-3)), rel=1e-5)
+
+
+def test_corrupted_photos_are_normalised_by_their_own_batch(one_model, make_batch):
+    """Running statistics, constants to the gradients, would let every step make the weights larger."""
+    pixels, encoder = make_batch(one_model.config)["pixel_values"], one_model.train().kaleidobert.patch_encoder
+    convolution = next(module for module in encoder.modules() if isinstance(module, torch.nn.Conv2d))
+    features = encoded(encoder, pixels, one_model.config.level_table)
+    (features * torch.randn_like(features)).sum().backward()
+    growth = (convolution.weight * convolution.weight.grad).sum()
+    assert abs(growth) < 1e-3 * convolution.weight.norm() * convolution.weight.grad.norm()
 
 
 def test_corrupted_photos_leave_the_batch_statistics_alone(one_model, make_batch):

@@ -36,10 +36,10 @@ class Calibration:
 
     @classmethod
     def of(cls, stored: Mapping[str, Any], owner: str) -> Calibration:
-        """From a configuration's or a store's dictionary. Raises ``InputError`` where it was never fitted."""
-        if not stored:
+        """From a configuration or a store. Raises ``InputError`` where it was never fitted, or by an older version."""
+        if not {"vectors", "photo", "weak", "words", "unknown"} <= set(stored):
             raise InputError(
-                f"{owner} has no calibration, so its matches have no probabilities: fit it once with "
+                f"{owner} has no calibration of this version, so its matches have no probabilities: fit it once with "
                 "`kaleidobert calibrate DATA --model RUN`"
             )
         values = {name: stored.get(name, ()) for name in ("vectors", "photo", "combined")}
