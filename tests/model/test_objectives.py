@@ -12,6 +12,7 @@ from kaleidobert.model.losses import (
     NEAREST,
     RANDOM,
     SAME_SUBCATEGORY,
+    contrast,
     contrastive_loss,
     feature_divergence,
 )
@@ -313,7 +314,7 @@ def test_a_frozen_backbone_gets_no_gradient_and_keeps_its_statistics(tiny_config
     assert model.kaleidobert.patch_embeddings.feature.weight.grad.abs().sum() > 0
 
 
-def test_retrieval_trains_with_two_losses(tiny_config, make_batch):
+def test_retrieval_trains_with_its_losses(tiny_config, make_batch):
     model = KaleidoBertForRetrieval(tiny_config(fusion_layer=1))
     batch = make_batch(model.config)
     batch = {n: batch[n] for n in ("pixel_values", "input_ids", "attention_mask", "text_group", "draws")}
@@ -321,5 +322,14 @@ def test_retrieval_trains_with_two_losses(tiny_config, make_batch):
     output = model(**batch)
     assert set(output.parts) == {"contrastive", "ITM"}
     assert output.loss.item() == pytest.approx(sum(part.item() for part in output.parts.values()))
+    model.config.loss_weights, model.config.joint_scorer = {"LMC": 2.0}, "reading"
+    patches = model.kaleidobert.image_entry(batch["pixel_values"]).patches
+    texts = batch["input_ids"], batch["attention_mask"]
+    every = torch.stack([model.joint_scores(*texts, patches[i].expand(4, -1, -1)) for i in range(3)])  # row: photo
+    groups = batch["text_group"][:3]
+    weighed = model(**batch, unseen=torch.zeros(4, dtype=torch.bool))
+    torch.testing.assert_close(weighed.parts["LMC"], contrast(every[:, :3], groups), atol=1e-5, rtol=1e-4)
+    weighed.parts["LMC"].backward()
+    assert model.kaleidobert.patch_embeddings.feature.weight.grad.abs().sum() > 0
     contrasted = model(**batch | {"draws": None})  # as when the joint entry is not trained
     assert set(contrasted.parts) == {"contrastive"} and torch.isfinite(contrasted.loss)

@@ -63,7 +63,9 @@ TASKS = {
         # Batches of few sub-categories, whose negatives are hard.
         defaults=(*GENTLE, "training.subcategory_group=32"),
         usable=lambda catalogue, _: range(len(catalogue)),
-        start=lambda run, *_: load_model(run, KaleidoBertForRetrieval),
+        start=lambda run, settings, *_: load_model(
+            run, KaleidoBertForRetrieval, loss_weights=settings.model.get("loss_weights") or {}
+        ),
         collator=lambda _: PairCollator,
         ranks=True,
     ),
@@ -79,10 +81,20 @@ TASKS = {
 
 
 def finetune_settings(task: str, run: Path, overrides: Sequence[str] = ()) -> Settings:
-    """The pre-training run's settings with the task's defaults and then the caller's ``key=value`` pairs."""
+    """The pre-training run's settings with the task's defaults and then the caller's ``key=value`` pairs.
+
+    Raises ``InputError`` where these ask for another model than the run's.
+    """
     if not (run / RUN_SETTINGS).exists():
         raise InputError(f"{run}: no {RUN_SETTINGS} there; give the folder that pretrain wrote")
-    return load_settings(str(run / RUN_SETTINGS), [*TASKS[task].defaults, *overrides])
+    before = load_settings(str(run / RUN_SETTINGS))
+    settings = load_settings(str(run / RUN_SETTINGS), [*TASKS[task].defaults, *overrides])
+    for name, value in settings.model.items():
+        if name != "loss_weights" and value != before.model.get(name):
+            raise InputError(
+                f"--set model.{name}: the run that is fine-tuned gives it; only loss_weights may be others"
+            )
+    return settings
 
 
 def finetune(
