@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +48,7 @@ def asked_with(
 def repeated(cache: DynamicCache, times: int) -> DynamicCache:
     """What was seen of each photo, so many times over, for as many texts; gradients go back into it."""
     several = DynamicCache()
+    layer: Any
     for index, layer in enumerate(cache.layers):
         if layer.is_initialized:
             keys, values = (part.repeat_interleave(times, dim=0) for part in (layer.keys, layer.values))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from inspect import signature
 from pathlib import Path
@@ -12,22 +11,16 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-import transformers
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 from torch import Tensor
-from torch.utils.data import DataLoader
-from torch.utils.tensorboard import SummaryWriter
 from transformers import (
     EarlyStoppingCallback,
     PreTrainedTokenizerFast,
-    Trainer,
     TrainerControl,
     TrainerState,
     TrainingArguments,
     set_seed,
 )
-from transformers.integrations import TensorBoardCallback
-from transformers.trainer_callback import PrinterCallback
 
 from kaleidobert.alignment.captioner import Captioner, CaptionerConfig
 from kaleidobert.alignment.generator import GRIDS, LEAST_LIFT
@@ -36,8 +29,10 @@ from kaleidobert.model import KaleidoBertImageProcessor, KaleidoBertProcessor
 from kaleidobert.model.processing import to_pixel_values, train_tokenizer
 from kaleidobert.training.augmentation import augment
 from kaleidobert.training.catalogue import Catalogue, prepare
-from kaleidobert.training.pace import Pace, PaceBar
+from kaleidobert.training.pace import Pace
+from kaleidobert.training.runs import common_arguments
 from kaleidobert.training.settings import override
+from kaleidobert.training.trainer import PacedTrainer
 
 PARTS = ("cross_entropy", "doubly_stochastic", "word_evidence")  # of the captioner's loss
 
@@ -139,28 +134,13 @@ class _Stopping(EarlyStoppingCallback):
             super().on_evaluate(*arguments, **keywords)
 
 
-class CaptionerTrainer(Trainer):
-    """The library's trainer with a pace in minutes, validation data of its own, and early stopping on its loss."""
+class CaptionerTrainer(PacedTrainer):
+    """Trains a captioner: from ``told_from`` on ``told`` products of a batch are read, and patience is measured."""
 
-    def __init__(
-        self,
-        *,
-        pace: Pace,
-        logs: Path,
-        evaluation_collator: CaptionCollator,
-        told: int,
-        told_from: float,
-        patience: int,
-        **kwargs: Any,
-    ) -> None:
-        callbacks = [pace, PaceBar(pace, "captioner"), TensorBoardCallback(SummaryWriter(str(logs)))]
-        super().__init__(callbacks=[*callbacks, _Stopping(patience, pace, told_from)], **kwargs)
-        self.remove_callback(PrinterCallback)
-        self.pace = pace
-        self.evaluation_collator = evaluation_collator
+    def __init__(self, *, pace: Pace, told: int, told_from: float, patience: int, **kwargs: Any) -> None:
+        super().__init__(pace=pace, title="captioner", callbacks=[_Stopping(patience, pace, told_from)], **kwargs)
         self.told = told
         self.told_from = told_from
-        self.parts: dict[bool, dict[str, list[Tensor]]] = {True: defaultdict(list), False: defaultdict(list)}
 
     def compute_loss(
         self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, *_: Any, **__: Any
@@ -170,31 +150,8 @@ class CaptionerTrainer(Trainer):
         for name in PARTS:
             value = getattr(outputs, name)
             if value is not None:
-                self.parts[model.training][name].append(value.detach())
+                self.figures[model.training][name].append(value.detach())
         return (outputs.loss, outputs) if return_outputs else outputs.loss
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the means of the loss's parts since the last log, under ``eval_`` on validation data."""
-        training = "loss" in logs
-        if training or "eval_loss" in logs:
-            prefix, parts = "" if training else "eval_", self.parts[training]
-            logs |= {prefix + name: torch.stack(values).float().mean().item() for name, values in parts.items()}
-            parts.clear()
-        super().log(logs, start_time)
-
-    def create_scheduler(
-        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
-    ) -> torch.optim.lr_scheduler.LRScheduler:
-        if self.lr_scheduler is None:
-            warmup = self.args.get_warmup_steps(num_training_steps)
-            chosen: Any = optimizer or self.optimizer
-            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(chosen, lambda step: self.pace.factor(step, warmup))
-        return self.lr_scheduler
-
-    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
-        dataset: Any = self.eval_dataset if eval_dataset is None else eval_dataset
-        loader = DataLoader(dataset, self.args.eval_batch_size, collate_fn=self.evaluation_collator)
-        return self.accelerator.prepare(loader)
 
 
 def train_captioner(
@@ -214,7 +171,17 @@ def train_captioner(
     validation = prepare(data, "validation", image_processor, columns).head(settings.evaluation_products)
     tokenizer = train_tokenizer(train.texts, "wordpiece", settings.vocabulary, settings.max_length)
     captioner = _captioner(image_processor.image_size, tokenizer, settings)
-    arguments = _arguments(out, settings, len(train))
+    arguments = common_arguments(
+        out,
+        settings,
+        len(train),
+        per_device_train_batch_size=settings.batch_size,
+        per_device_eval_batch_size=settings.batch_size,
+        save_total_limit=1,
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_loss",
+        greater_is_better=False,
+    )
     out.mkdir(parents=True, exist_ok=True)
     trainer = CaptionerTrainer(
         model=captioner,
@@ -252,39 +219,3 @@ def _captioner(image_size: int, tokenizer: PreTrainedTokenizerFast, settings: Al
     if unknown:
         raise InputError(f"--set captioner.{min(unknown)}: there is no such setting, or the data decide it")
     return Captioner(CaptionerConfig(**settings.captioner, **fixed))
-
-
-def _arguments(out: Path, settings: AlignSettings, products: int) -> TrainingArguments:
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    if products < settings.batch_size:
-        raise InputError(
-            f"{products} products to train on are less than one batch of {settings.batch_size}; "
-            "lower it with --set batch_size=..."
-        )
-    return TrainingArguments(
-        output_dir=str(out / "checkpoints"),
-        per_device_train_batch_size=settings.batch_size,
-        per_device_eval_batch_size=settings.batch_size,
-        num_train_epochs=settings.epochs,
-        learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        warmup_steps=settings.warmup_steps,
-        bf16=settings.bf16,
-        use_cpu=not torch.cuda.is_available(),
-        logging_steps=max(1, settings.evaluate_every // 4),
-        eval_strategy="steps",
-        eval_steps=settings.evaluate_every,
-        save_steps=settings.evaluate_every,
-        save_total_limit=1,
-        load_best_model_at_end=True,
-        metric_for_best_model="eval_loss",
-        greater_is_better=False,
-        prediction_loss_only=True,
-        remove_unused_columns=False,
-        label_names=["input_ids"],  # without a label the library measures no validation loss
-        dataloader_drop_last=True,
-        disable_tqdm=True,
-        report_to=[],
-        seed=settings.seed,
-    )

@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 import transformers
@@ -82,22 +83,51 @@ def _is_whole(checkpoint: Path) -> bool:
 
 def training_arguments(out: Path, settings: TrainingSettings, products: int) -> TrainingArguments:
     """The library's arguments for a run folder. Raises ``InputError`` where there is less than one batch."""
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
     count = processes().num_processes
     for name, size in (("batch_size", settings.batch_size), ("joint_samples", settings.joint_samples)):
         if size % count:
             raise InputError(f"training.{name} {size} cannot be shared out among {count} processes; choose a multiple")
-    if products < settings.batch_size:
-        raise InputError(
-            f"{products} products to train on are less than one batch of {settings.batch_size}; "
-            "lower it with --set training.batch_size=..."
-        )
-    return TrainingArguments(
-        output_dir=str(out / "checkpoints"),
+    return common_arguments(
+        out,
+        settings,
+        products,
+        "training.",
         per_device_train_batch_size=settings.batch_size // count,
         per_device_eval_batch_size=min(settings.batch_size, 128),
         gradient_accumulation_steps=settings.gradient_accumulation,
+        save_total_limit=2,
+        ddp_find_unused_parameters=True,  # before `joint_from` the heads and the upper layers have no gradients
+        ddp_timeout=int(PATIENCE.total_seconds()),
+    )
+
+
+class Common(Protocol):
+    """What every training's settings say."""
+
+    batch_size: int
+    epochs: float
+    learning_rate: float
+    weight_decay: float
+    warmup_steps: int
+    bf16: bool
+    evaluate_every: int
+    seed: int
+
+
+def common_arguments(out: Path, settings: Common, products: int, prefix: str = "", **others: Any) -> TrainingArguments:
+    """The library's arguments that all trainings share, and ``others``. ``prefix``: of the settings' names in --set.
+
+    Raises ``InputError`` where there is less than one batch.
+    """
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    if products < settings.batch_size:
+        raise InputError(
+            f"{products} products to train on are less than one batch of {settings.batch_size}; "
+            f"lower it with --set {prefix}batch_size=..."
+        )
+    return TrainingArguments(
+        output_dir=str(out / "checkpoints"),
         num_train_epochs=settings.epochs,
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
@@ -108,7 +138,6 @@ def training_arguments(out: Path, settings: TrainingSettings, products: int) -> 
         eval_strategy="steps",
         eval_steps=settings.evaluate_every,
         save_steps=settings.evaluate_every,
-        save_total_limit=2,
         prediction_loss_only=True,
         remove_unused_columns=False,
         label_names=["input_ids"],  # what every batch has; without a label the library measures no validation loss
@@ -116,8 +145,7 @@ def training_arguments(out: Path, settings: TrainingSettings, products: int) -> 
         disable_tqdm=True,
         report_to=[],
         seed=settings.seed,
-        ddp_find_unused_parameters=True,  # before `joint_from` the heads and the upper layers have no gradients
-        ddp_timeout=int(PATIENCE.total_seconds()),
+        **others,
     )
 
 

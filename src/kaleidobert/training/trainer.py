@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from accelerate.data_loader import prepare_data_loader
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 from torch.utils.tensorboard import SummaryWriter
-from transformers import Trainer
+from transformers import Trainer, TrainerCallback
 from transformers.integrations import TensorBoardCallback
 from transformers.trainer_callback import PrinterCallback
 
@@ -21,14 +21,10 @@ from kaleidobert.model.split import share_statistics
 from kaleidobert.training.pace import Pace, PaceBar
 
 
-class KaleidoBertTrainer(Trainer):
-    """Trains any model whose output has ``loss``, ``parts`` and ``accuracies``, each logged under its name.
+class PacedTrainer(Trainer):
+    """The library's trainer with a pace in minutes, and the means of named figures logged beside the loss.
 
-    ``references``, what predictors reach that know nothing, are logged beside them where there are any.
-
-    The joint entry trains from progress ``joint_from`` on; on validation it is always measured. Under `torchrun` all
-    processes go through the same batches: of training batches each makes its own rows (see `Split`), and validation
-    batches are whole in each.
+    ``figures`` holds what was seen since the last log, of training (True) and of validation data (False).
     """
 
     def __init__(
@@ -37,45 +33,23 @@ class KaleidoBertTrainer(Trainer):
         pace: Pace,
         title: str,
         logs: Path,
-        sampler: Sampler,
         evaluation_collator: Callable,
-        joint_from: float = 0.0,
+        callbacks: Sequence[TrainerCallback] = (),
         **kwargs: Any,
     ) -> None:
-        if kwargs["args"].world_size > 1:
-            share_statistics(kwargs["model"])
-        super().__init__(callbacks=[pace, PaceBar(pace, title)], **kwargs)
+        super().__init__(callbacks=[pace, PaceBar(pace, title), *callbacks], **kwargs)
         if self.is_world_process_zero():
             self.add_callback(TensorBoardCallback(SummaryWriter(str(logs))))
         self.remove_callback(PrinterCallback)
         self.pace = pace
-        self.sampler = sampler
         self.evaluation_collator = evaluation_collator
-        self.joint_from = joint_from
         self.figures: dict[bool, dict[str, list[Tensor]]] = {
             True: defaultdict(list),
             False: defaultdict(list),
         }
 
-    def compute_loss(
-        self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, *_: Any, **__: Any
-    ) -> Any:
-        guided = inputs.pop("guided", None)
-        joint = not model.training or self.pace.progress() >= self.joint_from
-        outputs = model(**inputs if joint else inputs | {"draws": None})
-        figures = self.figures[model.training]
-        if guided is not None and joint:
-            figures["guided"].append(guided.mean())
-        for name, value in outputs.parts.items():
-            figures[name].append(value.detach())
-        for name, value in (outputs.accuracies or {}).items():
-            figures[f"{name}_accuracy"].append(value.detach())
-        for name, value in (getattr(outputs, "references", None) or {}).items():
-            figures[name].append(value)
-        return (outputs.loss, outputs) if return_outputs else outputs.loss
-
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the means of every component since the last log, under ``eval_`` on validation data."""
+        """Add the means of every figure since the last log, under ``eval_`` on validation data."""
         training = "loss" in logs
         if training or "eval_loss" in logs:
             prefix = "" if training else "eval_"
@@ -97,26 +71,61 @@ class KaleidoBertTrainer(Trainer):
             self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(chosen, lambda step: self.pace.factor(step, warmup))
         return self.lr_scheduler
 
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
+        """Validation has a collator of its own: other products, no augmentation."""
+        dataset: Any = self.eval_dataset if eval_dataset is None else eval_dataset
+        size = min(self.args.eval_batch_size, len(dataset))  # all batches alike: contrastive loss grows with theirs
+        return self.same_everywhere(DataLoader(dataset, size, collate_fn=self.evaluation_collator, drop_last=True))
+
+    def same_everywhere(self, loader: DataLoader) -> DataLoader:
+        """The library's loader, which would otherwise deal out whole batches to the processes."""
+        return prepare_data_loader(loader, self.args.device, num_processes=1, process_index=0, put_on_device=True)
+
+
+class KaleidoBertTrainer(PacedTrainer):
+    """Trains any model whose output has ``loss``, ``parts`` and ``accuracies``, each logged under its name.
+
+    ``references``, what predictors reach that know nothing, are logged beside them where there are any.
+
+    The joint entry trains from progress ``joint_from`` on; on validation it is always measured. Under `torchrun` all
+    processes go through the same batches: of training batches each makes its own rows (see `Split`), and validation
+    batches are whole in each.
+    """
+
+    def __init__(self, *, sampler: Sampler, joint_from: float = 0.0, **kwargs: Any) -> None:
+        if kwargs["args"].world_size > 1:
+            share_statistics(kwargs["model"])
+        super().__init__(**kwargs)
+        self.sampler = sampler
+        self.joint_from = joint_from
+
+    def compute_loss(
+        self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, *_: Any, **__: Any
+    ) -> Any:
+        guided = inputs.pop("guided", None)
+        joint = not model.training or self.pace.progress() >= self.joint_from
+        outputs = model(**inputs if joint else inputs | {"draws": None})
+        figures = self.figures[model.training]
+        if guided is not None and joint:
+            figures["guided"].append(guided.mean())
+        for name, value in outputs.parts.items():
+            figures[name].append(value.detach())
+        for name, value in (outputs.accuracies or {}).items():
+            figures[f"{name}_accuracy"].append(value.detach())
+        for name, value in (getattr(outputs, "references", None) or {}).items():
+            figures[name].append(value)
+        return (outputs.loss, outputs) if return_outputs else outputs.loss
+
     def get_train_dataloader(self) -> DataLoader:
         """Whole batches' indices for every process, whose collator makes its own rows of them."""
         dataset: Any = self.train_dataset
         size = self.args.train_batch_size * self.args.world_size
         pin = torch.cuda.is_available()
-        return self._same_everywhere(
+        return self.same_everywhere(
             DataLoader(
                 dataset, size, sampler=self.sampler, collate_fn=self.data_collator, drop_last=True, pin_memory=pin
             )
         )
-
-    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
-        """Validation has a collator of its own: other products, no augmentation."""
-        dataset: Any = self.eval_dataset if eval_dataset is None else eval_dataset
-        size = min(self.args.eval_batch_size, len(dataset))  # all batches alike: contrastive loss grows with theirs
-        return self._same_everywhere(DataLoader(dataset, size, collate_fn=self.evaluation_collator, drop_last=True))
-
-    def _same_everywhere(self, loader: DataLoader) -> DataLoader:
-        """The library's loader, which would otherwise deal out whole batches to the processes."""
-        return prepare_data_loader(loader, self.args.device, num_processes=1, process_index=0, put_on_device=True)
 
 
 class GroupedSampler(Sampler[int]):
