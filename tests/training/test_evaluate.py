@@ -152,7 +152,7 @@ def test_draws_are_averaged_and_their_spread_told(copy, shapes):
         assert together[name]["SumR"] == pytest.approx(np.mean(sums))
         assert together["spread"][name]["SumR"] == pytest.approx(np.std(sums, ddof=1)) != 0
         low, high = together["intervals"][name]["TIR"]["R@5"]
-        assert low <= together[name]["TIR"]["R@5"] <= high and high - low > 20  # of 20 queries, not of 60
+        assert low <= together[name]["TIR"]["R@5"] <= high and high - low > 13  # of 20 queries, not of 60
     assert "spread" not in alone[0]
 
 

@@ -26,13 +26,12 @@ from kaleidobert.model import KaleidoBertConfig, KaleidoBertForRetrieval, Kaleid
 from kaleidobert.model.calibration import Calibration
 from kaleidobert.training.candidates import choose_queries
 from kaleidobert.training.catalogue import Catalogue, prepare
-from kaleidobert.training.evaluate import Encoded, encode
+from kaleidobert.training.evaluate import Encoded, autocast, encode, pair_scores
 
 QUERIES, PRODUCTS = 1000, 4000  # at most
 BEST, OTHERS = 30, 10  # pairs of each query: of its ranking, and at random
 MIXED = 0.25  # of the queries: words of two products
 SHARED = 0.5  # of two products' words (Dice): their photos match
-JOINT_BATCH = 512
 FREQUENT, MOST_WORDS = 5, 3000  # products that a word is in, to be known; words known
 
 
@@ -62,8 +61,8 @@ def fit_calibration(run: Path, validation: Catalogue, seed: int = 0) -> dict[str
     catalogue = validation.head(PRODUCTS)
     encoded = encode(model, processor, catalogue)
     seen = visible_words(model, processor, catalogue, encoded)
-    fitted: dict[str, Any] = {"words": seen[0], "unknown": seen[1], "weak": 0.0}
-    features = Calibration.of(fitted, str(run)).features
+    fitted: dict[str, Any] = {"words": seen[0], "unknown": seen[1]}
+    features = Calibration(vectors=(), photo=(), weak=0.0, **fitted).features
     kinds, answerable = judged_pairs(model, processor, catalogue, encoded, features, seed)
     figures: dict[str, Any] = {"products": len(catalogue), "queries": len(answerable)}
     for kind, pairs in kinds.items():
@@ -194,11 +193,9 @@ def _chosen(similarity: Tensor, rng: np.random.Generator) -> Tensor:
 def _joint(model: KaleidoBertForRetrieval, ids: Tensor, mask: Tensor, patches: Tensor, chosen: Tensor) -> Tensor:
     """Joint scores (Q, C)."""
     query = torch.arange(len(chosen)).repeat_interleave(chosen.shape[1])
-    scores = []
-    for rows in torch.arange(len(query)).split(JOINT_BATCH):
-        photos = patches[chosen.flatten()[rows]].to(model.device, model.dtype)
-        scores.append(model.joint_scores(ids[query[rows]], mask[query[rows]], photos).cpu())
-    return torch.cat(scores).view(chosen.shape)
+    with autocast(model):
+        texts = ids, mask, model.text_priors(ids, mask)
+    return pair_scores(model, texts, patches, query, chosen.flatten(), "calibration").view(chosen.shape)
 
 
 def _photo_pairs(

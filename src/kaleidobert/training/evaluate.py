@@ -43,6 +43,11 @@ class Encoded:
     attention_mask: Tensor
     priors: Tensor
 
+    @property
+    def read(self) -> tuple[Tensor, Tensor, Tensor]:
+        """What the joint model is given of the texts."""
+        return self.input_ids, self.attention_mask, self.priors
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -161,7 +166,7 @@ def score(
     for cosine, similarity, (text, image), title in zip(plain, vectors, pairs(candidates), titles, strict=True):
         head = best(similarity.masked_fill(missing, float("-inf")), rerank) & ~missing if rerank else ~missing
         joint = torch.zeros(head.shape)
-        joint[head] = _joint(model, encoded, text[head], image[head], title)
+        joint[head] = pair_scores(model, encoded.read, encoded.patches, text[head], image[head], title)
         ways.append(Scores(cosine, similarity, joint, missing, head))
     return ways[0], ways[1]
 
@@ -210,18 +215,28 @@ def pairs(candidates: np.ndarray) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, 
     return (query, table), (table, query)
 
 
-def _joint(model: KaleidoBertForRetrieval, encoded: Encoded, text: Tensor, image: Tensor, title: str) -> Tensor:
-    """Of pairs of a text and an image (N,). Texts of one length meet, for less padding, and then those of a photo."""
-    lengths = encoded.attention_mask.sum(dim=1)
+def pair_scores(
+    model: KaleidoBertForRetrieval,
+    texts: tuple[Tensor, Tensor, Tensor],
+    patches: Tensor,
+    text: Tensor,
+    image: Tensor,
+    title: str,
+) -> Tensor:
+    """Joint scores of P pairs, (P,): which texts (P,), token ids, mask and priors of N, with which photos' patches.
+
+    Texts of one length meet, for less padding, and then those of one photo, which is looked at once.
+    """
+    lengths = texts[1].sum(dim=1).cpu()
     order = torch.from_numpy(np.lexsort((image, lengths[text])))
     scores = torch.zeros(len(text))
     with autocast(model), progress_bar() as progress:
         for batch in _batches(progress, len(text), JOINT_BATCH, f"joint scores, {title}"):
             rows = order[batch]
-            texts, (images, photos) = text[rows], image[rows].unique(return_inverse=True)
-            longest = int(lengths[texts].max())
-            words = (part[texts, :longest] for part in (encoded.input_ids, encoded.attention_mask))
-            inputs = (*words, encoded.patches[images], photos, encoded.priors[texts])
+            chosen, (photos, which) = text[rows], image[rows].unique(return_inverse=True)
+            ids, mask, priors = (part[chosen.to(part.device)] for part in texts)
+            longest = int(lengths[chosen].max())
+            inputs = (ids[:, :longest], mask[:, :longest], patches[photos], which, priors)
             scores[rows] = model.joint_scores(*(part.to(model.device) for part in inputs)).float().cpu()
     return scores
 
