@@ -158,6 +158,7 @@ def test_reading_without_a_photo_is_the_texts_own_likelihood(model, photos, text
     everyone = torch.ones(len(ids), dtype=torch.bool)
     seen = model.reading(ids, mask, patches, ~everyone)
     blind = model.reading(ids, mask, patches, everyone)
-    gain = model.reading_scores(ids, mask, patches).sum() / mask[:, 1:].sum()
+    model.config.joint_scorer = "reading"
+    gain = model.joint_scores(ids, mask, patches).sum() / mask[:, 1:].sum()
     assert abs((blind - seen).item()) > 1e-4
     torch.testing.assert_close(blind - seen, gain, atol=1e-5, rtol=1e-4)

@@ -153,28 +153,17 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
     ) -> Tensor:
         """How well texts (B, T) and embedded patches (B, P, H) match, (B,), by ``config.joint_scorer``.
 
+        "matching" is ITM's logit; "reading" log p(text | photo) - ``config.prior_weight`` * log p(text) in nats. Its
+        second term compares texts fairly: without it, a common text would fit every photo (pointwise mutual
+        information where its weight is 1, as in VisualGPTScore: Lin et al., ICML 2024).
+
         Where few photos have many texts, patches are (N, P, H) and ``photos`` (B,) tells each text's row. ``priors``
         (B,): the texts' `text_priors`, where they are known.
         """
-        if self.config.joint_scorer == "reading":
-            return self.reading_scores(input_ids, attention_mask, patches, photos, priors)
-        tokens = self.kaleidobert.embed_tokens(input_ids, attention_mask)
-        patches = patches if photos is None else patches[photos]
-        return self.matching(self.kaleidobert.joint_entry(tokens, attention_mask, patches).tokens[:, 0]).float()
-
-    def reading_scores(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        patches: Tensor,
-        photos: Tensor | None = None,
-        priors: Tensor | None = None,
-    ) -> Tensor:
-        """log p(text | photo) - ``config.prior_weight`` * log p(text), (B,) in nats; inputs as of `joint_scores`.
-
-        The second term compares texts fairly: without it, a common text would fit every photo (pointwise mutual
-        information where its weight is 1, as in VisualGPTScore: Lin et al., ICML 2024).
-        """
+        if self.config.joint_scorer == "matching":
+            tokens = self.kaleidobert.embed_tokens(input_ids, attention_mask)
+            patches = patches if photos is None else patches[photos]
+            return self.matching(self.kaleidobert.joint_entry(tokens, attention_mask, patches).tokens[:, 0]).float()
         if priors is None:
             priors = self.text_priors(input_ids, attention_mask)
         cache = self.kaleidobert.look(patches)
