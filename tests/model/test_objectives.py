@@ -12,7 +12,6 @@ from kaleidobert.model.losses import (
     NEAREST,
     RANDOM,
     SAME_SUBCATEGORY,
-    contrast,
     contrastive_loss,
     feature_divergence,
 )
@@ -322,14 +321,5 @@ def test_retrieval_trains_with_its_losses(tiny_config, make_batch):
     output = model(**batch)
     assert set(output.parts) == {"contrastive", "ITM"}
     assert output.loss.item() == pytest.approx(sum(part.item() for part in output.parts.values()))
-    model.config.loss_weights, model.config.joint_scorer = {"LMC": 2.0}, "reading"
-    patches = model.kaleidobert.image_entry(batch["pixel_values"]).patches
-    texts = batch["input_ids"], batch["attention_mask"]
-    every = torch.stack([model.joint_scores(*texts, patches[i].expand(4, -1, -1)) for i in range(3)])  # row: photo
-    groups = batch["text_group"][:3]
-    weighed = model(**batch, unseen=torch.zeros(4, dtype=torch.bool))
-    torch.testing.assert_close(weighed.parts["LMC"], contrast(every[:, :3], groups), atol=1e-5, rtol=1e-4)
-    weighed.parts["LMC"].backward()
-    assert model.kaleidobert.patch_embeddings.feature.weight.grad.abs().sum() > 0
     contrasted = model(**batch | {"draws": None})  # as when the joint entry is not trained
     assert set(contrasted.parts) == {"contrastive"} and torch.isfinite(contrasted.loss)

@@ -11,7 +11,7 @@ from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from kaleidobert.errors import InputError
 from kaleidobert.levels import CORRUPTIONS, PUBLISHED, TASKS, Level
-from kaleidobert.model.losses import LOSSES, RETRIEVAL_LOSSES
+from kaleidobert.model.losses import LOSSES
 
 JOINT_SCORERS = ("matching", "reading")
 INPUTS = ("both", "image", "text")
@@ -143,7 +143,7 @@ class KaleidoBertConfig(PretrainedConfig):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise InputError(f"{name} is {value!r}; use a whole number above 0")
-        unknown = set(self.loss_weights) - {*LOSSES, *RETRIEVAL_LOSSES}
+        unknown = set(self.loss_weights) - set(LOSSES)
         if unknown:
             raise InputError(f"loss_weights: no loss {min(unknown)!r}; use {', '.join(LOSSES)}")
         self._check_levels()

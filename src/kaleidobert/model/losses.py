@@ -10,8 +10,7 @@ RANDOM, SAME_SUBCATEGORY, NEAREST = range(3)  # grades of ITM's negatives, from 
 NO_LABEL = -100  # cross-entropy ignores it
 
 LOSSES = ("contrastive", "AMLM", "ITM", "LM", "RR", "JPS", "CP", "G2CM", "B2CM")
-RETRIEVAL_LOSSES = ("LMC",)  # of fine-tuning for retrieval, beside contrastive, ITM and LM
-DOWNSTREAM_LOSSES = (*RETRIEVAL_LOSSES, "classification", "captioning")
+DOWNSTREAM_LOSSES = ("classification", "captioning")  # of fine-tuning, beside contrastive, ITM and LM
 TASK_LOSS = {"rotation": "RR", "jigsaw": "JPS", "camouflage": "CP", "grey": "G2CM", "blank": "B2CM"}
 
 
@@ -20,11 +19,7 @@ def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor, text_group: T
 
     Pairs whose texts are equal (same ``text_group`` (B,)) are neither negatives nor further positives.
     """
-    return contrast(scale * texts @ images.T, text_group)
-
-
-def contrast(logits: Tensor, text_group: Tensor) -> Tensor:
-    """Cross-entropy of each row's and each column's partner, on the diagonal of the logits (B, B)."""
+    logits = scale * texts @ images.T  # (B, B), row: text
     logits = logits.masked_fill(equal_texts(text_group), float("-inf"))
     partner = torch.arange(len(logits), device=logits.device)
     return (F.cross_entropy(logits, partner) + F.cross_entropy(logits.T, partner)) / 2

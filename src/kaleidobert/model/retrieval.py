@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,6 @@ from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.heads import MaskedTokenHead, MatchingHead
 from kaleidobert.model.losses import (
     NEAREST,
-    contrast,
     contrastive_loss,
     draw_negatives,
     equal_texts,
@@ -43,17 +42,6 @@ def asked_with(
     if query_ids is None or query_mask is None:
         return input_ids, attention_mask
     return query_ids, query_mask
-
-
-def repeated(cache: DynamicCache, times: int) -> DynamicCache:
-    """What was seen of each photo, so many times over, for as many texts; gradients go back into it."""
-    several = DynamicCache()
-    layer: Any
-    for index, layer in enumerate(cache.layers):
-        if layer.is_initialized:
-            keys, values = (part.repeat_interleave(times, dim=0) for part in (layer.keys, layer.values))
-            several.update(keys, values, index)
-    return several
 
 
 class MatchingOutput(NamedTuple):
@@ -196,24 +184,6 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
         tokens = input_ids[:, 1:][said]
         return reading_loss(self.masked_tokens(states[said]).float(), tokens) * split.weight(tokens)
 
-    def contrasted_reading(
-        self, input_ids: Tensor, attention_mask: Tensor, patches: Tensor, text_group: Tensor, split: Split = WHOLE
-    ) -> Tensor:
-        """LMC: contrast of the reading scores of n texts (n, T) with the patches (n, P, H) of n photos, all with all.
-
-        By Bayes' rule a softmax of log p(text | photo) - log p(text) over texts tells which of them the photo belongs
-        to, and over photos which the text belongs to: so the score that ranks is trained on ranking. The texts' own
-        likelihood is taken as it is. Of a split batch, each process reads its own photos.
-        """
-        n = len(input_ids)
-        own = torch.arange(n, device=input_ids.device)[split.rows]
-        with torch.no_grad():
-            priors = self.text_priors(input_ids, attention_mask)
-        looks = self.kaleidobert.look(patches.index_select(0, own))
-        cache = repeated(looks, n)
-        read = self._log_probability(input_ids.repeat(len(own), 1), attention_mask.repeat(len(own), 1), cache)
-        return contrast(split.gather(read.view(len(own), n) - priors), text_group)
-
     def match(
         self,
         tokens: Tensor,
@@ -293,8 +263,7 @@ class KaleidoBertForRetrieval(KaleidoBertScoring):
         """Photos (B, 3, S, S) and their own row's texts (B, T).
 
         With ``text_group`` (B,), ``draws`` (2, n) and ``unseen`` (B,), as the collator makes them, the losses are
-        returned: contrastive and LM on the whole batch, ITM with hard negatives on its first n products, and where it
-        has a weight LMC, all texts of these n with all their photos. Of photos
+        returned: contrastive and LM on the whole batch and ITM with hard negatives on its first n products. Of photos
         ``kept_patches`` (B, K) are seen, or all; of texts, LM reads all, and the others query_ids, query_mask (B, Q).
         """
         if text_group is None:
@@ -318,7 +287,4 @@ class KaleidoBertForRetrieval(KaleidoBertScoring):
             parts["ITM"], accuracies["ITM"] = matched.loss, matched.accuracy
             if unseen is not None and self.config.loss_weights.get("LM", 1.0):
                 parts["LM"] = self.reading(input_ids, attention_mask, image.patches, unseen, split)
-            if self.config.loss_weights.get("LMC", 0.0):
-                ids, said = split.gather(input_ids)[: len(patches)], split.gather(attention_mask)[: len(patches)]
-                parts["LMC"] = self.contrasted_reading(ids, said, patches, groups[: len(patches)], split)
         return RetrievalOutput(loss=self.weighted_sum(parts), parts=parts, accuracies=accuracies)
