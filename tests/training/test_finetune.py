@@ -58,3 +58,10 @@ def test_fine_tuning_end_to_end(run, shapes, history, tmp_path):
 def test_only_a_run_can_be_fine_tuned(tmp_path):
     with pytest.raises(InputError, match="no settings.yaml there"):
         finetune_settings("retrieval", tmp_path)
+
+
+def test_what_the_run_decides_cannot_be_set(run):
+    given = finetune_settings("category", run, ["model.inputs=image", "model.loss_weights={LM: 0.5}"]).model
+    assert given["inputs"] == "image" and given["loss_weights"] == {"LM": 0.5}
+    with pytest.raises(InputError, match="model.image_size: the run that is fine-tuned gives it; inputs and loss_weig"):
+        finetune_settings("category", run, ["model.image_size=48"])

@@ -30,6 +30,7 @@ from kaleidobert.training.runs import (
 from kaleidobert.training.settings import RUN_SETTINGS, Settings, load_settings
 from kaleidobert.training.trainer import GroupedSampler, KaleidoBertTrainer
 
+FREE = ("inputs", "loss_weights")  # settings of the model that fine-tuning may change
 GENTLE = ("training.learning_rate=2e-4", "training.warmup_steps=20", "training.epochs=10")
 
 
@@ -90,10 +91,8 @@ def finetune_settings(task: str, run: Path, overrides: Sequence[str] = ()) -> Se
     before = load_settings(str(run / RUN_SETTINGS))
     settings = load_settings(str(run / RUN_SETTINGS), [*TASKS[task].defaults, *overrides])
     for name, value in settings.model.items():
-        if name != "loss_weights" and value != before.model.get(name):
-            raise InputError(
-                f"--set model.{name}: the run that is fine-tuned gives it; only loss_weights may be others"
-            )
+        if name not in FREE and value != before.model.get(name):
+            raise InputError(f"--set model.{name}: the run that is fine-tuned gives it; {' and '.join(FREE)} are free")
     return settings
 
 
