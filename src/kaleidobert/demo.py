@@ -55,7 +55,7 @@ def demo(out: Path, products: int, minutes: float) -> tuple[str, dict]:
     with _step(console, "2/6 kaleidoscope patches", out / "patches.png") as wanted:
         if wanted:
             draw_example(data).save(out / "patches.png")
-    overrides = ["training.batch_size=128", "training.evaluate_every=50"]
+    overrides = ["training.batch_size=128", "training.joint_samples=32", "training.evaluate_every=50"]
     with _step(console, "3/6 pre-training", pretrained / "model.safetensors") as wanted:
         if wanted:
             pretrain(data, pretrained, load_settings("mini", overrides), max_minutes=minutes)
