@@ -18,6 +18,7 @@ def search(page: Any, words: str) -> None:
     page.fill("#query", words)
     page.keyboard.press("Enter")
     page.wait_for_selector("#heading")
+    page.wait_for_load_state("load")  # by then the page's scripts listen
 
 
 def titles(page: Any) -> list[str]:
