@@ -162,6 +162,11 @@ def test_a_run_of_other_sizes_is_no_start(run, shapes, settings, tmp_path):
         pretrain(shapes, tmp_path / "other", settings(f"initial.run={run}", "model.projection_size=8"))
 
 
+def test_a_start_from_a_run_and_from_a_bert_is_refused(run, shapes, settings, tmp_path):
+    with pytest.raises(InputError, match="initial.run brings every weight"):
+        pretrain(shapes, tmp_path / "both", settings(f"initial.run={run}", "initial.bert=somewhere"))
+
+
 def test_minutes_end_a_run(shapes, settings, history, tmp_path):
     pretrain(shapes, tmp_path / "short", settings("training.epochs=1000"), max_minutes=0.01)
     last = max(row["step"] for row in history(tmp_path / "short"))

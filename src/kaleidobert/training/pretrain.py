@@ -124,6 +124,8 @@ def _model(
     config.encoder_config.vocab_size = len(tokenizer)
     config.encoder_config.pad_token_id = tokenizer.pad_token_id
     if settings.initial.run:
+        if settings.initial.bert or settings.initial.backbone:
+            raise InputError("initial.run brings every weight: leave initial.bert and initial.backbone out, or the run")
         return _continued(Path(settings.initial.run), config)
     model = KaleidoBertForPreTraining(config)
     if settings.initial.bert:
