@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import DynamicCache
 from transformers.generation.logits_process import (
     LogitsProcessorList,
@@ -26,6 +25,7 @@ from kaleidobert.errors import InputError
 from kaleidobert.model.classification import KaleidoBertForClassification
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.heads import MaskedTokenHead
+from kaleidobert.model.losses import reading_loss
 from kaleidobert.model.modeling import KaleidoBertModel, KaleidoBertPreTrainedModel
 from kaleidobert.model.split import Split
 
@@ -94,11 +94,9 @@ class KaleidoBertForCaptioning(KaleidoBertPreTrainedModel):
 
     def forward(self, pixel_values: Tensor, input_ids: Tensor, attention_mask: Tensor) -> CaptioningOutput:
         """Photos (B, 3, S, S), texts (B, T): cross-entropy of each token, [SEP] included, after those before it."""
-        states = self.kaleidobert.read(input_ids[:, :-1], self.look(pixel_values))
-        said = attention_mask[:, 1:].bool()  # texts are padded on the right, so no token sees padding
-        logits, tokens = self.masked_tokens(states[said]).float(), input_ids[:, 1:][said]
-        split = Split.here(self.training)
-        loss = F.cross_entropy(logits, tokens) * split.weight(tokens)
+        states, tokens = self.kaleidobert.read_texts(input_ids, attention_mask, self.look(pixel_values))
+        logits, split = self.masked_tokens(states).float(), Split.here(self.training)
+        loss = reading_loss(logits, tokens) * split.weight(tokens)
         accuracy = split.mean(logits.argmax(dim=1) == tokens)
         return CaptioningOutput(loss, {"captioning": loss}, {"captioning": accuracy})
 

@@ -217,6 +217,16 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
             states = layer(states, left if index < self.config.fusion_layer else both, past_key_values=cache)
         return states
 
+    def read_texts(
+        self, input_ids: Tensor, attention_mask: Tensor, cache: DynamicCache, unseen: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """What whole texts (B, T) say after each of their tokens, in one row of M: states (M, H), next tokens (M,).
+
+        Texts are padded on the right, so no token sees padding; see ``read`` for the other two.
+        """
+        said = attention_mask[:, 1:].bool()
+        return self.read(input_ids[:, :-1], cache, unseen)[said], input_ids[:, 1:][said]
+
     def forward(self, pixel_values: Tensor, input_ids: Tensor, attention_mask: Tensor, **_: Any) -> JointEntryOutput:
         """Photos (B, 3, S, S) and their texts (B, T) through the joint entry."""
         patches = self.embed_patches(self.patch_features(pixel_values))

@@ -168,10 +168,9 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
 
     def _log_probability(self, input_ids: Tensor, attention_mask: Tensor, cache: DynamicCache) -> Tensor:
         """Of texts (B, T) after what is in the cache, (B,) in nats."""
+        states, tokens = self.kaleidobert.read_texts(input_ids, attention_mask, cache)
+        losses = F.cross_entropy(self.masked_tokens(states).float(), tokens, reduction="none")
         said = attention_mask[:, 1:].bool()
-        states = self.kaleidobert.read(input_ids[:, :-1], cache)
-        logits = self.masked_tokens(states[said]).float()
-        losses = F.cross_entropy(logits, input_ids[:, 1:][said], reduction="none")
         each = losses.new_zeros(said.shape).masked_scatter(said, losses)
         return -each.double().sum(dim=1).float()  # exact, however far the batch is padded: equal texts tie
 
@@ -179,10 +178,9 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
         self, input_ids: Tensor, attention_mask: Tensor, patches: Tensor, unseen: Tensor, split: Split = WHOLE
     ) -> Tensor:
         """LM of texts (B, T) after their photos' patches (B, P, H), or without them where ``unseen`` (B,)."""
-        states = self.kaleidobert.read(input_ids[:, :-1], self.kaleidobert.look(patches), unseen)
-        said = attention_mask[:, 1:].bool()  # texts are padded on the right, so no token sees padding
-        tokens = input_ids[:, 1:][said]
-        return reading_loss(self.masked_tokens(states[said]).float(), tokens) * split.weight(tokens)
+        cache = self.kaleidobert.look(patches)
+        states, tokens = self.kaleidobert.read_texts(input_ids, attention_mask, cache, unseen)
+        return reading_loss(self.masked_tokens(states).float(), tokens) * split.weight(tokens)
 
     def match(
         self,
