@@ -1,12 +1,30 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from kaleidobert.model import KaleidoBertConfig, KaleidoBertForRetrieval, load_run
 from kaleidobert.training import fitting
 from kaleidobert.training.evaluate import FITTED, Scores, pairs
-from kaleidobert.training.fitting import HUBNESS_WEIGHTS, JOINT_WEIGHTS, MEMORY_WEIGHTS, fill_memory, fit_scoring
+from kaleidobert.training.fitting import (
+    HUBNESS_WEIGHTS,
+    JOINT_WEIGHTS,
+    MEMORY_TOKENS,
+    MEMORY_WEIGHTS,
+    WORD_WEIGHTS,
+    fill_memory,
+    fit_scoring,
+)
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
+
+
+def way(joint, scorer=None, vectors=None):
+    """One direction's scores; of readings the same joint scores (Q, C) for all weights of words."""
+    nothing, nowhere = torch.zeros(joint.shape), torch.zeros(joint.shape, dtype=torch.bool)
+    joint = joint if scorer is None else torch.stack([joint] * len(WORD_WEIGHTS), dim=-1)
+    vectors = nothing if vectors is None else vectors
+    return Scores(plain=vectors, vectors=vectors, joint=joint, missing=nowhere, head=~nowhere)
 
 
 def test_the_joint_weight_is_fitted_by_sum_of_recalls(copy, test_split, monkeypatch):
@@ -15,12 +33,11 @@ def test_the_joint_weight_is_fitted_by_sum_of_recalls(copy, test_split, monkeypa
     model.logit_scale.data.zero_()
     model.save_pretrained(copy)
 
-    def scores(*given):
+    def scores(*given, scorer=None):
         candidates = given[-1]
         vectors, joint = torch.ones(candidates.shape), torch.zeros(candidates.shape)
         vectors[:, 0], joint[:, 0] = 0.0, 0.6
-        nowhere = torch.zeros(candidates.shape, dtype=torch.bool)
-        return (Scores(plain=vectors, vectors=vectors, joint=joint, missing=nowhere, head=~nowhere),) * 2
+        return (way(joint, scorer, vectors),) * 2
 
     monkeypatch.setattr(fitting, "score", scores)
     before = (copy / "model.safetensors").read_bytes()
@@ -49,12 +66,13 @@ def test_memory_and_hubness_are_weighed_on_the_vectors_alone(copy, test_split, m
 def test_what_adds_nothing_is_left_out(copy, test_split):
     model = KaleidoBertForRetrieval.from_pretrained(copy)
     model.matching.score.weight.data.zero_()
-    model.memory.images = model.memory.texts = None
-    model.config.memory_pairs = 0
+    model.memory.images = model.memory.texts = model.memory.tokens = None
+    model.config.memory_pairs = model.config.memory_tokens = 0
     model.config.loss_weights = {"LM": 0.0}
     model.save_pretrained(copy)
     fitted = fit_scoring(copy, test_split.head(20))
     assert fitted == {"memory_weight": 0, "hubness_weight": 0, "joint_scorer": "matching"} | {
+        "word_weight": 0,
         "prior_weight": 1.0,
         "joint_weight": 0,
     }
@@ -63,13 +81,10 @@ def test_what_adds_nothing_is_left_out(copy, test_split):
 def test_the_joint_model_is_asked_what_it_answers_better(copy, test_split, monkeypatch):
     """Vectors know nothing; one scorer puts all partners first, the other last; an untrained one is not asked."""
 
-    def scores(model, *given):
-        candidates = given[-1]
-        nothing, nowhere = torch.zeros(candidates.shape), torch.zeros(candidates.shape, dtype=torch.bool)
-        joint = torch.zeros(candidates.shape)
+    def scores(model, *given, scorer=None):
+        joint = torch.zeros(given[-1].shape)
         joint[:, 0] = 1.0 if model.config.joint_scorer == "reading" else -1.0
-        way = Scores(plain=nothing, vectors=nothing, joint=joint, missing=nowhere, head=~nowhere)
-        return way, way
+        return (way(joint, scorer),) * 2
 
     monkeypatch.setattr(fitting, "score", scores)
     assert fit_scoring(copy, test_split)["joint_scorer"] == "reading"
@@ -84,15 +99,14 @@ def test_the_prior_of_a_text_is_weighed(copy, test_split, monkeypatch):
     """Likely texts outweigh the partners until their prior counts half: its weight is fitted with the joint model's."""
     table: dict[str, torch.Tensor] = {}
 
-    def scores(*given):
+    def scores(*given, scorer=None):
         _, encoded, candidates = given
-        nothing, nowhere = torch.zeros(candidates.shape), torch.zeros(candidates.shape, dtype=torch.bool)
         ways = []
         for text, _ in pairs(candidates):
-            joint = -0.5 * encoded.priors[text]  # of log p(text | photo) less the whole prior
+            joint = 0.5 * encoded.priors[text]
             joint[:, 0] += 1e-3
-            ways.append(Scores(plain=nothing, vectors=nothing, joint=joint, missing=nowhere, head=~nowhere))
-        table["way"] = ways[1].joint
+            ways.append(way(joint, scorer))
+        table["priors"] = encoded.priors
         return tuple(ways)
 
     monkeypatch.setattr(fitting, "score", scores)
@@ -100,7 +114,23 @@ def test_the_prior_of_a_text_is_weighed(copy, test_split, monkeypatch):
     config.loss_weights = {"ITM": 0.0}
     config.save_pretrained(copy)
     assert fit_scoring(copy, test_split)["prior_weight"] == 0.5
-    assert table["way"].std() > 0.02
+    assert table["priors"].std() > 0.02
+
+
+def test_the_words_of_similar_photos_are_weighed(copy, test_split, monkeypatch):
+    """The partners come first where remembered words count a fifth."""
+
+    def scores(*given, **_):
+        joint = torch.zeros(*given[-1].shape, len(WORD_WEIGHTS))
+        joint[:, 0, WORD_WEIGHTS.index(0.2)] = 10.0
+        return (replace(way(joint[..., 0]), joint=joint),) * 2
+
+    monkeypatch.setattr(fitting, "score", scores)
+    config = KaleidoBertConfig.from_pretrained(copy)
+    config.loss_weights = {"ITM": 0.0}
+    config.save_pretrained(copy)
+    fitted = fit_scoring(copy, test_split)
+    assert fitted["word_weight"] == 0.2 and fitted["joint_weight"] > 0
 
 
 def test_the_memory_holds_the_vectors_of_all_training_products(run, catalogue):
@@ -112,3 +142,6 @@ def test_the_memory_holds_the_vectors_of_all_training_products(run, catalogue):
     assert torch.allclose(model.memory.images.float(), held, atol=0.02)
     assert torch.allclose(model.memory.texts.float().norm(dim=1), torch.ones(64), atol=1e-2)
     assert len(held.unique(dim=0)) > 32
+    words = processor.tokenizer.batch_decode(model.memory.tokens, skip_special_tokens=True)
+    own = processor.tokenizer(catalogue.texts, truncation=True, max_length=MEMORY_TOKENS)["input_ids"]
+    assert sorted(words) == sorted(processor.tokenizer.batch_decode(own, skip_special_tokens=True))

@@ -44,6 +44,9 @@ class KaleidoBertConfig(PretrainedConfig):
     memory_pairs: training pairs whose vectors the model keeps (see `model.memory`), 0 before the end of training.
     memory_neighbours, memory_weight: how many of them enhance a vector, and how much, the latter fitted on
         validation data, as is hubness_weight: how much of its hubness a photo or text is charged.
+    memory_tokens: how many tokens of each pair's text the model keeps, too, 0 before the end of training.
+    word_neighbours, word_weight: from how many of the texts of similar photos words are remembered, and how much of
+        each word's probability they tell, the latter fitted on validation data.
     joint_weight: weight of the joint model's score beside the contrastive score, fitted on validation data.
     joint_scorer: what that score is: "matching", ITM's logit, or "reading", how much a photo helps to read the text
         (see `model.retrieval`); the better one on validation data.
@@ -82,6 +85,9 @@ class KaleidoBertConfig(PretrainedConfig):
         memory_neighbours: int = 5,
         memory_weight: float = 0.0,
         hubness_weight: float = 0.0,
+        memory_tokens: int = 0,
+        word_neighbours: int = 20,
+        word_weight: float = 0.0,
         joint_weight: float = 1.0,
         joint_scorer: str = "matching",
         prior_weight: float = 1.0,
@@ -117,6 +123,9 @@ class KaleidoBertConfig(PretrainedConfig):
         self.memory_neighbours = memory_neighbours
         self.memory_weight = memory_weight
         self.hubness_weight = hubness_weight
+        self.memory_tokens = memory_tokens
+        self.word_neighbours = word_neighbours
+        self.word_weight = word_weight
         self.joint_weight = joint_weight
         self.joint_scorer = joint_scorer
         self.prior_weight = prior_weight

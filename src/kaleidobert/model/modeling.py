@@ -164,12 +164,16 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
         features = self.patch_features(pixel_values)
         patches = self.embed_patches(features, kept)
         summary = self.image_states(patches).mean(dim=1)
-        vectors = F.normalize(self.image_projection(summary).float(), dim=-1)
+        vectors = self.image_vectors(summary)
         return ImageEntryOutput(vectors=vectors, patches=patches, features=features, summary=summary)
 
     def image_states(self, patches: Tensor) -> Tensor:
         """What the joint entry takes (B, P, H) -> the last states of the photo alone, whose mean is projected."""
         return patches if self.config.fusion_layer else self._layers(patches, None, 0, None)
+
+    def image_vectors(self, summary: Tensor) -> Tensor:
+        """The mean of a photo's last states (B, H) -> its plain contrastive vector (B, V)."""
+        return F.normalize(self.image_projection(summary).float(), dim=-1)
 
     def text_entry(self, input_ids: Tensor, attention_mask: Tensor) -> TextEntryOutput:
         """Tokens (B, T) with their mask (1 for text, 0 for padding) alone."""

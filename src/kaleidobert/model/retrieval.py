@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ from kaleidobert.model.losses import (
     matching_loss,
     reading_loss,
 )
-from kaleidobert.model.memory import PairMemory
+from kaleidobert.model.memory import PairMemory, Recalled, remembered_words
 from kaleidobert.model.modeling import (
     ImageEntryOutput,
     JointEntryOutput,
@@ -73,7 +74,7 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
         self.matching = MatchingHead(config.encoder_config)
         self.masked_tokens = MaskedTokenHead(config.encoder_config)
         self.logit_scale = nn.Parameter(torch.tensor(LOGIT_SCALE))
-        self.memory = PairMemory(config.memory_pairs, config.projection_size)
+        self.memory = PairMemory(config.memory_pairs, config.projection_size, config.memory_tokens)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -99,10 +100,11 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
         output = self.kaleidobert.text_entry(input_ids, attention_mask)
         return output._replace(vectors=self.enhance_texts(output.vectors))
 
-    def remember(self, images: Tensor, texts: Tensor) -> None:
-        """Make these plain vectors (M, V) of training products the model's memory."""
-        self.memory.fill(images, texts)
+    def remember(self, images: Tensor, texts: Tensor, tokens: Tensor | None = None) -> None:
+        """Make these plain vectors (M, V) of training products, and their texts' tokens (M, L), the model's memory."""
+        self.memory.fill(images, texts, tokens)
         self.config.memory_pairs = len(images)
+        self.config.memory_tokens = 0 if tokens is None else tokens.shape[1]
 
     def enhance_images(self, vectors: Tensor) -> Tensor:
         """Photos' plain vectors (B, V) -> what is stored and searched."""
@@ -143,7 +145,8 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
 
         "matching" is ITM's logit; "reading" log p(text | photo) - ``config.prior_weight`` * log p(text) in nats. Its
         second term compares texts fairly: without it, a common text would fit every photo (pointwise mutual
-        information where its weight is 1, as in VisualGPTScore: Lin et al., ICML 2024).
+        information where its weight is 1, as in VisualGPTScore: Lin et al., ICML 2024). Of the first,
+        ``config.word_weight`` is what the texts of similar training photos say (see `model.memory`).
 
         Where few photos have many texts, patches are (N, P, H) and ``photos`` (B,) tells each text's row. ``priors``
         (B,): the texts' `text_priors`, where they are known.
@@ -154,25 +157,55 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
             return self.matching(self.kaleidobert.joint_entry(tokens, attention_mask, patches).tokens[:, 0]).float()
         if priors is None:
             priors = self.text_priors(input_ids, attention_mask)
+        weights = (self.config.word_weight,)
+        read = self.readings(input_ids, attention_mask, patches, photos, weights)[:, 0]
+        return read - self.config.prior_weight * priors
+
+    def readings(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        patches: Tensor,
+        photos: Tensor | None,
+        word_weights: Sequence[float],
+    ) -> Tensor:
+        """log p(text | photo), (B, W) in nats, with each of W weights of the remembered words; see `joint_scores`."""
         cache = self.kaleidobert.look(patches)
+        recalled = None
+        if any(word_weights):
+            vectors = self.kaleidobert.image_vectors(self.kaleidobert.image_states(patches).mean(dim=1))
+            recalled = self.memory.recall(vectors, self.scale(), self.config.word_neighbours)
         if photos is not None:
             cache.batch_select_indices(photos)
-        return self._log_probability(input_ids, attention_mask, cache) - self.config.prior_weight * priors
+            recalled = recalled and Recalled(*(part[photos] for part in recalled))
+        return self._log_probability(input_ids, attention_mask, cache, recalled, word_weights)
 
     def text_priors(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """log p(text) of texts (B, T) without a photo, (B,) in nats."""
         texts = torch.cat([input_ids, attention_mask], dim=1)
         alone, which = torch.unique(texts, dim=0, return_inverse=True)  # a text of many pairs is read once
         ids, mask = alone.chunk(2, dim=1)
-        return self._log_probability(ids, mask, DynamicCache())[which]
+        return self._log_probability(ids, mask, DynamicCache())[which, 0]
 
-    def _log_probability(self, input_ids: Tensor, attention_mask: Tensor, cache: DynamicCache) -> Tensor:
-        """Of texts (B, T) after what is in the cache, (B,) in nats."""
+    def _log_probability(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        cache: DynamicCache,
+        recalled: Recalled | None = None,
+        word_weights: Sequence[float] = (0.0,),
+    ) -> Tensor:
+        """Of texts (B, T) after what is in the cache and beside what is recalled, (B, W) in nats."""
         states, tokens = self.kaleidobert.read_texts(input_ids, attention_mask, cache)
-        losses = F.cross_entropy(self.masked_tokens(states).float(), tokens, reduction="none")
+        read = -F.cross_entropy(self.masked_tokens(states).float(), tokens, reduction="none")
         said = attention_mask[:, 1:].bool()
-        each = losses.new_zeros(said.shape).masked_scatter(said, losses)
-        return -each.double().sum(dim=1).float()  # exact, however far the batch is padded: equal texts tie
+        told = None if recalled is None else remembered_words(input_ids, recalled)[said]
+        sums = []
+        for weight in word_weights:
+            mixed = read if told is None or not weight else ((1 - weight) * read.exp() + weight * told).log()
+            each = mixed.new_zeros(said.shape).masked_scatter(said, mixed)
+            sums.append(each.double().sum(dim=1).float())  # exact, however far the batch is padded: equal texts tie
+        return torch.stack(sums, dim=1)
 
     def reading(
         self, input_ids: Tensor, attention_mask: Tensor, patches: Tensor, unseen: Tensor, split: Split = WHOLE

@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional as F
 
 from kaleidobert.alignment.matching import Word, content_words
 from kaleidobert.levels import level_slices, patch_boxes
@@ -88,7 +87,7 @@ class Explainer:
         """Stored states (B, P, H) -> plain vectors (B, V), and projected patches (B, G, V) of the finest grid."""
         encoder = self._model.kaleidobert
         states = encoder.image_states(torch.from_numpy(stored).to(self._model.device, self._model.dtype))
-        vectors = F.normalize(encoder.image_projection(states.mean(dim=1)).float(), dim=-1)
+        vectors = encoder.image_vectors(states.mean(dim=1))
         own = level_slices(self._model.config.level_table)[self._grid]
         projected = (states[:, own] @ encoder.image_projection.weight.T).float()
         return vectors, projected

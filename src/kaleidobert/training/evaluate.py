@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,8 @@ from kaleidobert.training.collator import PairCollator
 
 PROTOCOLS = ("101", "full")
 SCORERS = ("cosine", "vectors", "joint", "combined")
-FITTED = ("memory_weight", "hubness_weight", "joint_scorer", "prior_weight", "joint_weight")
+FITTED = ("memory_weight", "hubness_weight", "joint_scorer", "word_weight", "prior_weight", "joint_weight")
+JointScorer = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]  # the first five arguments of `joint_scores`
 JOINT_BATCH = 512  # pairs a joint pass
 
 
@@ -153,11 +154,16 @@ def encode(model: KaleidoBertForRetrieval, processor: KaleidoBertProcessor, cata
 
 @torch.inference_mode()
 def score(
-    model: KaleidoBertForRetrieval, encoded: Encoded, candidates: np.ndarray, rerank: int | None = None
+    model: KaleidoBertForRetrieval,
+    encoded: Encoded,
+    candidates: np.ndarray,
+    rerank: int | None = None,
+    scorer: JointScorer | None = None,
 ) -> tuple[Scores, Scores]:
     """Text-to-image and image-to-text scores of each query's candidates (Q, C).
 
-    The joint model reads all of them, or the best ``rerank`` by vectors.
+    The joint model reads all of them, or the best ``rerank`` by vectors. ``scorer`` stands in for its `joint_scores`;
+    where it gives W scores a pair, ``joint`` is (Q, C, W).
     """
     missing = torch.from_numpy(candidates < 0)
     plain, vectors = plain_scores(encoded, candidates), vector_scores(model, encoded, candidates)
@@ -165,8 +171,9 @@ def score(
     titles = ("text to image", "image to text")
     for cosine, similarity, (text, image), title in zip(plain, vectors, pairs(candidates), titles, strict=True):
         head = best(similarity.masked_fill(missing, float("-inf")), rerank) & ~missing if rerank else ~missing
-        joint = torch.zeros(head.shape)
-        joint[head] = pair_scores(model, encoded.read, encoded.patches, text[head], image[head], title)
+        scores = pair_scores(model, encoded.read, encoded.patches, text[head], image[head], title, scorer)
+        joint = torch.zeros(*head.shape, *scores.shape[1:])
+        joint[head] = scores
         ways.append(Scores(cosine, similarity, joint, missing, head))
     return ways[0], ways[1]
 
@@ -222,14 +229,17 @@ def pair_scores(
     text: Tensor,
     image: Tensor,
     title: str,
+    scorer: JointScorer | None = None,
 ) -> Tensor:
     """Joint scores of P pairs, (P,): which texts (P,), token ids, mask and priors of N, with which photos' patches.
 
+    ``scorer``: what scores them instead of the model's `joint_scores`; where it gives W scores a pair, so does this.
     Texts of one length meet, for less padding, and then those of one photo, which is looked at once.
     """
     lengths = texts[1].sum(dim=1).cpu()
     order = torch.from_numpy(np.lexsort((image, lengths[text])))
-    scores = torch.zeros(len(text))
+    scorer = scorer or model.joint_scores
+    scores = []
     with autocast(model), progress_bar() as progress:
         for batch in _batches(progress, len(text), JOINT_BATCH, f"joint scores, {title}"):
             rows = order[batch]
@@ -237,8 +247,8 @@ def pair_scores(
             ids, mask, priors = (part[chosen.to(part.device)] for part in texts)
             longest = int(lengths[chosen].max())
             inputs = (ids[:, :longest], mask[:, :longest], patches[photos], which, priors)
-            scores[rows] = model.joint_scores(*(part.to(model.device) for part in inputs)).float().cpu()
-    return scores
+            scores.append(scorer(*(part.to(model.device) for part in inputs)).float().cpu())
+    return torch.cat(scores)[order.argsort()]
 
 
 def ranked_by(name: str, model: KaleidoBertForRetrieval, way: Scores) -> Tensor:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from transformers import PreTrainedTokenizerFast, Trainer
 
 from kaleidobert.errors import InputError
@@ -25,6 +27,7 @@ from kaleidobert.training.catalogue import Catalogue
 from kaleidobert.training.collator import PairCollator
 from kaleidobert.training.evaluate import (
     FITTED,
+    Encoded,
     Scores,
     autocast,
     encode,
@@ -39,6 +42,8 @@ _LOGGER = logging.getLogger(__name__)
 MEMORY_PAIRS = 40_000  # of a larger catalogue some, drawn at random
 MEMORY_WEIGHTS = (0.0, 0.3, 0.6, 1.0)
 HUBNESS_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+MEMORY_TOKENS = 32  # of each text: titles come first
+WORD_WEIGHTS = (0.0, 0.1, 0.2, 0.35, 0.5)
 PRIOR_WEIGHTS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
 JOINT_WEIGHTS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
 VECTOR_QUERIES, JOINT_QUERIES = 2000, 300
@@ -63,7 +68,7 @@ def save_ranker(
 def fit_scoring(run: Path, validation: Catalogue, seed: int = 0) -> dict[str, Any]:
     """Find the weights of memory, hubness and joint model by SumR on validation, and keep them in the run's config.
 
-    So is what the joint model is asked, whether a pair matches or how its text reads: the one that ranks better alone.
+    So is what the joint model is asked, whether a pair matches or how its text reads: what ranks better beside vectors.
 
     Weight 0 is among those tried: what adds nothing is left out, and the figures show it. So is a joint model that
     adds less than ``LEAST_GAIN``.
@@ -71,7 +76,7 @@ def fit_scoring(run: Path, validation: Catalogue, seed: int = 0) -> dict[str, An
     model, processor = load_run(run)
     encoded = encode(model, processor, validation)
     settings = model.config
-    settings.prior_weight = 1.0
+    settings.prior_weight, settings.word_weight = 1.0, 0.0
 
     asked = choose_queries(len(validation), VECTOR_QUERIES, seed)
     candidates = candidate_table(validation, asked, "101", seed)
@@ -85,14 +90,7 @@ def fit_scoring(run: Path, validation: Catalogue, seed: int = 0) -> dict[str, An
     settings.memory_weight, settings.hubness_weight = max(sums, key=lambda each: sums[each])
 
     candidates = candidate_table(validation, choose_queries(len(validation), JOINT_QUERIES, seed), "101", seed)
-    scores, alone = {}, {}
-    for scorer in _trained_scorers(settings.loss_weights):
-        settings.joint_scorer = scorer
-        scores[scorer] = score(model, encoded, candidates)
-        alone[scorer] = _sum_of_recalls([ranked_by("joint", model, way) for way in scores[scorer]])
-    settings.joint_scorer = max(alone, key=lambda each: alone[each])
-    priors = [encoded.priors[text] for text, _ in pairs(candidates)]
-    _fit_joint(model, scores[settings.joint_scorer], priors)
+    _fit_joint(model, list(_joint_variants(model, encoded, candidates)))
 
     fitted = {name: getattr(settings, name) for name in FITTED}
     config = KaleidoBertConfig.from_pretrained(run)
@@ -101,21 +99,40 @@ def fit_scoring(run: Path, validation: Catalogue, seed: int = 0) -> dict[str, An
     return fitted
 
 
-def _fit_joint(model: KaleidoBertForRetrieval, scores: Sequence[Scores], priors: Sequence[Tensor]) -> None:
-    """Set the weights of the joint scores and, in them, of the texts' priors (Q, C), which were taken off whole."""
-    settings, sums = model.config, {}
-    for prior_weight in PRIOR_WEIGHTS if settings.joint_scorer == "reading" else (1.0,):
-        ways = [
-            replace(way, joint=way.joint + (1 - prior_weight) * prior)
-            for way, prior in zip(scores, priors, strict=True)
-        ]
-        for settings.joint_weight in JOINT_WEIGHTS:
-            ranked = [ranked_by("combined", model, way) for way in ways]
-            sums[prior_weight, settings.joint_weight] = _sum_of_recalls(ranked)
+def _joint_variants(
+    model: KaleidoBertForRetrieval, encoded: Encoded, candidates: np.ndarray
+) -> Iterator[tuple[dict[str, Any], Sequence[Scores]]]:
+    """Each way to score pairs jointly, as settings, and what it gives; the plainest reading comes first of readings."""
+    priors = [encoded.priors[text] for text, _ in pairs(candidates)]
+
+    def read(ids: Tensor, mask: Tensor, patches: Tensor, photos: Tensor, _: Tensor) -> Tensor:
+        return model.readings(ids, mask, patches, photos, WORD_WEIGHTS)
+
+    for scorer in _trained_scorers(model.config.loss_weights):
+        model.config.joint_scorer = scorer
+        if scorer == "matching":
+            yield {"joint_scorer": scorer}, score(model, encoded, candidates)
+            continue
+        ways = score(model, encoded, candidates, scorer=read)
+        for (place, word_weight), prior_weight in product(enumerate(WORD_WEIGHTS), PRIOR_WEIGHTS):
+            weighed = [
+                replace(way, joint=way.joint[..., place] - prior_weight * prior)
+                for way, prior in zip(ways, priors, strict=True)
+            ]
+            yield {"joint_scorer": scorer, "word_weight": word_weight, "prior_weight": prior_weight}, weighed
+
+
+def _fit_joint(model: KaleidoBertForRetrieval, variants: Sequence[tuple[Mapping[str, Any], Sequence[Scores]]]) -> None:
+    """Set the variant and weight that rank best beside the vectors; weight 0 and the best alone where none helps."""
+    config, sums, alone = model.config, {}, []
+    for number, (_, ways) in enumerate(variants):
+        alone.append(_sum_of_recalls([ranked_by("joint", model, way) for way in ways]))
+        for config.joint_weight in JOINT_WEIGHTS:
+            sums[number, config.joint_weight] = _sum_of_recalls([ranked_by("combined", model, way) for way in ways])
     best = max(sums, key=lambda each: sums[each])
-    settings.prior_weight, settings.joint_weight = best
-    if sums[best] < sums[1.0, 0.0] + LEAST_GAIN:
-        settings.joint_weight = 0.0
+    if sums[best] < sums[0, 0.0] + LEAST_GAIN:
+        best = (alone.index(max(alone)), 0.0)
+    config.update({**variants[best[0]][0], "joint_weight": best[1]})
 
 
 def _trained_scorers(loss_weights: Mapping[str, float]) -> list[str]:
@@ -129,10 +146,10 @@ def _sum_of_recalls(ways: list[Tensor]) -> float:
 
 @torch.inference_mode()
 def fill_memory(model: KaleidoBertScoring, tokenizer: PreTrainedTokenizerFast, train: Catalogue, seed: int) -> None:
-    """Let the model remember the vectors of its training products, at most ``MEMORY_PAIRS`` of them."""
+    """Let the model remember its training products' vectors and words, those of at most ``MEMORY_PAIRS``."""
     chosen = np.random.default_rng([seed, 1]).permutation(len(train))[:MEMORY_PAIRS]
     collator = PairCollator(train, tokenizer, seed, augmented=False)
-    images, texts = [], []
+    images, texts, tokens = [], [], []
     model.eval()
     with autocast(model), progress_bar() as progress:
         for start in progress.track(range(0, len(chosen), 128), description="remembering the training products"):
@@ -140,4 +157,6 @@ def fill_memory(model: KaleidoBertScoring, tokenizer: PreTrainedTokenizerFast, t
             ids, mask = batch["input_ids"].to(model.device), batch["attention_mask"].to(model.device)
             images.append(model.plain_image_entry(batch["pixel_values"].to(model.device)).vectors)
             texts.append(model.kaleidobert.text_entry(ids, mask).vectors)
-    model.remember(torch.cat(images), torch.cat(texts))
+            room = max(0, MEMORY_TOKENS - ids.shape[1])
+            tokens.append(F.pad(ids[:, :MEMORY_TOKENS], (0, room), value=tokenizer.pad_token_id))
+    model.remember(torch.cat(images), torch.cat(texts), torch.cat(tokens))
