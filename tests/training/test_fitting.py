@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from kaleidobert.model import KaleidoBertConfig, KaleidoBertForRetrieval, load_run
 from kaleidobert.training import fitting
@@ -14,6 +15,7 @@ from kaleidobert.training.fitting import (
     WORD_WEIGHTS,
     fill_memory,
     fit_scoring,
+    remember,
 )
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
@@ -145,3 +147,21 @@ def test_the_memory_holds_the_vectors_of_all_training_products(run, catalogue):
     words = processor.tokenizer.batch_decode(model.memory.tokens, skip_special_tokens=True)
     own = processor.tokenizer(catalogue.texts, truncation=True, max_length=MEMORY_TOKENS)["input_ids"]
     assert sorted(words) == sorted(processor.tokenizer.batch_decode(own, skip_special_tokens=True))
+
+
+def test_a_run_remembers_another_catalogue_and_keeps_its_weights(copy, shapes):
+    before = load_file(copy / "model.safetensors")
+    forget = {name: value for name, value in before.items() if not name.startswith("memory.")}
+    save_file(forget, copy / "model.safetensors", metadata={"format": "pt"})
+    config = KaleidoBertConfig.from_pretrained(copy)
+    config.memory_pairs = config.memory_tokens = 0
+    config.save_pretrained(copy)
+    assert load_run(copy)[0].memory.images is None
+    fitted = remember(shapes, copy)
+    after = load_file(copy / "model.safetensors")
+    assert after.keys() == before.keys() and all(torch.equal(after[name], forget[name]) for name in forget)
+    words, known = (sorted(each["memory.tokens"].tolist()) for each in (after, before))
+    assert words == known  # in an order of its own
+    model = load_run(copy)[0]
+    assert len(model.memory.images) == 64
+    assert {name: getattr(model.config, name) for name in FITTED} == fitted

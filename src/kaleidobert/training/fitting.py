@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerFast, Trainer
@@ -23,7 +25,7 @@ from kaleidobert.model.retrieval import KaleidoBertForRetrieval, KaleidoBertScor
 from kaleidobert.progress import progress_bar
 from kaleidobert.training.calibration import fit_calibration
 from kaleidobert.training.candidates import candidate_table, choose_queries
-from kaleidobert.training.catalogue import Catalogue
+from kaleidobert.training.catalogue import Catalogue, prepare
 from kaleidobert.training.collator import PairCollator
 from kaleidobert.training.evaluate import (
     FITTED,
@@ -63,6 +65,24 @@ def save_ranker(
     except InputError as error:  # a few products are enough to train on, and to learn how the program works
         _LOGGER.warning("%s", error)
     return fitted
+
+
+def remember(data: str | Path, run: Path, columns: Mapping[str, str] | None = None, seed: int = 0) -> dict[str, Any]:
+    """Fill a finished run's memory anew with ``data``'s train split, and fit the scores; returns their weights.
+
+    The other weights stay as they are, so a run trained elsewhere gets to know a shop without training.
+    """
+    model, processor = load_run(run)
+    train, validation = (prepare(data, split, processor.image_processor, columns) for split in ("train", "validation"))
+    fill_memory(model, processor.tokenizer, train, seed)
+    file, scratch = run / "model.safetensors", run / "model.safetensors.part"
+    held = {f"memory.{name}": value.cpu() for name, value in model.memory.state_dict().items()}
+    save_file(load_file(file) | held, scratch, metadata={"format": "pt"})
+    os.replace(scratch, file)
+    config = KaleidoBertConfig.from_pretrained(run)
+    config.update({name: getattr(model.config, name) for name in ("memory_pairs", "memory_tokens")})
+    config.save_pretrained(run)
+    return fit_scoring(run, validation, seed)
 
 
 def fit_scoring(run: Path, validation: Catalogue, seed: int = 0) -> dict[str, Any]:
