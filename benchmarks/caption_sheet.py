@@ -9,12 +9,13 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from textwrap import fill
 
 from matplotlib.figure import Figure
 
 from kaleidobert.data.readers import read_products
 
-COLUMNS = 5
+COLUMNS, WIDTH = 5, 38  # photos a row, letters a line
 
 
 def main() -> None:
@@ -29,7 +30,7 @@ def main() -> None:
     rows = json.loads(arguments.captions.read_text())
     step = max(1, len(rows) // arguments.products)
     said = {row["id"]: row for row in rows[::step][: arguments.products]}
-    figure = Figure(figsize=(4 * COLUMNS, 3.2 * -(-len(said) // COLUMNS)), layout="constrained")
+    figure = Figure(figsize=(4 * COLUMNS, 3.6 * -(-len(said) // COLUMNS)), layout="constrained")
     axes = list(figure.subplots(-(-len(said) // COLUMNS), COLUMNS, squeeze=False).flat)
     for cell in axes:
         cell.axis("off")
@@ -37,7 +38,8 @@ def main() -> None:
     for cell, product in zip(axes, shown, strict=False):
         cell.imshow(product.open(0))
         row = said[product.id]
-        cell.set_title(f"{row['caption']}\n({row['text']})", fontsize=11, wrap=True)
+        lines = (fill(text, WIDTH, max_lines=3, placeholder=" …") for text in (row["caption"], f"({row['text']})"))
+        cell.set_title("\n".join(lines), fontsize=11)
     figure.savefig(arguments.out, dpi=80)
 
 

@@ -10,6 +10,7 @@ from kaleidobert.errors import InputError
 from kaleidobert.levels import patch_count
 from kaleidobert.model import KaleidoBertForCaptioning, KaleidoBertForPreTraining
 from kaleidobert.model.captioning import Limits
+from kaleidobert.model.describing import closed_up
 from kaleidobert.model.loading import load_model
 
 START, END = 2, 3
@@ -163,3 +164,16 @@ def test_it_starts_from_a_pre_training_run_and_keeps_its_head(tiny_config, batch
     again = load_model(tmp_path / "tuned", KaleidoBertForCaptioning)
     limits = Limits(START, END, longest=6)
     assert again.generate(batch["pixel_values"], limits) == captioner.eval().generate(batch["pixel_values"], limits)
+
+
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [
+        ("puma men ' s t - shirt", "puma men's t-shirt"),
+        ("lotto socks ( pack of 3 )", "lotto socks (pack of 3)"),
+        ("a bag , 1 . 5 litres . red", "a bag, 1.5 litres. red"),
+        ("purple & blue pyjama set", "purple & blue pyjama set"),
+    ],
+)
+def test_marks_are_closed_up(said, written):
+    assert closed_up(said) == written

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -96,4 +97,11 @@ def captions(
     tokenizer: Any = processor.tokenizer
     start, end = tokenizer.cls_token_id, tokenizer.sep_token_id
     limits = Limits(start, end, [token for token in tokenizer.all_special_ids if token != end], beams)
-    return tokenizer.batch_decode(model.generate(pixel_values, limits))
+    return [closed_up(text) for text in tokenizer.batch_decode(model.generate(pixel_values, limits))]
+
+
+def closed_up(text: str) -> str:
+    """BERT's tokens set every mark apart: "men ' s t - shirt ( pack of 3 )" -> "men's t-shirt (pack of 3)"."""
+    text = re.sub(r"(?<=\w) (['’/-]) (?=\w)", r"\1", text)
+    text = re.sub(r"(?<=\d) ([.,]) (?=\d)", r"\1", text)
+    return re.sub(r"(?<=\() | (?=[.,;:!?%)])", "", text)
