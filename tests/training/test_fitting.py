@@ -149,7 +149,7 @@ def test_the_memory_holds_the_vectors_of_all_training_products(run, catalogue):
     assert sorted(words) == sorted(processor.tokenizer.batch_decode(own, skip_special_tokens=True))
 
 
-def test_a_run_remembers_another_catalogue_and_keeps_its_weights(copy, shapes):
+def test_a_run_remembers_another_catalogue_and_keeps_its_weights(copy, shapes, monkeypatch):
     before = load_file(copy / "model.safetensors")
     forget = {name: value for name, value in before.items() if not name.startswith("memory.")}
     save_file(forget, copy / "model.safetensors", metadata={"format": "pt"})
@@ -157,7 +157,13 @@ def test_a_run_remembers_another_catalogue_and_keeps_its_weights(copy, shapes):
     config.memory_pairs = config.memory_tokens = 0
     config.save_pretrained(copy)
     assert load_run(copy)[0].memory.images is None
-    fitted = remember(shapes, copy)
+    seen = []
+    fit = fitting.fit_scoring
+    monkeypatch.setattr(
+        fitting, "fit_scoring", lambda run, split, seed: seen.append(len(split)) or fit(run, split, seed)
+    )
+    fitted = remember(shapes, copy, split="test")
+    assert seen == [44]  # the split that was asked for
     after = load_file(copy / "model.safetensors")
     assert after.keys() == before.keys() and all(torch.equal(after[name], forget[name]) for name in forget)
     words, known = (sorted(each["memory.tokens"].tolist()) for each in (after, before))

@@ -34,7 +34,7 @@ def calibrate(
 
     mapping = load_columns(columns) if columns else None
     if remember:
-        weights = fill(data, model, mapping, seed)
+        weights = fill(data, model, split, mapping, seed)
         typer.echo("fitted: " + ", ".join(f"{name} {value}" for name, value in weights.items()))
     figures = fit(data, model, split, mapping, seed)
     print_calibration(figures)

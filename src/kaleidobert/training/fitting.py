@@ -67,13 +67,15 @@ def save_ranker(
     return fitted
 
 
-def remember(data: str | Path, run: Path, columns: Mapping[str, str] | None = None, seed: int = 0) -> dict[str, Any]:
-    """Fill a finished run's memory anew with ``data``'s train split, and fit the scores; returns their weights.
+def remember(
+    data: str | Path, run: Path, split: str = "validation", columns: Mapping[str, str] | None = None, seed: int = 0
+) -> dict[str, Any]:
+    """Fill a finished run's memory anew with ``data``'s train split, and fit the scores on ``split``: their weights.
 
     The other weights stay as they are, so a run trained elsewhere gets to know a shop without training.
     """
     model, processor = load_run(run)
-    train, validation = (prepare(data, split, processor.image_processor, columns) for split in ("train", "validation"))
+    train, fitted_on = (prepare(data, each, processor.image_processor, columns) for each in ("train", split))
     fill_memory(model, processor.tokenizer, train, seed)
     file, scratch = run / "model.safetensors", run / "model.safetensors.part"
     held = {f"memory.{name}": value.cpu() for name, value in model.memory.state_dict().items()}
@@ -82,7 +84,7 @@ def remember(data: str | Path, run: Path, columns: Mapping[str, str] | None = No
     config = KaleidoBertConfig.from_pretrained(run)
     config.update({name: getattr(model.config, name) for name in ("memory_pairs", "memory_tokens")})
     config.save_pretrained(run)
-    return fit_scoring(run, validation, seed)
+    return fit_scoring(run, fitted_on, seed)
 
 
 def fit_scoring(run: Path, validation: Catalogue, seed: int = 0) -> dict[str, Any]:
