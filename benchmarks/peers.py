@@ -42,7 +42,8 @@ from kaleidobert.training.collator import PairCollator
 from kaleidobert.training.pace import Pace
 from kaleidobert.training.runs import training_arguments
 from kaleidobert.training.settings import load_settings
-from kaleidobert.training.trainer import GroupedSampler, KaleidoBertTrainer
+from kaleidobert.training.sampling import GroupedSampler
+from kaleidobert.training.trainer import KaleidoBertTrainer
 from peer_models import PEERS
 
 PAIRS = 512  # a pass of a single stream in evaluation

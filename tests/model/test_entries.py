@@ -103,6 +103,14 @@ def test_combined_scores(model, photos, texts):
     torch.testing.assert_close(model(photos, *texts).scores, expected)
 
 
+def test_a_photo_that_asks_weighs_the_joint_model_in_its_own_way(model):
+    one, joint = torch.zeros(1), torch.ones(1)
+    model.config.joint_weight, model.config.joint_weight_itr = 0.5, None
+    assert [model.combined_scores(one, joint, way).item() for way in ("TIR", "ITR")] == [0.5, 0.5]
+    model.config.joint_weight_itr = 0.0
+    assert [model.combined_scores(one, joint, way).item() for way in ("TIR", "ITR")] == [0.5, 0.0]
+
+
 def test_attention_implementations_agree(tmp_path, photos, texts, model):
     model.save_pretrained(tmp_path)
     eager = KaleidoBertForRetrieval.from_pretrained(tmp_path, attn_implementation="eager")

@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 from transformers import AutoModel
 
@@ -7,6 +8,7 @@ from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertForRetrieval, KaleidoBertProcessor
 from kaleidobert.training.evaluate import evaluate_retrieval
 from kaleidobert.training.finetune import finetune, finetune_settings
+from kaleidobert.training.sampling import GroupedSampler
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
 FIGURES = {"contrastive", "ITM", "ITM_accuracy"}
@@ -53,6 +55,24 @@ def test_fine_tuning_end_to_end(run, shapes, history, tmp_path):
     finetune("retrieval", shapes, run, out, longer, resume=True)
     assert json.loads((out / "history.json").read_text())[-1]["step"] == 12
     assert history(out)[: len(training)] == rows[: len(training)]
+
+
+def test_batches_of_photos_that_the_run_finds_alike(run, shapes, catalogue, history, tmp_path, monkeypatch):
+    """Each batch of 16 holds a pair of neighbours more often than a shuffle would, and a resumed run goes on alike."""
+    seen: list[list[int]] = []
+    plain = GroupedSampler.__iter__
+    monkeypatch.setattr(GroupedSampler, "__iter__", lambda self: iter([seen.append(o := list(plain(self))), o][1]))
+    overrides = ["training.epochs=1", "training.similar_group=4", "training.evaluate_every=2"]
+    finetune("retrieval", shapes, run, tmp_path / "a", finetune_settings("retrieval", run, overrides))
+    photos = catalogue.pixels[catalogue.first_view[:-1]].reshape(64, -1).astype(float)
+    groups = np.array(seen[0]).reshape(-1, 4)
+    within = np.mean([photos[group].std(axis=0).mean() for group in groups])
+    shuffled = np.mean([photos[group].std(axis=0).mean() for group in np.arange(64).reshape(-1, 4)])
+    assert sorted(seen[0]) == list(range(64)) and within < 0.9 * shuffled
+    longer = finetune_settings("retrieval", run, [*overrides, "training.epochs=2"])
+    finetune("retrieval", shapes, run, tmp_path / "a", longer, resume=True)
+    finetune("retrieval", shapes, run, tmp_path / "b", longer)
+    assert seen[-1] in seen[:-1] and history(tmp_path / "a")[-1]["step"] == 8
 
 
 def test_only_a_run_can_be_fine_tuned(tmp_path):

@@ -21,22 +21,21 @@ from kaleidobert.training.fitting import (
 pytestmark = pytest.mark.usefixtures("shared_cache")
 
 
-def way(joint, scorer=None, vectors=None):
+def way(joint, scorer=None, vectors=None, name="TIR"):
     """One direction's scores; of readings the same joint scores (Q, C) for all weights of words."""
     nothing, nowhere = torch.zeros(joint.shape), torch.zeros(joint.shape, dtype=torch.bool)
     joint = joint if scorer is None else torch.stack([joint] * len(WORD_WEIGHTS), dim=-1)
     vectors = nothing if vectors is None else vectors
-    return Scores(plain=vectors, vectors=vectors, joint=joint, missing=nowhere, head=~nowhere)
+    return Scores(name, plain=vectors, vectors=vectors, joint=joint, missing=nowhere, head=~nowhere)
 
 
-def test_the_joint_weight_is_fitted_by_sum_of_recalls(copy, test_split, monkeypatch):
+def test_the_joint_weight_is_fitted_by_recall(copy, test_split, monkeypatch):
     """Vectors alone rank no partner first, the joint model all of them, and its weight must outweigh them."""
     model = KaleidoBertForRetrieval.from_pretrained(copy)
     model.logit_scale.data.zero_()
     model.save_pretrained(copy)
 
-    def scores(*given, scorer=None):
-        candidates = given[-1]
+    def scores(_, __, candidates, read=None, scorer=None):
         vectors, joint = torch.ones(candidates.shape), torch.zeros(candidates.shape)
         vectors[:, 0], joint[:, 0] = 0.0, 0.6
         return (way(joint, scorer, vectors),) * 2
@@ -48,6 +47,22 @@ def test_the_joint_weight_is_fitted_by_sum_of_recalls(copy, test_split, monkeypa
     config = KaleidoBertConfig.from_pretrained(copy)
     assert {name: getattr(config, name) for name in FITTED} == fitted
     assert (copy / "model.safetensors").read_bytes() == before
+
+
+def test_each_direction_has_its_own_joint_weight(copy, test_split, monkeypatch):
+    """The joint model finds every photo and no text, so a search is helped and the rest is left to the vectors."""
+    model = KaleidoBertForRetrieval.from_pretrained(copy)
+    model.logit_scale.data.zero_()
+    model.save_pretrained(copy)
+
+    def scores(_, __, candidates, read=None, scorer=None):
+        vectors, joint = torch.ones(candidates.shape), torch.zeros(candidates.shape)
+        vectors[:, 0], joint[:, 0] = 0.0, 0.6
+        return way(joint, scorer, vectors), way(-joint, scorer, 1 - vectors, name="ITR")
+
+    monkeypatch.setattr(fitting, "score", scores)
+    fitted = fit_scoring(copy, test_split)
+    assert fitted["joint_weight"] == min(w for w in JOINT_WEIGHTS if 0.6 * w > 1) and fitted["joint_weight_itr"] == 0
 
 
 def test_memory_and_hubness_are_weighed_on_the_vectors_alone(copy, test_split, monkeypatch):
@@ -77,14 +92,15 @@ def test_what_adds_nothing_is_left_out(copy, test_split):
         "word_weight": 0,
         "prior_weight": 1.0,
         "joint_weight": 0,
+        "joint_weight_itr": 0,
     }
 
 
 def test_the_joint_model_is_asked_what_it_answers_better(copy, test_split, monkeypatch):
     """Vectors know nothing; one scorer puts all partners first, the other last; an untrained one is not asked."""
 
-    def scores(model, *given, scorer=None):
-        joint = torch.zeros(given[-1].shape)
+    def scores(model, _, candidates, read=None, scorer=None):
+        joint = torch.zeros(candidates.shape)
         joint[:, 0] = 1.0 if model.config.joint_scorer == "reading" else -1.0
         return (way(joint, scorer),) * 2
 
@@ -101,8 +117,7 @@ def test_the_prior_of_a_text_is_weighed(copy, test_split, monkeypatch):
     """Likely texts outweigh the partners until their prior counts half: its weight is fitted with the joint model's."""
     table: dict[str, torch.Tensor] = {}
 
-    def scores(*given, scorer=None):
-        _, encoded, candidates = given
+    def scores(_, encoded, candidates, read=None, scorer=None):
         ways = []
         for text, _ in pairs(candidates):
             joint = 0.5 * encoded.priors[text]
@@ -122,8 +137,8 @@ def test_the_prior_of_a_text_is_weighed(copy, test_split, monkeypatch):
 def test_the_words_of_similar_photos_are_weighed(copy, test_split, monkeypatch):
     """The partners come first where remembered words count a fifth."""
 
-    def scores(*given, **_):
-        joint = torch.zeros(*given[-1].shape, len(WORD_WEIGHTS))
+    def scores(_, __, candidates, *___):
+        joint = torch.zeros(*candidates.shape, len(WORD_WEIGHTS))
         joint[:, 0, WORD_WEIGHTS.index(0.2)] = 10.0
         return (replace(way(joint[..., 0]), joint=joint),) * 2
 

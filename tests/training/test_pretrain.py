@@ -16,7 +16,7 @@ from kaleidobert.training.collator import PairCollator
 from kaleidobert.training.fitting import JOINT_WEIGHTS
 from kaleidobert.training.pretrain import pretrain
 from kaleidobert.training.settings import RUN_SETTINGS, load_settings
-from kaleidobert.training.trainer import GroupedSampler
+from kaleidobert.training.sampling import GroupedSampler
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
 

@@ -1,4 +1,6 @@
-from kaleidobert.training.trainer import GroupedSampler
+import numpy as np
+
+from kaleidobert.training.sampling import GroupedSampler
 
 LABELS = [f"kind {n % 5}" for n in range(103)]
 
@@ -30,3 +32,18 @@ def test_groups_share_a_sub_category_and_singles_do_not():
     assert neighbours(1) < 0.4
     assert neighbours(8) > 0.75
     assert order(8) != sorted(order(8), key=lambda index: LABELS[index])  # runs are shuffled
+
+
+def test_runs_of_neighbours_hold_what_is_alike_and_change_with_the_epoch():
+    rng = np.random.default_rng(0)
+    places = rng.normal(size=(103, 3)).astype(np.float32)
+    sampler = GroupedSampler(LABELS, 8, 0, places)
+    first = list(sampler)
+    assert sorted(first) == list(range(103)) and list(sampler) == first
+
+    def spread(given: list[int]) -> float:
+        return float(np.mean([places[given[start : start + 8]].std(axis=0).mean() for start in range(0, 96, 8)]))
+
+    assert spread(first) < 0.8 * spread(order(8))
+    sampler.set_epoch(1)
+    assert list(sampler) != first

@@ -47,7 +47,8 @@ class KaleidoBertConfig(PretrainedConfig):
     memory_tokens: how many tokens of each pair's text the model keeps, too, 0 before the end of training.
     word_neighbours, word_weight: from how many of the texts of similar photos words are remembered, and how much of
         each word's probability they tell, the latter fitted on validation data.
-    joint_weight: weight of the joint model's score beside the contrastive score, fitted on validation data.
+    joint_weight: weight of the joint model's score beside the contrastive score where a text asks for photos, as in a
+        search, and joint_weight_itr where a photo asks for texts (None: the same); both fitted on validation data.
     joint_scorer: what that score is: "matching", ITM's logit, or "reading", how much a photo helps to read the text
         (see `model.retrieval`); the better one on validation data.
     prior_weight: of log p(text) in "reading", fitted on validation data.
@@ -89,6 +90,7 @@ class KaleidoBertConfig(PretrainedConfig):
         word_neighbours: int = 20,
         word_weight: float = 0.0,
         joint_weight: float = 1.0,
+        joint_weight_itr: float | None = None,
         joint_scorer: str = "matching",
         prior_weight: float = 1.0,
         calibration: dict[str, Any] | None = None,
@@ -127,6 +129,7 @@ class KaleidoBertConfig(PretrainedConfig):
         self.word_neighbours = word_neighbours
         self.word_weight = word_weight
         self.joint_weight = joint_weight
+        self.joint_weight_itr = joint_weight_itr
         self.joint_scorer = joint_scorer
         self.prior_weight = prior_weight
         self.calibration = calibration or {}

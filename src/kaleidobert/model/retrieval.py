@@ -261,9 +261,13 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
         """What vectors alone rank by: the cosine less ``hubness_weight`` times the hubness of photo and text."""
         return cosine - self.config.hubness_weight * hubness
 
-    def combined_scores(self, similarity: Tensor, joint: Tensor) -> Tensor:
-        """What the search application ranks by: similarity / temperature + joint_weight * joint score."""
-        return self.scale() * similarity + self.config.joint_weight * joint
+    def combined_scores(self, similarity: Tensor, joint: Tensor, way: str = "TIR") -> Tensor:
+        """What the search application ranks by: similarity / temperature + joint_weight * joint score.
+
+        ``way``: TIR, photos for a text, or ITR, texts for a photo, whose weight is joint_weight_itr.
+        """
+        weight = self.config.joint_weight_itr if way == "ITR" else None
+        return self.scale() * similarity + (self.config.joint_weight if weight is None else weight) * joint
 
 
 class KaleidoBertForRetrieval(KaleidoBertScoring):

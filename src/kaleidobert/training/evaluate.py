@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kaleidobert.errors import InputError
-from kaleidobert.metrics.retrieval import figures_spread, partner_ranks, recall_intervals, retrieval_figures
+from kaleidobert.metrics.retrieval import WAYS, figures_spread, partner_ranks, recall_intervals, retrieval_figures
 from kaleidobert.model import KaleidoBertForRetrieval, KaleidoBertProcessor, load_run
 from kaleidobert.model.retrieval import KaleidoBertScoring
 from kaleidobert.progress import progress_bar
@@ -24,7 +24,8 @@ from kaleidobert.training.collator import PairCollator
 
 PROTOCOLS = ("101", "full")
 SCORERS = ("cosine", "vectors", "joint", "combined")
-FITTED = ("memory_weight", "hubness_weight", "joint_scorer", "word_weight", "prior_weight", "joint_weight")
+JOINT_FITTED = ("joint_scorer", "word_weight", "prior_weight", "joint_weight", "joint_weight_itr")
+FITTED = ("memory_weight", "hubness_weight", *JOINT_FITTED)
 JointScorer = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]  # the first five arguments of `joint_scores`
 JOINT_BATCH = 512  # pairs a joint pass
 
@@ -52,12 +53,13 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Scores:
-    """One direction: scores (Q, C) of each query's candidates, the partner in column 0.
+    """One direction, ``way``: scores (Q, C) of each query's candidates, the partner in column 0.
 
     plain: cosine of the contrastive vectors; vectors: the same enhanced by the memory, less hubness; joint: by
     `joint_scores`. ``missing`` (Q, C) bool: places that no candidate fills; ``head``: those that the joint model read.
     """
 
+    way: str
     plain: Tensor
     vectors: Tensor
     joint: Tensor
@@ -128,7 +130,7 @@ def scorer_figures(model: KaleidoBertForRetrieval, draws: Sequence[tuple[Scores,
         ranks = [[partner_ranks(ranked_by(scorer, model, way).numpy()) for way in ways] for ways in draws]
         figures[scorer] = retrieval_figures(*map(np.concatenate, zip(*ranks, strict=True)))
         asked = len(ranks[0][0])  # the same products may ask in every draw: more draws are not more queries
-        figures["intervals"][scorer] = {way: recall_intervals(figures[scorer][way], asked) for way in ("TIR", "ITR")}
+        figures["intervals"][scorer] = {way: recall_intervals(figures[scorer][way], asked) for way in WAYS}
         if len(draws) > 1:
             figures.setdefault("spread", {})[scorer] = figures_spread([retrieval_figures(*each) for each in ranks])
     return figures
@@ -168,13 +170,14 @@ def score(
     missing = torch.from_numpy(candidates < 0)
     plain, vectors = plain_scores(encoded, candidates), vector_scores(model, encoded, candidates)
     ways = []
-    titles = ("text to image", "image to text")
-    for cosine, similarity, (text, image), title in zip(plain, vectors, pairs(candidates), titles, strict=True):
+    for way, cosine, similarity, (text, image) in zip(WAYS, plain, vectors, pairs(candidates), strict=True):
         head = best(similarity.masked_fill(missing, float("-inf")), rerank) & ~missing if rerank else ~missing
-        scores = pair_scores(model, encoded.read, encoded.patches, text[head], image[head], title, scorer)
+        scores = pair_scores(
+            model, encoded.read, encoded.patches, text[head], image[head], f"joint scores, {way}", scorer
+        )
         joint = torch.zeros(*head.shape, *scores.shape[1:])
         joint[head] = scores
-        ways.append(Scores(cosine, similarity, joint, missing, head))
+        ways.append(Scores(way, cosine, similarity, joint, missing, head))
     return ways[0], ways[1]
 
 
@@ -241,7 +244,7 @@ def pair_scores(
     scorer = scorer or model.joint_scores
     scores = []
     with autocast(model), progress_bar() as progress:
-        for batch in _batches(progress, len(text), JOINT_BATCH, f"joint scores, {title}"):
+        for batch in _batches(progress, len(text), JOINT_BATCH, title):
             rows = order[batch]
             chosen, (photos, which) = text[rows], image[rows].unique(return_inverse=True)
             ids, mask, priors = (part[chosen.to(part.device)] for part in texts)
@@ -257,7 +260,7 @@ def ranked_by(name: str, model: KaleidoBertForRetrieval, way: Scores) -> Tensor:
     Where the joint model read a head alone, joint and combined order the head, and the rest follows by vectors.
     """
     with torch.no_grad():
-        combined = model.combined_scores(way.vectors.to(model.device), way.joint.to(model.device)).cpu()
+        combined = model.combined_scores(way.vectors.to(model.device), way.joint.to(model.device), way.way).cpu()
     scores = {"cosine": way.plain, "vectors": way.vectors, "joint": way.joint, "combined": combined}[name]
     if name in ("joint", "combined") and not (way.head | way.missing).all():
         scores = head_first(scores, way.vectors, way.head)

@@ -16,7 +16,7 @@ from kaleidobert.model.split import Split
 from kaleidobert.training.captions import CaptionCollator, described, start_captioner
 from kaleidobert.training.catalogue import Catalogue, prepare
 from kaleidobert.training.collator import PairCollator
-from kaleidobert.training.fitting import save_ranker
+from kaleidobert.training.fitting import plain_pairs, save_ranker
 from kaleidobert.training.pace import Pace
 from kaleidobert.training.recognition import LabelCollator, labelled, start_recogniser
 from kaleidobert.training.runs import (
@@ -27,8 +27,9 @@ from kaleidobert.training.runs import (
     save_run,
     training_arguments,
 )
+from kaleidobert.training.sampling import GroupedSampler
 from kaleidobert.training.settings import RUN_SETTINGS, Settings, load_settings
-from kaleidobert.training.trainer import GroupedSampler, KaleidoBertTrainer
+from kaleidobert.training.trainer import KaleidoBertTrainer
 
 FREE = ("inputs", "loss_weights")  # settings of the model that fine-tuning may change
 GENTLE = ("training.learning_rate=2e-4", "training.warmup_steps=20", "training.epochs=10")
@@ -136,7 +137,11 @@ def finetune(
         word_dropout=training.word_dropout,
         levels=model.config.level_table,
     )
-    kinds = [train.subcategories[index] for index in products]
+    kinds, group, vectors = [train.subcategories[index] for index in products], training.subcategory_group, None
+    if training.similar_group > 1:
+        group = training.similar_group
+        model.to(arguments.device)
+        vectors = plain_pairs(model, processor.tokenizer, train, products, "finding photos that are alike")[0].numpy()
     trainer = KaleidoBertTrainer(
         model=model,
         args=arguments,
@@ -144,7 +149,7 @@ def finetune(
         eval_dataset=validated[: training.evaluation_products],
         data_collator=collate(train, augmented=True, split=Split.here()),
         evaluation_collator=collate(validation, augmented=False),
-        sampler=GroupedSampler(kinds, training.subcategory_group, training.seed),
+        sampler=GroupedSampler(kinds, group, training.seed, vectors),
         pace=Pace.resumed(checkpoint, max_minutes) if checkpoint else Pace(max_minutes),
         title="fine-tuning",
         logs=out / "logs",

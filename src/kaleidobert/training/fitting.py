@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from transformers import PreTrainedTokenizerFast, Trainer
 
 from kaleidobert.errors import InputError
-from kaleidobert.metrics.retrieval import partner_ranks, retrieval_figures
+from kaleidobert.metrics.retrieval import partner_ranks, recall
 from kaleidobert.model import KaleidoBertConfig, load_run
 from kaleidobert.model.configuration import JOINT_SCORERS
 from kaleidobert.model.retrieval import KaleidoBertForRetrieval, KaleidoBertScoring
@@ -47,9 +47,10 @@ HUBNESS_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 MEMORY_TOKENS = 32  # of each text: titles come first
 WORD_WEIGHTS = (0.0, 0.1, 0.2, 0.35, 0.5)
 PRIOR_WEIGHTS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
-JOINT_WEIGHTS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
-VECTOR_QUERIES, JOINT_QUERIES = 2000, 300
-LEAST_GAIN = 3.0  # of SumR: less is noise at so few queries, and not worth a joint pass a candidate
+JOINT_WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
+VECTOR_QUERIES, JOINT_QUERIES = 2000, 1000
+JOINT_READ = 20  # the best by vectors, as many as a search has read
+LEAST_GAIN = 1.0  # of a direction's three recalls together: less is noise, and not worth a joint pass a candidate
 
 
 def save_ranker(
@@ -88,12 +89,12 @@ def remember(
 
 
 def fit_scoring(run: Path, validation: Catalogue, seed: int = 0) -> dict[str, Any]:
-    """Find the weights of memory, hubness and joint model by SumR on validation, and keep them in the run's config.
+    """Find the weights of memory, hubness and joint model by recall on validation, and keep them in the run's config.
 
     So is what the joint model is asked, whether a pair matches or how its text reads: what ranks better beside vectors.
 
-    Weight 0 is among those tried: what adds nothing is left out, and the figures show it. So is a joint model that
-    adds less than ``LEAST_GAIN``.
+    The joint model has a weight for each direction, as it may help one alone. Weight 0 is among those tried: what adds
+    nothing is left out, and the figures show it. So is a joint model that adds less than ``LEAST_GAIN``.
     """
     model, processor = load_run(run)
     encoded = encode(model, processor, validation)
@@ -108,11 +109,11 @@ def fit_scoring(run: Path, validation: Catalogue, seed: int = 0) -> dict[str, An
         parts = vector_parts(model, encoded, candidates)
         for settings.hubness_weight in HUBNESS_WEIGHTS:
             ways = [model.similarity(*part).masked_fill(missing, float("-inf")) for part in parts]
-            sums[settings.memory_weight, settings.hubness_weight] = _sum_of_recalls(ways)
+            sums[settings.memory_weight, settings.hubness_weight] = sum(map(_recalls, ways))
     settings.memory_weight, settings.hubness_weight = max(sums, key=lambda each: sums[each])
 
     candidates = candidate_table(validation, choose_queries(len(validation), JOINT_QUERIES, seed), "101", seed)
-    _fit_joint(model, list(_joint_variants(model, encoded, candidates)))
+    _fit_joint(model, _joint_variants(model, encoded, candidates))
 
     fitted = {name: getattr(settings, name) for name in FITTED}
     config = KaleidoBertConfig.from_pretrained(run)
@@ -133,9 +134,9 @@ def _joint_variants(
     for scorer in _trained_scorers(model.config.loss_weights):
         model.config.joint_scorer = scorer
         if scorer == "matching":
-            yield {"joint_scorer": scorer}, score(model, encoded, candidates)
+            yield {"joint_scorer": scorer}, score(model, encoded, candidates, JOINT_READ)
             continue
-        ways = score(model, encoded, candidates, scorer=read)
+        ways = score(model, encoded, candidates, JOINT_READ, read)
         for (place, word_weight), prior_weight in product(enumerate(WORD_WEIGHTS), PRIOR_WEIGHTS):
             weighed = [
                 replace(way, joint=way.joint[..., place] - prior_weight * prior)
@@ -144,17 +145,29 @@ def _joint_variants(
             yield {"joint_scorer": scorer, "word_weight": word_weight, "prior_weight": prior_weight}, weighed
 
 
-def _fit_joint(model: KaleidoBertForRetrieval, variants: Sequence[tuple[Mapping[str, Any], Sequence[Scores]]]) -> None:
-    """Set the variant and weight that rank best beside the vectors; weight 0 and the best alone where none helps."""
-    config, sums, alone = model.config, {}, []
-    for number, (_, ways) in enumerate(variants):
-        alone.append(_sum_of_recalls([ranked_by("joint", model, way) for way in ways]))
-        for config.joint_weight in JOINT_WEIGHTS:
-            sums[number, config.joint_weight] = _sum_of_recalls([ranked_by("combined", model, way) for way in ways])
+def _fit_joint(model: KaleidoBertForRetrieval, variants: Iterable[tuple[Mapping[str, Any], Sequence[Scores]]]) -> None:
+    """Set the variant and, of each direction, the weight that rank best beside the vectors.
+
+    Where no variant adds enough to either, it is the one that ranks best alone.
+    """
+    config, found = model.config, []
+    for variant, ways in variants:
+        sums, weights = zip(*(_best_weight(model, way) for way in ways), strict=True)
+        alone = sum(_recalls(ranked_by("joint", model, way)) for way in ways)
+        chosen = dict(zip(("joint_weight", "joint_weight_itr"), weights, strict=True))
+        found.append((sum(sums), alone, {**variant, **chosen}))
+    config.update(max(found, key=lambda each: each[:2])[2])
+
+
+def _best_weight(model: KaleidoBertForRetrieval, way: Scores) -> tuple[float, float]:
+    """Of one direction, the joint model's weight that ranks best, and its recalls' sum; 0 unless it adds enough."""
+    config, sums = model.config, {}
+    for weight in JOINT_WEIGHTS:
+        config.joint_weight = config.joint_weight_itr = weight
+        sums[weight] = _recalls(ranked_by("combined", model, way))
     best = max(sums, key=lambda each: sums[each])
-    if sums[best] < sums[0, 0.0] + LEAST_GAIN:
-        best = (alone.index(max(alone)), 0.0)
-    config.update({**variants[best[0]][0], "joint_weight": best[1]})
+    best = best if sums[best] >= sums[0.0] + LEAST_GAIN else 0.0
+    return sums[best], best
 
 
 def _trained_scorers(loss_weights: Mapping[str, float]) -> list[str]:
@@ -162,23 +175,31 @@ def _trained_scorers(loss_weights: Mapping[str, float]) -> list[str]:
     return [name for name in JOINT_SCORERS if loss_weights.get(losses[name], 1.0)] or [JOINT_SCORERS[0]]
 
 
-def _sum_of_recalls(ways: list[Tensor]) -> float:
-    return retrieval_figures(*(partner_ranks(scores.numpy()) for scores in ways))["SumR"]
+def _recalls(scores: Tensor) -> float:
+    """R@1, R@5 and R@10 of scores (Q, C), together."""
+    return sum(recall(partner_ranks(scores.numpy())).values())
 
 
-@torch.inference_mode()
 def fill_memory(model: KaleidoBertScoring, tokenizer: PreTrainedTokenizerFast, train: Catalogue, seed: int) -> None:
     """Let the model remember its training products' vectors and words, those of at most ``MEMORY_PAIRS``."""
     chosen = np.random.default_rng([seed, 1]).permutation(len(train))[:MEMORY_PAIRS]
-    collator = PairCollator(train, tokenizer, seed, augmented=False)
+    model.remember(*plain_pairs(model, tokenizer, train, chosen.tolist(), "remembering the training products"))
+
+
+@torch.inference_mode()
+def plain_pairs(
+    model: KaleidoBertScoring, tokenizer: PreTrainedTokenizerFast, catalogue: Catalogue, rows: Sequence[int], title: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Of M products, their first views and texts: plain vectors of both (M, V), and tokens (M, ``MEMORY_TOKENS``)."""
+    collator = PairCollator(catalogue, tokenizer, seed=0, augmented=False)
     images, texts, tokens = [], [], []
     model.eval()
     with autocast(model), progress_bar() as progress:
-        for start in progress.track(range(0, len(chosen), 128), description="remembering the training products"):
-            batch = collator(chosen[start : start + 128].tolist())
+        for start in progress.track(range(0, len(rows), 128), description=title):
+            batch = collator(rows[start : start + 128])
             ids, mask = batch["input_ids"].to(model.device), batch["attention_mask"].to(model.device)
             images.append(model.plain_image_entry(batch["pixel_values"].to(model.device)).vectors)
             texts.append(model.kaleidobert.text_entry(ids, mask).vectors)
             room = max(0, MEMORY_TOKENS - ids.shape[1])
             tokens.append(F.pad(ids[:, :MEMORY_TOKENS], (0, room), value=tokenizer.pad_token_id))
-    model.remember(torch.cat(images), torch.cat(texts), torch.cat(tokens))
+    return torch.cat(images), torch.cat(texts), torch.cat(tokens)

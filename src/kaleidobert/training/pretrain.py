@@ -26,8 +26,9 @@ from kaleidobert.training.features import stored_features
 from kaleidobert.training.fitting import save_ranker
 from kaleidobert.training.pace import Pace
 from kaleidobert.training.runs import clear_remains, finish_run, last_checkpoint, processes, training_arguments
+from kaleidobert.training.sampling import GroupedSampler
 from kaleidobert.training.settings import Settings
-from kaleidobert.training.trainer import GroupedSampler, KaleidoBertTrainer
+from kaleidobert.training.trainer import KaleidoBertTrainer
 
 LEAST_VALIDATED = 64  # products of a validation batch that the joint objectives are measured on
 TOKENIZER_KINDS = ("wordpiece", "bpe", "unigram", "sentencepiece")
@@ -50,6 +51,8 @@ def pretrain(
     """
     checkpoint = last_checkpoint(out, resume)
     training = settings.training
+    if training.similar_group > 1:
+        raise InputError("training.similar_group asks a trained model what is alike: it is for fine-tuning")
     aligned = Alignment.load(alignment) if alignment else None
     set_seed(training.seed)
     config = KaleidoBertConfig(**settings.model)

@@ -45,6 +45,8 @@ class TrainingSettings(_Strict):
     ``batch_size`` and ``joint_samples`` count the products of all processes together, however many there are.
     ``augmentation``: its strength; 0 mirrors photos and does nothing else. ``patch_dropout``: share of a photo's
     patches that vectors and LM do not see. ``word_dropout``: mean share of a text's words that its vector does not see.
+    ``subcategory_group``: a batch is made of runs of so many products of one sub-category. ``similar_group``, in
+    fine-tuning, instead: of so many whose photos the run that is fine-tuned finds alike.
     """
 
     batch_size: PositiveInt = 256
@@ -60,6 +62,7 @@ class TrainingSettings(_Strict):
     patch_dropout: float = Field(default=0.0, ge=0, lt=1)
     word_dropout: float = Field(default=0.0, ge=0, le=0.5)
     subcategory_group: PositiveInt = 1
+    similar_group: PositiveInt = 1
     evaluate_every: PositiveInt = 100
     evaluation_products: PositiveInt = 512
     seed: int = 0

@@ -1,13 +1,12 @@
-"""`transformers.Trainer` with every component loss logged, a pace in minutes, and batches grouped by sub-category."""
+"""`transformers.Trainer` with every component loss logged and a pace in minutes."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate.data_loader import prepare_data_loader
 from torch import Tensor
@@ -126,31 +125,3 @@ class KaleidoBertTrainer(PacedTrainer):
                 dataset, size, sampler=self.sampler, collate_fn=self.data_collator, drop_last=True, pin_memory=pin
             )
         )
-
-
-class GroupedSampler(Sampler[int]):
-    """A shuffled epoch in runs of ``group`` products of one sub-category, so that a batch holds hard negatives.
-
-    ``group`` 1 is a plain shuffle. The order depends on seed and epoch alone.
-    """
-
-    def __init__(self, subcategories: list[str], group: int, seed: int) -> None:
-        self.labels = np.unique(np.asarray(subcategories), return_inverse=True)[1]
-        self.group = group
-        self.seed = seed
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __iter__(self) -> Iterator[int]:
-        rng = np.random.default_rng([self.seed, self.epoch])
-        order = rng.permutation(len(self.labels))
-        if self.group > 1:
-            order = order[np.argsort(self.labels[order], kind="stable")]
-            runs = np.split(order, range(self.group, len(order), self.group))
-            order = np.concatenate([runs[index] for index in rng.permutation(len(runs))])
-        return iter(order.tolist())
