@@ -41,8 +41,8 @@ from kaleidobert.training.catalogue import Catalogue, prepare
 from kaleidobert.training.collator import PairCollator
 from kaleidobert.training.pace import Pace
 from kaleidobert.training.runs import training_arguments
-from kaleidobert.training.settings import load_settings
 from kaleidobert.training.sampling import GroupedSampler
+from kaleidobert.training.settings import load_settings
 from kaleidobert.training.trainer import KaleidoBertTrainer
 from peer_models import PEERS
 

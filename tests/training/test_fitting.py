@@ -35,7 +35,7 @@ def test_the_joint_weight_is_fitted_by_recall(copy, test_split, monkeypatch):
     model.logit_scale.data.zero_()
     model.save_pretrained(copy)
 
-    def scores(_, __, candidates, read=None, scorer=None):
+    def scores(_, __, candidates, _few=None, scorer=None):
         vectors, joint = torch.ones(candidates.shape), torch.zeros(candidates.shape)
         vectors[:, 0], joint[:, 0] = 0.0, 0.6
         return (way(joint, scorer, vectors),) * 2
@@ -55,7 +55,7 @@ def test_each_direction_has_its_own_joint_weight(copy, test_split, monkeypatch):
     model.logit_scale.data.zero_()
     model.save_pretrained(copy)
 
-    def scores(_, __, candidates, read=None, scorer=None):
+    def scores(_, __, candidates, _few=None, scorer=None):
         vectors, joint = torch.ones(candidates.shape), torch.zeros(candidates.shape)
         vectors[:, 0], joint[:, 0] = 0.0, 0.6
         return way(joint, scorer, vectors), way(-joint, scorer, 1 - vectors, name="ITR")
@@ -99,7 +99,7 @@ def test_what_adds_nothing_is_left_out(copy, test_split):
 def test_the_joint_model_is_asked_what_it_answers_better(copy, test_split, monkeypatch):
     """Vectors know nothing; one scorer puts all partners first, the other last; an untrained one is not asked."""
 
-    def scores(model, _, candidates, read=None, scorer=None):
+    def scores(model, _, candidates, _few=None, scorer=None):
         joint = torch.zeros(candidates.shape)
         joint[:, 0] = 1.0 if model.config.joint_scorer == "reading" else -1.0
         return (way(joint, scorer),) * 2
@@ -117,7 +117,7 @@ def test_the_prior_of_a_text_is_weighed(copy, test_split, monkeypatch):
     """Likely texts outweigh the partners until their prior counts half: its weight is fitted with the joint model's."""
     table: dict[str, torch.Tensor] = {}
 
-    def scores(_, encoded, candidates, read=None, scorer=None):
+    def scores(_, encoded, candidates, _few=None, scorer=None):
         ways = []
         for text, _ in pairs(candidates):
             joint = 0.5 * encoded.priors[text]

@@ -15,8 +15,8 @@ from kaleidobert.model.losses import LOSSES
 from kaleidobert.training.collator import PairCollator
 from kaleidobert.training.fitting import JOINT_WEIGHTS
 from kaleidobert.training.pretrain import pretrain
-from kaleidobert.training.settings import RUN_SETTINGS, load_settings
 from kaleidobert.training.sampling import GroupedSampler
+from kaleidobert.training.settings import RUN_SETTINGS, load_settings
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
 
