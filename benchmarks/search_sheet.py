@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 from statistics import median
 
+from kaleidobert.model.retrieval import RERANK
 from kaleidobert.search.answers import Query
 from kaleidobert.search.ranking import STAGES, Ranker
 from kaleidobert.search.sheet import result_sheets
@@ -19,7 +20,7 @@ def main() -> None:
     parser.add_argument("--store", required=True)
     parser.add_argument("--queries", type=Path, required=True, help="a text file, one query a line")
     parser.add_argument("--out", type=Path, required=True, help="the picture to write")
-    parser.add_argument("--rerank", type=int, default=50, help="candidates that the joint model reads")
+    parser.add_argument("--rerank", type=int, default=RERANK, help="candidates that the joint model reads")
     parser.add_argument("--top", type=int, default=8)
     arguments = parser.parse_args()
 

@@ -58,7 +58,7 @@ def evaluate(
 
     Example: kaleidobert evaluate retrieval catalogue/ --model runs/mini --protocol 101 --json figures.json
 
-    Example: kaleidobert evaluate retrieval catalogue/ --model runs/mini --queries 1000 --draws 5 --rerank 50
+    Example: kaleidobert evaluate retrieval catalogue/ --model runs/mini --queries 1000 --draws 5 --rerank 20
 
     Example: kaleidobert evaluate category catalogue/ --model runs/category --json figures.json
     """

@@ -21,7 +21,7 @@ def search(
     top: Annotated[int, typer.Option(min=1, help="How many products.")] = 10,
     offset: Annotated[int, typer.Option(min=0, help="How many to leave out before them.")] = 0,
     rerank: Annotated[
-        int | None, typer.Option(min=0, help="How many the joint model reads; 0: none.", show_default="50")
+        int | None, typer.Option(min=0, help="How many the joint model reads; 0: none.", show_default="20")
     ] = None,
     hybrid: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the full-text rank in the order, from 0 to 1.")

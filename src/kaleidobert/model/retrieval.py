@@ -34,6 +34,7 @@ from kaleidobert.model.modeling import (
 from kaleidobert.model.split import WHOLE, Split
 
 LOGIT_SCALE = math.log(1 / 0.07)  # CLIP's first temperature
+RERANK = 20  # candidates that the joint model reads unless asked otherwise: the best by vectors
 
 
 def asked_with(

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from kaleidobert.model.calibration import Calibration
+from kaleidobert.model.retrieval import RERANK
 from kaleidobert.search.answers import BEST_MATCH, MAX_DEPTH, Hit, Query
 from kaleidobert.search.encoding import EncodedQuery, EncodedText
 from kaleidobert.search.ordering import Ranked, by_match, fused, one_a_group, says, sorted_by
@@ -17,7 +18,6 @@ from kaleidobert.search.records import Candidate
 from kaleidobert.search.store import Store
 
 FIRST = 200  # products recalled at first
-RERANK = 50  # candidates the joint model reads by default
 JOINT_BATCH = 512  # pairs a joint pass
 
 

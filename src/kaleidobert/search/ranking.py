@@ -28,13 +28,13 @@ from kaleidobert.search.encoding import QueryEncoder
 from kaleidobert.search.explain import Explainer
 from kaleidobert.search.filters import Filters
 from kaleidobert.search.ordering import Ranked
-from kaleidobert.search.pools import RERANK, PoolMaker, ranked
+from kaleidobert.search.pools import PoolMaker, ranked
 from kaleidobert.search.reading import Where, as_filters
 from kaleidobert.search.store import Store
 
 KEPT = 256  # answers whose order is remembered
 STAGES = ("encode", "recall", "rerank", "facets", "why", "photos")
-__all__ = ["RERANK", "STAGES", "Answer", "Hit", "Query", "Ranker"]
+__all__ = ["STAGES", "Answer", "Hit", "Query", "Ranker"]
 
 
 class Ranker:

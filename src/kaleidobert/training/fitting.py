@@ -21,7 +21,7 @@ from kaleidobert.errors import InputError
 from kaleidobert.metrics.retrieval import partner_ranks, recall
 from kaleidobert.model import KaleidoBertConfig, load_run
 from kaleidobert.model.configuration import JOINT_SCORERS
-from kaleidobert.model.retrieval import KaleidoBertForRetrieval, KaleidoBertScoring
+from kaleidobert.model.retrieval import RERANK, KaleidoBertForRetrieval, KaleidoBertScoring
 from kaleidobert.progress import progress_bar
 from kaleidobert.training.calibration import fit_calibration
 from kaleidobert.training.candidates import candidate_table, choose_queries
@@ -49,7 +49,6 @@ WORD_WEIGHTS = (0.0, 0.1, 0.2, 0.35, 0.5)
 PRIOR_WEIGHTS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
 JOINT_WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
 VECTOR_QUERIES, JOINT_QUERIES = 2000, 1000
-JOINT_READ = 20  # the best by vectors, as many as a search has read
 LEAST_GAIN = 1.0  # of a direction's three recalls together: less is noise, and not worth a joint pass a candidate
 
 
@@ -134,9 +133,9 @@ def _joint_variants(
     for scorer in _trained_scorers(model.config.loss_weights):
         model.config.joint_scorer = scorer
         if scorer == "matching":
-            yield {"joint_scorer": scorer}, score(model, encoded, candidates, JOINT_READ)
+            yield {"joint_scorer": scorer}, score(model, encoded, candidates, RERANK)
             continue
-        ways = score(model, encoded, candidates, JOINT_READ, read)
+        ways = score(model, encoded, candidates, RERANK, read)
         for (place, word_weight), prior_weight in product(enumerate(WORD_WEIGHTS), PRIOR_WEIGHTS):
             weighed = [
                 replace(way, joint=way.joint[..., place] - prior_weight * prior)
