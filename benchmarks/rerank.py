@@ -85,7 +85,7 @@ def main(given: Sequence[str] | None = None) -> None:
 
     model, processor = load_run(arguments.model)
     if arguments.joint_weight is not None:
-        model.config.joint_weight = arguments.joint_weight
+        model.config.joint_weight = model.config.joint_weight_itr = arguments.joint_weight
     catalogue = prepare(arguments.data, arguments.split, processor.image_processor)
     table = drawn_table(catalogue, arguments.protocol, arguments.queries, arguments.seed)
     encoded = encode(model, processor, catalogue)
@@ -98,7 +98,12 @@ def main(given: Sequence[str] | None = None) -> None:
         one, other = (rows[-1][way]["R@1"] for way in ("TIR", "ITR"))
         print(f"K {count:>3}: {passed:7.1f} ms, R@1 {one:.1f} and {other:.1f}, SumR {rows[-1]['SumR']:.1f}")
     figures: dict = {"protocol": arguments.protocol, "split": arguments.split, "queries": len(table)}
-    figures |= {"seed": arguments.seed, "joint_weight": model.config.joint_weight, "device": str(model.device)}
+    figures |= {
+        "seed": arguments.seed,
+        "joint_weight": model.config.joint_weight,
+        "joint_weight_itr": model.config.joint_weight_itr,
+        "device": str(model.device),
+    }
     figures |= {"threads": torch.get_num_threads(), "curve": rows}
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     draw(rows, arguments.out)

@@ -73,6 +73,10 @@ def test_batches_of_photos_that_the_run_finds_alike(run, shapes, catalogue, hist
     finetune("retrieval", shapes, run, tmp_path / "a", longer, resume=True)
     finetune("retrieval", shapes, run, tmp_path / "b", longer)
     assert seen[-1] in seen[:-1] and history(tmp_path / "a")[-1]["step"] == 8
+    assert finetune_settings("category", tmp_path / "a").training.similar_group == 1
+    asked = finetune_settings("category", run, ["training.similar_group=4"])
+    with pytest.raises(InputError, match="similar_group is for retrieval; category"):
+        finetune("category", shapes, run, tmp_path / "c", asked)
 
 
 def test_only_a_run_can_be_fine_tuned(tmp_path):

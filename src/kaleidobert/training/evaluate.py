@@ -24,8 +24,15 @@ from kaleidobert.training.collator import PairCollator
 
 PROTOCOLS = ("101", "full")
 SCORERS = ("cosine", "vectors", "joint", "combined")
-JOINT_FITTED = ("joint_scorer", "word_weight", "prior_weight", "joint_weight", "joint_weight_itr")
-FITTED = ("memory_weight", "hubness_weight", *JOINT_FITTED)
+FITTED = (
+    "memory_weight",
+    "hubness_weight",
+    "joint_scorer",
+    "word_weight",
+    "prior_weight",
+    "joint_weight",
+    "joint_weight_itr",
+)
 JointScorer = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]  # the first five arguments of `joint_scores`
 JOINT_BATCH = 512  # pairs a joint pass
 

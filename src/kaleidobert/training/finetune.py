@@ -32,7 +32,13 @@ from kaleidobert.training.settings import RUN_SETTINGS, Settings, load_settings
 from kaleidobert.training.trainer import KaleidoBertTrainer
 
 FREE = ("inputs", "loss_weights")  # settings of the model that fine-tuning may change
-GENTLE = ("training.learning_rate=2e-4", "training.warmup_steps=20", "training.epochs=10")
+GENTLE = (
+    "training.learning_rate=2e-4",
+    "training.warmup_steps=20",
+    "training.epochs=10",
+    "training.subcategory_group=1",
+    "training.similar_group=1",
+)
 
 
 class Task(NamedTuple):
@@ -53,7 +59,7 @@ class Task(NamedTuple):
 def _recognition(task: str) -> Task:
     return Task(
         # A new head, and joint layers that have hardly been asked about whole products: they have much to learn.
-        defaults=(*GENTLE, "training.learning_rate=1e-3", "training.subcategory_group=1"),
+        defaults=(*GENTLE, "training.learning_rate=1e-3"),
         usable=lambda catalogue, split: labelled(task, catalogue, split),
         start=partial(start_recogniser, task),
         collator=lambda model: partial(LabelCollator, task=task, classes=model.class_names),
@@ -74,7 +80,7 @@ TASKS = {
     "category": _recognition("category"),
     "subcategory": _recognition("subcategory"),
     "captioning": Task(
-        defaults=(*GENTLE, "training.subcategory_group=1"),
+        defaults=GENTLE,
         usable=described,
         start=lambda run, *_: start_captioner(run),
         collator=lambda _: CaptionCollator,
@@ -113,6 +119,8 @@ def finetune(
     """
     checkpoint = last_checkpoint(out, resume)
     training, chosen = settings.training, TASKS[task]
+    if training.similar_group > 1 and not chosen.ranks:
+        raise InputError(f"training.similar_group is for retrieval; {task} does not compare products")
     processor = load_processor(model_folder)
     state = processes()
     with state.main_process_first():
@@ -141,7 +149,8 @@ def finetune(
     if training.similar_group > 1:
         group = training.similar_group
         model.to(arguments.device)
-        vectors = plain_pairs(model, processor.tokenizer, train, products, "finding photos that are alike")[0].numpy()
+        photos, *_ = plain_pairs(model, processor.tokenizer, train, products, "finding photos that are alike")
+        vectors = photos.float().cpu().numpy()
     trainer = KaleidoBertTrainer(
         model=model,
         args=arguments,
