@@ -120,7 +120,7 @@ def test_a_model_that_says_the_same_of_everything_gets_nothing(copy, shapes):
 
 def test_joint_weight_zero_ranks_as_the_vectors_do(copy, shapes):
     config = KaleidoBertConfig.from_pretrained(copy)
-    config.joint_weight = 0.0
+    config.joint_weight = config.joint_weight_itr = 0.0
     config.save_pretrained(copy)
     figures = evaluate_retrieval(shapes, copy, queries=12)
     assert figures["joint_weight"] == 0 and figures["combined"] == figures["vectors"]
@@ -196,7 +196,7 @@ def test_short_lists_are_filled_up_and_repeated_ids_refused(test_split, tmp_path
 def test_reranking_orders_the_head_and_leaves_the_rest(run, test_split):
     """The rule of `search.ranking`, written out for one row at a time."""
     model, processor = load_run(run)
-    model.config.joint_weight = 2.0
+    model.config.joint_weight, model.config.joint_weight_itr = 2.0, 0.5
     encoded = encode(model, processor, test_split)
     table = candidate_table(test_split, np.arange(0, 44, 4), "full", seed=0)
     for few, all_read in zip(score(model, encoded, table, rerank=7), score(model, encoded, table), strict=True):
@@ -209,7 +209,7 @@ def test_reranking_orders_the_head_and_leaves_the_rest(run, test_split):
             places = [column for column in range(table.shape[1]) if table[row, column] >= 0]
             # where vectors tie, as equal texts' do, the later column is read first: the partner's is the first
             by_vectors = sorted(places[::-1], key=lambda column: -few.vectors[row, column].item())
-            combined = model.combined_scores(all_read.vectors[row], all_read.joint[row]).tolist()
+            combined = model.combined_scores(all_read.vectors[row], all_read.joint[row], few.way).tolist()
             head = sorted(by_vectors[:7], key=lambda column: -combined[column])
             order = given[row].argsort(descending=True, stable=True).tolist()
             rest = sorted(sorted(by_vectors[7:]), key=lambda column: -few.vectors[row, column].item())
