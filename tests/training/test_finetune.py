@@ -8,6 +8,7 @@ from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertForRetrieval, KaleidoBertProcessor
 from kaleidobert.training.evaluate import evaluate_retrieval
 from kaleidobert.training.finetune import finetune, finetune_settings
+from kaleidobert.training.pretrain import pretrain
 from kaleidobert.training.sampling import GroupedSampler
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
@@ -58,7 +59,7 @@ def test_fine_tuning_end_to_end(run, shapes, history, tmp_path):
 
 
 def test_batches_of_photos_that_the_run_finds_alike(run, shapes, catalogue, history, tmp_path, monkeypatch):
-    """Each batch of 16 holds a pair of neighbours more often than a shuffle would, and a resumed run goes on alike."""
+    """Runs of four look more alike than any four, a resumed run keeps the order, and only retrieval may ask for it."""
     seen: list[list[int]] = []
     plain = GroupedSampler.__iter__
     monkeypatch.setattr(GroupedSampler, "__iter__", lambda self: iter([seen.append(o := list(plain(self))), o][1]))
@@ -77,6 +78,8 @@ def test_batches_of_photos_that_the_run_finds_alike(run, shapes, catalogue, hist
     asked = finetune_settings("category", run, ["training.similar_group=4"])
     with pytest.raises(InputError, match="similar_group is for retrieval; category"):
         finetune("category", shapes, run, tmp_path / "c", asked)
+    with pytest.raises(InputError, match="similar_group asks a trained model .* for fine-tuning"):
+        pretrain(shapes, tmp_path / "d", asked)
 
 
 def test_only_a_run_can_be_fine_tuned(tmp_path):

@@ -29,15 +29,26 @@ def way(joint, scorer=None, vectors=None, name="TIR"):
     return Scores(name, plain=vectors, vectors=vectors, joint=joint, missing=nowhere, head=~nowhere)
 
 
+def unscale(run):
+    """Let the vectors' scores weigh 1."""
+    model = KaleidoBertForRetrieval.from_pretrained(run)
+    model.logit_scale.data.zero_()
+    model.save_pretrained(run)
+
+
+def opposed(candidates):
+    """Scores of vectors, which put the partner last, and of the joint model, which put it first by 0.6."""
+    vectors, joint = torch.ones(candidates.shape), torch.zeros(candidates.shape)
+    vectors[:, 0], joint[:, 0] = 0.0, 0.6
+    return vectors, joint
+
+
 def test_the_joint_weight_is_fitted_by_recall(copy, test_split, monkeypatch):
     """Vectors alone rank no partner first, the joint model all of them, and its weight must outweigh them."""
-    model = KaleidoBertForRetrieval.from_pretrained(copy)
-    model.logit_scale.data.zero_()
-    model.save_pretrained(copy)
+    unscale(copy)
 
     def scores(_, __, candidates, _few=None, scorer=None):
-        vectors, joint = torch.ones(candidates.shape), torch.zeros(candidates.shape)
-        vectors[:, 0], joint[:, 0] = 0.0, 0.6
+        vectors, joint = opposed(candidates)
         return (way(joint, scorer, vectors),) * 2
 
     monkeypatch.setattr(fitting, "score", scores)
@@ -51,13 +62,10 @@ def test_the_joint_weight_is_fitted_by_recall(copy, test_split, monkeypatch):
 
 def test_each_direction_has_its_own_joint_weight(copy, test_split, monkeypatch):
     """The joint model finds every photo and no text, so a search is helped and the rest is left to the vectors."""
-    model = KaleidoBertForRetrieval.from_pretrained(copy)
-    model.logit_scale.data.zero_()
-    model.save_pretrained(copy)
+    unscale(copy)
 
     def scores(_, __, candidates, _few=None, scorer=None):
-        vectors, joint = torch.ones(candidates.shape), torch.zeros(candidates.shape)
-        vectors[:, 0], joint[:, 0] = 0.0, 0.6
+        vectors, joint = opposed(candidates)
         return way(joint, scorer, vectors), way(-joint, scorer, 1 - vectors, name="ITR")
 
     monkeypatch.setattr(fitting, "score", scores)
