@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional as F
 
 from kaleidobert.model import KaleidoBertForRetrieval
-from kaleidobert.model.memory import DOUBT, PairMemory, Recalled, remembered_words
+from kaleidobert.model.memory import PairMemory
 
 SCALE = torch.tensor(20.0)
 
@@ -67,51 +67,3 @@ def test_a_model_keeps_its_memory_and_training_does_not_use_it(tiny_config, make
     assert not torch.allclose(
         model.image_entry(batch["pixel_values"]).vectors, loaded.image_entry(batch["pixel_values"]).vectors, atol=1e-3
     )
-
-
-def test_words_are_as_likely_as_they_follow_in_the_texts_of_neighbours():
-    """Two neighbours say 1 5 6 2 and 1 7 6 2, padded with 0; the first has three fifths of the say."""
-    recalled = Recalled(torch.tensor([[[1, 5, 6, 2, 0], [1, 7, 6, 2, 0]]]), torch.tensor([[0.6, 0.4]]))
-    (odds,) = remembered_words(torch.tensor([[1, 5, 6, 7, 2]]), recalled).tolist()
-    assert odds[:2] == pytest.approx([0.6 / (1 + DOUBT), 0.6 / (0.6 + DOUBT)])
-    assert odds[2] == 0  # 7 never follows 6
-    assert odds[3] == 0  # nor 2 a 7
-
-
-def test_a_photo_recalls_the_texts_of_the_nearest_photos():
-    images, tokens = units(6, 0), torch.arange(12).view(6, 2)
-    memory = PairMemory(0, 8)
-    assert memory.recall(images, SCALE, 2) is None
-    memory.fill(images, units(6, 1))
-    assert memory.recall(images, SCALE, 2) is None
-    memory.fill(images, units(6, 1), tokens)
-    recalled = memory.recall(images, SCALE, 2)
-    assert torch.equal(recalled.tokens[:, 0], tokens.int())  # each finds itself first
-    assert torch.allclose(recalled.shares.sum(dim=1), torch.ones(6)) and (recalled.shares[:, 0] > 0.5).all()
-    assert memory.recall(images, SCALE, 99).tokens.shape == (6, 6, 2)
-
-
-def test_remembered_words_make_a_text_likelier_that_similar_photos_have(tiny_config, make_batch, tmp_path):
-    """A model that remembers its own batch: with weight 0 as without a memory, and each text likelier with more."""
-    model = KaleidoBertForRetrieval(tiny_config(joint_scorer="reading", word_neighbours=1, mirror=False)).eval()
-    batch = make_batch(model.config)
-    ids, mask = batch["input_ids"], batch["attention_mask"]
-    with torch.no_grad():
-        image, text = model.kaleidobert.image_entry(batch["pixel_values"]), model.text_entry(ids, mask)
-        plain = model.joint_scores(ids, mask, image.patches)
-        model.remember(image.vectors, text.vectors, ids.masked_fill(mask == 0, 0))
-        assert torch.equal(model.joint_scores(ids, mask, image.patches), plain)
-        read = model.readings(ids, mask, image.patches, None, (0.0, 0.3, 0.6))
-        assert (read.diff(dim=1) > 0).all()
-        model.config.word_weight = 0.3
-        own = model.joint_scores(ids, mask, image.patches)
-        torch.testing.assert_close(own, read[:, 1] - model.text_priors(ids, mask))
-        which = torch.arange(len(ids)).flip(0)
-        others = model.readings(ids, mask, image.patches[which], None, (0.6,))
-        torch.testing.assert_close(model.readings(ids, mask, image.patches, which, (0.6,)), others)
-        assert (others < read[:, 2:]).sum() > len(ids) / 2
-    model.save_pretrained(tmp_path)
-    loaded = KaleidoBertForRetrieval.from_pretrained(tmp_path).eval()
-    assert loaded.config.memory_tokens == ids.shape[1] and torch.equal(loaded.memory.tokens, model.memory.tokens)
-    with torch.no_grad():
-        torch.testing.assert_close(loaded.joint_scores(ids, mask, image.patches), own, atol=2e-2, rtol=1e-3)

@@ -22,9 +22,10 @@ pytestmark = pytest.mark.usefixtures("shared_cache")
 
 
 def way(joint, scorer=None, vectors=None, name="TIR"):
-    """One direction's scores; of readings the same joint scores (Q, C) for all weights of words."""
+    """One direction's scores; where parts are asked for, the same (Q, C) for all weights of words, and no agreement."""
     nothing, nowhere = torch.zeros(joint.shape), torch.zeros(joint.shape, dtype=torch.bool)
-    joint = joint if scorer is None else torch.stack([joint] * len(WORD_WEIGHTS), dim=-1)
+    if scorer is not None:
+        joint = torch.stack([joint] * len(scorer.keywords["word_weights"]) + [nothing], dim=-1)
     vectors = nothing if vectors is None else vectors
     return Scores(name, plain=vectors, vectors=vectors, joint=joint, missing=nowhere, head=~nowhere)
 
@@ -91,14 +92,15 @@ def test_memory_and_hubness_are_weighed_on_the_vectors_alone(copy, test_split, m
 def test_what_adds_nothing_is_left_out(copy, test_split):
     model = KaleidoBertForRetrieval.from_pretrained(copy)
     model.matching.score.weight.data.zero_()
-    model.memory.images = model.memory.texts = model.memory.tokens = None
-    model.config.memory_pairs = model.config.memory_tokens = 0
+    model.memory.images = model.memory.texts = model.looks.looks = model.looks.tokens = None
+    model.config.memory_pairs = model.config.memory_looks = model.config.memory_tokens = 0
     model.config.loss_weights = {"LM": 0.0}
     model.save_pretrained(copy)
     fitted = fit_scoring(copy, test_split.head(20))
     assert fitted == {"memory_weight": 0, "hubness_weight": 0, "joint_scorer": "matching"} | {
         "word_weight": 0,
         "prior_weight": 1.0,
+        "agreement_weight": 0,
         "joint_weight": 0,
         "joint_weight_itr": 0,
     }
@@ -128,10 +130,10 @@ def test_the_prior_of_a_text_is_weighed(copy, test_split, monkeypatch):
     def scores(_, encoded, candidates, _few=None, scorer=None):
         ways = []
         for text, _ in pairs(candidates):
-            joint = 0.5 * encoded.priors[text]
+            joint = 0.5 * encoded.priors[text][..., 0]
             joint[:, 0] += 1e-3
             ways.append(way(joint, scorer))
-        table["priors"] = encoded.priors
+        table["priors"] = encoded.priors[:, 0]
         return tuple(ways)
 
     monkeypatch.setattr(fitting, "score", scores)
@@ -142,20 +144,27 @@ def test_the_prior_of_a_text_is_weighed(copy, test_split, monkeypatch):
     assert table["priors"].std() > 0.02
 
 
-def test_the_words_of_similar_photos_are_weighed(copy, test_split, monkeypatch):
-    """The partners come first where remembered words count a fifth."""
+def test_what_photos_that_look_alike_say_is_weighed(copy, test_split, monkeypatch):
+    """The partners come first where remembered words count a fifth, and even more where agreement does, too."""
 
-    def scores(_, __, candidates, *___):
-        joint = torch.zeros(*candidates.shape, len(WORD_WEIGHTS))
-        joint[:, 0, WORD_WEIGHTS.index(0.2)] = 10.0
-        return (replace(way(joint[..., 0]), joint=joint),) * 2
+    def scores(_, encoded, candidates, *__):
+        ways = []
+        for text, _ in pairs(candidates):
+            joint, half = torch.zeros(*candidates.shape, len(WORD_WEIGHTS) + 1), len(candidates) // 2
+            joint[:half, 0, WORD_WEIGHTS.index(0.2)] = 10.0
+            joint[half:, 0], joint[half:, 0, -1] = -1.0, 1.5
+            alone, common = encoded.priors[text].unbind(dim=-1)
+            joint[..., :-1] += alone.unsqueeze(-1)
+            joint[..., -1] += common
+            ways.append(replace(way(joint[..., 0]), joint=joint))
+        return tuple(ways)
 
     monkeypatch.setattr(fitting, "score", scores)
     config = KaleidoBertConfig.from_pretrained(copy)
     config.loss_weights = {"ITM": 0.0}
     config.save_pretrained(copy)
     fitted = fit_scoring(copy, test_split)
-    assert fitted["word_weight"] == 0.2 and fitted["joint_weight"] > 0
+    assert (fitted["word_weight"], fitted["agreement_weight"]) == (0.2, 1.0) and fitted["joint_weight"] > 0
 
 
 def test_the_memory_holds_the_vectors_of_all_training_products(run, catalogue):
@@ -167,17 +176,18 @@ def test_the_memory_holds_the_vectors_of_all_training_products(run, catalogue):
     assert torch.allclose(model.memory.images.float(), held, atol=0.02)
     assert torch.allclose(model.memory.texts.float().norm(dim=1), torch.ones(64), atol=1e-2)
     assert len(held.unique(dim=0)) > 32
-    words = processor.tokenizer.batch_decode(model.memory.tokens, skip_special_tokens=True)
+    words = processor.tokenizer.batch_decode(model.looks.tokens, skip_special_tokens=True)
     own = processor.tokenizer(catalogue.texts, truncation=True, max_length=MEMORY_TOKENS)["input_ids"]
     assert sorted(words) == sorted(processor.tokenizer.batch_decode(own, skip_special_tokens=True))
+    assert model.looks.looks.shape == (64, model.config.memory_looks) and len(model.looks.looks.unique(dim=0)) > 32
 
 
 def test_a_run_remembers_another_catalogue_and_keeps_its_weights(copy, shapes, monkeypatch):
     before = load_file(copy / "model.safetensors")
-    forget = {name: value for name, value in before.items() if not name.startswith("memory.")}
+    forget = {name: value for name, value in before.items() if not name.startswith(("memory.", "looks."))}
     save_file(forget, copy / "model.safetensors", metadata={"format": "pt"})
     config = KaleidoBertConfig.from_pretrained(copy)
-    config.memory_pairs = config.memory_tokens = 0
+    config.memory_pairs = config.memory_looks = config.memory_tokens = 0
     config.save_pretrained(copy)
     assert load_run(copy)[0].memory.images is None
     seen = []
@@ -189,7 +199,7 @@ def test_a_run_remembers_another_catalogue_and_keeps_its_weights(copy, shapes, m
     assert seen == [44]  # the split that was asked for
     after = load_file(copy / "model.safetensors")
     assert after.keys() == before.keys() and all(torch.equal(after[name], forget[name]) for name in forget)
-    words, known = (sorted(each["memory.tokens"].tolist()) for each in (after, before))
+    words, known = (sorted(each["looks.tokens"].tolist()) for each in (after, before))
     assert words == known  # in an order of its own
     model = load_run(copy)[0]
     assert len(model.memory.images) == 64

@@ -44,9 +44,11 @@ class KaleidoBertConfig(PretrainedConfig):
     memory_pairs: training pairs whose vectors the model keeps (see `model.memory`), 0 before the end of training.
     memory_neighbours, memory_weight: how many of them enhance a vector, and how much, the latter fitted on
         validation data, as is hubness_weight: how much of its hubness a photo or text is charged.
-    memory_tokens: how many tokens of each pair's text the model keeps, too, 0 before the end of training.
-    word_neighbours, word_weight: from how many of the texts of similar photos words are remembered, and how much of
-        each word's probability they tell, the latter fitted on validation data.
+    memory_looks, memory_tokens: of each pair, too, the length of the photo's look and how many tokens of the text (see
+        `model.looks`), 0 before the end of training.
+    look_neighbours: how many training photos that look alike a photo reminds of; word_weight: how much of each word's
+        probability their texts tell; agreement_weight: of what text and photo remind of alike, beside joint_scorer's
+        score; both weights fitted on validation data.
     joint_weight: weight of the joint model's score beside the contrastive score where a text asks for photos, as in a
         search, and joint_weight_itr where a photo asks for texts (None: the same); both fitted on validation data.
     joint_scorer: what that score is: "matching", ITM's logit, or "reading", how much a photo helps to read the text
@@ -86,9 +88,11 @@ class KaleidoBertConfig(PretrainedConfig):
         memory_neighbours: int = 5,
         memory_weight: float = 0.0,
         hubness_weight: float = 0.0,
+        memory_looks: int = 0,
         memory_tokens: int = 0,
-        word_neighbours: int = 20,
+        look_neighbours: int = 50,
         word_weight: float = 0.0,
+        agreement_weight: float = 0.0,
         joint_weight: float = 1.0,
         joint_weight_itr: float | None = None,
         joint_scorer: str = "matching",
@@ -125,9 +129,11 @@ class KaleidoBertConfig(PretrainedConfig):
         self.memory_neighbours = memory_neighbours
         self.memory_weight = memory_weight
         self.hubness_weight = hubness_weight
+        self.memory_looks = memory_looks
         self.memory_tokens = memory_tokens
-        self.word_neighbours = word_neighbours
+        self.look_neighbours = look_neighbours
         self.word_weight = word_weight
+        self.agreement_weight = agreement_weight
         self.joint_weight = joint_weight
         self.joint_weight_itr = joint_weight_itr
         self.joint_scorer = joint_scorer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from kaleidobert.model.modeling import KaleidoBertPreTrainedModel
 from kaleidobert.model.processing import KaleidoBertProcessor
 from kaleidobert.model.retrieval import KaleidoBertForRetrieval
 
+_LOGGER = logging.getLogger(__name__)
 Model = TypeVar("Model", bound=KaleidoBertPreTrainedModel)
 
 
@@ -51,6 +53,12 @@ def load_model(folder: Path, kind: type[Model], new: str | None = None, **settin
         raise InputError(
             f"{folder} holds a {holds}, not a {kind.__name__} of this version (it has no {missing[0]}); "
             "give another run, or train it again"
+        )
+    if config.word_weight and not config.memory_looks:
+        _LOGGER.warning(
+            "%s: its memory is an earlier version's, without looks, and tells no words; make it anew with "
+            "kaleidobert calibrate DATA --model %s --remember",
+            *(folder, folder),
         )
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 

@@ -15,6 +15,7 @@ from transformers.modeling_outputs import ModelOutput
 
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.heads import MaskedTokenHead, MatchingHead
+from kaleidobert.model.looks import LookMemory, Recalled, layout_slice
 from kaleidobert.model.losses import (
     NEAREST,
     contrastive_loss,
@@ -23,7 +24,7 @@ from kaleidobert.model.losses import (
     matching_loss,
     reading_loss,
 )
-from kaleidobert.model.memory import PairMemory, Recalled, remembered_words
+from kaleidobert.model.memory import PairMemory
 from kaleidobert.model.modeling import (
     ImageEntryOutput,
     JointEntryOutput,
@@ -75,7 +76,16 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
         self.matching = MatchingHead(config.encoder_config)
         self.masked_tokens = MaskedTokenHead(config.encoder_config)
         self.logit_scale = nn.Parameter(torch.tensor(LOGIT_SCALE))
-        self.memory = PairMemory(config.memory_pairs, config.projection_size, config.memory_tokens)
+        bert, layout = config.encoder_config, layout_slice(config.level_table)
+        self.memory = PairMemory(config.memory_pairs, config.projection_size)
+        self.looks = LookMemory(
+            config.memory_pairs,
+            (layout.stop - layout.start) * bert.hidden_size,
+            config.memory_looks,
+            config.memory_tokens,
+            bert.vocab_size,
+            bert.pad_token_id,
+        )
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -101,11 +111,28 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
         output = self.kaleidobert.text_entry(input_ids, attention_mask)
         return output._replace(vectors=self.enhance_texts(output.vectors))
 
-    def remember(self, images: Tensor, texts: Tensor, tokens: Tensor | None = None) -> None:
-        """Make these plain vectors (M, V) of training products, and their texts' tokens (M, L), the model's memory."""
-        self.memory.fill(images, texts, tokens)
-        self.config.memory_pairs = len(images)
-        self.config.memory_tokens = 0 if tokens is None else tokens.shape[1]
+    def remember(
+        self, images: Tensor, texts: Tensor, layouts: Tensor | None = None, tokens: Tensor | None = None
+    ) -> None:
+        """Make these plain vectors (M, V) of training products the model's memory.
+
+        With them their photos' `layouts` (M, F) and their texts' tokens (M, L), padded, where both are given.
+        """
+        config = self.config
+        self.memory.fill(images, texts)
+        config.memory_pairs, config.memory_looks, config.memory_tokens = len(images), 0, 0
+        if layouts is not None and tokens is not None:
+            self.looks.fill(layouts, tokens)
+            config.memory_looks, config.memory_tokens = self.looks.basis.shape[1], tokens.shape[1]
+
+    def layouts(self, patches: Tensor) -> Tensor:
+        """Embedded patches (B, P, H) -> what a look is made of (B, F)."""
+        return patches[:, layout_slice(self.config.level_table)].flatten(1)
+
+    def recall(self, patches: Tensor, photos: Tensor | None = None) -> Recalled | None:
+        """What photos with these embedded patches (N, P, H) remind of, of each pair's photo; see `joint_scores`."""
+        recalled = self.looks.recall(self.layouts(patches), self.config.look_neighbours)
+        return recalled if recalled is None or photos is None else Recalled(*(part[photos] for part in recalled))
 
     def enhance_images(self, vectors: Tensor) -> Tensor:
         """Photos' plain vectors (B, V) -> what is stored and searched."""
@@ -142,25 +169,33 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
         photos: Tensor | None = None,
         priors: Tensor | None = None,
     ) -> Tensor:
-        """How well texts (B, T) and embedded patches (B, P, H) match, (B,), by ``config.joint_scorer``.
+        """How well texts (B, T) and embedded patches (B, P, H) match, (B,), by ``config.joint_scorer`` and the looks.
 
         "matching" is ITM's logit; "reading" log p(text | photo) - ``config.prior_weight`` * log p(text) in nats. Its
         second term compares texts fairly: without it, a common text would fit every photo (pointwise mutual
         information where its weight is 1, as in VisualGPTScore: Lin et al., ICML 2024). Of the first,
-        ``config.word_weight`` is what the texts of similar training photos say (see `model.memory`).
+        ``config.word_weight`` is what the texts of photos that look alike say. To either ``config.agreement_weight``
+        times how far text and photo remind of the same products is added (see `model.looks`).
 
         Where few photos have many texts, patches are (N, P, H) and ``photos`` (B,) tells each text's row. ``priors``
-        (B,): the texts' `text_priors`, where they are known.
+        (B, 2): the texts' `text_priors`, where they are known.
         """
-        if self.config.joint_scorer == "matching":
-            tokens = self.kaleidobert.embed_tokens(input_ids, attention_mask)
-            patches = patches if photos is None else patches[photos]
-            return self.matching(self.kaleidobert.joint_entry(tokens, attention_mask, patches).tokens[:, 0]).float()
+        config = self.config
         if priors is None:
             priors = self.text_priors(input_ids, attention_mask)
-        weights = (self.config.word_weight,)
-        read = self.readings(input_ids, attention_mask, patches, photos, weights)[:, 0]
-        return read - self.config.prior_weight * priors
+        alone, common = priors.T
+        recalled = self.recall(patches, photos) if config.word_weight or config.agreement_weight else None
+        if config.joint_scorer == "matching":
+            tokens = self.kaleidobert.embed_tokens(input_ids, attention_mask)
+            own = patches if photos is None else patches[photos]
+            scores = self.matching(self.kaleidobert.joint_entry(tokens, attention_mask, own).tokens[:, 0]).float()
+        else:
+            weights = (config.word_weight,)
+            read = self.readings(input_ids, attention_mask, patches, photos, recalled, weights)[:, 0]
+            scores = read - config.prior_weight * alone
+        if recalled is None or not config.agreement_weight:
+            return scores
+        return scores + config.agreement_weight * (self.looks.agreement(input_ids, recalled) - common)
 
     def readings(
         self,
@@ -168,25 +203,22 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
         attention_mask: Tensor,
         patches: Tensor,
         photos: Tensor | None,
+        recalled: Recalled | None,
         word_weights: Sequence[float],
     ) -> Tensor:
-        """log p(text | photo), (B, W) in nats, with each of W weights of the remembered words; see `joint_scores`."""
+        """log p(text | photo), (B, W) in nats, with each of W weights of the words of what is recalled."""
         cache = self.kaleidobert.look(patches)
-        recalled = None
-        if any(word_weights):
-            vectors = self.kaleidobert.image_vectors(self.kaleidobert.image_states(patches).mean(dim=1))
-            recalled = self.memory.recall(vectors, self.scale(), self.config.word_neighbours)
         if photos is not None:
             cache.batch_select_indices(photos)
-            recalled = recalled and Recalled(*(part[photos] for part in recalled))
         return self._log_probability(input_ids, attention_mask, cache, recalled, word_weights)
 
     def text_priors(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """log p(text) of texts (B, T) without a photo, (B,) in nats."""
+        """Of texts (B, T) without a photo, (B, 2) in nats: log p(text), and how common they are in the memory."""
         texts = torch.cat([input_ids, attention_mask], dim=1)
         alone, which = torch.unique(texts, dim=0, return_inverse=True)  # a text of many pairs is read once
         ids, mask = alone.chunk(2, dim=1)
-        return self._log_probability(ids, mask, DynamicCache())[which, 0]
+        read = self._log_probability(ids, mask, DynamicCache())[:, 0]
+        return torch.stack([read, self.looks.commonness(ids)], dim=1)[which]
 
     def _log_probability(
         self,
@@ -200,7 +232,7 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
         states, tokens = self.kaleidobert.read_texts(input_ids, attention_mask, cache)
         read = -F.cross_entropy(self.masked_tokens(states).float(), tokens, reduction="none")
         said = attention_mask[:, 1:].bool()
-        told = None if recalled is None else remembered_words(input_ids, recalled)[said]
+        told = self.looks.words(input_ids, recalled)[said] if recalled and any(word_weights) else None
         sums = []
         for weight in word_weights:
             mixed = read if told is None or not weight else ((1 - weight) * read.exp() + weight * told).log()

@@ -30,6 +30,7 @@ FITTED = (
     "joint_scorer",
     "word_weight",
     "prior_weight",
+    "agreement_weight",
     "joint_weight",
     "joint_weight_itr",
 )
@@ -41,8 +42,8 @@ JOINT_BATCH = 512  # pairs a joint pass
 class Encoded:
     """N products through the uni-modal entries.
 
-    images and texts: plain vectors (N, V); patches (N, P, H), input_ids and attention_mask (N, T); priors (N,), each
-    text's log probability without its photo.
+    images and texts: plain vectors (N, V); patches (N, P, H), input_ids and attention_mask (N, T); priors (N, 2), the
+    texts' `text_priors`.
     """
 
     images: Tensor
@@ -155,7 +156,8 @@ def encode(model: KaleidoBertForRetrieval, processor: KaleidoBertProcessor, cata
             image = model.plain_image_entry(batch["pixel_values"])
             text = model.kaleidobert.text_entry(batch["input_ids"], batch["attention_mask"])
             padding = longest - batch["input_ids"].shape[1]
-            padded = [F.pad(batch[name], (0, padding)) for name in ("input_ids", "attention_mask")]
+            ids = F.pad(batch["input_ids"], (0, padding), value=processor.tokenizer.pad_token_id)
+            padded = [ids, F.pad(batch["attention_mask"], (0, padding))]
             priors = model.text_priors(batch["input_ids"], batch["attention_mask"])
             outputs.append([image.vectors, text.vectors, image.patches, *padded, priors])
     return Encoded(*(torch.cat(column).cpu() for column in zip(*outputs, strict=True)))

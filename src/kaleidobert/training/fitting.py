@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from kaleidobert.errors import InputError
 from kaleidobert.metrics.retrieval import partner_ranks, recall
 from kaleidobert.model import KaleidoBertConfig, load_run
 from kaleidobert.model.configuration import JOINT_SCORERS
+from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.model.retrieval import RERANK, KaleidoBertForRetrieval, KaleidoBertScoring
 from kaleidobert.progress import progress_bar
 from kaleidobert.training.calibration import fit_calibration
@@ -45,7 +47,8 @@ MEMORY_PAIRS = 40_000  # of a larger catalogue some, drawn at random
 MEMORY_WEIGHTS = (0.0, 0.3, 0.6, 1.0)
 HUBNESS_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 MEMORY_TOKENS = 32  # of each text: titles come first
-WORD_WEIGHTS = (0.0, 0.1, 0.2, 0.35, 0.5)
+WORD_WEIGHTS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.65)
+AGREEMENT_WEIGHTS = (0.0, 0.5, 1.0, 2.0)
 PRIOR_WEIGHTS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
 JOINT_WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
 VECTOR_QUERIES, JOINT_QUERIES = 2000, 1000
@@ -74,15 +77,17 @@ def remember(
 
     The other weights stay as they are, so a run trained elsewhere gets to know a shop without training.
     """
-    model, processor = load_run(run)
+    model = load_model(run, KaleidoBertForRetrieval, word_weight=0.0)  # whatever its memory lacks
+    processor = load_processor(run)
     train, fitted_on = (prepare(data, each, processor.image_processor, columns) for each in ("train", split))
     fill_memory(model, processor.tokenizer, train, seed)
     file, scratch = run / "model.safetensors", run / "model.safetensors.part"
-    held = {f"memory.{name}": value.cpu() for name, value in model.memory.state_dict().items()}
+    parts = {"memory": model.memory, "looks": model.looks}
+    held = {f"{part}.{name}": each.cpu() for part in parts for name, each in parts[part].state_dict().items()}
     save_file(load_file(file) | held, scratch, metadata={"format": "pt"})
     os.replace(scratch, file)
     config = KaleidoBertConfig.from_pretrained(run)
-    config.update({name: getattr(model.config, name) for name in ("memory_pairs", "memory_tokens")})
+    config.update({name: getattr(model.config, name) for name in ("memory_pairs", "memory_looks", "memory_tokens")})
     config.save_pretrained(run)
     return fit_scoring(run, fitted_on, seed)
 
@@ -98,7 +103,7 @@ def fit_scoring(run: Path, validation: Catalogue, seed: int = 0) -> dict[str, An
     model, processor = load_run(run)
     encoded = encode(model, processor, validation)
     settings = model.config
-    settings.prior_weight, settings.word_weight = 1.0, 0.0
+    settings.prior_weight, settings.word_weight, settings.agreement_weight = 1.0, 0.0, 0.0
 
     asked = choose_queries(len(validation), VECTOR_QUERIES, seed)
     candidates = candidate_table(validation, asked, "101", seed)
@@ -125,23 +130,37 @@ def _joint_variants(
     model: KaleidoBertForRetrieval, encoded: Encoded, candidates: np.ndarray
 ) -> Iterator[tuple[dict[str, Any], Sequence[Scores]]]:
     """Each way to score pairs jointly, as settings, and what it gives; the plainest reading comes first of readings."""
-    priors = [encoded.priors[text] for text, _ in pairs(candidates)]
-
-    def read(ids: Tensor, mask: Tensor, patches: Tensor, photos: Tensor, _: Tensor) -> Tensor:
-        return model.readings(ids, mask, patches, photos, WORD_WEIGHTS)
-
+    priors = [encoded.priors[text].unbind(dim=-1) for text, _ in pairs(candidates)]
     for scorer in _trained_scorers(model.config.loss_weights):
         model.config.joint_scorer = scorer
-        if scorer == "matching":
-            yield {"joint_scorer": scorer}, score(model, encoded, candidates, RERANK)
-            continue
-        ways = score(model, encoded, candidates, RERANK, read)
-        for (place, word_weight), prior_weight in product(enumerate(WORD_WEIGHTS), PRIOR_WEIGHTS):
+        words, alone = (WORD_WEIGHTS, PRIOR_WEIGHTS) if scorer == "reading" else ((0.0,), (0.0,))
+        ways = score(model, encoded, candidates, RERANK, partial(_joint_parts, model, word_weights=words))
+        for (place, word), prior, agreement in product(enumerate(words), alone, AGREEMENT_WEIGHTS):
             weighed = [
-                replace(way, joint=way.joint[..., place] - prior_weight * prior)
-                for way, prior in zip(ways, priors, strict=True)
+                replace(way, joint=way.joint[..., place] - prior * own + agreement * (way.joint[..., -1] - common))
+                for way, (own, common) in zip(ways, priors, strict=True)
             ]
-            yield {"joint_scorer": scorer, "word_weight": word_weight, "prior_weight": prior_weight}, weighed
+            settings = {"joint_scorer": scorer, "agreement_weight": agreement}
+            yield settings | ({"word_weight": word, "prior_weight": prior} if scorer == "reading" else {}), weighed
+
+
+def _joint_parts(
+    model: KaleidoBertForRetrieval,
+    ids: Tensor,
+    mask: Tensor,
+    patches: Tensor,
+    photos: Tensor,
+    priors: Tensor,
+    word_weights: Sequence[float],
+) -> Tensor:
+    """Of P pairs (P, W + 1): their scores with each of W weights of words, and what text and photo remind of alike."""
+    recalled = model.recall(patches, photos)
+    if model.config.joint_scorer == "matching":
+        scores = model.joint_scores(ids, mask, patches, photos, priors)[:, None]
+    else:
+        scores = model.readings(ids, mask, patches, photos, recalled, word_weights)
+    agreement = scores.new_zeros(len(scores)) if recalled is None else model.looks.agreement(ids, recalled)
+    return torch.cat([scores, agreement[:, None]], dim=1)
 
 
 def _fit_joint(model: KaleidoBertForRetrieval, variants: Iterable[tuple[Mapping[str, Any], Sequence[Scores]]]) -> None:
@@ -188,17 +207,24 @@ def fill_memory(model: KaleidoBertScoring, tokenizer: PreTrainedTokenizerFast, t
 @torch.inference_mode()
 def plain_pairs(
     model: KaleidoBertScoring, tokenizer: PreTrainedTokenizerFast, catalogue: Catalogue, rows: Sequence[int], title: str
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Of M products, their first views and texts: plain vectors of both (M, V), and tokens (M, ``MEMORY_TOKENS``)."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Of M products, their first views and texts, what the model remembers.
+
+    Plain vectors of both (M, V), the photos' layouts (M, F) float16, and tokens (M, ``MEMORY_TOKENS``).
+    """
     collator = PairCollator(catalogue, tokenizer, seed=0, augmented=False)
-    images, texts, tokens = [], [], []
+    parts: list[list[Tensor]] = [[], [], [], []]
     model.eval()
     with autocast(model), progress_bar() as progress:
         for start in progress.track(range(0, len(rows), 128), description=title):
             batch = collator(rows[start : start + 128])
             ids, mask = batch["input_ids"].to(model.device), batch["attention_mask"].to(model.device)
-            images.append(model.plain_image_entry(batch["pixel_values"].to(model.device)).vectors)
-            texts.append(model.kaleidobert.text_entry(ids, mask).vectors)
+            image = model.plain_image_entry(batch["pixel_values"].to(model.device))
+            texts = model.kaleidobert.text_entry(ids, mask).vectors
             room = max(0, MEMORY_TOKENS - ids.shape[1])
-            tokens.append(F.pad(ids[:, :MEMORY_TOKENS], (0, room), value=tokenizer.pad_token_id))
-    return torch.cat(images), torch.cat(texts), torch.cat(tokens)
+            tokens = F.pad(ids[:, :MEMORY_TOKENS], (0, room), value=tokenizer.pad_token_id)
+            found = (image.vectors, texts, model.layouts(image.patches).half(), tokens)
+            for part, values in zip(parts, found, strict=True):
+                part.append(values)
+    images, texts, layouts, tokens = map(torch.cat, parts)
+    return images, texts, layouts, tokens

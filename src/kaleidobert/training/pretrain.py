@@ -146,7 +146,7 @@ def _continued(run: Path, config: KaleidoBertConfig) -> KaleidoBertForPreTrainin
     weights = load_model(run, KaleidoBertForPreTraining).state_dict()
     model = KaleidoBertForPreTraining(config)
     try:
-        model.load_state_dict({name: weights[name] for name in weights if not name.startswith("memory.")})
+        model.load_state_dict({name: weights[name] for name in weights if not name.startswith(("memory.", "looks."))})
     except RuntimeError as error:
         reason = shorten(str(error).partition(":")[2], 200)
         raise InputError(f"{run}: its weights do not fit this run's settings: {reason}") from error
