@@ -182,6 +182,20 @@ def test_the_memory_holds_the_vectors_of_all_training_products(run, catalogue):
     assert model.looks.looks.shape == (64, model.config.memory_looks) and len(model.looks.looks.unique(dim=0)) > 32
 
 
+def test_a_memory_of_an_earlier_version_is_told_and_made_anew(copy, shapes, caplog):
+    weights = load_file(copy / "model.safetensors")
+    without = {name: value for name, value in weights.items() if not name.startswith("looks.")}
+    save_file(without, copy / "model.safetensors", metadata={"format": "pt"})
+    config = KaleidoBertConfig.from_pretrained(copy)
+    config.memory_looks, config.word_weight = 0, 0.5
+    config.save_pretrained(copy)
+    load_run(copy)
+    assert f"kaleidobert calibrate DATA --model {copy} --remember" in caplog.text
+    caplog.clear()
+    remember(shapes, copy)
+    assert load_run(copy)[0].looks.looks.shape == weights["looks.looks"].shape and not caplog.text
+
+
 def test_a_run_remembers_another_catalogue_and_keeps_its_weights(copy, shapes, monkeypatch):
     before = load_file(copy / "model.safetensors")
     forget = {name: value for name, value in before.items() if not name.startswith(("memory.", "looks."))}
