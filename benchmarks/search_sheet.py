@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 from statistics import median
 
-from kaleidobert.model.retrieval import RERANK
+from kaleidobert.model.scoring import RERANK
 from kaleidobert.search.answers import Query
 from kaleidobert.search.ranking import STAGES, Ranker
 from kaleidobert.search.sheet import result_sheets

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from kaleidobert.metrics.retrieval import WAYS, partner_ranks
 from kaleidobert.model import load_run
-from kaleidobert.model.retrieval import RERANK
+from kaleidobert.model.scoring import RERANK
 from kaleidobert.training.catalogue import Catalogue, prepare
 from kaleidobert.training.evaluate import SCORERS, drawn_table, encode, ranked_by, score
 

@@ -52,7 +52,7 @@ class KaleidoBertConfig(PretrainedConfig):
     joint_weight: weight of the joint model's score beside the contrastive score where a text asks for photos, as in a
         search, and joint_weight_itr where a photo asks for texts (None: the same); both fitted on validation data.
     joint_scorer: what that score is: "matching", ITM's logit, or "reading", how much a photo helps to read the text
-        (see `model.retrieval`); the better one on validation data.
+        (see `model.scoring`); the better one on validation data.
     prior_weight: of log p(text) in "reading", fitted on validation data.
     calibration: what makes probabilities of scores, fitted on validation data (see `model.calibration`).
     task: what a run was fine-tuned for, where that is not retrieval: category or subcategory, whose classes are

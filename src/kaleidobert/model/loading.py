@@ -15,7 +15,8 @@ from kaleidobert.errors import InputError
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.modeling import KaleidoBertPreTrainedModel
 from kaleidobert.model.processing import KaleidoBertProcessor
-from kaleidobert.model.retrieval import KaleidoBertForRetrieval, KaleidoBertScoring
+from kaleidobert.model.retrieval import KaleidoBertForRetrieval
+from kaleidobert.model.scoring import KaleidoBertScoring
 
 _LOGGER = logging.getLogger(__name__)
 Model = TypeVar("Model", bound=KaleidoBertPreTrainedModel)

@@ -18,7 +18,7 @@ from kaleidobert.model.pretext import (
     pretext_losses,
     pretext_references,
 )
-from kaleidobert.model.retrieval import KaleidoBertScoring, asked_with
+from kaleidobert.model.scoring import KaleidoBertScoring, asked_with
 from kaleidobert.model.split import WHOLE, Split
 
 

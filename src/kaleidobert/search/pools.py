@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from kaleidobert.model.calibration import Calibration
-from kaleidobert.model.retrieval import RERANK
+from kaleidobert.model.scoring import RERANK
 from kaleidobert.search.answers import BEST_MATCH, MAX_DEPTH, Hit, Query
 from kaleidobert.search.encoding import EncodedQuery, EncodedText
 from kaleidobert.search.ordering import Ranked, by_match, fused, one_a_group, says, sorted_by

@@ -1,7 +1,7 @@
 """Rank products for a query: recall by vector, then re-ranking of the head by the joint model.
 
 Recall compares the query's vector with every stored one, and charges the nearest for being near to every text
-(hubness, see `model.retrieval`); the joint model reads the query's tokens beside the stored patch states of the best
+(hubness, see `model.scoring`); the joint model reads the query's tokens beside the stored patch states of the best
 candidates (the seed's text-to-image retrieval). Every score becomes a match probability (`model.calibration`). What is
 asked for by text and by photo must both match, what is avoided must not: probabilities multiply, and the order follows
 their product. An answer is ranked in two tiers, the `pools.FIRST` nearest and what follows, which never mix; so a page

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from kaleidobert.errors import InputError
 from kaleidobert.metrics.retrieval import WAYS, figures_spread, partner_ranks, recall_intervals, retrieval_figures
 from kaleidobert.model import KaleidoBertForRetrieval, KaleidoBertProcessor, load_run
-from kaleidobert.model.retrieval import KaleidoBertScoring
+from kaleidobert.model.scoring import KaleidoBertScoring
 from kaleidobert.progress import progress_bar
 from kaleidobert.training.candidates import candidate_table, choose_queries, load_candidates, save_candidates
 from kaleidobert.training.catalogue import Catalogue, prepare

@@ -23,7 +23,8 @@ from kaleidobert.metrics.retrieval import partner_ranks, recall
 from kaleidobert.model import KaleidoBertConfig, load_run
 from kaleidobert.model.configuration import JOINT_SCORERS
 from kaleidobert.model.loading import load_model, load_processor
-from kaleidobert.model.retrieval import RERANK, KaleidoBertForRetrieval, KaleidoBertScoring
+from kaleidobert.model.retrieval import KaleidoBertForRetrieval
+from kaleidobert.model.scoring import RERANK, KaleidoBertScoring
 from kaleidobert.progress import progress_bar
 from kaleidobert.training.calibration import fit_calibration
 from kaleidobert.training.candidates import candidate_table, choose_queries
