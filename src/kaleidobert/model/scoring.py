@@ -71,7 +71,7 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
             config.memory_looks,
             config.memory_tokens,
             bert.vocab_size,
-            bert.pad_token_id,
+            bert.pad_token_id or 0,
         )
 
     @torch.no_grad()
