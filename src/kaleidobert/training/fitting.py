@@ -83,9 +83,10 @@ def remember(
     train, fitted_on = (prepare(data, each, processor.image_processor, columns) for each in ("train", split))
     fill_memory(model, processor.tokenizer, train, seed)
     file, scratch = run / "model.safetensors", run / "model.safetensors.part"
-    parts = {"memory": model.memory, "looks": model.looks}
-    held = {f"{part}.{name}": each.cpu() for part in parts for name, each in parts[part].state_dict().items()}
-    save_file(load_file(file) | held, scratch, metadata={"format": "pt"})
+    parts = {"memory.": model.memory, "looks.": model.looks}
+    kept = {name: each for name, each in load_file(file).items() if not name.startswith(tuple(parts))}
+    held = {part + name: each.cpu() for part in parts for name, each in parts[part].state_dict().items()}
+    save_file(kept | held, scratch, metadata={"format": "pt"})
     os.replace(scratch, file)
     config = KaleidoBertConfig.from_pretrained(run)
     config.update({name: getattr(model.config, name) for name in ("memory_pairs", "memory_looks", "memory_tokens")})
