@@ -111,11 +111,8 @@ def test_the_numbers_by_a_second_route(run, test_split):
 def test_a_model_that_says_the_same_of_everything_gets_nothing(copy, shapes):
     change(copy, _projection__weight=0.0, matching__score__weight=0.0, word_embeddings=0.0)  # the decoder, too
     config = KaleidoBertConfig.from_pretrained(copy)
-    config.prior_weight, config.word_weight, config.agreement_weight = (
-        1.0,
-        0.0,
-        0.0,
-    )  # what is remembered tells texts apart
+    config.prior_weight = 1.0
+    config.word_weight = config.agreement_weight = 0.0  # what is remembered tells texts apart
     config.save_pretrained(copy)
     figures = evaluate_retrieval(shapes, copy, queries=12)
     for name in ("cosine", "vectors", "joint", "combined"):
@@ -149,9 +146,12 @@ def test_what_cannot_be_evaluated(run, shapes, tmp_path, test_split):
 
 
 def test_draws_are_averaged_and_their_spread_told(copy, shapes):
+    config = KaleidoBertConfig.from_pretrained(copy)
+    config.word_weight = config.agreement_weight = 0.0  # with what is remembered every draw is perfect
+    config.save_pretrained(copy)
     alone = [evaluate_retrieval(shapes, copy, queries=20, seed=seed) for seed in (4, 5, 6)]
     together = evaluate_retrieval(shapes, copy, queries=20, seed=4, draws=3)
-    for name in ("cosine", "vectors"):
+    for name in ("vectors", "combined"):
         sums = [figures[name]["SumR"] for figures in alone]
         assert together[name]["SumR"] == pytest.approx(np.mean(sums))
         assert together["spread"][name]["SumR"] == pytest.approx(np.std(sums, ddof=1)) != 0
