@@ -168,14 +168,14 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
         (B, 2): the texts' `text_priors`, where they are known.
         """
         config = self.config
+        if config.joint_scorer == "matching" and not config.agreement_weight:
+            return self._match_logits(input_ids, attention_mask, patches, photos)
         if priors is None:
             priors = self.text_priors(input_ids, attention_mask)
         alone, common = priors.T
         recalled = self.recall(patches, photos) if config.word_weight or config.agreement_weight else None
         if config.joint_scorer == "matching":
-            tokens = self.kaleidobert.embed_tokens(input_ids, attention_mask)
-            own = patches if photos is None else patches[photos]
-            scores = self.matching(self.kaleidobert.joint_entry(tokens, attention_mask, own).tokens[:, 0]).float()
+            scores = self._match_logits(input_ids, attention_mask, patches, photos)
         else:
             weights = (config.word_weight,)
             read = self.readings(input_ids, attention_mask, patches, photos, recalled, weights)[:, 0]
@@ -183,6 +183,14 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
         if recalled is None or not config.agreement_weight:
             return scores
         return scores + config.agreement_weight * (self.looks.agreement(input_ids, recalled) - common)
+
+    def _match_logits(
+        self, input_ids: Tensor, attention_mask: Tensor, patches: Tensor, photos: Tensor | None
+    ) -> Tensor:
+        """ITM's logits (B,)."""
+        tokens = self.kaleidobert.embed_tokens(input_ids, attention_mask)
+        own = patches if photos is None else patches[photos]
+        return self.matching(self.kaleidobert.joint_entry(tokens, attention_mask, own).tokens[:, 0]).float()
 
     def readings(
         self,
