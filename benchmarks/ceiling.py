@@ -20,8 +20,8 @@ import numpy as np
 
 from kaleidobert.data.product import Product
 from kaleidobert.data.readers import read_products
-from kaleidobert.metrics.retrieval import draw_candidates
-from kaleidobert.training.candidates import choose_queries
+from kaleidobert.evaluation.metrics.retrieval import draw_candidates
+from kaleidobert.evaluation.protocols import choose_queries
 
 
 def words_of(text: str) -> list[str]:
@@ -57,14 +57,16 @@ def has_words(text: Reading, product: Reading) -> bool:
 READERS = {"attributes": has_attributes, "attributes and brand": has_brand, "every word": has_words}
 
 
-def ceilings(readings: list[Reading], table: np.ndarray, fits: Callable[[Reading, Reading], bool]) -> dict[str, float]:
+def ceilings(
+    caption_log_likelihood: list[Reading], table: np.ndarray, fits: Callable[[Reading, Reading], bool]
+) -> dict[str, float]:
     """Expected R@1 in percent, both ways, and the share of queries with a distractor that fits."""
     shares, tied = {"TIR": [], "ITR": []}, []
     for own, *others in table.tolist():
-        candidates = [readings[other] for other in others if other >= 0]
-        asked = sum(fits(readings[own], other) for other in candidates)
+        candidates = [caption_log_likelihood[other] for other in others if other >= 0]
+        asked = sum(fits(caption_log_likelihood[own], other) for other in candidates)
         shares["TIR"].append(1 / (1 + asked))
-        shares["ITR"].append(1 / (1 + sum(fits(other, readings[own]) for other in candidates)))
+        shares["ITR"].append(1 / (1 + sum(fits(other, caption_log_likelihood[own]) for other in candidates)))
         tied.append(asked > 0)
     figures = {f"{way} R@1": 100 * float(np.mean(each)) for way, each in shares.items()}
     return figures | {"texts with a second fit": 100 * float(np.mean(tied))}
@@ -83,8 +85,8 @@ def main() -> None:
     asked = choose_queries(len(products), arguments.queries, arguments.seed)
     labels = ([getattr(product, name) for product in products] for name in ("text", "category", "subcategory"))
     table = draw_candidates(*labels, asked, 100, arguments.seed)
-    readings = [Reading(product) for product in products]
-    figures = {name: ceilings(readings, table, fits) for name, fits in READERS.items()}
+    caption_log_likelihood = [Reading(product) for product in products]
+    figures = {name: ceilings(caption_log_likelihood, table, fits) for name, fits in READERS.items()}
     for name, row in figures.items():
         print(f"{name}:", ", ".join(f"{key} {value:.1f}" for key, value in row.items()))
     if arguments.json:

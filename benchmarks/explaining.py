@@ -16,7 +16,7 @@ import numpy as np
 
 from alignment import area, shows, word_regions
 from kaleidobert.data.readers import read_products
-from kaleidobert.search.ranking import Ranker
+from kaleidobert.search.ranker import Ranker
 
 
 def main() -> None:

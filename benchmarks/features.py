@@ -18,12 +18,12 @@ from pathlib import Path
 import torch
 from transformers import AutoBackbone
 
-from kaleidobert.data.synthetic import write_catalogue
 from kaleidobert.model import KaleidoBertConfig, KaleidoBertForPreTraining, KaleidoBertImageProcessor
 from kaleidobert.model.processing import train_tokenizer
-from kaleidobert.training.catalogue import prepare
-from kaleidobert.training.collator import PreTrainingCollator
-from kaleidobert.training.features import build_features, open_features
+from kaleidobert.synthetic import write_catalogue
+from kaleidobert.training.cached_features import build_features, open_features
+from kaleidobert.training.collators import PreTrainingCollator
+from kaleidobert.training.dataset import prepare
 from kaleidobert.training.settings import load_settings
 
 

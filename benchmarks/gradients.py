@@ -23,8 +23,8 @@ from torch import nn
 from kaleidobert.model import KaleidoBertForPreTraining
 from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.progress import progress_bar
-from kaleidobert.training.catalogue import prepare
-from kaleidobert.training.collator import PreTrainingCollator
+from kaleidobert.training.collators import PreTrainingCollator
+from kaleidobert.training.dataset import prepare
 from kaleidobert.training.settings import RUN_SETTINGS, load_settings
 
 

@@ -19,9 +19,9 @@ import torch
 
 from ceiling import Reading
 from kaleidobert.data.readers import read_products
+from kaleidobert.evaluation.retrieval import drawn_table, encode, vector_scores
 from kaleidobert.model import load_run
-from kaleidobert.training.catalogue import prepare
-from kaleidobert.training.evaluate import drawn_table, encode, vector_scores
+from kaleidobert.training.dataset import prepare
 
 
 def differences(text: Reading, product: Reading) -> list[str]:
@@ -32,10 +32,10 @@ def differences(text: Reading, product: Reading) -> list[str]:
     ]
 
 
-def mistakes(readings: Sequence[Reading], asked: Sequence[int], first: Sequence[int]) -> dict[str, float]:
+def mistakes(caption_log_likelihood: Sequence[Reading], asked: Sequence[int], first: Sequence[int]) -> dict[str, float]:
     """Percentages of all texts: with a wrong first photo, and of these differing in each, in several, or in nothing."""
     pairs = [(text, photo) for text, photo in zip(asked, first, strict=True) if text != photo]
-    wrong = [differences(readings[text], readings[photo]) for text, photo in pairs]
+    wrong = [differences(caption_log_likelihood[text], caption_log_likelihood[photo]) for text, photo in pairs]
     count = Counter(name for names in wrong for name in names)
     count["nothing named"] = sum(not names for names in wrong)
     count["several"] = sum(len(names) > 1 for names in wrong)
@@ -57,11 +57,11 @@ def main() -> None:
     model, processor = load_run(arguments.model)
     catalogue = prepare(arguments.data, arguments.split, processor.image_processor)
     products = {product.id: product for product in read_products(arguments.data, arguments.split)}
-    readings = [Reading(products[product]) for product in catalogue.ids]
+    caption_log_likelihood = [Reading(products[product]) for product in catalogue.ids]
     table = drawn_table(catalogue, "101", arguments.queries, arguments.seed)
     scores, _ = vector_scores(model, encode(model, processor, catalogue), table)
     best = scores.masked_fill(torch.from_numpy(table < 0), float("-inf")).argmax(dim=1).numpy()
-    figures = mistakes(readings, table[:, 0].tolist(), table[range(len(table)), best].tolist())
+    figures = mistakes(caption_log_likelihood, table[:, 0].tolist(), table[range(len(table)), best].tolist())
     for name, value in figures.items():
         print(f"{name}: {value:.1f} %")
     if arguments.json:

@@ -13,8 +13,8 @@ from itertools import combinations
 import numpy as np
 from PIL import Image
 
-from kaleidobert.search.grouping import NEARLY_EQUAL
-from kaleidobert.search.store import Store
+from kaleidobert.index.grouping import NEARLY_EQUAL
+from kaleidobert.index.lancedb_store import Store
 
 THRESHOLDS = (0.999, 0.99, 0.98, 0.95, 0.9, 0.8)
 COLUMNS, CELL = 12, (64, 84)  # pairs a threshold, pixels of a photo

@@ -30,7 +30,7 @@ from kaleidobert.model.losses import (
     equal_texts,
     matching_loss,
 )
-from kaleidobert.vision.backbone import PatchEncoder
+from kaleidobert.vision.backbones import PatchEncoder
 
 GRID = 5  # of VisualBERT, the finest of the preset's levels
 

@@ -32,17 +32,17 @@ from transformers import (
     set_seed,
 )
 
-from kaleidobert.metrics.retrieval import partner_ranks, recall_intervals, retrieval_figures
+from kaleidobert.evaluation.metrics.retrieval import partner_ranks, recall_intervals, retrieval_figures
+from kaleidobert.evaluation.protocols import candidate_table, choose_queries
 from kaleidobert.model import KaleidoBertConfig, KaleidoBertImageProcessor
 from kaleidobert.model.processing import train_tokenizer
 from kaleidobert.progress import progress_bar
-from kaleidobert.training.candidates import candidate_table, choose_queries
-from kaleidobert.training.catalogue import Catalogue, prepare
-from kaleidobert.training.collator import PairCollator
-from kaleidobert.training.pace import Pace
+from kaleidobert.training.collators import PairCollator
+from kaleidobert.training.dataset import PreparedDataset, prepare
 from kaleidobert.training.runs import training_arguments
 from kaleidobert.training.sampling import GroupedSampler
 from kaleidobert.training.settings import load_settings
+from kaleidobert.training.time_budget import TimeBudget
 from kaleidobert.training.trainer import KaleidoBertTrainer
 from peer_models import PEERS
 
@@ -52,7 +52,7 @@ PAIRS = 512  # a pass of a single stream in evaluation
 class PeerCollator(PairCollator):
     """Pairs, and each product's sub-category (B,) as a number."""
 
-    def __init__(self, catalogue: Catalogue, *arguments: Any, **kwargs: Any) -> None:
+    def __init__(self, catalogue: PreparedDataset, *arguments: Any, **kwargs: Any) -> None:
         super().__init__(catalogue, *arguments, **kwargs)
         self.numbers = np.unique(catalogue.subcategories, return_inverse=True)[1].astype(np.int64)
 
@@ -118,7 +118,7 @@ def train_and_measure(name: str, arguments: argparse.Namespace) -> dict:
     figures: dict = {"peer": name, "protocol": "101", "queries": len(asked), "seed": arguments.seed}
     figures["parameters"] = sum(parameter.numel() for parameter in model.parameters())
     figures["products_seen"] = trainer.state.global_step * training.batch_size
-    figures["minutes"] = round(trainer.pace.seconds() / 60, 2)
+    figures["minutes"] = round(trainer.budget.seconds() / 60, 2)
     figures["history"] = trainer.state.log_history
     return figures | measure(model, PairCollator(measured, tokenizer, seed=0, augmented=False), table)
 
@@ -127,8 +127,8 @@ def peer_trainer(
     model: nn.Module,
     name: str,
     tokenizer: Any,
-    train: Catalogue,
-    validation: Catalogue,
+    train: PreparedDataset,
+    validation: PreparedDataset,
     training: Any,
     arguments: argparse.Namespace,
 ) -> KaleidoBertTrainer:
@@ -141,7 +141,7 @@ def peer_trainer(
         data_collator=PeerCollator(train, tokenizer, augmented=not arguments.overfit, **common),
         evaluation_collator=PeerCollator(validation, tokenizer, augmented=False, **common),
         sampler=GroupedSampler(train.subcategories, training.subcategory_group, training.seed),
-        pace=Pace(arguments.minutes),
+        budget=TimeBudget(arguments.minutes),
         title=name,
         logs=arguments.out / name / "logs",
     )

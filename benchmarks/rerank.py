@@ -20,10 +20,10 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 
-from kaleidobert.metrics.retrieval import partner_ranks, retrieval_figures
+from kaleidobert.evaluation.metrics.retrieval import partner_ranks, retrieval_figures
+from kaleidobert.evaluation.retrieval import Encoded, Scores, autocast, best, drawn_table, encode, ranked_by, score
 from kaleidobert.model import KaleidoBertForRetrieval, load_run
-from kaleidobert.training.catalogue import prepare
-from kaleidobert.training.evaluate import Encoded, Scores, autocast, best, drawn_table, encode, ranked_by, score
+from kaleidobert.training.dataset import prepare
 
 COUNTS = (0, 1, 2, 5, 10, 20, 35, 50, 75, 101)
 

@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from kaleidobert.data.readers import read_products
-from kaleidobert.search.answers import Query
-from kaleidobert.search.ranking import STAGES, Ranker
+from kaleidobert.search.query import Query
+from kaleidobert.search.ranker import STAGES, Ranker
 
 TOP = 10
 

@@ -9,10 +9,10 @@ import argparse
 from pathlib import Path
 from statistics import median
 
-from kaleidobert.model.scoring import RERANK
-from kaleidobert.search.answers import Query
-from kaleidobert.search.ranking import STAGES, Ranker
-from kaleidobert.search.sheet import result_sheets
+from kaleidobert.scoring.pair_scorer import RERANK
+from kaleidobert.search.contact_sheet import result_sheets
+from kaleidobert.search.query import Query
+from kaleidobert.search.ranker import STAGES, Ranker
 
 
 def main() -> None:

@@ -18,16 +18,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kaleidobert.metrics.retrieval import WAYS, partner_ranks
+from kaleidobert.evaluation.metrics.retrieval import WAYS, partner_ranks
+from kaleidobert.evaluation.retrieval import SCORERS, drawn_table, encode, ranked_by, score
 from kaleidobert.model import load_run
-from kaleidobert.model.scoring import RERANK
-from kaleidobert.training.catalogue import Catalogue, prepare
-from kaleidobert.training.evaluate import SCORERS, drawn_table, encode, ranked_by, score
+from kaleidobert.scoring.pair_scorer import RERANK
+from kaleidobert.training.dataset import PreparedDataset, prepare
 
 SIDE = 12
 
 
-def thumbnails(catalogue: Catalogue) -> Tensor:
+def thumbnails(catalogue: PreparedDataset) -> Tensor:
     """First views (N, F), in grey levels."""
     first = catalogue.first_view[:-1]
     parts = [

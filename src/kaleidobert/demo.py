@@ -13,18 +13,18 @@ from PIL import Image
 from rich.console import Console
 
 from kaleidobert.data.readers import read_products
-from kaleidobert.data.synthetic import contact_sheet, write_catalogue
 from kaleidobert.errors import InputError
+from kaleidobert.evaluation.retrieval import evaluate_retrieval
+from kaleidobert.index.indexer import index_catalogue
 from kaleidobert.levels import PUBLISHED
-from kaleidobert.search.indexing import index_catalogue
-from kaleidobert.search.ranking import Ranker
-from kaleidobert.search.sheet import result_sheets
-from kaleidobert.training.evaluate import evaluate_retrieval
+from kaleidobert.search.contact_sheet import result_sheets
+from kaleidobert.search.ranker import Ranker
+from kaleidobert.synthetic import contact_sheet, write_catalogue
 from kaleidobert.training.finetune import finetune, finetune_settings
 from kaleidobert.training.pretrain import pretrain
 from kaleidobert.training.settings import load_settings
 from kaleidobert.vision.drawing import Locked, draw_patches
-from kaleidobert.vision.saliency import border_colour
+from kaleidobert.vision.saliency.border_colour import border_colour
 
 QUERIES = (
     "navy striped sweater with long sleeves",

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kaleidobert.alignment.masking import AlignmentPair, Choice, choose, hide_tokens
+from kaleidobert.alignment.masking import AlignmentPair, MaskPlan, mask_tokens, plan_masks
 from kaleidobert.levels import PUBLISHED, Level, level_slices, patch_count
 
 SIX = (*PUBLISHED, Level(6, "blank", masked=5))
@@ -22,12 +22,12 @@ class Case:
     word_ids: list[int | None]
     levels: tuple[Level, ...]
     pairs: list[AlignmentPair]
-    hidden_patches: np.ndarray | None
+    masked_patches: np.ndarray | None
     seed: int
 
-    def choose(self) -> Choice:
+    def plan_masks(self) -> MaskPlan:
         rng = np.random.default_rng(self.seed)
-        return choose(self.word_ids, self.levels, rng, self.pairs, self.hidden_patches)
+        return plan_masks(self.word_ids, self.levels, rng, self.pairs, self.masked_patches)
 
     def words(self, tokens: np.ndarray) -> set[int]:
         return {word for word, hidden in zip(self.word_ids, tokens, strict=True) if hidden and word is not None}
@@ -57,7 +57,7 @@ def cases(draw):
 @unhurried
 @given(cases())
 def test_every_level_hides_exactly_its_quota(case):
-    patches = case.choose().patches
+    patches = case.plan_masks().patches
     for level, where in zip(case.levels, level_slices(case.levels), strict=True):
         assert patches[where].sum() == level.masked
 
@@ -65,7 +65,7 @@ def test_every_level_hides_exactly_its_quota(case):
 @unhurried
 @given(cases())
 def test_of_no_pair_both_sides_are_hidden(case):
-    choice = case.choose()
+    choice = case.plan_masks()
     words = case.words(choice.tokens)
     assert not [pair for pair in case.pairs if pair.word in words and choice.patches[pair.patch]]
 
@@ -73,7 +73,7 @@ def test_of_no_pair_both_sides_are_hidden(case):
 @unhurried
 @given(cases())
 def test_whole_words_are_hidden_and_special_tokens_never(case):
-    tokens = case.choose().tokens
+    tokens = case.plan_masks().tokens
     words = case.words(tokens)
     assert tokens.tolist() == [word in words for word in case.word_ids]  # None is in no set of words
 
@@ -81,7 +81,7 @@ def test_whole_words_are_hidden_and_special_tokens_never(case):
 @unhurried
 @given(cases())
 def test_the_token_quota_is_reached_and_passed_by_no_more_than_a_word(case):
-    choice = case.choose()
+    choice = case.plan_masks()
     words = case.words(choice.tokens)
     if choice.tokens.sum() < case.quota:  # then every visible word has a hidden patch to stay visible for
         kept = {pair.word for pair in case.pairs if choice.patches[pair.patch]}
@@ -93,17 +93,17 @@ def test_the_token_quota_is_reached_and_passed_by_no_more_than_a_word(case):
 @unhurried
 @given(cases())
 def test_background_is_hidden_only_where_there_is_too_little_else(case):
-    patches = case.choose().patches
-    if case.hidden_patches is not None:
+    patches = case.plan_masks().patches
+    if case.masked_patches is not None:
         for level, where in zip(case.levels, level_slices(case.levels), strict=True):
-            if (~case.hidden_patches[where]).sum() >= level.masked:
-                assert not (patches & case.hidden_patches)[where].any()
+            if (~case.masked_patches[where]).sum() >= level.masked:
+                assert not (patches & case.masked_patches)[where].any()
 
 
 @unhurried
 @given(cases())
 def test_the_same_seed_makes_the_same_choice_and_counts_it(case):
-    first, second = case.choose(), case.choose()
+    first, second = case.plan_masks(), case.plan_masks()
     assert np.array_equal(first.tokens, second.tokens) and np.array_equal(first.patches, second.patches)
     assert (first.guided, first.drawn) == (second.guided, second.drawn)
     assert first.drawn == len(case.words(first.tokens)) + first.patches.sum()
@@ -113,7 +113,7 @@ def test_the_same_seed_makes_the_same_choice_and_counts_it(case):
 
 
 def test_another_seed_makes_another_choice():
-    choices = {Case(PLAIN, PUBLISHED, [], None, seed).choose().patches.tobytes() for seed in range(20)}
+    choices = {Case(PLAIN, PUBLISHED, [], None, seed).plan_masks().patches.tobytes() for seed in range(20)}
     assert len(choices) > 15
 
 
@@ -123,7 +123,7 @@ def test_a_word_of_several_patches_is_never_hidden_with_one_of_them():
     pairs = [AlignmentPair(number % 7, 5 + number % 9) for number in range(20)]  # two or three pairs a word
     for seed in range(50):
         case = Case(word_ids, PUBLISHED, pairs, None, seed)
-        choice = case.choose()
+        choice = case.plan_masks()
         words = case.words(choice.tokens)
         assert words and not [pair for pair in pairs if choice.patches[pair.patch] and pair.word in words]
 
@@ -131,7 +131,7 @@ def test_a_word_of_several_patches_is_never_hidden_with_one_of_them():
 def test_a_word_that_owns_a_whole_level_stays_visible():
     pairs = [AlignmentPair(0, patch) for patch in range(5, 14)]
     for seed in range(50):
-        choice = Case([None, 0, None], PUBLISHED, pairs, None, seed).choose()
+        choice = Case([None, 0, None], PUBLISHED, pairs, None, seed).plan_masks()
         assert not choice.tokens.any() and choice.patches[5:14].sum() == 1
 
 
@@ -141,7 +141,7 @@ def test_aligned_pairs_go_first():
     pairs = [AlignmentPair(word, patch) for word, patch in enumerate(patches)]
     for seed in range(50):
         case = Case(PLAIN, PUBLISHED, pairs, None, seed)
-        choice = case.choose()
+        choice = case.plan_masks()
         assert choice.guided == choice.drawn == 3 + 6
         assert case.words(choice.tokens) <= {pair.word for pair in pairs}
         assert set(np.flatnonzero(choice.patches)) <= {pair.patch for pair in pairs}
@@ -150,7 +150,7 @@ def test_aligned_pairs_go_first():
 def test_either_side_of_a_pair_is_hidden_about_equally_often():
     sides = []
     for seed in range(400):
-        choice = Case(PLAIN, PUBLISHED, [AlignmentPair(7, 40)], None, seed).choose()
+        choice = Case(PLAIN, PUBLISHED, [AlignmentPair(7, 40)], None, seed).plan_masks()
         assert choice.guided == 1
         assert choice.tokens[8] != choice.patches[40]
         sides.append(choice.tokens[8])
@@ -158,7 +158,7 @@ def test_either_side_of_a_pair_is_hidden_about_equally_often():
 
 
 def test_without_pairs_every_word_and_patch_is_hidden_now_and_then():
-    choices = [Case(PLAIN, PUBLISHED, [], None, seed).choose() for seed in range(400)]
+    choices = [Case(PLAIN, PUBLISHED, [], None, seed).plan_masks() for seed in range(400)]
     words = np.mean([choice.tokens[1:-1] for choice in choices], axis=0)
     patches = np.mean([choice.patches for choice in choices], axis=0)
     assert words == pytest.approx(np.full(20, 0.15), abs=0.07)
@@ -169,11 +169,11 @@ def test_without_pairs_every_word_and_patch_is_hidden_now_and_then():
 
 @pytest.mark.parametrize(("count", "quota"), [(1, 1), (3, 1), (10, 2), (20, 3), (40, 6)])
 def test_the_quota_is_15_percent_of_the_tokens_and_one_at_least(count, quota):
-    assert Case([None, *range(count), None], PUBLISHED, [], None, 0).choose().tokens.sum() == quota
+    assert Case([None, *range(count), None], PUBLISHED, [], None, 0).plan_masks().tokens.sum() == quota
 
 
 def test_an_empty_text_hides_patches_only():
-    choice = Case([None, None], PUBLISHED, [AlignmentPair(0, 30)], None, 0).choose()
+    choice = Case([None, None], PUBLISHED, [AlignmentPair(0, 30)], None, 0).plan_masks()
     assert not choice.tokens.any() and choice.patches.sum() == 6 and choice.guided == 0
 
 
@@ -182,7 +182,7 @@ def test_chosen_tokens_become_mask_random_or_stay_80_10_10():
     ids = np.random.default_rng(0).integers(mask_id + 1, vocabulary, count)
     chosen = np.random.default_rng(1).random(count) < 0.5
     before = ids.copy()
-    hidden = hide_tokens(ids, chosen, mask_id, vocabulary, np.random.default_rng(2))
+    hidden = mask_tokens(ids, chosen, mask_id, vocabulary, np.random.default_rng(2))
     assert np.array_equal(ids, before)
     assert np.array_equal(hidden[~chosen], ids[~chosen])
     masked, same = hidden[chosen] == mask_id, hidden[chosen] == ids[chosen]
@@ -191,4 +191,4 @@ def test_chosen_tokens_become_mask_random_or_stay_80_10_10():
     others = hidden[chosen][~masked & ~same]
     assert len(others) / chosen.sum() == pytest.approx(0.1, abs=0.015)
     assert others.min() > mask_id and others.max() < vocabulary and len(set(others)) > 400
-    assert np.array_equal(hidden, hide_tokens(ids, chosen, mask_id, vocabulary, np.random.default_rng(2)))
+    assert np.array_equal(hidden, mask_tokens(ids, chosen, mask_id, vocabulary, np.random.default_rng(2)))

@@ -25,13 +25,13 @@ def test_shares_are_of_the_wrong_ones() -> None:
     from ceiling import Reading
     from mistakes import mistakes
 
-    readings = [
+    caption_log_likelihood = [
         Reading(product("Acme Red Shirt", colour="Red")),
         Reading(product("Bond Red Shirt", colour="Red")),
         Reading(product("Bond Blue Shirt", colour="Blue")),
         Reading(product("Acme Red Vest", colour="Red")),
     ]
-    figures = mistakes(readings, asked=[0, 0, 0, 0], first=[0, 1, 2, 3])
+    figures = mistakes(caption_log_likelihood, asked=[0, 0, 0, 0], first=[0, 1, 2, 3])
     assert figures.pop("wrong first") == 75
     shares = {"brand": 200 / 3, "colour": 100 / 3, "several": 100 / 3, "nothing named": 100 / 3}
     assert figures == pytest.approx(shares)

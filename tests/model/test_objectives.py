@@ -15,7 +15,7 @@ from kaleidobert.model.losses import (
     contrastive_loss,
     feature_divergence,
 )
-from kaleidobert.model.pretext import encoded
+from kaleidobert.model.pretext_tasks import encoded
 
 HEADS = {
     "contrastive": ("kaleidobert.image_projection", "kaleidobert.text_projection", "logit_scale"),
@@ -114,7 +114,7 @@ def test_fewer_than_two_products_are_contrasted_only(one_model, make_batch, join
 def test_only_the_first_products_go_through_the_joint_entry(one_model, make_batch):
     one_model.eval()
     batch = make_batch(one_model.config, products=5)
-    three = batch | {name: batch[name][:3] for name in ("token_labels", "level_labels", "hidden_patches")}
+    three = batch | {name: batch[name][:3] for name in ("token_labels", "level_labels", "masked_patches")}
     three["draws"] = batch["draws"][:, :3]
     some = one_model(**three).parts
     three["masked_ids"] = three["masked_ids"].clone()
@@ -130,14 +130,14 @@ def test_losses_by_a_second_route(model, make_batch):
     model.eval()
     batch = make_batch(model.config)
     parts = model(**batch).parts
-    image = model.image_entry(batch["pixel_values"])
-    text = model.text_entry(batch["input_ids"], batch["attention_mask"])
-    patches = model._corrupt(batch["pixel_values"], image.features, batch["level_labels"], batch["hidden_patches"])
+    image = model.encode_image(batch["pixel_values"])
+    text = model.encode_text(batch["input_ids"], batch["attention_mask"])
+    patches = model._corrupt(batch["pixel_values"], image.features, batch["level_labels"], batch["masked_patches"])
     tokens = model.kaleidobert.embed_tokens(batch["masked_ids"], batch["attention_mask"])
     embedded = model.kaleidobert.embed_patches(patches)
-    joint = model.kaleidobert.joint_entry(tokens, batch["attention_mask"], embedded)
+    joint = model.kaleidobert.encode_pair(tokens, batch["attention_mask"], embedded)
     turned = F.cross_entropy(model.pretext["0"](joint.patches[:, :1]), batch["level_labels"][:, 0])
-    chosen = batch["hidden_patches"][:, 30:]
+    chosen = batch["masked_patches"][:, 30:]
     blanked = model.pretext["4"](joint.patches[:, 30:])[chosen]
     words = model.masked_tokens(joint.tokens)
     expected = {
@@ -166,9 +166,9 @@ def test_products_with_equal_texts_are_no_wrong_pairs(one_model, make_batch):
     one_model.eval()
     batch = make_batch(one_model.config) | {"text_group": torch.zeros(4, dtype=torch.long)}
     output = one_model(**batch)
-    image = one_model.image_entry(batch["pixel_values"])
+    image = one_model.encode_image(batch["pixel_values"])
     corrupted = one_model._corrupt(
-        batch["pixel_values"], image.features, batch["level_labels"], batch["hidden_patches"]
+        batch["pixel_values"], image.features, batch["level_labels"], batch["masked_patches"]
     )
     patches = one_model.kaleidobert.embed_patches(corrupted)
     logits = one_model.joint_scores(batch["masked_ids"], batch["attention_mask"], patches)
@@ -180,8 +180,8 @@ def test_label_zero_and_nothing_hidden_leave_the_features_as_they_are(model, mak
     model.eval()
     batch = make_batch(model.config)
     pixels = F.avg_pool2d(batch["pixel_values"], 5, 1, 2)
-    features = model.image_entry(pixels).features
-    none = torch.zeros_like(batch["hidden_patches"])
+    features = model.encode_image(pixels).features
+    none = torch.zeros_like(batch["masked_patches"])
     same = model._corrupt(pixels, features, torch.zeros_like(batch["level_labels"]), none)
     torch.testing.assert_close(same, features, atol=1e-4, rtol=1e-4)
 
@@ -189,8 +189,8 @@ def test_label_zero_and_nothing_hidden_leave_the_features_as_they_are(model, mak
 def test_each_corruption_touches_its_own_level_and_hidden_patches_only(model, make_batch):
     model.eval()
     batch = make_batch(model.config)
-    pixels, hidden = batch["pixel_values"], batch["hidden_patches"]
-    features = model.image_entry(pixels).features
+    pixels, hidden = batch["pixel_values"], batch["masked_patches"]
+    features = model.encode_image(pixels).features
     corrupted = model._corrupt(pixels, features, torch.full((4, 5), 1), hidden)
     changed = (corrupted - features).abs().amax(dim=-1) > 1e-4  # (4, 55)
     assert changed[:, :1].all()  # a quarter turn
@@ -286,7 +286,7 @@ def test_corrupted_photos_leave_the_batch_statistics_alone(one_model, make_batch
     one_model.train()(**batch)
     after_step = statistics(one_model)
     one_model.load_state_dict(start)
-    one_model.image_entry(batch["pixel_values"])
+    one_model.encode_image(batch["pixel_values"])
     assert all(torch.equal(value, after_step[name]) for name, value in statistics(one_model).items())
     assert any(
         not torch.equal(value, start["kaleidobert.patch_encoder." + name])

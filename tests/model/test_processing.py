@@ -37,7 +37,7 @@ def test_ids_survive_saving(tokenizer, tmp_path):
 
 
 def test_special_tokens_come_first(tokenizer):
-    """`hide_tokens` draws its random tokens behind the mask token."""
+    """`mask_tokens` draws its random tokens behind the mask token."""
     assert [tokenizer.convert_tokens_to_ids(token) for token in SPECIAL_TOKENS.values()] == [0, 1, 2, 3, 4]
     assert tokenizer.pad_token_id == 0 and tokenizer.mask_token_id == 4
 

@@ -36,8 +36,8 @@ def saved(trained, tmp_path):
 
 def scores(model, batch) -> torch.Tensor:
     """(B, B) combined scores of every text, a row, with every photo."""
-    image = model.image_entry(batch["pixel_values"])
-    text = model.text_entry(batch["input_ids"], batch["attention_mask"])
+    image = model.encode_image(batch["pixel_values"])
+    text = model.encode_text(batch["input_ids"], batch["attention_mask"])
     rows, columns = torch.cartesian_prod(torch.arange(4), torch.arange(4)).T
     joint = model.joint_scores(batch["input_ids"][rows], batch["attention_mask"][rows], image.patches[columns])
     return model.combined_scores(text.vectors @ image.vectors.T, joint.view(4, 4))

@@ -2,8 +2,8 @@
 
 import pytest
 
-from kaleidobert.search.caching import PerVersion
 from kaleidobert.search.suggestions import Suggester, Vocabulary
+from kaleidobert.server.caching import CachedPerVersion
 
 TITLES = [
     "Red Dress with Long Sleeves",
@@ -70,11 +70,11 @@ def test_corrections(suggester: Suggester, query: str, corrected: str | None) ->
 
 def test_what_is_kept_belongs_to_one_version() -> None:
     version, uses = [1], []
-    kept = PerVersion(lambda: version[0] * 10, lambda: version[0], observe=uses.append)
+    kept = CachedPerVersion(lambda: version[0] * 10, lambda: version[0], observe=uses.append)
     assert (kept(), kept()) == (10, 10)
     version[0] = 2
     assert kept() == 20 and uses == [False, True, False]
-    stale = PerVersion(lambda: version[0], lambda: version[0], seconds=60)
+    stale = CachedPerVersion(lambda: version[0], lambda: version[0], seconds=60)
     assert stale() == 2
     version[0] = 3
     assert stale() == 2

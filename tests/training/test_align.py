@@ -5,14 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from kaleidobert.alignment.masking import choose
+from kaleidobert.alignment.masking import plan_masks
 from kaleidobert.alignment.matching import content_words
-from kaleidobert.alignment.store import Alignment
+from kaleidobert.alignment.pair_store import Alignment
 from kaleidobert.data.readers import read_products
 from kaleidobert.errors import InputError
 from kaleidobert.levels import PUBLISHED
 from kaleidobert.training.align import align, load_generator
-from kaleidobert.training.captioner import align_settings
+from kaleidobert.training.train_captioner import align_settings
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
 
@@ -67,7 +67,7 @@ def test_pairs_fit_their_product_and_the_quota_of_masking(aligned, shapes, token
             assert all(each.level in (3, 4, 5) and each.patch < each.level**2 for each in stored)
             encoded = tokenizer([product.text])
             pairs = alignment.pairs(product.id, encoded, view=view)
-            choice = choose(encoded.word_ids(0), PUBLISHED, np.random.default_rng(0), pairs)
+            choice = plan_masks(encoded.word_ids(0), PUBLISHED, np.random.default_rng(0), pairs)
             assert [choice.patches[5:14].sum(), choice.patches[14:30].sum(), choice.patches[30:].sum()] == [1, 2, 3]
     assert views == 72  # every eighth has a second view, with pairs of its own
 
@@ -93,7 +93,7 @@ def test_the_other_source_uses_the_captioner_that_is_there(aligned, shapes, sett
 
 def test_training_stops_where_validation_no_longer_improves(shapes, settings, tmp_path):
     figures = align(
-        shapes, tmp_path / "align", settings(), tiny("epochs=9", "learning_rate=1e-12", "patience=2", "told_from=0")
+        shapes, tmp_path / "align", settings(), tiny("epochs=9", "learning_rate=1e-12", "patience=2", "lstm_from=0")
     )
     assert figures["steps"] == 3 * 3  # the first validation, and two that are no better
 

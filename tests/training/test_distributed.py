@@ -12,9 +12,9 @@ import torch
 
 from kaleidobert.errors import InputError
 from kaleidobert.levels import PUBLISHED
-from kaleidobert.model.split import WHOLE, Split
+from kaleidobert.model.distributed import WHOLE_BATCH, BatchShard
 from kaleidobert.training import runs
-from kaleidobert.training.collator import PairCollator, PreTrainingCollator
+from kaleidobert.training.collators import PairCollator, PreTrainingCollator
 from kaleidobert.training.finetune import finetune, finetune_settings
 from kaleidobert.training.pretrain import pretrain
 
@@ -103,12 +103,12 @@ def test_two_processes_fine_tune_as_one_does(run, shapes, history, tmp_path, tas
 def test_processes_share_out_the_rows_of_the_same_batch(catalogue, tokenizer, pretraining):
     indices = [3, 44, 7, 15, 4, 43]
 
-    def collator(split):
+    def collator(shard):
         if pretraining:
-            return PreTrainingCollator(catalogue, tokenizer, PUBLISHED, 1, True, joint_samples=4, split=split)
-        return PairCollator(catalogue, tokenizer, 1, True, joint_samples=4, split=split)
+            return PreTrainingCollator(catalogue, tokenizer, PUBLISHED, 1, True, joint_samples=4, shard=shard)
+        return PairCollator(catalogue, tokenizer, 1, True, joint_samples=4, shard=shard)
 
-    whole, shares = collator(WHOLE)(indices), [collator(Split(process, 2))(indices) for process in range(2)]
+    whole, shares = collator(WHOLE_BATCH)(indices), [collator(BatchShard(process, 2))(indices) for process in range(2)]
     for name, values in whole.items():
         rows = [share[name].T if name == "draws" else share[name] for share in shares]
         together = torch.stack(rows, dim=1).flatten(0, 1)

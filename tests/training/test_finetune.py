@@ -5,8 +5,8 @@ import pytest
 from transformers import AutoModel
 
 from kaleidobert.errors import InputError
+from kaleidobert.evaluation.retrieval import evaluate_retrieval
 from kaleidobert.model import KaleidoBertForRetrieval, KaleidoBertProcessor
-from kaleidobert.training.evaluate import evaluate_retrieval
 from kaleidobert.training.finetune import finetune, finetune_settings
 from kaleidobert.training.pretrain import pretrain
 from kaleidobert.training.sampling import GroupedSampler

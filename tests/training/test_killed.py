@@ -100,7 +100,7 @@ def test_a_run_killed_twice_ends_with_the_same_weights(run, shapes, preset, hist
     start_and_kill(arguments, first, 0)
     arguments.append("--resume")
     moment = random.uniform(0, 0.4)
-    start_and_kill(arguments, first / "pace.json", moment)
+    start_and_kill(arguments, first / "budget.json", moment)
     command = [sys.executable, "-m", "kaleidobert", *arguments]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment())
     assert fingerprint(out) == fingerprint(run), f"killed {moment:.3f} s after the first checkpoint"

@@ -10,10 +10,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from transformers import AutoModelForPreTraining
 
 from kaleidobert.errors import InputError
+from kaleidobert.evaluation.fit_ranker import JOINT_WEIGHTS
 from kaleidobert.model import KaleidoBertForPreTraining, KaleidoBertForRetrieval, KaleidoBertProcessor
 from kaleidobert.model.losses import LOSSES
-from kaleidobert.training.collator import PairCollator
-from kaleidobert.training.fitting import JOINT_WEIGHTS
+from kaleidobert.training.collators import PairCollator
 from kaleidobert.training.pretrain import pretrain
 from kaleidobert.training.sampling import GroupedSampler
 from kaleidobert.training.settings import RUN_SETTINGS, load_settings
@@ -117,7 +117,7 @@ def test_a_stopped_run_goes_on_as_if_it_never_stopped(run, shapes, settings, his
     assert history(stopped) == history(run)
     one, other = (KaleidoBertForPreTraining.from_pretrained(folder) for folder in (run, stopped))
     assert one.fingerprint() == other.fingerprint()
-    assert json.loads((stopped / "checkpoints/checkpoint-8/pace.json").read_text())["seconds"] > 0
+    assert json.loads((stopped / "checkpoints/checkpoint-8/budget.json").read_text())["seconds"] > 0
 
 
 def test_a_run_goes_on_with_its_own_tokenizer(run, shapes, settings, history, tmp_path):

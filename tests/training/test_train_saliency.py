@@ -7,12 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
-from kaleidobert.data.synthetic.composites import composites, write_composites
 from kaleidobert.errors import InputError
-from kaleidobert.training.pace import Pace
-from kaleidobert.training.saliency import augmented, fit, mean_iou, read_pairs, train_saliency
-from kaleidobert.vision.saliency import detector
-from kaleidobert.vision.saliency_network import SaliencyNetwork, saliency_loss
+from kaleidobert.synthetic.composites import composites, write_composites
+from kaleidobert.training.time_budget import TimeBudget
+from kaleidobert.training.train_saliency import augmented, fit, mean_iou, read_pairs, train_saliency
+from kaleidobert.vision.saliency.border_colour import detector
+from kaleidobert.vision.saliency.network import SaliencyNetwork, saliency_loss
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_losses_fall_also_on_photos_changed_at_each_step(folder):
     pairs = np.repeat(read_pairs([folder], 48), 2, axis=0)
     torch.manual_seed(0)
     network = SaliencyNetwork((12, 16, 24, 32), 8)
-    losses = list(fit(network, pairs, Pace(None), 60, 16, 1e-2, np.random.default_rng(0)))
+    losses = list(fit(network, pairs, TimeBudget(None), 60, 16, 1e-2, np.random.default_rng(0)))
     assert len(losses) == 60
     for name in ("mask", "iou", "edges"):
         assert np.mean([step[name] for step in losses[-5:]]) < 0.85 * losses[0][name]

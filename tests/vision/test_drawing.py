@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from kaleidobert.levels import PUBLISHED, Level
 from kaleidobert.vision.corruptions import grey_cells
 from kaleidobert.vision.drawing import CAPTION, GAP, MARGIN, TILE, Locked, corrupted, draw_patches
-from kaleidobert.vision.saliency import border_colour
+from kaleidobert.vision.saliency.border_colour import border_colour
 
 
 def product(fill="red"):

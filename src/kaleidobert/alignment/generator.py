@@ -17,12 +17,12 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 from transformers import PreTrainedTokenizerFast
 
-from kaleidobert.alignment.attention import on_product, point
+from kaleidobert.alignment.attention_maps import on_product, point
 from kaleidobert.alignment.beam_search import generate
 from kaleidobert.alignment.captioner import Captioner
 from kaleidobert.alignment.matching import EXACT, Word, content_words, match_words
 from kaleidobert.errors import InputError
-from kaleidobert.vision.saliency import ForegroundDetector, whole_image
+from kaleidobert.vision.saliency.border_colour import ForegroundDetector, whole_image
 
 SOURCES = ("caption", "teacher")
 MAPS = ("attentions", "evidence")

@@ -27,7 +27,7 @@ class AlignmentPair:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class MaskPlan:
     """What is hidden: ``tokens`` (T,) bool, ``patches`` (P,) bool, and how many choices a pair guided."""
 
     tokens: np.ndarray
@@ -36,22 +36,22 @@ class Choice:
     drawn: int
 
 
-def choose(
+def plan_masks(
     word_ids: Sequence[int | None],
     levels: Sequence[Level],
     rng: np.random.Generator,
     pairs: Sequence[AlignmentPair] = (),
-    hidden_patches: np.ndarray | None = None,
-) -> Choice:
+    masked_patches: np.ndarray | None = None,
+) -> MaskPlan:
     """Choose what to hide in one product; of no pair both sides.
 
     word_ids: a token's word, None for special tokens and padding, as fast tokenizers give it. Whole words are
     hidden together, so the token quota is met when it is reached or passed by part of the last word. The
     levels' quotas are always met, the token quota unless no word is left whose patches are all visible.
-    hidden_patches (P,) bool: patches that may not be chosen, for example because they show only background;
+    masked_patches (P,) bool: patches that may not be chosen, for example because they show only background;
     a level with too few others takes them nevertheless. Pairs whose word is not in the text are passed over.
     """
-    state = _State(word_ids, levels, pairs, hidden_patches)
+    state = _State(word_ids, levels, pairs, masked_patches)
     guided = 0
     for index in rng.permutation(len(pairs)):
         word, patch = pairs[index].word, pairs[index].patch
@@ -73,7 +73,7 @@ def choose(
         for patch in rng.permutation(free)[: state.room[level]]:
             state.hide_patch(patch)
             drawn += 1
-    return Choice(state.tokens, state.patches, guided, drawn)
+    return MaskPlan(state.tokens, state.patches, guided, drawn)
 
 
 class _State:
@@ -84,7 +84,7 @@ class _State:
         word_ids: Sequence[int | None],
         levels: Sequence[Level],
         pairs: Sequence[AlignmentPair],
-        hidden_patches: np.ndarray | None,
+        masked_patches: np.ndarray | None,
     ) -> None:
         self.positions: dict[int, list[int]] = {}  # of each word's tokens
         for position, word in enumerate(word_ids):
@@ -98,9 +98,9 @@ class _State:
         self.patches = np.zeros(len(self.level_of), dtype=bool)
         self.room = np.array([level.masked for level in levels])
         self.free_patches = np.ones(len(self.level_of), dtype=bool)
-        if hidden_patches is not None:
-            enough = self._counts(~hidden_patches) >= self.room
-            self.free_patches = ~(hidden_patches & enough[self.level_of])
+        if masked_patches is not None:
+            enough = self._counts(~masked_patches) >= self.room
+            self.free_patches = ~(masked_patches & enough[self.level_of])
 
         self.patches_of: dict[int, list[int]] = {}
         self.words_of: dict[int, set[int]] = {}
@@ -136,7 +136,7 @@ class _State:
         return np.bincount(self.level_of[patches], minlength=len(self.room))
 
 
-def hide_tokens(
+def mask_tokens(
     ids: np.ndarray, chosen: np.ndarray, mask_id: int, vocabulary: int, rng: np.random.Generator
 ) -> np.ndarray:
     """Token ids (T,) with the chosen (T,) bool hidden: 80 % the mask token, 10 % a random one, 10 % unchanged."""

@@ -35,8 +35,8 @@ def align(
     from kaleidobert.cli.figures import write_figures
     from kaleidobert.data.readers import load_columns
     from kaleidobert.training.align import align as run
-    from kaleidobert.training.captioner import align_settings
     from kaleidobert.training.settings import load_settings
+    from kaleidobert.training.train_captioner import align_settings
 
     settings, photos = align_settings(set or []), load_settings(preset)
     mapping = load_columns(columns) if columns else None

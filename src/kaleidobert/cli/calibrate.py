@@ -28,9 +28,9 @@ def calibrate(
     """
     from kaleidobert.cli.figures import print_calibration, write_figures
     from kaleidobert.data.readers import load_columns
-    from kaleidobert.training.calibration import calibrate as fit
-    from kaleidobert.training.fitting import remember as fill
-    from kaleidobert.training.report import draw_reliability
+    from kaleidobert.evaluation.fit_calibration import calibrate as fit
+    from kaleidobert.evaluation.fit_ranker import remember as fill
+    from kaleidobert.evaluation.report import draw_reliability
 
     mapping = load_columns(columns) if columns else None
     if remember:

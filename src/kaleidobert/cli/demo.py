@@ -27,6 +27,6 @@ def demo(
     print_retrieval(figures)
     typer.echo(f"pictures: {out}/catalogue.png, {out}/patches.png, {out}/results.png")
     if serve:
-        from kaleidobert.search.service import serve_store
+        from kaleidobert.server.app import serve_store
 
         serve_store(store, host, port)

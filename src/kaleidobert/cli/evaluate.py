@@ -84,7 +84,7 @@ def evaluate(
         raise InputError(f"{given[0]} draws candidates, which --candidates gives; leave one of them out")
     mapping = load_columns(columns) if columns else None
     if task is Task.retrieval:
-        from kaleidobert.training.evaluate import evaluate_retrieval
+        from kaleidobert.evaluation.retrieval import evaluate_retrieval
 
         chosen = (protocol or Protocol.hundred_and_one).value
         figures = evaluate_retrieval(
@@ -92,12 +92,12 @@ def evaluate(
         )
         print_retrieval(figures)
     elif task is Task.captioning:
-        from kaleidobert.training.captions import evaluate_captioning
+        from kaleidobert.evaluation.captioning import evaluate_captioning
 
         figures = evaluate_captioning(data, model, split, mapping, queries, seed or 0, beams or 3)
         print_captioning(figures)
     else:
-        from kaleidobert.training.recognition import evaluate_recognition
+        from kaleidobert.evaluation.recognition import evaluate_recognition
 
         figures = evaluate_recognition(task.value, data, model, split, mapping)
         print_recognition(figures)

@@ -20,7 +20,7 @@ def features(
     Example: kaleidobert features catalogue/ --out features/ --preset base
     """
     from kaleidobert.data.readers import load_columns
-    from kaleidobert.training.features import build_features
+    from kaleidobert.training.cached_features import build_features
     from kaleidobert.training.settings import load_settings
 
     mapping = load_columns(columns) if columns else None

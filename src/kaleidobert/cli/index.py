@@ -31,7 +31,7 @@ def index(
     """
     from json import dumps
 
-    from kaleidobert.search.indexing import index_catalogue
+    from kaleidobert.index.indexer import index_catalogue
 
     figures = index_catalogue(data, model, store, split, columns, batch_size, prune, new_version, photos)
     done = f"{figures['products']:,} products ({figures['views']:,} photos) in {figures['seconds']:.0f} s"

@@ -18,7 +18,7 @@ def report(
 
     Example: kaleidobert report runs/guided runs/random --out report.html
     """
-    from kaleidobert.training.report import report as write_report
+    from kaleidobert.evaluation.report import report as write_report
 
     page, *pictures = write_report(runs, out)
     typer.echo(f"{page}: {len(pictures)} figures, each a PNG in {page.with_suffix('')}")

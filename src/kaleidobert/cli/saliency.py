@@ -30,9 +30,9 @@ def saliency(
     Then: kaleidobert patches shoe.jpg --out grid.png --saliency foreground.safetensors
     """
     from kaleidobert.cli.figures import write_figures
-    from kaleidobert.data.synthetic.composites import write_composites
-    from kaleidobert.training.saliency import train_saliency
-    from kaleidobert.vision.saliency_network import SHIPPED
+    from kaleidobert.synthetic.composites import write_composites
+    from kaleidobert.training.train_saliency import train_saliency
+    from kaleidobert.vision.saliency.network import SHIPPED
 
     if start and str(start) == "shipped":
         start = SHIPPED

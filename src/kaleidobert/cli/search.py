@@ -42,9 +42,9 @@ def search(
 
     Example: kaleidobert search "but in blue" --like 10042 --avoid "leather, stripes" --store shop.store
     """
-    from kaleidobert.search.answers import Query
-    from kaleidobert.search.filters import parse_filters
-    from kaleidobert.search.terminal import open_photo, search_once
+    from kaleidobert.cli.search_output import open_photo, search_once
+    from kaleidobert.index.filters import parse_filters
+    from kaleidobert.search.query import Query
 
     asked = Query(
         query,

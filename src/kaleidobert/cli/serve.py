@@ -27,11 +27,11 @@ def serve(
     from kaleidobert.errors import InputError
 
     try:
-        from kaleidobert.search.access import Tokens
-        from kaleidobert.search.service import Settings, serve_store
+        from kaleidobert.server.app import ServerSettings, serve_store
+        from kaleidobert.server.auth import Tokens
     except ImportError as error:
         hint = "install it with: pip install 'kaleidobert[serve]'"
         raise InputError(f"serving needs the package {error.name}; {hint}") from error
 
-    settings = Settings(Tokens.read(token_file), workers, queue, batch, describe or ())
+    settings = ServerSettings(Tokens.read(token_file), workers, queue, batch, describe or ())
     serve_store(store, host, port, model, settings)

@@ -15,7 +15,7 @@ def synthesize(
 
     Example: kaleidobert synthesize catalogue --products 2000 --seed 1
     """
-    from kaleidobert.data.synthetic import write_catalogue
+    from kaleidobert.synthetic import write_catalogue
 
     counts = write_catalogue(out, products, seed)
     typer.echo(f"{out}: " + ", ".join(f"{split} {count}" for split, count in counts.items()))

@@ -5,8 +5,8 @@ from transformers import AutoConfig, AutoModel, AutoModelForPreTraining, AutoPro
 from kaleidobert.model.captioning import KaleidoBertForCaptioning
 from kaleidobert.model.classification import KaleidoBertForClassification
 from kaleidobert.model.configuration import KaleidoBertConfig
+from kaleidobert.model.encoder import KaleidoBertModel
 from kaleidobert.model.loading import load_run
-from kaleidobert.model.modeling import KaleidoBertModel
 from kaleidobert.model.pretraining import KaleidoBertForPreTraining
 from kaleidobert.model.processing import KaleidoBertImageProcessor, KaleidoBertProcessor
 from kaleidobert.model.retrieval import KaleidoBertForRetrieval

@@ -24,10 +24,10 @@ from transformers.modeling_outputs import ModelOutput
 from kaleidobert.errors import InputError
 from kaleidobert.model.classification import KaleidoBertForClassification
 from kaleidobert.model.configuration import KaleidoBertConfig
+from kaleidobert.model.distributed import BatchShard
+from kaleidobert.model.encoder import KaleidoBertModel, KaleidoBertPreTrainedModel
 from kaleidobert.model.heads import MaskedTokenHead
-from kaleidobert.model.losses import reading_loss
-from kaleidobert.model.modeling import KaleidoBertModel, KaleidoBertPreTrainedModel
-from kaleidobert.model.split import Split
+from kaleidobert.model.losses import captioning_loss
 
 
 @dataclass
@@ -94,10 +94,10 @@ class KaleidoBertForCaptioning(KaleidoBertPreTrainedModel):
 
     def forward(self, pixel_values: Tensor, input_ids: Tensor, attention_mask: Tensor) -> CaptioningOutput:
         """Photos (B, 3, S, S), texts (B, T): cross-entropy of each token, [SEP] included, after those before it."""
-        states, tokens = self.kaleidobert.read_texts(input_ids, attention_mask, self.look(pixel_values))
-        logits, split = self.masked_tokens(states).float(), Split.here(self.training)
-        loss = reading_loss(logits, tokens) * split.weight(tokens)
-        accuracy = split.mean(logits.argmax(dim=1) == tokens)
+        states, tokens = self.kaleidobert.decode_texts(input_ids, attention_mask, self.look(pixel_values))
+        logits, shard = self.masked_tokens(states).float(), BatchShard.here(self.training)
+        loss = captioning_loss(logits, tokens) * shard.weight(tokens)
+        accuracy = shard.mean(logits.argmax(dim=1) == tokens)
         return CaptioningOutput(loss, {"captioning": loss}, {"captioning": accuracy})
 
     def look(self, pixel_values: Tensor) -> DynamicCache:

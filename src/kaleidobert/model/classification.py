@@ -9,9 +9,9 @@ from torch.nn import functional as F
 from transformers.modeling_outputs import ModelOutput
 
 from kaleidobert.model.configuration import KaleidoBertConfig
+from kaleidobert.model.encoder import KaleidoBertModel, KaleidoBertPreTrainedModel
 from kaleidobert.model.heads import ClassHead
 from kaleidobert.model.losses import NO_LABEL
-from kaleidobert.model.modeling import KaleidoBertModel, KaleidoBertPreTrainedModel
 from kaleidobert.model.retrieval import KaleidoBertForRetrieval
 
 
@@ -74,10 +74,10 @@ class KaleidoBertForClassification(KaleidoBertPreTrainedModel):
         """(B, H): what the head reads."""
         inputs = self.config.inputs
         if inputs == "image" and pixel_values is not None:
-            return self.kaleidobert.image_entry(pixel_values).summary
+            return self.kaleidobert.encode_image(pixel_values).summary
         if input_ids is not None and attention_mask is not None:
             if inputs == "text":
-                return self.kaleidobert.text_entry(input_ids, attention_mask).summary
+                return self.kaleidobert.encode_text(input_ids, attention_mask).summary
             if inputs == "both" and pixel_values is not None:
                 return self.kaleidobert(pixel_values, input_ids, attention_mask).tokens[:, 0]
         raise ValueError(f"this classifier reads {inputs}; give it that")

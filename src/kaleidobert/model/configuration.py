@@ -27,7 +27,7 @@ class KaleidoBertConfig(PretrainedConfig):
     image_mean, image_std: what the backbone's pixels are normalised by, RGB in [0, 1].
     image_size, crop_size: side of the locked portion and, for crops, of each patch, in pixels.
     keep_aspect, saliency: how the portion is cut (see `vision.patches`), and by which detector's mask: border-colour,
-        network, none, a file of weights, or a segmentation checkpoint (see `vision.saliency.detector`).
+        network, none, a file of weights, or a segmentation checkpoint (see `vision.saliency.border_colour.detector`).
     freeze_backbone: take features as given, as published; otherwise it trains with the rest.
     fusion_layer: encoder layers below it see one modality at a time and end the uni-modal entries; 0 is the
         published single stream, whose uni-modal entries run the whole encoder on one side alone.
@@ -35,26 +35,26 @@ class KaleidoBertConfig(PretrainedConfig):
         of ``encoder_config``. BERT's 0.02 is meant for 768 units; narrow layers are nearly silent with it.
     projection_size: length of the contrastive vectors.
     corruption: "levels" (every level by its own task at once, as published) or "photos" (one task a photo, in its
-        pixels, so that no level shows what another hides; see `model.pretext`).
+        pixels, so that no level shows what another hides; see `model.pretext_tasks`).
     kl_temperature: of the softmax over standardised features in the two KL objectives.
     loss_weights: one a loss by name, 1 where not given (published: the plain sum).
     hard_negatives_from: pair accuracy of ITM at which its negatives turn harder: from random ones to those of the same
         sub-category, and from these to the nearest by the vectors.
     mirror: a photo's vector is the mean of its own and of its mirror image's, outside training.
-    memory_pairs: training pairs whose vectors the model keeps (see `model.memory`), 0 before the end of training.
+    memory_pairs: training pairs whose vectors the model keeps (see `scoring.cross_modal_memory`), 0 before the end of training.
     memory_neighbours, memory_weight: how many of them enhance a vector, and how much, the latter fitted on
         validation data, as is hubness_weight: how much of its hubness a photo or text is charged.
     memory_looks, memory_tokens: of each pair, too, the length of the photo's look and how many tokens of the text (see
-        `model.looks`), 0 before the end of training.
-    look_neighbours: how many training photos that look alike a photo reminds of; word_weight: how much of each word's
-        probability their texts tell; agreement_weight: of what text and photo remind of alike, beside joint_scorer's
+        `scoring.layout_memory`), 0 before the end of training.
+    layout_neighbours: how many training photos that look alike a photo reminds of; neighbour_word_weight: how much of each word's
+        probability their texts tell; neighbour_pmi_weight: of what text and photo remind of alike, beside joint_scorer's
         score; both weights fitted on validation data.
     joint_weight: weight of the joint model's score beside the contrastive score where a text asks for photos, as in a
         search, and joint_weight_itr where a photo asks for texts (None: the same); both fitted on validation data.
     joint_scorer: what that score is: "matching", ITM's logit, or "reading", how much a photo helps to read the text
-        (see `model.scoring`); the better one on validation data.
+        (see `scoring.pair_scorer`); the better one on validation data.
     prior_weight: of log p(text) in "reading", fitted on validation data.
-    calibration: what makes probabilities of scores, fitted on validation data (see `model.calibration`).
+    calibration: what makes probabilities of scores, fitted on validation data (see `scoring.calibration`).
     task: what a run was fine-tuned for, where that is not retrieval: category or subcategory, whose classes are
         id2label and label2id, or captioning.
     inputs: what tells a product's class: both photo and text, the image alone, or the text alone.
@@ -90,9 +90,9 @@ class KaleidoBertConfig(PretrainedConfig):
         hubness_weight: float = 0.0,
         memory_looks: int = 0,
         memory_tokens: int = 0,
-        look_neighbours: int = 50,
-        word_weight: float = 0.0,
-        agreement_weight: float = 0.0,
+        layout_neighbours: int = 50,
+        neighbour_word_weight: float = 0.0,
+        neighbour_pmi_weight: float = 0.0,
         joint_weight: float = 1.0,
         joint_weight_itr: float | None = None,
         joint_scorer: str = "matching",
@@ -131,9 +131,9 @@ class KaleidoBertConfig(PretrainedConfig):
         self.hubness_weight = hubness_weight
         self.memory_looks = memory_looks
         self.memory_tokens = memory_tokens
-        self.look_neighbours = look_neighbours
-        self.word_weight = word_weight
-        self.agreement_weight = agreement_weight
+        self.layout_neighbours = layout_neighbours
+        self.neighbour_word_weight = neighbour_word_weight
+        self.neighbour_pmi_weight = neighbour_pmi_weight
         self.joint_weight = joint_weight
         self.joint_weight_itr = joint_weight_itr
         self.joint_scorer = joint_scorer

@@ -13,10 +13,10 @@ import transformers
 
 from kaleidobert.errors import InputError
 from kaleidobert.model.configuration import KaleidoBertConfig
-from kaleidobert.model.modeling import KaleidoBertPreTrainedModel
+from kaleidobert.model.encoder import KaleidoBertPreTrainedModel
 from kaleidobert.model.processing import KaleidoBertProcessor
 from kaleidobert.model.retrieval import KaleidoBertForRetrieval
-from kaleidobert.model.scoring import KaleidoBertScoring
+from kaleidobert.scoring.pair_scorer import KaleidoBertScoring
 
 _LOGGER = logging.getLogger(__name__)
 Model = TypeVar("Model", bound=KaleidoBertPreTrainedModel)
@@ -55,7 +55,7 @@ def load_model(folder: Path, kind: type[Model], new: str | None = None, **settin
             f"{folder} holds a {holds}, not a {kind.__name__} of this version (it has no {missing[0]}); "
             "give another run, or train it again"
         )
-    if isinstance(model, KaleidoBertScoring) and config.word_weight and not config.memory_looks:
+    if isinstance(model, KaleidoBertScoring) and config.neighbour_word_weight and not config.memory_looks:
         _LOGGER.warning(
             "%s: its memory is an earlier version's, without looks, and tells no words; make it anew with "
             "kaleidobert calibrate DATA --model %s --remember",

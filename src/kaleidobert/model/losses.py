@@ -36,7 +36,7 @@ def masked_token_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(logits, labels) if len(labels) else logits.sum()
 
 
-def reading_loss(logits: Tensor, tokens: Tensor) -> Tensor:
+def captioning_loss(logits: Tensor, tokens: Tensor) -> Tensor:
     """LM: cross-entropy of each token after those before it and the photo (CoCa, BLIP); (M, vocabulary), (M,)."""
     return F.cross_entropy(logits, tokens)
 

@@ -16,7 +16,7 @@ from transformers.image_processing_base import ImageProcessingMixin
 
 from kaleidobert.errors import InputError
 from kaleidobert.vision.patches import cut_locked_portion
-from kaleidobert.vision.saliency import Box, check_detector, detector, locked_box
+from kaleidobert.vision.saliency.border_colour import Box, check_detector, detector, locked_box
 
 SPECIAL_TOKENS = {
     "pad_token": "[PAD]",
@@ -28,7 +28,7 @@ SPECIAL_TOKENS = {
 
 
 class KaleidoBertImageProcessor(ImageProcessingMixin):
-    """Photo -> locked portion. ``saliency`` names the detector; see `vision.saliency.detector`."""
+    """Photo -> locked portion. ``saliency`` names the detector; see `vision.saliency.border_colour.detector`."""
 
     model_input_names = ["pixel_values"]
 

@@ -22,11 +22,11 @@ from PIL import Image
 from torch import Tensor
 
 from kaleidobert.alignment.matching import Word, content_words
+from kaleidobert.index.lancedb_store import Store
+from kaleidobert.index.records import Box, ViewKey
 from kaleidobert.levels import level_slices, patch_boxes
-from kaleidobert.search.answers import Evidence, PatchWeight
-from kaleidobert.search.records import Box, ViewKey
-from kaleidobert.search.store import Store
-from kaleidobert.vision.saliency import border_colour
+from kaleidobert.search.query import Evidence, PatchWeight
+from kaleidobert.vision.saliency.border_colour import border_colour
 
 MOST_WORDS, MOST_PATCHES = 12, 6  # explained words of a query, patches of a word
 LEAST_WEIGHT = 0.35  # of a patch beside the word's strongest
@@ -79,7 +79,7 @@ class Explainer:
         with self._processing:
             inputs = self._processor(text=[text, *rest, *(word.text for word in words)])
         inputs = {name: value.to(self._model.device) for name, value in inputs.items()}
-        vectors = self._model.kaleidobert.text_entry(inputs["input_ids"], inputs["attention_mask"]).vectors
+        vectors = self._model.kaleidobert.encode_text(inputs["input_ids"], inputs["attention_mask"]).vectors
         return words, vectors[len(words) + 1 :], vectors[: len(words) + 1]
 
     @torch.inference_mode()

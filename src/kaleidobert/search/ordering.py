@@ -6,15 +6,15 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from kaleidobert.search.answers import BEST_MATCH, Hit
-from kaleidobert.search.filters import number
-from kaleidobert.search.records import Candidate
+from kaleidobert.index.filters import number
+from kaleidobert.index.records import Candidate
+from kaleidobert.search.query import BEST_MATCH, Hit
 
 FUSION = 60  # of reciprocal-rank fusion (Cormack et al., 2009)
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
+class RankedHits:
     """An answer's hits in order, one a group. ids: of all its products, in groups, too.
 
     deep: whether all that can be paged through was ranked. exhausted: no further product passes the filters.
@@ -44,7 +44,7 @@ def fused(hits: Sequence[Hit], texts: Sequence[str], share: float) -> list[Hit]:
     ]
 
 
-def one_a_group(hits: Sequence[Hit]) -> list[Hit]:
+def collapse_groups(hits: Sequence[Hit]) -> list[Hit]:
     """The first hit of each group, with the number of others after it."""
     first: dict[str, int] = {}
     kept: list[Hit] = []
@@ -86,7 +86,7 @@ def _values(hits: Sequence[Hit], name: str) -> Callable[[Candidate], str | float
     return text
 
 
-def says(product: Candidate, phrase: str) -> bool:
+def mentions(product: Candidate, phrase: str) -> bool:
     """Whether the product's own text, labels or attributes have the phrase, in whole words."""
     own = " | ".join(
         [product.title, product.description, product.category, product.subcategory, *product.attributes.values()]

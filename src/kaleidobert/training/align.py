@@ -18,16 +18,16 @@ from transformers import AutoTokenizer
 from kaleidobert.alignment.captioner import Captioner
 from kaleidobert.alignment.generator import AlignedPair, AlignmentGenerator, check_source
 from kaleidobert.alignment.matching import content_words
-from kaleidobert.alignment.store import PAIRS_FILE, AlignmentWriter, Summary
+from kaleidobert.alignment.pair_store import PAIRS_FILE, AlignmentSummary, AlignmentWriter
 from kaleidobert.data.readers import splits_of
 from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertConfig, KaleidoBertImageProcessor
 from kaleidobert.model.processing import to_pixel_values
 from kaleidobert.progress import progress_bar
-from kaleidobert.training.captioner import AlignSettings, train_captioner
-from kaleidobert.training.catalogue import Catalogue, prepare
-from kaleidobert.training.settings import Settings
-from kaleidobert.vision.saliency import detector
+from kaleidobert.training.dataset import PreparedDataset, prepare
+from kaleidobert.training.settings import RunSettings
+from kaleidobert.training.train_captioner import AlignSettings, train_captioner
+from kaleidobert.vision.saliency.border_colour import detector
 
 SETTINGS_FILE = "align.yaml"
 CHUNK = 128  # views aligned together
@@ -36,7 +36,7 @@ CHUNK = 128  # views aligned together
 def align(
     data: str | Path,
     out: Path,
-    photos: Settings,
+    photos: RunSettings,
     settings: AlignSettings,
     source: str = "teacher",
     columns: Mapping[str, str] | None = None,
@@ -64,7 +64,7 @@ def align(
     return figures | write_pairs(data, out, generator, image_processor, columns)
 
 
-def _image_processor(photos: Settings) -> KaleidoBertImageProcessor:
+def _image_processor(photos: RunSettings) -> KaleidoBertImageProcessor:
     config = KaleidoBertConfig(**photos.model)
     return KaleidoBertImageProcessor(config.image_size, config.saliency, config.keep_aspect)
 
@@ -97,7 +97,7 @@ def write_pairs(
 ) -> dict[str, Any]:
     """Align every view of every product and write ``out/pairs.parquet``; returns what the pairs cover."""
     captioner = generator.captioner.fingerprint()
-    summary = Summary(generator.source, captioner, list(generator.grids), generator.least_lift)
+    summary = AlignmentSummary(generator.source, captioner, list(generator.grids), generator.least_lift)
     with AlignmentWriter(out / PAIRS_FILE, summary) as writer, progress_bar() as progress:
         for split in splits_of(data):
             catalogue = prepare(data, split, image_processor, columns)
@@ -112,7 +112,7 @@ def write_pairs(
 Found = list[tuple[str, int, list[AlignedPair]]]  # product id, view, pairs
 
 
-def _aligned(catalogue: Catalogue, generator: AlignmentGenerator) -> Iterator[tuple[range, Found]]:
+def _aligned(catalogue: PreparedDataset, generator: AlignmentGenerator) -> Iterator[tuple[range, Found]]:
     """Chunks of products, all views of each, with their pairs."""
     start = 0
     while start < len(catalogue):
@@ -129,7 +129,7 @@ def _aligned(catalogue: Catalogue, generator: AlignmentGenerator) -> Iterator[tu
         start = end
 
 
-def _count(summary: Summary, catalogue: Catalogue, indices: range, found: Found) -> None:
+def _count(summary: AlignmentSummary, catalogue: PreparedDataset, indices: range, found: Found) -> None:
     words = {catalogue.ids[index]: len(content_words(catalogue.texts[index])) for index in indices}
     summary.products += len(indices)
     summary.products_with_pairs += len({product_id for product_id, _, pairs in found if pairs})

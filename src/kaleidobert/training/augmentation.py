@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kaleidobert.model.split import WHOLE, Split
+from kaleidobert.model.distributed import WHOLE_BATCH, BatchShard
 
 
 def draw_sides(rng: np.random.Generator, batch: int) -> np.ndarray:
@@ -16,21 +16,21 @@ def draw_sides(rng: np.random.Generator, batch: int) -> np.ndarray:
 
 
 def augment(
-    pixels: Tensor, rng: np.random.Generator, strength: float = 1.0, split: Split = WHOLE
+    pixels: Tensor, rng: np.random.Generator, strength: float = 1.0, shard: BatchShard = WHOLE_BATCH
 ) -> tuple[Tensor, np.ndarray]:
     """Shift, scale, turn a little, flip and light: (B, 3, S, S) in [0, 1] -> the same; and who is mirrored (B,).
 
     ``strength`` 0 flips alone, and so saves the resampling. What moves in from outside is white, as in a studio shot.
-    Of a split batch, pixels are the rows here; numbers are drawn for all rows, and who is mirrored is told of all.
+    Of a shard batch, pixels are the rows here; numbers are drawn for all rows, and who is mirrored is told of all.
     """
-    whole = len(pixels) * split.processes
+    whole = len(pixels) * shard.processes
     sides = draw_sides(rng, whole)
-    flip = torch.from_numpy(sides)[split.rows]
+    flip = torch.from_numpy(sides)[shard.rows]
     if not strength:
         return torch.where(flip.view(-1, 1, 1, 1) < 0, pixels.flip(-1), pixels), sides < 0
 
     def draw(low: float, high: float) -> Tensor:
-        return strength * torch.from_numpy(rng.uniform(low, high, whole).astype(np.float32))[split.rows]
+        return strength * torch.from_numpy(rng.uniform(low, high, whole).astype(np.float32))[shard.rows]
 
     scale, angle = 1 + draw(-0.15, 0.1), draw(-0.15, 0.15)
     transform = torch.zeros(len(pixels), 2, 3)

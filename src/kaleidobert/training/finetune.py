@@ -10,15 +10,14 @@ from typing import Any, NamedTuple
 from transformers import set_seed
 
 from kaleidobert.errors import InputError
+from kaleidobert.evaluation.captioning import CaptioningCollator, described, start_captioner
+from kaleidobert.evaluation.fit_ranker import plain_pairs, save_ranker
+from kaleidobert.evaluation.recognition import LabelCollator, labelled, start_recogniser
 from kaleidobert.model import KaleidoBertForRetrieval
+from kaleidobert.model.distributed import BatchShard
 from kaleidobert.model.loading import load_model, load_processor
-from kaleidobert.model.split import Split
-from kaleidobert.training.captions import CaptionCollator, described, start_captioner
-from kaleidobert.training.catalogue import Catalogue, prepare
-from kaleidobert.training.collator import PairCollator
-from kaleidobert.training.fitting import plain_pairs, save_ranker
-from kaleidobert.training.pace import Pace
-from kaleidobert.training.recognition import LabelCollator, labelled, start_recogniser
+from kaleidobert.training.collators import PairCollator
+from kaleidobert.training.dataset import PreparedDataset, prepare
 from kaleidobert.training.runs import (
     clear_remains,
     finish_run,
@@ -28,7 +27,8 @@ from kaleidobert.training.runs import (
     training_arguments,
 )
 from kaleidobert.training.sampling import GroupedSampler
-from kaleidobert.training.settings import RUN_SETTINGS, Settings, load_settings
+from kaleidobert.training.settings import RUN_SETTINGS, RunSettings, load_settings
+from kaleidobert.training.time_budget import TimeBudget
 from kaleidobert.training.trainer import KaleidoBertTrainer
 
 FREE = ("inputs", "loss_weights")  # settings of the model that fine-tuning may change
@@ -41,7 +41,7 @@ GENTLE = (
 )
 
 
-class Task(NamedTuple):
+class DownstreamTask(NamedTuple):
     """What a downstream task brings to `finetune`.
 
     defaults: settings that differ from pre-training's. usable: (catalogue, split) -> indices of the products that it
@@ -50,14 +50,14 @@ class Task(NamedTuple):
     """
 
     defaults: tuple[str, ...]
-    usable: Callable[[Catalogue, str], Sequence[int]]
-    start: Callable[[Path, Settings, Catalogue, Sequence[int]], Any]
+    usable: Callable[[PreparedDataset, str], Sequence[int]]
+    start: Callable[[Path, RunSettings, PreparedDataset, Sequence[int]], Any]
     collator: Callable[[Any], Callable[..., PairCollator]]
     ranks: bool = False
 
 
-def _recognition(task: str) -> Task:
-    return Task(
+def _recognition(task: str) -> DownstreamTask:
+    return DownstreamTask(
         # A new head, and joint layers that have hardly been asked about whole products: they have much to learn.
         defaults=(*GENTLE, "training.learning_rate=1e-3"),
         usable=lambda catalogue, split: labelled(task, catalogue, split),
@@ -67,7 +67,7 @@ def _recognition(task: str) -> Task:
 
 
 TASKS = {
-    "retrieval": Task(
+    "retrieval": DownstreamTask(
         # Batches of few sub-categories, whose negatives are hard.
         defaults=(*GENTLE, "training.subcategory_group=32"),
         usable=lambda catalogue, _: range(len(catalogue)),
@@ -79,16 +79,16 @@ TASKS = {
     ),
     "category": _recognition("category"),
     "subcategory": _recognition("subcategory"),
-    "captioning": Task(
+    "captioning": DownstreamTask(
         defaults=GENTLE,
         usable=described,
         start=lambda run, *_: start_captioner(run),
-        collator=lambda _: CaptionCollator,
+        collator=lambda _: CaptioningCollator,
     ),
 }
 
 
-def finetune_settings(task: str, run: Path, overrides: Sequence[str] = ()) -> Settings:
+def finetune_settings(task: str, run: Path, overrides: Sequence[str] = ()) -> RunSettings:
     """The pre-training run's settings with the task's defaults and then the caller's ``key=value`` pairs.
 
     Raises ``InputError`` where these ask for another model than the run's.
@@ -108,7 +108,7 @@ def finetune(
     data: str | Path,
     model_folder: Path,
     out: Path,
-    settings: Settings,
+    settings: RunSettings,
     columns: Mapping[str, str] | None = None,
     max_minutes: float | None = None,
     resume: bool = False,
@@ -156,10 +156,10 @@ def finetune(
         args=arguments,
         train_dataset=products,
         eval_dataset=validated[: training.evaluation_products],
-        data_collator=collate(train, augmented=True, split=Split.here()),
+        data_collator=collate(train, augmented=True, shard=BatchShard.here()),
         evaluation_collator=collate(validation, augmented=False),
         sampler=GroupedSampler(kinds, group, training.seed, vectors),
-        pace=Pace.resumed(checkpoint, max_minutes) if checkpoint else Pace(max_minutes),
+        budget=TimeBudget.resumed(checkpoint, max_minutes) if checkpoint else TimeBudget(max_minutes),
         title="fine-tuning",
         logs=out / "logs",
     )

@@ -10,24 +10,24 @@ from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, set_seed
 
-from kaleidobert.alignment.store import Alignment
+from kaleidobert.alignment.pair_store import Alignment
 from kaleidobert.errors import InputError
+from kaleidobert.evaluation.fit_ranker import save_ranker
 from kaleidobert.model import (
     KaleidoBertConfig,
     KaleidoBertForPreTraining,
     KaleidoBertImageProcessor,
 )
+from kaleidobert.model.distributed import BatchShard
 from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.model.processing import train_tokenizer
-from kaleidobert.model.split import Split
-from kaleidobert.training.catalogue import Catalogue, prepare
-from kaleidobert.training.collator import PreTrainingCollator
-from kaleidobert.training.features import stored_features
-from kaleidobert.training.fitting import save_ranker
-from kaleidobert.training.pace import Pace
+from kaleidobert.training.cached_features import cached_features
+from kaleidobert.training.collators import PreTrainingCollator
+from kaleidobert.training.dataset import PreparedDataset, prepare
 from kaleidobert.training.runs import clear_remains, finish_run, last_checkpoint, processes, training_arguments
 from kaleidobert.training.sampling import GroupedSampler
-from kaleidobert.training.settings import Settings
+from kaleidobert.training.settings import RunSettings
+from kaleidobert.training.time_budget import TimeBudget
 from kaleidobert.training.trainer import KaleidoBertTrainer
 
 LEAST_VALIDATED = 64  # products of a validation batch that the joint objectives are measured on
@@ -37,7 +37,7 @@ TOKENIZER_KINDS = ("wordpiece", "bpe", "unigram", "sentencepiece")
 def pretrain(
     data: str | Path,
     out: Path,
-    settings: Settings,
+    settings: RunSettings,
     columns: Mapping[str, str] | None = None,
     max_minutes: float | None = None,
     resume: bool = False,
@@ -65,7 +65,7 @@ def pretrain(
     # A run's embeddings are bound to its own tokenizer, also where the catalogue has changed since.
     tokenizer: Any = AutoTokenizer.from_pretrained(out) if checkpoint else _tokenizer(settings, train)
     model = _model(config, tokenizer, settings)
-    stored = stored_features(features, {"train": train, "validation": validation}, model.kaleidobert, training)
+    stored = cached_features(features, {"train": train, "validation": validation}, model.kaleidobert, training)
 
     if state.is_main_process:
         out.mkdir(parents=True, exist_ok=True)
@@ -92,7 +92,7 @@ def pretrain(
         args=arguments,
         train_dataset=train,
         eval_dataset=validation.head(training.evaluation_products),
-        data_collator=collate(train, augmented=True, split=Split.here(), features=stored["train"]),
+        data_collator=collate(train, augmented=True, shard=BatchShard.here(), features=stored["train"]),
         # Masked at random in every run, so that runs with and without alignment are measured alike.
         evaluation_collator=collate(
             validation,
@@ -102,7 +102,7 @@ def pretrain(
             joint_samples=max(training.joint_samples, LEAST_VALIDATED),
         ),
         sampler=GroupedSampler(train.subcategories, training.subcategory_group, training.seed),
-        pace=Pace.resumed(checkpoint, max_minutes) if checkpoint else Pace(max_minutes),
+        budget=TimeBudget.resumed(checkpoint, max_minutes) if checkpoint else TimeBudget(max_minutes),
         title="pre-training",
         logs=out / "logs",
     )
@@ -110,13 +110,13 @@ def pretrain(
     return figures | ({"products_without_pairs": _without_pairs(aligned, train)} if aligned else {})
 
 
-def _without_pairs(aligned: Alignment, train: Catalogue) -> int:
+def _without_pairs(aligned: Alignment, train: PreparedDataset) -> int:
     found = {product for product, _ in aligned.rows}
     return sum(product not in found for product in train.ids)
 
 
 def _model(
-    config: KaleidoBertConfig, tokenizer: PreTrainedTokenizerFast, settings: Settings
+    config: KaleidoBertConfig, tokenizer: PreTrainedTokenizerFast, settings: RunSettings
 ) -> KaleidoBertForPreTraining:
     positions = config.encoder_config.max_position_embeddings
     if tokenizer.model_max_length > positions:
@@ -153,7 +153,7 @@ def _continued(run: Path, config: KaleidoBertConfig) -> KaleidoBertForPreTrainin
     return model
 
 
-def _tokenizer(settings: Settings, train: Catalogue) -> PreTrainedTokenizerFast:
+def _tokenizer(settings: RunSettings, train: PreparedDataset) -> PreTrainedTokenizerFast:
     if settings.initial.run:
         return load_processor(Path(settings.initial.run)).tokenizer
     chosen = settings.tokenizer

@@ -23,8 +23,8 @@ from accelerate.utils import broadcast_object_list
 from transformers import Trainer, TrainingArguments
 
 from kaleidobert.errors import InputError
-from kaleidobert.training.pace import PACE_FILE
 from kaleidobert.training.settings import RUN_SETTINGS, TrainingSettings
+from kaleidobert.training.time_budget import TIME_BUDGET_FILE
 
 # Others wait for the main process while it prepares photos, which may take hours; if it fails, torchrun ends them.
 PATIENCE = timedelta(days=2)
@@ -77,8 +77,8 @@ def _step(checkpoint: Path) -> int:
 
 
 def _is_whole(checkpoint: Path) -> bool:
-    """Its last file is there (see `Pace.on_save`)."""
-    return (checkpoint / PACE_FILE).exists()
+    """Its last file is there (see `TimeBudget.on_save`)."""
+    return (checkpoint / TIME_BUDGET_FILE).exists()
 
 
 def training_arguments(out: Path, settings: TrainingSettings, products: int) -> TrainingArguments:
@@ -101,7 +101,7 @@ def training_arguments(out: Path, settings: TrainingSettings, products: int) -> 
     )
 
 
-class Common(Protocol):
+class SharedTrainingSettings(Protocol):
     """What every training's settings say."""
 
     batch_size: int
@@ -114,7 +114,9 @@ class Common(Protocol):
     seed: int
 
 
-def common_arguments(out: Path, settings: Common, products: int, prefix: str = "", **others: Any) -> TrainingArguments:
+def common_arguments(
+    out: Path, settings: SharedTrainingSettings, products: int, prefix: str = "", **others: Any
+) -> TrainingArguments:
     """The library's arguments that all trainings share, and ``others``. ``prefix``: of the settings' names in --set.
 
     Raises ``InputError`` where there is less than one batch.

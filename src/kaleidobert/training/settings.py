@@ -68,7 +68,7 @@ class TrainingSettings(_Strict):
     seed: int = 0
 
 
-class Settings(_Strict):
+class RunSettings(_Strict):
     """One run: ``model`` holds `KaleidoBertConfig`'s arguments."""
 
     model: dict[str, Any]
@@ -80,7 +80,7 @@ class Settings(_Strict):
         (run / RUN_SETTINGS).write_text(yaml.safe_dump(self.model_dump(), sort_keys=False))
 
 
-def load_settings(preset: str, overrides: list[str] | tuple[str, ...] = ()) -> Settings:
+def load_settings(preset: str, overrides: list[str] | tuple[str, ...] = ()) -> RunSettings:
     """A preset by name (mini, small, base) or a YAML file, with overrides such as ``training.batch_size=64``.
 
     Raises ``InputError`` in one line for a preset that is not there, a key that does not exist, a bad value.
@@ -94,7 +94,7 @@ def load_settings(preset: str, overrides: list[str] | tuple[str, ...] = ()) -> S
         raise InputError(f"{path.name}: no settings in it; see {PRESETS / 'mini.yaml'}")
     override(values, overrides)
     try:
-        settings = Settings.model_validate(values)
+        settings = RunSettings.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(f"{path.name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None

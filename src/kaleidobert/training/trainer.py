@@ -1,4 +1,4 @@
-"""`transformers.Trainer` with every component loss logged and a pace in minutes."""
+"""`transformers.Trainer` with every component loss logged and a budget in minutes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from transformers import Trainer, TrainerCallback
 from transformers.integrations import TensorBoardCallback
 from transformers.trainer_callback import PrinterCallback
 
-from kaleidobert.model.split import share_statistics
-from kaleidobert.training.pace import Pace, PaceBar
+from kaleidobert.model.distributed import convert_sync_batchnorm
+from kaleidobert.training.time_budget import TimeBudget, TimeBudgetBar
 
 
-class PacedTrainer(Trainer):
-    """The library's trainer with a pace in minutes, and the means of named figures logged beside the loss.
+class TimedTrainer(Trainer):
+    """The library's trainer with a budget in minutes, and the means of named figures logged beside the loss.
 
     ``figures`` holds what was seen since the last log, of training (True) and of validation data (False).
     """
@@ -29,18 +29,18 @@ class PacedTrainer(Trainer):
     def __init__(
         self,
         *,
-        pace: Pace,
+        budget: TimeBudget,
         title: str,
         logs: Path,
         evaluation_collator: Callable,
         callbacks: Sequence[TrainerCallback] = (),
         **kwargs: Any,
     ) -> None:
-        super().__init__(callbacks=[pace, PaceBar(pace, title), *callbacks], **kwargs)
+        super().__init__(callbacks=[budget, TimeBudgetBar(budget, title), *callbacks], **kwargs)
         if self.is_world_process_zero():
             self.add_callback(TensorBoardCallback(SummaryWriter(str(logs))))
         self.remove_callback(PrinterCallback)
-        self.pace = pace
+        self.budget = budget
         self.evaluation_collator = evaluation_collator
         self.figures: dict[bool, dict[str, list[Tensor]]] = {
             True: defaultdict(list),
@@ -67,7 +67,7 @@ class PacedTrainer(Trainer):
         if self.lr_scheduler is None:
             warmup = self.args.get_warmup_steps(num_training_steps)
             chosen: Any = optimizer or self.optimizer
-            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(chosen, lambda step: self.pace.factor(step, warmup))
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(chosen, lambda step: self.budget.factor(step, warmup))
         return self.lr_scheduler
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
@@ -81,19 +81,19 @@ class PacedTrainer(Trainer):
         return prepare_data_loader(loader, self.args.device, num_processes=1, process_index=0, put_on_device=True)
 
 
-class KaleidoBertTrainer(PacedTrainer):
+class KaleidoBertTrainer(TimedTrainer):
     """Trains any model whose output has ``loss``, ``parts`` and ``accuracies``, each logged under its name.
 
     ``references``, what predictors reach that know nothing, are logged beside them where there are any.
 
     The joint entry trains from progress ``joint_from`` on; on validation it is always measured. Under `torchrun` all
-    processes go through the same batches: of training batches each makes its own rows (see `Split`), and validation
+    processes go through the same batches: of training batches each makes its own rows (see `BatchShard`), and validation
     batches are whole in each.
     """
 
     def __init__(self, *, sampler: Sampler, joint_from: float = 0.0, **kwargs: Any) -> None:
         if kwargs["args"].world_size > 1:
-            share_statistics(kwargs["model"])
+            convert_sync_batchnorm(kwargs["model"])
         super().__init__(**kwargs)
         self.sampler = sampler
         self.joint_from = joint_from
@@ -102,7 +102,7 @@ class KaleidoBertTrainer(PacedTrainer):
         self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, *_: Any, **__: Any
     ) -> Any:
         guided = inputs.pop("guided", None)
-        joint = not model.training or self.pace.progress() >= self.joint_from
+        joint = not model.training or self.budget.progress() >= self.joint_from
         outputs = model(**inputs if joint else inputs | {"draws": None})
         figures = self.figures[model.training]
         if guided is not None and joint:

@@ -1,0 +1,250 @@
+"""From product indices to a pre-training batch: photos, texts, masks, corruptions and the draws of negatives.
+
+Everything random in a batch comes from one generator seeded by the run's seed and the batch's own indices, so
+a resumed run sees the same masks as one that was never stopped, whatever was skipped in between. A process that
+trains on a share of the batch (`BatchShard`) is given all indices, draws for all rows, and makes its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import BatchEncoding, PreTrainedTokenizerFast
+
+from kaleidobert.alignment.masking import AlignmentPair, mask_tokens, plan_masks
+from kaleidobert.alignment.pair_store import Alignment
+from kaleidobert.levels import JIGSAW_ORDERS, ROTATIONS, Level, level_slices, patch_count
+from kaleidobert.model.distributed import WHOLE_BATCH, BatchShard
+from kaleidobert.model.losses import NO_LABEL
+from kaleidobert.model.processing import to_pixel_values
+from kaleidobert.training.augmentation import augment, draw_sides
+from kaleidobert.training.cached_features import SplitFeatures
+from kaleidobert.training.dataset import PreparedDataset
+from kaleidobert.vision.patches import pool_patches
+
+TITLE_SHARE = 0.5
+TEXT_ONLY_SHARE = 0.1  # of the texts that are read without their photo, to know how likely each is by itself
+PLAIN = 0.02  # standard deviation of a colour, in [0, 1], below which a patch shows nothing
+
+
+class SampledViews(NamedTuple):
+    """Of each product of a whole batch: which view (B,), and whether it is mirrored (B,)."""
+
+    views: np.ndarray
+    mirrored: np.ndarray
+
+
+class PairCollator:
+    """Photos and texts of a batch, as `KaleidoBertForRetrieval` trains on them.
+
+    pixel_values (B, 3, S, S), or the tables that stand for them where ``features`` are given, input_ids and
+    attention_mask (B, T), text_group (B,), text_only (B,): which texts are read without their photo, some when augmented;
+    and for the first n products, ``joint_samples`` or all, which go through the joint entry: draws (2, n). Of a shard
+    batch, its own rows. ``strength``: of the augmentation. With ``patch_dropout`` kept_patches (B, K): those of
+    ``levels`` that vectors and LM see; with ``word_dropout`` query_ids and query_mask (B, Q): the texts with words
+    left out, from none to twice that share.
+    """
+
+    def __init__(
+        self,
+        catalogue: PreparedDataset,
+        tokenizer: PreTrainedTokenizerFast,
+        seed: int,
+        augmented: bool,
+        joint_samples: int = 0,
+        strength: float = 1.0,
+        shard: BatchShard = WHOLE_BATCH,
+        features: SplitFeatures | None = None,
+        patch_dropout: float = 0.0,
+        word_dropout: float = 0.0,
+        levels: Sequence[Level] = (),
+    ) -> None:
+        self.catalogue = catalogue
+        self.tokenizer = tokenizer
+        self.seed = seed
+        self.augmented = augmented
+        self.joint_samples = joint_samples
+        self.strength = strength
+        self.shard = shard
+        self.features = features
+        self.levels = levels
+        self.patch_dropout = patch_dropout if augmented else 0.0
+        self.word_dropout = word_dropout if augmented else 0.0
+        self.text_groups = catalogue.text_groups()
+
+    def __call__(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        rng = self.generator(indices)
+        return self.own(self.pairs(indices, self.encode(indices, rng), rng)[0])
+
+    def own(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """This process's rows; pixels are made of no others."""
+        rows = {
+            name: values[..., self.shard.rows] if name == "draws" else values[self.shard.rows]
+            for name, values in batch.items()
+        }
+        return rows | {"pixel_values": batch["pixel_values"]}
+
+    def generator(self, indices: Sequence[int]) -> np.random.Generator:
+        return np.random.default_rng([self.seed, *indices])
+
+    def encode(self, indices: Sequence[int], rng: np.random.Generator) -> BatchEncoding:
+        """Whole texts; when augmented, half of them titles alone, as shoppers' queries are short."""
+        short = rng.random(len(indices)) < (TITLE_SHARE if self.augmented else 0)
+        sources = (self.catalogue.texts, self.catalogue.titles)
+        texts = [sources[alone][index] for index, alone in zip(indices, short.astype(int), strict=True)]
+        return self.tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+
+    def pairs(
+        self, indices: Sequence[int], encoded: BatchEncoding, rng: np.random.Generator
+    ) -> tuple[dict[str, Tensor], SampledViews]:
+        """One view a product, at random when augmented, else the first; pixels of the own rows alone."""
+        chosen = np.asarray(indices)
+        first = views = self.catalogue.first_view[chosen]
+        if self.augmented:
+            views = rng.integers(views, self.catalogue.first_view[chosen + 1])
+        pixels, mirrored = self._photos(views, rng)
+        batch = {
+            "pixel_values": pixels,
+            "input_ids": encoded["input_ids"],
+            "attention_mask": encoded["attention_mask"],
+            "text_group": torch.from_numpy(self.text_groups[chosen]),
+            "draws": torch.from_numpy(rng.random((2, min(self.joint_samples, len(chosen))), dtype=np.float32)),
+        }
+        share = TEXT_ONLY_SHARE if self.augmented else 0
+        batch["text_only"] = torch.from_numpy(rng.random(len(chosen)) < share)
+        if self.patch_dropout:
+            batch["kept_patches"] = self._kept_patches(len(chosen), rng)
+        if self.word_dropout:
+            batch |= drop_words(encoded, rng, self.word_dropout)
+        return batch, SampledViews(views - first, mirrored)
+
+    def _kept_patches(self, rows: int, rng: np.random.Generator) -> Tensor:
+        """(B, K) numbers of the patches that are not dropped."""
+        patches = patch_count(self.levels)
+        kept = max(1, round(patches * (1 - self.patch_dropout)))
+        return torch.from_numpy(np.sort(rng.random((rows, patches)).argsort(axis=1)[:, :kept], axis=1))
+
+    def _photos(self, views: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]:
+        """Pixels of the own rows' views, or their stored tables; and which of all rows (B,) are mirrored."""
+        rows, mirrored = self.shard.rows, np.zeros(len(views), bool)
+        if self.features:
+            mirrored = draw_sides(rng, len(views)) < 0 if self.augmented else mirrored
+            return self.features.read(views[rows], mirrored[rows]), mirrored
+        pixels = to_pixel_values(torch.from_numpy(self.catalogue.pixels[views[rows]]))
+        return augment(pixels, rng, self.strength, self.shard) if self.augmented else (pixels, mirrored)
+
+
+def drop_words(encoded: BatchEncoding, rng: np.random.Generator, share: float) -> dict[str, Tensor]:
+    """Texts with words left out, as shoppers' queries are shorter than titles: query_ids and query_mask (B, Q).
+
+    Of each text another share is left out, evenly from none to twice ``share``, and one word at least stays.
+    """
+    ids, mask = encoded["input_ids"], encoded["attention_mask"].bool()
+    kept = mask.clone()
+    for row, limit in enumerate(2 * share * rng.random(len(ids))):
+        words = np.array([-1 if word is None else word for word in encoded.word_ids(row)])
+        count = words.max() + 1
+        dropped = np.flatnonzero(rng.random(count) < limit)
+        kept[row] &= torch.from_numpy(~np.isin(words, dropped[: count - 1]))
+    order = kept.int().argsort(dim=1, descending=True, stable=True)[:, : kept.sum(dim=1).max()]
+    return {"query_ids": ids.gather(1, order), "query_mask": kept.gather(1, order).long()}
+
+
+def plain_patches(pixels: Tensor, levels: Sequence[Level]) -> Tensor:
+    """(n, P) bool: which patches of the photos (n, 3, S, S) show hardly more than one colour."""
+    mean, square = (pool_patches(each, levels) for each in (pixels, pixels.square()))  # (n, P, 3)
+    return ((square - mean.square()).clamp(min=0).sqrt() < PLAIN).all(dim=-1)
+
+
+class PreTrainingCollator(PairCollator):
+    """A batch for `KaleidoBertForPreTraining`: the pairs, and what is hidden and corrupted in the first n products.
+
+    subcategory (B,) is equal for products of one.
+    Words are hidden in all texts of the batch, as a wrong text may be any of them. Patches that show but one colour
+    carry nothing and are not hidden. ``alignment`` gives each view's aligned pairs, and guided (n,), the share of what
+    was hidden that a pair led to, is in the batch; without it masking is random. ``corruption``: whether all levels
+    are corrupted, or each photo by the task of one level or none, drawn evenly (see `model.pretext_tasks`).
+    """
+
+    def __init__(
+        self,
+        catalogue: PreparedDataset,
+        tokenizer: PreTrainedTokenizerFast,
+        levels: Sequence[Level],
+        seed: int,
+        augmented: bool,
+        joint_samples: int,
+        alignment: Alignment | None = None,
+        corruption: str = "levels",
+        **others: Any,
+    ) -> None:
+        super().__init__(catalogue, tokenizer, seed, augmented, joint_samples, levels=levels, **others)
+        self.subcategories = np.unique(catalogue.subcategories, return_inverse=True)[1].astype(np.int64)
+        self.corruption = corruption
+        self.alignment = alignment
+
+    def __call__(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        rng = self.generator(indices)
+        encoded = self.encode(indices, rng)
+        batch, shown = self.pairs(indices, encoded, rng)
+        n, ids = batch["draws"].shape[1], batch["input_ids"].numpy()
+        hidden = np.zeros((n, patch_count(self.levels)), dtype=bool)
+        masked_ids, token_labels = ids.copy(), np.full_like(ids[:n], NO_LABEL)
+        level_labels = np.full((n, len(self.levels)), NO_LABEL, dtype=np.int64)
+        guided = np.zeros(n, dtype=np.float32)
+        plain = self._plain_patches(indices[:n], shown)
+        for row, index in enumerate(indices):
+            inside = row < n
+            pairs: Sequence[AlignmentPair] = ()
+            if inside and self.alignment:
+                view, mirrored = int(shown.views[row]), bool(shown.mirrored[row])
+                pairs = self.alignment.pairs(self.catalogue.ids[index], encoded, row, self.levels, view, mirrored)
+            levels, masked_patches = (self.levels, plain[row]) if inside else ((), None)
+            choice = plan_masks(encoded.word_ids(row), levels, rng, pairs, masked_patches)
+            masked_ids[row] = mask_tokens(
+                ids[row], choice.tokens, self.tokenizer.mask_token_id, len(self.tokenizer), rng
+            )
+            if inside:
+                token_labels[row, choice.tokens] = ids[row, choice.tokens]
+                hidden[row], level_labels[row] = choice.patches, self._level_labels(choice.patches, rng)
+                if self.corruption == "photos":
+                    self._keep_one_task(hidden[row], level_labels[row], rng)
+                guided[row] = choice.guided / max(1, choice.drawn)
+        arrays = {"masked_ids": masked_ids, "token_labels": token_labels}
+        arrays["subcategory"] = self.subcategories[np.asarray(indices)]
+        arrays |= {"level_labels": level_labels, "masked_patches": hidden}
+        if self.alignment:
+            arrays["guided"] = guided
+        return self.own(batch | {name: torch.from_numpy(array) for name, array in arrays.items()})
+
+    def _plain_patches(self, indices: Sequence[int], shown: SampledViews) -> np.ndarray:
+        """(n, P) bool: patches of one colour, before augmentation; also of rows that other processes make."""
+        views = self.catalogue.first_view[np.asarray(indices, dtype=int)] + shown.views[: len(indices)]
+        pixels = to_pixel_values(torch.from_numpy(self.catalogue.pixels[views]))
+        mirrored = torch.from_numpy(shown.mirrored[: len(indices)]).view(-1, 1, 1, 1)
+        return plain_patches(torch.where(mirrored, pixels.flip(-1), pixels), self.levels).numpy()
+
+    def _keep_one_task(self, hidden: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> None:
+        """Of a product's corruptions one, or none."""
+        tasks = [index for index, level in enumerate(self.levels) if level.task]
+        kept = rng.choice([-1, *tasks])
+        for index, where in enumerate(level_slices(self.levels)):
+            if index != kept:
+                hidden[where], labels[index] = False, NO_LABEL
+
+    def _level_labels(self, hidden: np.ndarray, rng: np.random.Generator) -> list[int]:
+        labels, start = [], 0
+        for level in self.levels:
+            classes = {"rotation": ROTATIONS, "jigsaw": JIGSAW_ORDERS}.get(level.task or "")
+            if classes:
+                labels.append(int(rng.integers(classes)))
+            elif level.task == "camouflage":
+                labels.append(int(hidden[start : start + level.patches].argmax()))
+            else:
+                labels.append(NO_LABEL)
+            start += level.patches
+        return labels

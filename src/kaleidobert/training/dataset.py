@@ -1,0 +1,180 @@
+"""A catalogue made ready for training: locked portions in one memory-mapped file, texts and labels in memory.
+
+Finding the foreground and decoding happen once; the result is kept in the cache folder under a fingerprint of
+the data and of the image processor, and later runs on the same data start at once. The cache lies in
+``~/.cache/kaleidobert`` unless the environment variable ``KALEIDOBERT_CACHE`` names another folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from kaleidobert.data.problems import Problems
+from kaleidobert.data.product import Product
+from kaleidobert.data.readers import read_products
+from kaleidobert.errors import InputError
+from kaleidobert.model.processing import KaleidoBertImageProcessor
+from kaleidobert.progress import progress_bar
+from kaleidobert.vision.saliency.network import SHIPPED
+
+_LOGGER = logging.getLogger(__name__)
+FORMAT = 3  # raise it when what is written changes
+CHUNK = 256  # products decoded together
+
+
+@dataclass(frozen=True)
+class PreparedDataset:
+    """N products, V >= N views. ``pixels`` (V, S, S, 3) uint8 is mapped, not loaded.
+
+    ``titles`` are what a shopper might type; ``texts`` add the descriptions.
+    ``first_view`` (N + 1,): product i owns views first_view[i] : first_view[i + 1].
+    """
+
+    ids: list[str]
+    titles: list[str]
+    texts: list[str]
+    categories: list[str]
+    subcategories: list[str]
+    first_view: np.ndarray
+    pixels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> int:
+        """The index itself: batches are gathered at once by the collator."""
+        return index
+
+    def text_groups(self) -> np.ndarray:
+        """(N,) int64, equal for products whose titles are equal but for case and spaces: either text fits both."""
+        normal = [" ".join(title.lower().split()) for title in self.titles]
+        return np.unique(normal, return_inverse=True)[1].astype(np.int64)
+
+    def head(self, count: int) -> PreparedDataset:
+        """The first ``count`` products."""
+        views = int(self.first_view[min(count, len(self))])
+        return PreparedDataset(
+            ids=self.ids[:count],
+            titles=self.titles[:count],
+            texts=self.texts[:count],
+            categories=self.categories[:count],
+            subcategories=self.subcategories[:count],
+            first_view=self.first_view[: count + 1],
+            pixels=self.pixels[:views],
+        )
+
+
+def prepare(
+    data: str | Path,
+    split: str,
+    image_processor: KaleidoBertImageProcessor,
+    columns: Mapping[str, str] | None = None,
+    problems: Problems | None = None,
+) -> PreparedDataset:
+    """Read one split of any source, cut every view to its locked portion, and cache the result."""
+    settings = image_processor.to_dict() | _weights_state(image_processor.saliency)
+    key = json.dumps([FORMAT, _source_state(data), split, settings, columns], sort_keys=True, default=str)
+    folder = cache_folder() / hashlib.sha256(key.encode()).hexdigest()[:16]
+    if not (folder / "products.json").exists():
+        found = problems or Problems()
+        _write(folder, read_products(data, split, columns, report=found), image_processor, split, found)
+        if problems is None and found.count:
+            _LOGGER.warning("%s (%s): %s", data, split, found.summary())
+    return _load(folder, image_processor.image_size)
+
+
+def cache_folder() -> Path:
+    return Path(os.environ.get("KALEIDOBERT_CACHE", Path.home() / ".cache" / "kaleidobert"))
+
+
+def _source_state(data: str | Path) -> list:
+    """What tells a changed source from an unchanged one: names, sizes and times of its files."""
+    path = Path(data)
+    files = sorted(path.iterdir()) if path.is_dir() else [path] if path.exists() else []
+    stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return [str(path.resolve()) if files else str(data), stats]
+
+
+def _weights_state(saliency: str) -> dict:
+    """The state of the detector's weights, where it has some on this machine: other weights cut other portions."""
+    path = SHIPPED if saliency == "network" else Path(saliency)
+    return {"weights": _source_state(path)} if path.exists() and saliency not in ("border-colour", "none") else {}
+
+
+def _write(
+    folder: Path,
+    products: Iterable[Product],
+    image_processor: KaleidoBertImageProcessor,
+    split: str,
+    problems: Problems,
+) -> None:
+    """Write to a folder beside, then rename: a stopped run leaves no half-written cache."""
+    scratch = folder.with_name(f"{folder.name}.{socket.gethostname()}.{os.getpid()}")
+    scratch.mkdir(parents=True, exist_ok=True)  # of a killed process that had this number before
+    columns: dict[str, list] = {name: [] for name in ("ids", "titles", "texts", "categories", "subcategories", "views")}
+    not_found = 0
+    try:
+        with (
+            open(scratch / "pixels.raw", "wb") as pixels,
+            ThreadPoolExecutor(os.cpu_count()) as pool,
+            progress_bar() as progress,
+        ):
+            bar = progress.add_task(f"{split}: finding the products in their photos", total=None)
+            for chunk in _chunks(products):
+                for product, locked in zip(chunk, pool.map(lambda p: _lock(p, image_processor), chunk), strict=True):
+                    if isinstance(locked, str):
+                        problems.add(split, product.id, locked)
+                        continue
+                    views, found = locked
+                    not_found += len(views) - found
+                    pixels.write(views.tobytes())
+                    title = product.title or product.text
+                    values = (product.id, title, product.text, product.category, product.subcategory, len(views))
+                    for name, value in zip(columns, values, strict=True):
+                        columns[name].append(value)
+                progress.update(bar, advance=len(chunk))
+        problems.check(0.05)
+        if not_found:
+            photos = f"{not_found:,} of {sum(columns['views']):,} photos"
+            _LOGGER.warning("%s: no product stands out in %s; these are used whole", split, photos)
+        (scratch / "products.json").write_text(json.dumps(columns))
+        if not folder.exists():
+            scratch.rename(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _lock(product: Product, image_processor: KaleidoBertImageProcessor) -> tuple[np.ndarray, int] | str:
+    """Locked portions (views, S, S, 3) and in how many a product was found, or why there are none."""
+    try:
+        views = [image_processor.lock_or_whole(product.open(view)) for view in range(len(product.images))]
+        return np.stack([portion for portion, _ in views]), sum(found for _, found in views)
+    except (OSError, ValueError, SyntaxError) as error:
+        return f"photo cannot be decoded: {error}"
+
+
+def _chunks(products: Iterable[Product]) -> Iterator[list[Product]]:
+    iterator = iter(products)
+    while chunk := list(islice(iterator, CHUNK)):
+        yield chunk
+
+
+def _load(folder: Path, size: int) -> PreparedDataset:
+    columns = json.loads((folder / "products.json").read_text())
+    first_view = np.concatenate([[0], np.cumsum(columns.pop("views"))]).astype(np.int64)
+    if len(first_view) == 1:
+        raise InputError(f"{folder}: no product could be used")
+    pixels = np.memmap(folder / "pixels.raw", dtype=np.uint8, mode="r", shape=(int(first_view[-1]), size, size, 3))
+    return PreparedDataset(**columns, first_view=first_view, pixels=pixels)

@@ -1,0 +1,223 @@
+"""Training of the alignment generator's captioner on a catalogue's own photos and texts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from inspect import signature
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from torch import Tensor
+from transformers import (
+    EarlyStoppingCallback,
+    PreTrainedTokenizerFast,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+    set_seed,
+)
+
+from kaleidobert.alignment.captioner import Captioner, CaptionerConfig
+from kaleidobert.alignment.generator import GRIDS, LEAST_LIFT
+from kaleidobert.errors import InputError
+from kaleidobert.model import KaleidoBertImageProcessor, KaleidoBertProcessor
+from kaleidobert.model.processing import to_pixel_values, train_tokenizer
+from kaleidobert.training.augmentation import augment
+from kaleidobert.training.dataset import PreparedDataset, prepare
+from kaleidobert.training.runs import common_arguments
+from kaleidobert.training.settings import override
+from kaleidobert.training.time_budget import TimeBudget
+from kaleidobert.training.trainer import TimedTrainer
+
+PARTS = ("cross_entropy", "doubly_stochastic", "word_evidence")  # of the captioner's loss
+
+
+class AlignSettings(BaseModel):
+    """How the captioner trains and what is aligned. ``captioner`` holds `CaptionerConfig`'s arguments.
+
+    ``told``: products of each batch that the LSTM reads, from the share ``lstm_from`` of the run on; before, places
+    learn to speak for words, which costs half as much. ``patience``: validations without a better loss after which
+    training stops. ``evaluate_every``: in steps. ``maps``, ``on_product``: see `AlignmentGenerator`.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    captioner: dict[str, Any] = {}
+    vocabulary: PositiveInt = 4000
+    max_length: PositiveInt = 64
+    batch_size: PositiveInt = 64
+    told: PositiveInt = 24
+    lstm_from: float = Field(default=0.4, ge=0, le=1)
+    epochs: PositiveFloat = 60
+    learning_rate: PositiveFloat = 2e-3
+    weight_decay: float = Field(default=0.05, ge=0)
+    warmup_steps: int = Field(default=50, ge=0)
+    bf16: bool = True
+    evaluate_every: PositiveInt = 100
+    evaluation_products: PositiveInt = 512
+    patience: PositiveInt = 5
+    seed: int = 0
+    levels: list[PositiveInt] = list(GRIDS)
+    least_lift: float = Field(default=LEAST_LIFT, ge=0)
+    beams: PositiveInt = 3
+    maps: Literal["attentions", "evidence"] = "attentions"
+    on_product: bool = True
+
+
+def align_settings(overrides: Sequence[str] = ()) -> AlignSettings:
+    """The defaults with ``key=value`` overrides. Raises ``InputError`` for a key or value that cannot be."""
+    values: dict[str, Any] = {}
+    override(values, overrides)
+    try:
+        return AlignSettings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"--set {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+class CaptionerCollator:
+    """Photos and whole texts of a batch: pixel_values (B, 3, S, S), input_ids and attention_mask (B, T).
+
+    One view a product, at random when augmented, else the first; random numbers as in `PairCollator`.
+    """
+
+    def __init__(
+        self, catalogue: PreparedDataset, tokenizer: PreTrainedTokenizerFast, seed: int, augmented: bool
+    ) -> None:
+        self.catalogue = catalogue
+        self.tokenizer = tokenizer
+        self.seed = seed
+        self.augmented = augmented
+
+    def __call__(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        rng = np.random.default_rng([self.seed, *indices])
+        chosen = np.asarray(indices)
+        views = self.catalogue.first_view[chosen]
+        if self.augmented:
+            views = rng.integers(views, self.catalogue.first_view[chosen + 1])
+        pixels = to_pixel_values(torch.from_numpy(self.catalogue.pixels[views]))
+        texts = [self.catalogue.texts[index] for index in indices]
+        encoded = self.tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+        return {
+            "pixel_values": augment(pixels, rng)[0] if self.augmented else pixels,
+            "input_ids": encoded["input_ids"],
+            "attention_mask": encoded["attention_mask"],
+        }
+
+
+class _Stopping(EarlyStoppingCallback):
+    """Early stopping once the LSTM trains, too: until then its part of the validation loss means nothing.
+
+    The last step is validated and saved, whatever the budget, so that it can be the best.
+    """
+
+    def __init__(self, patience: int, budget: TimeBudget, lstm_from: float) -> None:
+        super().__init__(patience)
+        self.budget = budget
+        self.lstm_from = lstm_from
+
+    def on_step_end(
+        self,
+        args: TrainingArguments,  # noqa: ARG002
+        state: TrainerState,
+        control: TrainerControl,
+        **_: Any,
+    ) -> None:
+        if control.should_training_stop or state.global_step >= state.max_steps:
+            control.should_evaluate = control.should_save = True
+
+    def on_evaluate(self, *arguments: Any, **keywords: Any) -> None:
+        if self.budget.progress() >= self.lstm_from:
+            super().on_evaluate(*arguments, **keywords)
+
+
+class CaptionerTrainer(TimedTrainer):
+    """Trains a captioner: from ``lstm_from`` on ``told`` products of a batch are read, and patience is measured."""
+
+    def __init__(self, *, budget: TimeBudget, told: int, lstm_from: float, patience: int, **kwargs: Any) -> None:
+        super().__init__(budget=budget, title="captioner", callbacks=[_Stopping(patience, budget, lstm_from)], **kwargs)
+        self.told = told
+        self.lstm_from = lstm_from
+
+    def compute_loss(
+        self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, *_: Any, **__: Any
+    ) -> Any:
+        told = self.told if self.budget.progress() >= self.lstm_from else 0
+        outputs = model(**inputs, told=told if model.training else None)
+        for name in PARTS:
+            value = getattr(outputs, name)
+            if value is not None:
+                self.figures[model.training][name].append(value.detach())
+        return (outputs.loss, outputs) if return_outputs else outputs.loss
+
+
+def train_captioner(
+    data: str | Path,
+    out: Path,
+    image_processor: KaleidoBertImageProcessor,
+    settings: AlignSettings,
+    columns: Mapping[str, str] | None = None,
+    max_minutes: float | None = None,
+) -> dict[str, float]:
+    """Fit a captioner on the train split and write it, with processor and tokenizer, into ``out``.
+
+    The best by validation loss is kept. Returns its loss and how long training took.
+    """
+    set_seed(settings.seed)
+    train = prepare(data, "train", image_processor, columns)
+    validation = prepare(data, "validation", image_processor, columns).head(settings.evaluation_products)
+    tokenizer = train_tokenizer(train.texts, "wordpiece", settings.vocabulary, settings.max_length)
+    captioner = _captioner(image_processor.image_size, tokenizer, settings)
+    arguments = common_arguments(
+        out,
+        settings,
+        len(train),
+        per_device_train_batch_size=settings.batch_size,
+        per_device_eval_batch_size=settings.batch_size,
+        save_total_limit=1,
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_loss",
+        greater_is_better=False,
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    trainer = CaptionerTrainer(
+        model=captioner,
+        args=arguments,
+        train_dataset=train,
+        eval_dataset=validation,
+        data_collator=CaptionerCollator(train, tokenizer, settings.seed, augmented=True),
+        evaluation_collator=CaptionerCollator(validation, tokenizer, settings.seed, augmented=False),
+        told=settings.told,
+        lstm_from=settings.lstm_from if captioner.config.word_evidence else 0.0,
+        patience=settings.patience,
+        budget=TimeBudget(max_minutes),
+        logs=out / "logs",
+    )
+    trainer.train()
+    trainer.evaluate()
+    last = trainer.state.log_history[-1]
+    KaleidoBertProcessor(image_processor, tokenizer).save_pretrained(out)
+    captioner.save_pretrained(out)
+    (out / "history.json").write_text(json.dumps(trainer.state.log_history, indent=1))
+    shutil.rmtree(out / "checkpoints")
+    figures = {"steps": trainer.state.global_step, "minutes": round(trainer.budget.seconds() / 60, 2)}
+    return {"validation_loss": last["eval_loss"], "validation_cross_entropy": last["eval_cross_entropy"], **figures}
+
+
+def _captioner(image_size: int, tokenizer: PreTrainedTokenizerFast, settings: AlignSettings) -> Captioner:
+    fixed = {
+        "image_size": image_size,
+        "vocab_size": len(tokenizer),
+        "longest_caption": settings.max_length,
+        "start_token_id": tokenizer.cls_token_id,
+        "end_token_id": tokenizer.sep_token_id,
+    }
+    unknown = set(settings.captioner) - (set(signature(CaptionerConfig).parameters) - {"kwargs", *fixed})
+    if unknown:
+        raise InputError(f"--set captioner.{min(unknown)}: there is no such setting, or the data decide it")
+    return Captioner(CaptionerConfig(**settings.captioner, **fixed))

@@ -1,0 +1,192 @@
+"""Trains a saliency network on folders of photos and masks.
+
+A folder holds ``images/`` and ``masks/``; files of equal stems belong together, and a mask is white where the
+product is. The shipped weights come from drawn photos alone; docs/saliency.md has the two commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from kaleidobert.data.problems import Problems
+from kaleidobert.data.product import open_image
+from kaleidobert.errors import InputError
+from kaleidobert.progress import progress_bar
+from kaleidobert.training.time_budget import TimeBudget
+from kaleidobert.vision.saliency.network import (
+    SIDE,
+    NetworkDetector,
+    SaliencyNetwork,
+    saliency_loss,
+    save_network,
+    stretched,
+)
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
+VALIDATION_SHARE = 0.05
+EVALUATIONS = 10  # over a run; the weights are saved at each
+WARMUP_STEPS = 50
+MASK_AT = 3  # the channel of a pair that holds the mask
+
+
+def train_saliency(
+    folders: Sequence[Path],
+    out: Path,
+    epochs: float = 10,
+    max_minutes: float | None = None,
+    batch_size: int = 32,
+    learning_rate: float = 3e-3,
+    seed: int = 0,
+    start: Path | None = None,
+    report: Callable[[str], None] = print,
+) -> dict[str, float]:
+    """Train on the pairs of these folders and write the weights to ``out``; returns losses and validation IoU.
+
+    One pair of twenty, drawn by ``seed``, is kept for validation. Ends, well annealed, after ``epochs`` or
+    ``max_minutes``, whichever comes first. ``start`` are weights to go on from, the shipped ones for example.
+    ``report`` is told one line at each evaluation.
+    Raises ``InputError`` where pairs are missing or cannot be read.
+    """
+    if out.is_dir() or out.suffix != ".safetensors":
+        raise InputError(f"{out}: the weights are one file; give a name that ends in .safetensors")
+    pairs = read_pairs(folders, SIDE)
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(pairs))
+    held = max(1, round(VALIDATION_SHARE * len(pairs)))
+    validation, train = pairs[order[:held]], pairs[order[held:]]
+    torch.manual_seed(seed)  # of the first weights
+    network = NetworkDetector.load(start).network if start else SaliencyNetwork()
+    budget, figures, evaluated = TimeBudget(max_minutes), {"pairs": float(len(pairs))}, 0
+    with progress_bar() as progress:
+        bar = progress.add_task("training, % done", total=100)
+        for step, losses in enumerate(fit(network, train, budget, epochs, batch_size, learning_rate, rng), start=1):
+            progress.update(bar, completed=int(100 * budget.progress()))
+            if int(EVALUATIONS * budget.progress()) == evaluated:
+                continue
+            evaluated = int(EVALUATIONS * budget.progress())
+            figures |= {**losses, "mask_iou": mean_iou(network, validation), "minutes": budget.seconds() / 60}
+            figures["epochs"] = step * batch_size / len(train)
+            save_network(network, out)
+            parts = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
+            report(f"{budget.progress():.0%} in {figures['minutes']:.1f} min: {parts}, IoU {figures['mask_iou']:.3f}")
+    return figures
+
+
+def fit(
+    network: SaliencyNetwork,
+    pairs: np.ndarray,
+    budget: TimeBudget,
+    epochs: float,
+    batch_size: int,
+    learning_rate: float,
+    rng: np.random.Generator,
+) -> Iterator[dict[str, float]]:
+    """Train on pairs (N, S, S, 4) uint8; yields each step's losses by name. ``budget`` says when to end."""
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    steps = max(1, round(epochs * len(pairs) / batch_size))
+    optimizer = torch.optim.AdamW(network.parameters(), learning_rate, weight_decay=1e-2)
+    generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+    waiting = np.zeros(0, np.int64)
+    for step in range(steps):
+        while len(waiting) < min(batch_size, len(pairs)):
+            waiting = np.concatenate([waiting, rng.permutation(len(pairs))])
+        chosen, waiting = waiting[:batch_size], waiting[batch_size:]
+        batch = augmented(torch.from_numpy(pairs[chosen]), generator)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate * max(1e-3, budget.factor(step, WARMUP_STEPS))
+        network.train()
+        with torch.autocast("cpu", torch.bfloat16):
+            output = network(batch[:, :MASK_AT])
+        losses = saliency_loss(type(output)(*(part.float() for part in output)), batch[:, MASK_AT])
+        optimizer.zero_grad()
+        torch.stack(list(losses.values())).sum().backward()
+        optimizer.step()
+        budget.look((step + 1) / steps)
+        yield {name: value.item() for name, value in losses.items()}
+        if budget.progress() >= 1:
+            return
+
+
+def augmented(pairs: Tensor, generator: torch.Generator) -> Tensor:
+    """Pairs (B, S, S, 4) uint8 -> (B, 4, S, S) in [0, 1], RGB and mask: mirrored, zoomed, shifted, recoloured."""
+    count = len(pairs)
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        return low + (high - low) * torch.rand(count, *shape, generator=generator)
+
+    batch = pairs.permute(0, 3, 1, 2).float() / 255
+    affine = torch.zeros(count, 2, 3)
+    affine[:, 0, 0] = uniform(0.75, 1.15) * torch.where(uniform(0, 1) < 0.5, -1.0, 1.0)
+    affine[:, 1, 1] = affine[:, 0, 0].abs() * uniform(0.85, 1.15)
+    affine[:, :, 2] = uniform(-0.12, 0.12, 2)
+    grid = F.affine_grid(affine, list(batch.shape), align_corners=False)
+    batch = F.grid_sample(batch, grid, padding_mode="border", align_corners=False)
+    colours, masks = batch[:, :MASK_AT], batch[:, MASK_AT:]
+    colours = torch.where(uniform(0, 1, 1, 1, 1) < 0.3, colours[:, torch.randperm(3, generator=generator)], colours)
+    grey = colours.mean(dim=1, keepdim=True)
+    colours = grey + (colours - grey) * uniform(0.4, 1.3, 1, 1, 1)
+    colours = (colours * uniform(0.85, 1.1, 1, 1, 1)).clamp(0, 1) ** uniform(0.8, 1.25, 1, 1, 1)
+    return torch.cat([colours, masks], dim=1).contiguous(memory_format=torch.channels_last)
+
+
+def mean_iou(network: SaliencyNetwork, pairs: np.ndarray, batch_size: int = 32) -> float:
+    """Mean intersection over union at 0.5 on pairs (N, S, S, 4) uint8, at the network's own resolution."""
+    network.eval()
+    scores: list[Tensor] = []
+    for start in range(0, len(pairs), batch_size):
+        batch = torch.from_numpy(pairs[start : start + batch_size]).permute(0, 3, 1, 2)
+        with torch.inference_mode():
+            found = network(batch[:, :MASK_AT].float() / 255).mask > 0
+        true = batch[:, MASK_AT] > 127
+        union = (found | true).sum(dim=(1, 2))
+        scores.append(torch.where(union > 0, (found & true).sum(dim=(1, 2)) / union.clamp(min=1), 1.0))
+    return torch.cat(scores).mean().item()
+
+
+def read_pairs(folders: Sequence[Path], side: int) -> np.ndarray:
+    """Every pair of these folders, RGB and mask stretched to squares: (N, side, side, 4) uint8.
+
+    A photo without a mask, or one that cannot be decoded, is an ``InputError`` where it is one of twenty or
+    more, and is counted in a warning line otherwise.
+    """
+    problems = Problems()
+    pairs: list[np.ndarray] = []
+    with progress_bar() as progress:
+        for folder in folders:
+            images, masks = _files(folder, "images"), _files(folder, "masks")
+            for stem, path in progress.track(images.items(), description=f"reading {folder.name}"):
+                problems.total += 1
+                try:
+                    pairs.append(_pair(path, masks.get(stem), side))
+                except (OSError, ValueError, SyntaxError) as error:
+                    problems.add(folder, path.name, str(error))
+    problems.check(0.05)
+    if problems.count:
+        print(problems.summary())
+    if len(pairs) < 2:
+        raise InputError(f"{folders[0]}: {len(pairs)} pairs are too few; put photos into images/, masks into masks/")
+    return np.stack(pairs)
+
+
+def _files(folder: Path, name: str) -> dict[str, Path]:
+    """Stem -> picture file of a subfolder, in order."""
+    place = folder / name
+    if not place.is_dir():
+        raise InputError(f"{folder}: no folder {name}/ in it; put photos into images/ and masks into masks/")
+    return {path.stem: path for path in sorted(place.iterdir()) if path.suffix.lower() in ENDINGS}
+
+
+def _pair(image: Path, mask: Path | None, side: int) -> np.ndarray:
+    """(side, side, 4) uint8."""
+    if mask is None:
+        raise ValueError("no file of this name in masks/")
+    with Image.open(mask) as file:
+        covered = file.convert("L").resize((side, side), Image.Resampling.BILINEAR)
+    return np.dstack([stretched(open_image(image), side), np.asarray(covered)])

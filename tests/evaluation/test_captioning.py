@@ -1,0 +1,97 @@
+"""Captioning from fine-tuning to the verbs, on the drawn catalogue; the COCO tools are stood in for."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from typer.testing import CliRunner
+
+from kaleidobert.cli.main import app
+from kaleidobert.errors import InputError
+from kaleidobert.evaluation import captioning
+from kaleidobert.evaluation.captioning import CaptioningCollator, evaluate_captioning
+from kaleidobert.evaluation.metrics import captioning as metrics
+from kaleidobert.evaluation.metrics.captioning import METRICS
+from kaleidobert.training.finetune import finetune, finetune_settings
+
+pytestmark = pytest.mark.usefixtures("shared_cache")
+
+
+@pytest.fixture(scope="module")
+def captioner(run, shapes, prepared, tmp_path_factory):
+    out = tmp_path_factory.mktemp("captions") / "run"
+    overrides = ["training.learning_rate=5e-3", "training.epochs=50", "training.evaluate_every=100"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KALEIDOBERT_CACHE", str(prepared))
+        settings = finetune_settings("captioning", run, overrides)
+        figures = finetune("captioning", shapes, run, out, settings)
+    (out / "returned.json").write_text(json.dumps(figures))
+    return out
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    """The share of words that are right, for every metric but SPICE."""
+
+    def figures(references, said):
+        pairs = zip(references, said, strict=True)
+        hits = [len(set(text.split()) & set(caption.split())) / 3 for text, caption in pairs]
+        share = 100 * sum(hits) / len(hits)
+        computed = METRICS[:-1]
+        sums = {"SumCAP": 4 * share, "SumCAP_of": list(computed), "not_computed": {"SPICE": "no models"}}
+        return {**dict.fromkeys(computed, share), "SPICE": None, **sums}
+
+    monkeypatch.setattr(captioning, "check_tools", lambda: None)
+    monkeypatch.setattr(captioning, "caption_figures", figures)
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_run_learns_how_texts_are_made(captioner, shapes):
+    returned = json.loads((captioner / "returned.json").read_text())
+    assert returned["eval_captioning_accuracy"] > 0.85  # without the photo some 0.5
+    figures = evaluate_captioning(shapes, captioner, products=20)
+    assert figures["products"] == 20 and figures["BLEU-4"] > 80  # words that are right; guessed: 32
+    rows = json.loads((captioner / "evaluation" / "captions-test-20-beams3.json").read_text())
+    assert len(rows) == 20 and len({row["caption"] for row in rows}) > 2
+    assert all(row["caption"].split()[-1] in ("shirt", "bag") for row in rows)
+    saved = json.loads((captioner / "evaluation" / "captioning-test-20-beams3.json").read_text())
+    assert saved == figures and saved["SPICE"] is None
+
+
+def test_captions_are_learnt_from_whole_texts(catalogue, tokenizer):
+    changed = [f"{text} of cotton" for text in catalogue.texts]
+    whole = replace(catalogue.head(16), texts=changed[:16])
+    batch = CaptioningCollator(whole, tokenizer, seed=0, augmented=True)(range(16))
+    assert set(batch) == {"pixel_values", "input_ids", "attention_mask"}
+    expected = tokenizer(changed[:16], padding=True, return_tensors="pt")["input_ids"]
+    assert batch["input_ids"].tolist() == expected.tolist()
+
+
+def test_missing_tools_are_told_before_anything_else(shapes, tmp_path, monkeypatch):
+    monkeypatch.setattr(metrics, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match="install it with"):
+        evaluate_captioning(shapes, tmp_path)
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_pre_training_run_does_not_caption(run, shapes):
+    with pytest.raises(InputError, match="not fine-tuned for captioning"):
+        evaluate_captioning(shapes, run)
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_the_verbs(captioner, shapes, drawn_products, tmp_path):
+    def invoke(*arguments):
+        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+    asked = ("--queries", 8, "--beams", 1, "--json", tmp_path / "figures.json")
+    measured = invoke("evaluate", "captioning", shapes, "--model", captioner, *asked)
+    assert measured.exit_code == 0, measured.output
+    assert "SPICE is not computed: no models" in measured.output
+    assert json.loads((tmp_path / "figures.json").read_text())["SPICE"] is None
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(drawn_products(1, 9)[0]["images"][0])
+    told = invoke("describe", photo, "--model", captioner)
+    assert told.exit_code == 0 and told.output.startswith("title: ") and len(told.output.split()) > 2
+    refused = invoke("evaluate", "captioning", shapes, "--model", captioner, "--protocol", "full")
+    assert isinstance(refused.exception, InputError) and "goes with retrieval" in str(refused.exception)

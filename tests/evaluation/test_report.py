@@ -1,0 +1,72 @@
+"""The page of figures: what is drawn from a run's history, and how runs are named and compared."""
+
+import json
+import shutil
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from kaleidobert.cli.main import app
+from kaleidobert.errors import InputError
+from kaleidobert.evaluation.report import draw_curves, read_curves, report
+from kaleidobert.evaluation.retrieval import evaluate_retrieval
+from kaleidobert.model.losses import LOSSES
+
+pytestmark = pytest.mark.usefixtures("shared_cache")
+NAMES = ["total", "contrastive", "AMLM", "ITM", "ITM_accuracy", "LM", "RR", "RR_accuracy", "JPS", "JPS_accuracy"]
+NAMES += ["CP", "CP_accuracy", "G2CM", "B2CM"]
+
+
+def test_curves_are_what_was_logged(run, history):
+    rows, curves = history(run), read_curves(run)
+    assert set(curves) == set(NAMES)
+    assert curves["AMLM"].training == {row["step"]: row["AMLM"] for row in rows if "AMLM" in row}
+    assert curves["CP_accuracy"].validation == {r["step"]: r["eval_CP_accuracy"] for r in rows if "eval_loss" in r}
+    assert curves["total"].validation == {row["step"]: row["eval_loss"] for row in rows if "eval_loss" in row}
+
+
+def test_a_page_and_a_picture_a_figure(run, tmp_path):
+    page, *pictures = report([run], tmp_path / "page.html")
+    assert [path.name for path in pictures] == [f"{name}.png" for name in NAMES]
+    assert all(path.parent == tmp_path / "page" and Image.open(path).width > 600 for path in pictures)
+    html = page.read_text()
+    assert all(f'src="page/{name}.png"' in html for name in NAMES) and f"<title>{run.name}</title>" in html
+    assert "http" not in html  # nothing from elsewhere
+
+
+def test_two_runs_are_told_apart_by_their_paths(run, tmp_path):
+    other = shutil.copytree(run, tmp_path / "other" / run.name)
+    page = report([run, other], tmp_path / "page.html")[0].read_text()
+    assert f"{run.parent.name}/{run.name} and other/{run.name}" in page
+    with pytest.raises(InputError, match="given twice"):
+        report([run, run], tmp_path / "page.html")
+
+
+def test_both_runs_are_drawn(run, tmp_path):
+    curves = read_curves(run)["ITM"]
+    draw_curves("ITM", {"a": curves}, tmp_path / "one.png")
+    draw_curves("ITM", {"a": curves, "b": curves}, tmp_path / "two.png")
+    assert (tmp_path / "one.png").read_bytes() != (tmp_path / "two.png").read_bytes()
+
+
+def test_evaluations_are_tabled(copy, shapes, tmp_path):
+    assert "<table>" not in report([copy], tmp_path / "page.html")[0].read_text()
+    figures = evaluate_retrieval(shapes, copy, queries=20)
+    page = report([copy], tmp_path / "page.html")[0].read_text()
+    assert "test, 101, 20 queries: combined" in page and f"<td>{figures['combined']['SumR']:.1f}</td>" in page
+
+
+def test_a_run_that_is_still_training_is_read_from_its_checkpoint(run, tmp_path):
+    training = shutil.copytree(run, tmp_path / "training")
+    (training / "history.json").unlink()
+    last = json.loads((run / "history.json").read_text())[-1]["step"]
+    assert max(read_curves(training)["total"].training) == last
+    with pytest.raises(InputError, match="no run there"):
+        read_curves(tmp_path)
+
+
+def test_the_verb(run, tmp_path):
+    result = CliRunner().invoke(app, ["report", str(run), "--out", str(tmp_path / "report.html")])
+    assert result.exit_code == 0 and f"{len(NAMES)} figures" in result.output
+    assert (tmp_path / "report" / f"{LOSSES[0]}.png").exists()

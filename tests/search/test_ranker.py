@@ -1,0 +1,320 @@
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+from scipy.special import logit
+
+from fixtures.shop import CALIBRATION, Shop, drawn
+from kaleidobert.cli.search_output import search_once
+from kaleidobert.data.product import open_image
+from kaleidobert.errors import InputError
+from kaleidobert.index.filters import Filters
+from kaleidobert.index.lancedb_store import Store
+from kaleidobert.index.records import Candidate
+from kaleidobert.scoring.calibration import Calibration
+from kaleidobert.search.contact_sheet import result_sheet, result_sheets
+from kaleidobert.search.ordering import collapse_groups, fused, mentions, sorted_by
+from kaleidobert.search.query import Hit, Query
+from kaleidobert.search.ranker import Ranker
+
+KNOWN = Calibration.of(CALIBRATION, "the tests")
+
+
+def score_of(hit: Hit, words: list[str | None]) -> float:
+    """The scaled score that a text's match probability came from."""
+    slope, *weights, offset = KNOWN.vectors
+    return float((logit(hit.match) - np.dot(weights, KNOWN.features(words)) - offset) / slope)
+
+
+@torch.inference_mode()
+def brute_force(shop: Shop, ranker: Ranker, query: str) -> dict[str, float]:
+    """The combined score of every product's best view by cosine, from photos through the whole model."""
+    views = [(product.id, product.open(view)) for product in shop.products for view in range(len(product.images))]
+    pixels = ranker.processor(images=[photo for _, photo in views])["pixel_values"]
+    text = ranker.processor(text=[query] * len(views))
+    cosines = (ranker.model.encode_image(pixels).vectors * ranker.model.encode_text(**text).vectors).sum(dim=-1)
+    scores = ranker.model(pixel_values=pixels, **text).scores
+    best: dict[str, tuple[float, float]] = {}
+    for (product_id, _), cosine, score in zip(views, cosines.tolist(), scores.tolist(), strict=True):
+        best[product_id] = max(best.get(product_id, (-1.0, 0.0)), (cosine, score))
+    return {product_id: score for product_id, (_, score) in best.items()}
+
+
+@pytest.mark.parametrize("query", ["red ellipse bag", "black", "something it has never seen"])
+def test_reranking_is_the_combined_score_of_the_full_forward_pass(
+    shop: Shop, query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ranker = shop.ranker()
+    monkeypatch.setattr(ranker.model.config, "joint_weight", 500.0)  # random, it differs little: let it decide
+    hits = ranker.search(query, top=12)
+    (encoded,) = ranker.encoder.texts([query]).values()
+    expected = brute_force(shop, ranker, query)
+    assert {hit.product.id: score_of(hit, list(encoded.words)) for hit in hits} == pytest.approx(expected, abs=0.05)
+    assert [hit.match for hit in hits] == sorted((hit.match for hit in hits), reverse=True)
+    plain = shop.ranker().search(query, top=12, rerank=0)
+    assert [hit.product.id for hit in hits] != [hit.product.id for hit in plain]
+
+
+def test_hubs_are_charged_for_in_the_order_by_vectors(shop: Shop) -> None:
+    ranker = shop.ranker()
+    hits = ranker.search("red bag", top=12, rerank=0)
+    own = ranker.model.text_hubness(ranker.model.encode_text(**ranker.processor(text=["red bag"])).vectors).item()
+    scores = [hit.cosine - ranker.model.config.hubness_weight * (hit.product.hubness + own) for hit in hits]
+    scale = ranker.model.scale().item()
+    assert [score_of(hit, ["red", "bag"]) / scale for hit in hits] == pytest.approx(scores, abs=1e-5)
+    assert scores == sorted(scores, reverse=True)
+    assert scores != pytest.approx([hit.cosine for hit in hits], abs=1e-3)
+
+
+def test_only_the_head_is_reread(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    ranker = shop.ranker()
+    monkeypatch.setattr(ranker.model.config, "joint_weight", 500.0)
+    by_vector = {hit.product.id: hit.match for hit in ranker.search("red bag", top=12, rerank=0)}
+    best = list(by_vector)[:4]
+    hits = ranker.search("red bag", top=12, rerank=4)
+    changed = {hit.product.id for hit in hits if hit.match != by_vector[hit.product.id]}
+    assert changed == set(best)
+    assert [hit.rank for hit in hits] == list(range(1, 13))
+
+
+def test_a_photo_finds_itself(shop: Shop) -> None:
+    hits = shop.ranker().search(image=open_image(drawn("green", "rectangle")), top=3)
+    assert hits[0].cosine == pytest.approx(1, abs=1e-4)
+    assert hits[0].match == pytest.approx(KNOWN.image(np.array(shop.ranker().model.scale().item())), abs=1e-3)
+    assert hits[0].thumbnail.startswith(b"\xff\xd8")
+
+
+def test_text_and_photo_must_both_match(shop: Shop) -> None:
+    ranker, photo = shop.ranker(), open_image(drawn("green", "rectangle"))
+    alone = [{h.product.id: h.match for h in ranker.search(top=12, **q)} for q in ({"text": "red"}, {"image": photo})]
+    both = ranker.search("red", image=photo, top=12)
+    for hit in both:
+        if hit.product.views == 1:  # text and photo may like different views best
+            assert hit.match == pytest.approx(alone[0][hit.product.id] * alone[1][hit.product.id], abs=1e-4)
+
+
+def test_a_product_is_like_others_not_itself(shop: Shop) -> None:
+    hits = shop.ranker().search(like="p03", top=12)
+    assert len(hits) == 11 and "p03" not in {hit.product.id for hit in hits}
+    with pytest.raises(InputError, match="no product with id 'none'"):
+        shop.ranker().search(like="none")
+
+
+def test_what_is_avoided_is_left_out_by_word_and_lowered_by_looks(shop: Shop) -> None:
+    ranker = shop.ranker()
+    plain = {hit.product.id: hit.match for hit in ranker.search("bag", top=12)}
+    found = ranker.search("bag", avoid="Red, ellips", top=12)
+    assert {"p00", "p06"} == plain.keys() - {hit.product.id for hit in found}  # "ellips" is no whole word
+    assert all(hit.match < plain[hit.product.id] for hit in found if hit.product.views == 1)
+
+
+def test_filters_narrow_the_answer_and_facets_count_it(shop: Shop) -> None:
+    filters = Filters.of({"category": 'Men\'s "best"', "fabric": "it's 100% 'wool'"})
+    answer = shop.ranker().answer(Query("bag", filters=filters, facets=("subcategory", "colour")))
+    assert sorted(hit.product.id for hit in answer.hits) == ["p01", "p03"]
+    assert (answer.total, answer.exact) == (2, True)
+    assert answer.facets == {"subcategory": [("ellipse", 2)], "colour": [("green", 1), ("orange", 1)]}
+
+
+def test_a_facet_s_count_is_what_a_click_on_it_shows(shop: Shop) -> None:
+    ranker = shop.ranker()
+    matches = [hit.match for hit in ranker.search("red bag", top=12)]
+    query = Query("red bag", threshold=float(np.median(matches)), facets=("colour",), rerank=0)
+    answer = ranker.answer(query)
+    assert 0 < answer.total < 12 and answer.exact
+    for value, count in answer.facets["colour"]:
+        clicked = ranker.answer(replace(query, filters=Filters.of({"colour": value})))
+        assert clicked.total == count == sum(1 + hit.others for hit in clicked.hits)
+
+
+def test_nothing_that_matches_well_is_said(shop: Shop) -> None:
+    ranker = shop.ranker()
+    assert ranker.answer(Query("red bag", threshold=1.0)).hits == []
+    ranker.calibration = replace(KNOWN, weak=1.0)
+    assert ranker.answer(Query("red bag")).weak
+    ranker.calibration = replace(KNOWN, weak=0.0)
+    assert not ranker.answer(Query("red bag")).weak
+
+
+def test_pages_neither_repeat_nor_skip(shop: Shop) -> None:
+    ranker = shop.ranker()
+    whole = [hit.product.id for hit in ranker.search("red bag", top=12)]
+    pages, offset = [], 0
+    while offset is not None:
+        answer = ranker.answer(Query("red bag", top=5, offset=offset))
+        pages += answer.hits
+        offset = answer.next_offset
+    assert [hit.product.id for hit in pages] == whole and [hit.rank for hit in pages] == list(range(1, 13))
+
+
+def test_an_answer_is_new_after_a_write(new_shop: Shop) -> None:
+    new_shop.indexer().index(new_shop.products)
+    ranker = new_shop.ranker()
+    first = ranker.search("red bag", top=12)[0].product.id
+    ranker.store.delete([first])
+    assert first not in {hit.product.id for hit in ranker.search("red bag", top=12)}
+
+
+def test_sorting(shop: Shop) -> None:
+    ranker = shop.ranker()
+    titles = [hit.product.title for hit in ranker.search("bag", sort="title", top=12)]
+    assert titles == sorted(titles)
+    assert [h.product.title for h in ranker.search("bag", sort="-title", top=12)] == titles[::-1]
+    with pytest.raises(InputError, match="cannot sort by 'price'"):
+        ranker.search("bag", sort="price")
+
+
+def product(product_id: str, group: str = "", **attributes: str) -> Candidate:
+    return Candidate(product_id, 0, product_id, "", "", "", attributes, 0.0, 0.0, group=group)
+
+
+def test_numbers_are_sorted_as_numbers_and_what_has_none_comes_last() -> None:
+    hits = [Hit(0, product(each, price=price), 0.0, 0.5) for each, price in (("a", "10"), ("b", "9.5"), ("c", ""))]
+    assert [hit.product.id for hit in sorted_by(hits, "price")] == ["b", "a", "c"]
+    assert [hit.product.id for hit in sorted_by(hits, "-price")] == ["a", "b", "c"]
+
+
+def test_a_group_is_one_hit() -> None:
+    hits = [Hit(0, product(each, group), 0.0, 0.5) for each, group in (("a", "g"), ("b", ""), ("c", "g"), ("d", "g"))]
+    assert [(hit.product.id, hit.others) for hit in collapse_groups(hits)] == [("a", 2), ("b", 0)]
+
+
+def test_full_text_pulls_what_says_the_words_to_the_front() -> None:
+    hits = [Hit(0, product(each), score, 0.5) for each, score in (("a", -1.0), ("b", -2.0), ("c", -3.0))]
+    assert [h.product.id for h in sorted(fused(hits, ["c"], 0.9), key=lambda h: -h.score)] == ["c", "a", "b"]
+    assert [h.product.id for h in sorted(fused(hits, ["c"], 0.0), key=lambda h: -h.score)] == ["a", "b", "c"]
+
+
+def test_a_hybrid_search_finds_by_title(shop: Shop) -> None:
+    hits = shop.ranker().search("purple rectangle", hybrid=1.0, top=3)
+    assert hits[0].product.title == "purple rectangle bag"
+
+
+def test_whole_words_are_said() -> None:
+    assert mentions(product("Red T-Shirt"), "t-shirt") and not mentions(product("Redwood"), "red")
+
+
+def test_many_are_answered_as_one_by_one(shop: Shop) -> None:
+    queries = [Query("red bag"), Query("a much longer query for a black ellipse"), Query(like="p01"), Query("red bag")]
+    together = shop.ranker().answer_many(queries)
+    for query, answer in zip(queries, together, strict=True):
+        alone = shop.ranker().answer(query)
+        assert [hit.product.id for hit in answer.hits] == [hit.product.id for hit in alone.hits]
+        assert [hit.match for hit in answer.hits] == pytest.approx([hit.match for hit in alone.hits], abs=1e-5)
+
+
+def test_words_explain_a_hit_with_shares_and_patches(shop: Shop) -> None:
+    ranker = shop.ranker()
+    hit = ranker.search("the red ellipse bag", why=True, top=1)[0]
+    assert hit.why is not None
+    assert [(each.word, each.start, each.end) for each in hit.why] == [
+        ("red", 4, 7),
+        ("ellipse", 8, 15),
+        ("bag", 16, 19),
+    ]
+    assert sum(each.weight for each in hit.why) == pytest.approx(1)
+    for each in hit.why:
+        assert 1 == each.patches[0].weight >= each.patches[-1].weight > 0
+        for patch in each.patches:
+            assert 30 <= patch.patch < 55 and 0 <= patch.x1 < patch.x2 <= 1 and 0 <= patch.y1 < patch.y2 <= 1
+            x, y = (patch.x1 + patch.x2) / 2, (patch.y1 + patch.y2) / 2
+            assert 0.15 < x < 0.85 and 0.15 < y < 0.85  # on the product, which fills the middle
+    assert ranker.explain("the red ellipse bag", hit.product.id, hit.product.view) == hit.why
+    assert ranker.explain("red", "none", 0) == [] == ranker.explain("", hit.product.id, 0)
+
+
+def test_an_uncalibrated_model_is_refused_with_what_to_do(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    ranker = shop.ranker()
+    monkeypatch.setattr(ranker.model.config, "calibration", {})
+    monkeypatch.setattr(Store, "info", property(lambda _: replace(ranker.store._versions.get(1).info, calibration={})))
+    with pytest.raises(InputError, match="kaleidobert calibrate"):
+        shop.ranker()
+
+
+def test_an_empty_answer_says_why(shop: Shop) -> None:
+    ranker = shop.ranker()
+    wrong = Filters.of({"colour": "Red"})
+    assert ranker.search("bag", filters=wrong) == []
+    assert "case counts" in ranker.why_nothing(wrong)
+    assert ranker.why_nothing(Filters.of({"color": "red"})) == (
+        "No product has 'color'; filters are: category, subcategory, colour, fabric."
+    )
+    assert "lower threshold" in ranker.why_nothing()
+
+
+@pytest.mark.parametrize("query", ["", "  "])
+def test_an_empty_query_is_refused(shop: Shop, query: str) -> None:
+    with pytest.raises(InputError, match="the query is empty"):
+        shop.ranker().search(query)
+
+
+def test_a_store_of_another_model_is_refused_at_the_next_query(
+    shop: Shop, other_model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ranker = shop.ranker()
+    other = replace(ranker.store.info, fingerprint="0" * 16, model=str(other_model_folder))
+    monkeypatch.setattr(Store, "info", property(lambda _: other))
+    with pytest.raises(InputError, match="index"):
+        ranker.search("bag")
+
+
+def test_answers_from_many_threads_are_the_same(shop: Shop) -> None:
+    ranker = shop.ranker()
+    expected = [hit.product.id for hit in ranker.search("blue ellipse")]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: ranker.search("blue ellipse"), range(16)))
+    assert all([hit.product.id for hit in hits] == expected for hits in answers)
+
+
+def test_stages_are_timed(shop: Shop) -> None:
+    seconds = shop.ranker().answer(Query("blue ellipse")).seconds
+    assert list(seconds) == ["encode", "recall", "rerank", "facets", "why", "photos"]
+    assert all(seconds[stage] > 0 for stage in ("encode", "recall", "rerank", "photos"))
+
+
+def test_a_model_that_has_moved_is_asked_for(shop: Shop, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no model folder at .*gone"):
+        Ranker.open(shop.uri, tmp_path / "gone")
+    with pytest.raises(InputError, match="it has no config.json"):
+        Ranker.open(shop.uri, tmp_path)
+
+
+def test_sheets_have_a_card_for_every_hit(shop: Shop) -> None:
+    hits = shop.ranker().search("blue ellipse", top=7)
+    long = replace(hits[0], product=replace(hits[0].product, title="A very long title, " * 20))
+    sheet = result_sheet("blue ellipse " * 30, [long, *hits[1:]], columns=5)
+    assert sheet.height > result_sheet("blue ellipse", hits[:5]).height
+    assert result_sheet("nothing", []).width == sheet.width
+    rows = result_sheets([("one", hits), ("two", hits[:2])])
+    assert rows.width > sheet.width
+    assert sheet.crop((32, 120, 1000, 400)).convert("L").getextrema()[0] < 60  # something is drawn
+
+
+def test_search_once_prints_draws_and_writes(shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    out, figures = tmp_path / "sheet.png", tmp_path / "hits.json"
+    filters = Filters.of({"subcategory": "ellipse"})
+    query = Query("red bag", image=open_image(drawn("red", "ellipse")), filters=filters, top=3, why=True, facets=())
+    search_once(query, shop.uri, out, None, figures, Console(width=160))
+    printed = capsys.readouterr().out
+    assert "ellipse bag" in printed and "colour: " in printed and "red bag + photo" in printed
+    assert Image.open(out).width > 1000
+    written = json.loads(figures.read_text())
+    assert [hit["rank"] for hit in written["hits"]] == [1, 2, 3]
+    assert {"id", "title", "score", "cosine", "match", "view", "why"} <= written["hits"][0].keys()
+    assert written["filters"] == ["subcategory=ellipse"] and written["milliseconds"]["rerank"] > 0
+    search_once(Query("bag", filters=Filters.of({"colour": "pink"})), shop.uri, console=Console(width=200))
+    assert "Nothing found for 'bag'. No product passes the filters" in capsys.readouterr().out
+    with pytest.raises(InputError, match="cannot be written"):
+        search_once(Query("bag"), shop.uri, out=tmp_path / "no" / "folder.png")
+
+
+def test_a_joint_model_without_weight_is_not_asked(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    ranker = shop.ranker()
+    monkeypatch.setattr(ranker.model.config, "joint_weight", 0.0)
+    assert ranker.search("red bag", top=5) == ranker.search("red bag", top=5, rerank=0)

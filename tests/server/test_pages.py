@@ -1,0 +1,97 @@
+"""What the pages show, without a service around them."""
+
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+import pytest
+
+from kaleidobert.index.filters import parse_filters
+from kaleidobert.search.query import Answer, Evidence, PatchWeight
+from kaleidobert.server.facet_panels import shown_facets, title_of
+from kaleidobert.server.pages import WEB, PageQuery, count_text, headings, place
+
+CSS = (WEB / "static" / "shop.css").read_text()
+
+
+def test_an_address_says_what_was_asked() -> None:
+    asked = PageQuery("red & <dress>", like="a/b c", avoid="dots", filters=parse_filters(["x=1", "x=2"]), page=3)
+    address = asked.href(page=3)
+    assert parse_qsl(address.removeprefix("./?")) == asked.pairs()
+    assert ("page", "3") not in parse_qsl(asked.href(avoid="").removeprefix("./?"))  # another answer: its first page
+
+
+@pytest.mark.parametrize(("name", "title"), [("second_colour", "Second colour"), ("baseColour", "Base colour")])
+def test_names_for_people(name: str, title: str) -> None:
+    assert title_of(name) == title
+
+
+def test_facets_that_cannot_narrow_an_answer_are_left_out() -> None:
+    counts = {
+        "colour": [("red", 3), ("blue", 2), ("", 4)],
+        "season": [("summer", 5)],
+        "category": [("Tops", 5)],
+        "year": [(str(year), 1) for year in range(2010, 2020)],
+    }
+    facets = shown_facets(counts, parse_filters(["category=Tops", "colour=green"]))
+    assert [facet.name for facet in facets] == ["category", "year", "colour"]
+    category, year, colour = facets
+    assert [(value.text, value.count, value.checked) for value in category.values] == [("Tops", 5, True)]
+    assert (year.low, year.high, year.values) == ("2010", "2019", [])
+    assert [(value.condition, value.count) for value in colour.values] == [
+        ("colour=green", 0),  # in use, so that it can be taken away
+        ("colour=red", 3),
+        ("colour=blue", 2),
+    ]
+
+
+def test_a_range_in_use_stays_to_be_changed() -> None:
+    (facet,) = shown_facets({"price": [("10", 2)]}, parse_filters(["price<=20"]))
+    assert (facet.start, facet.stop) == ("", "20")
+
+
+def test_headings_and_counts() -> None:
+    assert headings(PageQuery("red"), None) == ("Results for", "“red”")
+    assert headings(PageQuery(photo="x"), None) == ("", "Like your photo")
+    assert headings(PageQuery(filters=parse_filters(["category=Tops"])), None) == ("", "Tops")
+    assert PageQuery(filters=parse_filters(["category=Tops", "colour=red"])).words == "Tops red"
+    assert count_text(Answer([], 1)) == "1 product"
+    assert count_text(Answer([], 1200, exact=False)) == "1,200 products or more"
+
+
+@pytest.mark.parametrize(
+    ("box", "words"),
+    [
+        ((0.0, 0.0, 0.2, 0.2), "at the top, on the left"),
+        ((0.4, 0.4, 0.6, 0.6), "in the middle"),
+        ((0.8, 0.9, 1.1, 1.1), "at the bottom, on the right"),
+    ],
+)
+def test_where_a_word_points(box: tuple[float, float, float, float], words: str) -> None:
+    assert place(Evidence("red", 0, 3, 1.0, [PatchWeight(5, *box, 1.0)])) == words
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance (WCAG 2.2) of #rgb or #rrggbb."""
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+    parts = [int(digits[start : start + 2], 16) / 255 for start in (0, 2, 4)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    ("ink", "ground"),
+    [("ink", "page"), ("faint", "page"), ("faint", "panel"), ("accent", "page"), ("on-ink", "ink")],
+)
+def test_words_stand_out_from_their_ground(theme: int, ink: str, ground: str) -> None:
+    blocks = [block.split("}")[0] for block in CSS.split(":root {")[1:]]
+    pairs = [pair.split(":") for pair in blocks[theme].split(";") if ": #" in pair]
+    colours = {name.strip(): value.strip() for name, value in pairs}
+    light, dark = sorted((luminance(colours[f"--{name}"]) for name in (ink, ground)), reverse=True)
+    assert (light + 0.05) / (dark + 0.05) >= 4.5  # WCAG 2.2, level AA
+
+
+def test_vendored_files_come_with_their_licence() -> None:
+    fonts = WEB / "static" / "fonts"
+    assert {path.suffix for path in fonts.iterdir()} == {".woff2", ".txt"}
+    assert "SIL Open Font License" in Path(fonts / "LICENSE.txt").read_text()

@@ -1,0 +1,222 @@
+import numpy as np
+import pytest
+import torch
+
+from kaleidobert.alignment.pair_store import Alignment
+from kaleidobert.levels import PUBLISHED, level_slices
+from kaleidobert.model.losses import NO_LABEL
+from kaleidobert.model.processing import to_pixel_values
+from kaleidobert.training.augmentation import augment
+from kaleidobert.training.collators import PairCollator, PreTrainingCollator, plain_patches
+
+INDICES = [3, 44, 7, 15, 4, 43]
+
+
+def equal(one: dict, other: dict) -> bool:
+    return set(one) == set(other) and all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+@pytest.fixture
+def collator(catalogue, tokenizer):
+    return PreTrainingCollator(catalogue, tokenizer, PUBLISHED, seed=1, augmented=True, joint_samples=64)
+
+
+@pytest.fixture(scope="session")
+def epochs(catalogue, tokenizer):
+    """(320, ...) every product five times, from batches that differ."""
+    collator = PreTrainingCollator(catalogue, tokenizer, PUBLISHED, seed=1, augmented=False, joint_samples=64)
+    everything = np.arange(64)
+    batches = [collator(np.roll(everything, shift).tolist()) for shift in range(5)]
+    names = ("input_ids", "attention_mask", "masked_ids", "token_labels", "level_labels", "masked_patches")
+    return {name: torch.cat([batch[name] for batch in batches]) for name in names}
+
+
+def test_the_same_indices_give_the_same_batch(collator, catalogue, tokenizer):
+    again = PreTrainingCollator(catalogue, tokenizer, PUBLISHED, seed=1, augmented=True, joint_samples=64)
+    again([1, 2, 3])  # what came before does not matter
+    assert equal(collator(INDICES), again(INDICES))
+
+
+def test_another_seed_or_order_gives_another_batch(collator, catalogue, tokenizer):
+    other = PreTrainingCollator(catalogue, tokenizer, PUBLISHED, seed=2, augmented=True, joint_samples=64)(INDICES)
+    batch, turned = collator(INDICES), collator(INDICES[::-1])
+    for name in ("pixel_values", "draws", "masked_ids", "level_labels", "masked_patches"):
+        assert not torch.equal(batch[name], other[name]), name
+        assert not torch.equal(batch[name], turned[name].flip(0)), name
+    assert torch.equal(batch["input_ids"], other["input_ids"])
+
+
+def test_shapes(collator):
+    batch = collator(INDICES)
+    length = batch["input_ids"].shape[1]
+    expected = {
+        "pixel_values": (6, 3, 40, 40),
+        "text_group": (6,),
+        "subcategory": (6,),
+        "draws": (2, 6),
+        "text_only": (6,),
+        "level_labels": (6, 5),
+        "masked_patches": (6, 55),
+    } | dict.fromkeys(("input_ids", "attention_mask", "masked_ids", "token_labels"), (6, length))
+    assert {name: tuple(value.shape) for name, value in batch.items()} == expected
+    assert batch["text_group"][1] == batch["text_group"][4]  # products 44 and 4 share their text
+    assert len(set(batch["text_group"].tolist())) == 4  # and so do 43 and 3
+    assert batch["draws"].min() >= 0 and batch["draws"].max() < 1
+
+
+def test_only_the_first_products_are_corrupted_and_all_texts_are_masked(catalogue, tokenizer):
+    batch = PreTrainingCollator(catalogue, tokenizer, PUBLISHED, seed=1, augmented=True, joint_samples=2)(INDICES)
+    length = batch["input_ids"].shape[1]
+    sizes = {name: tuple(batch[name].shape) for name in ("token_labels", "level_labels", "masked_patches", "draws")}
+    assert sizes == {"token_labels": (2, length), "level_labels": (2, 5), "masked_patches": (2, 55), "draws": (2, 2)}
+    changed = (batch["masked_ids"] == tokenizer.mask_token_id).sum(dim=1)
+    assert batch["masked_ids"].shape == (6, length) and (changed > 0).sum() >= 4
+
+
+def test_dropped_words_and_patches(catalogue, tokenizer):
+    dropout = {"patch_dropout": 0.4, "word_dropout": 0.3, "levels": PUBLISHED}
+    batch = PairCollator(catalogue, tokenizer, seed=1, augmented=True, **dropout)(range(64))
+    kept = batch["kept_patches"]
+    assert kept.shape == (64, 33) and (kept.diff(dim=1) > 0).all() and set(kept.flatten().tolist()) == set(range(55))
+    whole, left = batch["attention_mask"].sum(dim=1), batch["query_mask"].sum(dim=1)
+    assert 0.15 < 1 - (left - 2).sum() / (whole - 2).sum() < 0.45 and left.min() >= 3
+    assert batch["query_ids"].shape == batch["query_mask"].shape == (64, left.max())
+    for text, query, length in zip(
+        batch["input_ids"].tolist(), batch["query_ids"].tolist(), left.tolist(), strict=True
+    ):
+        rest = iter(text)
+        assert all(token in rest for token in query[:length])  # in their order, from [CLS] to [SEP]
+        assert query[0] == tokenizer.cls_token_id and query[length - 1] == tokenizer.sep_token_id
+    plain = PairCollator(catalogue, tokenizer, seed=1, augmented=False, **dropout)(range(64))
+    assert not {"kept_patches", "query_ids"} & set(plain)
+
+
+def test_token_labels_are_the_hidden_tokens_and_the_rest_stays(epochs, tokenizer):
+    hidden = epochs["token_labels"] != NO_LABEL
+    assert torch.equal(epochs["token_labels"][hidden], epochs["input_ids"][hidden])
+    assert torch.equal(epochs["masked_ids"][~hidden], epochs["input_ids"][~hidden])
+    special = epochs["input_ids"] <= tokenizer.mask_token_id
+    assert not (hidden & special).any()
+    assert (hidden.sum(dim=1) >= 1).all()
+    masked = (epochs["masked_ids"] == tokenizer.mask_token_id)[hidden].float().mean()
+    assert masked.item() == pytest.approx(0.8, abs=0.07)
+    unchanged = (epochs["masked_ids"] == epochs["input_ids"])[hidden].float().mean()
+    assert unchanged.item() == pytest.approx(0.1, abs=0.06)
+
+
+def test_level_labels_are_in_range_and_vary(epochs):
+    labels = epochs["level_labels"]
+    assert set(labels[:, 0].tolist()) == set(range(4))
+    assert set(labels[:, 1].tolist()) == set(range(24))
+    assert set(labels[:, 2].tolist()) == set(range(9))
+    assert (labels[:, 3:] == NO_LABEL).all()
+    share = labels[:, 0].bincount(minlength=4) / len(labels)
+    assert share.tolist() == pytest.approx([0.25] * 4, abs=0.08)
+
+
+def test_hidden_patches_meet_the_quota_of_their_level(epochs):
+    counts = [epochs["masked_patches"][:, where].sum(dim=1) for where in level_slices(PUBLISHED)]
+    for level, count in zip(PUBLISHED, counts, strict=True):
+        assert (count == level.masked).all()
+    camouflaged = epochs["masked_patches"][:, 5:14].int().argmax(dim=1)
+    assert torch.equal(camouflaged, epochs["level_labels"][:, 2])
+    assert (epochs["masked_patches"][:, 5:].float().mean(dim=0) > 0).all()  # every patch gets its turn
+
+
+def hidden_sides(collator, indices, patch):
+    """Of each product (B,) bool: whether its first word is hidden, and whether its patch (B,) is."""
+    batch, words = collator(indices), collator.encode(indices, collator.generator(indices))
+    first = torch.tensor([[word == 0 for word in words.word_ids(row)] for row in range(len(indices))])
+    word = ((batch["token_labels"] != NO_LABEL) & first).any(dim=1)
+    return word, batch["masked_patches"].gather(1, patch.unsqueeze(1)).squeeze(1), batch["guided"]
+
+
+def test_aligned_pairs_go_first(catalogue, tokenizer, aligned):
+    """Either the first word or its patch is hidden, and what is hidden for it is counted."""
+    collator = PreTrainingCollator(
+        catalogue, tokenizer, PUBLISHED, seed=1, augmented=False, joint_samples=64, alignment=Alignment.load(aligned)
+    )
+    word, patch, guided = hidden_sides(collator, list(range(64)), torch.full((64,), 30))
+    assert (word ^ patch).all()
+    assert 15 < word.sum() < 49
+    assert (guided > 0).all() and (guided <= 0.5).all()
+
+
+def test_in_a_mirrored_photo_the_patch_is_on_the_other_side(catalogue, tokenizer, aligned, monkeypatch):
+    mirrored = np.arange(64) % 2 == 0
+    monkeypatch.setattr("kaleidobert.training.collators.augment", lambda pixels, *_: (pixels, mirrored))
+    collator = PreTrainingCollator(
+        catalogue, tokenizer, PUBLISHED, seed=1, augmented=True, joint_samples=64, alignment=Alignment.load(aligned)
+    )
+    word, patch, _ = hidden_sides(collator, list(range(64)), torch.from_numpy(np.where(mirrored, 34, 30)))
+    assert (word | patch).all()
+
+
+def test_without_augmentation_a_batch_has_the_first_views(catalogue, tokenizer):
+    batch = PairCollator(catalogue, tokenizer, seed=1, augmented=False)(INDICES)
+    first = catalogue.first_view[INDICES]
+    assert torch.equal(batch["pixel_values"], to_pixel_values(torch.from_numpy(catalogue.pixels[first])))
+    assert set(batch) == {"pixel_values", "input_ids", "attention_mask", "text_group", "draws", "text_only"}
+    assert not batch["text_only"].any()
+
+
+def test_augmentation_takes_any_view_of_the_product_itself(catalogue, tokenizer, monkeypatch):
+    monkeypatch.setattr(
+        "kaleidobert.training.collators.augment", lambda pixels, *_: (pixels, np.zeros(len(pixels), bool))
+    )
+    seen = set()
+    for seed in range(12):
+        batch = PairCollator(catalogue, tokenizer, seed, augmented=True)([7, 8])  # product 7 has two views
+        assert torch.equal(batch["pixel_values"][1], to_pixel_values(torch.from_numpy(catalogue.pixels[[9]]))[0])
+        views = to_pixel_values(torch.from_numpy(catalogue.pixels[[7, 8]]))
+        seen |= {view for view in (0, 1) if torch.equal(batch["pixel_values"][0], views[view])}
+    assert seen == {0, 1}
+
+
+def test_augment_changes_each_photo_differently_and_keeps_white_around():
+    pixels = torch.ones(8, 3, 32, 32)
+    pixels[:, :, 12:20, 12:20] = torch.tensor([0.8, 0.1, 0.1]).view(3, 1, 1)
+    out, mirrored = augment(pixels, np.random.default_rng(0))
+    assert mirrored.shape == (8,) and 0 < mirrored.sum() < 8
+    assert out.shape == pixels.shape and out.min() >= 0 and out.max() <= 1
+    assert all(not torch.allclose(out[0], other) for other in out[1:])
+    assert (out[:, :, 0, 0] > 0.85).all()  # what moves in is white, but for the light
+    assert torch.equal(out, augment(pixels, np.random.default_rng(0))[0])
+
+
+def test_photos_get_one_task_or_none(catalogue, tokenizer):
+    collate = PreTrainingCollator(
+        catalogue, tokenizer, PUBLISHED, seed=0, augmented=True, joint_samples=64, corruption="photos"
+    )
+    counts = np.zeros(6)
+    for _ in range(4):
+        batch = collate(range(64))
+        collate.seed += 1
+        labels, hidden = batch["level_labels"].numpy(), batch["masked_patches"].numpy()
+        asked = [hidden[:, w].any(1) | (labels[:, i] >= 0) for i, w in enumerate(level_slices(PUBLISHED))]
+        number = np.sum(asked, axis=0)
+        assert number.max() == 1
+        counts += [*np.sum(asked, axis=1), (number == 0).sum()]
+    assert counts.sum() == 256 and counts.min() > 20
+
+
+def test_patches_of_one_colour_are_not_hidden(catalogue, tokenizer):
+    pixels = torch.ones(1, 3, 40, 40)
+    pixels[..., 12:28, 12:28] = torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(0))
+    plain = plain_patches(pixels, PUBLISHED)
+    assert plain[0, 5:14].tolist() == [False] * 9 and plain[0, 30:].view(5, 5)[0].all()
+    collate = PreTrainingCollator(catalogue, tokenizer, PUBLISHED, seed=0, augmented=False, joint_samples=64)
+    batch = collate(range(64))
+    enough = (~plain_patches(batch["pixel_values"], PUBLISHED))[:, 30:].sum(dim=1) >= 3
+    hidden = batch["masked_patches"][:, 30:] & plain_patches(batch["pixel_values"], PUBLISHED)[:, 30:]
+    assert enough.any() and not hidden[enough].any()
+
+
+def test_without_strength_photos_are_mirrored_and_else_untouched():
+    pixels = torch.rand(16, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    out, mirrored = augment(pixels, np.random.default_rng(0), strength=0)
+    for row, flipped in enumerate(mirrored):
+        assert torch.equal(out[row], pixels[row].flip(-1) if flipped else pixels[row])
+    assert 0 < mirrored.sum() < 16
+    some, much = (augment(pixels, np.random.default_rng(0), strength)[0] for strength in (0.2, 1.0))
+    assert (some - out).abs().mean() < 0.7 * (much - out).abs().mean()

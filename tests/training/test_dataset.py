@@ -1,0 +1,173 @@
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kaleidobert.data.problems import Problems
+from kaleidobert.data.splits import split_of
+from kaleidobert.errors import InputError
+from kaleidobert.model import KaleidoBertImageProcessor
+from kaleidobert.training import dataset as module
+from kaleidobert.training.dataset import prepare
+from kaleidobert.vision.saliency.network import SaliencyNetwork, save_network
+
+PROCESSOR = KaleidoBertImageProcessor(24)
+
+
+@pytest.fixture(scope="module")
+def rows(drawn_products) -> list[dict[str, Any]]:
+    return drawn_products(64, seed=7)
+
+
+@pytest.fixture(scope="module")
+def train(rows) -> list[dict[str, Any]]:
+    return [row for row in rows if split_of(row["id"]) == "train"]
+
+
+@pytest.fixture
+def source(rows, tmp_path) -> Path:
+    """A CSV file beside its images; two-view products have both in one cell."""
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    lines = ["id,title,category,subcategory,images"]
+    for row in rows:
+        names = [f"{row['id']}-{view}.png" for view in range(len(row["images"]))]
+        for name, image in zip(names, row["images"], strict=True):
+            (folder / name).write_bytes(image)
+        lines.append(f"{row['id']},{row['title']},{row['category']},{row['subcategory']},{'|'.join(names)}")
+    (folder / "products.csv").write_text("\n".join(lines) + "\n")
+    return folder / "products.csv"
+
+
+def truncate(source: Path, product: str) -> None:
+    """Cut a photo short: its header can still be read."""
+    photo = source.parent / f"{product}-0.png"
+    photo.write_bytes(photo.read_bytes()[:120])
+
+
+def test_what_is_prepared(source, train):
+    catalogue = prepare(source, "train", PROCESSOR)
+    assert catalogue.ids == [row["id"] for row in train]
+    assert catalogue.texts == [row["title"] for row in train]
+    assert catalogue.categories == [row["category"] for row in train]
+    assert catalogue.subcategories == [row["subcategory"] for row in train]
+    assert len(catalogue) == len(train) > 40
+
+
+def test_views_lie_product_by_product(source, train):
+    catalogue = prepare(source, "train", PROCESSOR)
+    views = [len(row["images"]) for row in train]
+    assert 2 in views
+    assert catalogue.first_view.tolist() == [0, *np.cumsum(views)]
+    assert catalogue.pixels.shape == (sum(views), 24, 24, 3) and catalogue.pixels.dtype == np.uint8
+    for index in (0, views.index(2)):
+        for view in range(views[index]):
+            with Image.open(source.parent / f"{catalogue.ids[index]}-{view}.png") as photo:
+                expected = PROCESSOR.lock(photo.convert("RGB"))
+            assert np.array_equal(catalogue.pixels[catalogue.first_view[index] + view], expected)
+
+
+def test_a_second_call_does_not_read_the_source(source, monkeypatch, own_cache):
+    first = prepare(source, "train", PROCESSOR)
+    assert len(list(own_cache.iterdir())) == 1  # in KALEIDOBERT_CACHE, without a scratch folder left over
+
+    def refuse(*_, **__):
+        raise AssertionError("read again")
+
+    monkeypatch.setattr(module, "read_products", refuse)
+    second = prepare(source, "train", KaleidoBertImageProcessor(24))
+    assert second.ids == first.ids and np.array_equal(second.pixels, first.pixels)
+    with pytest.raises(AssertionError):
+        prepare(source, "test", PROCESSOR)
+    with pytest.raises(AssertionError):
+        prepare(source, "train", KaleidoBertImageProcessor(32))
+    with pytest.raises(AssertionError):
+        prepare(source, "train", KaleidoBertImageProcessor(24, "none"))
+
+
+def test_a_changed_source_is_read_again(source, train, own_cache):
+    prepare(source, "train", PROCESSOR)
+    source.write_text(source.read_text().replace(f"{train[0]['id']},red", f"{train[0]['id']},scarlet"))
+    assert prepare(source, "train", PROCESSOR).texts[0].startswith("scarlet")
+    assert len(list(own_cache.iterdir())) == 2
+
+
+def test_a_photo_that_cannot_be_decoded_is_counted(source, train):
+    truncate(source, train[3]["id"])
+    problems = Problems()
+    catalogue = prepare(source, "train", PROCESSOR, problems=problems)
+    assert catalogue.ids == [row["id"] for row in train if row["id"] != train[3]["id"]]
+    assert (problems.count, problems.total) == (1, len(train))
+    assert train[3]["id"] in problems.summary() and "cannot be decoded" in problems.summary()
+
+
+def test_what_was_left_out_is_told_when_nobody_counts(source, train, caplog):
+    truncate(source, train[3]["id"])
+    with caplog.at_level(logging.WARNING):
+        prepare(source, "train", PROCESSOR)
+    assert f"1 of {len(train)} rows could not be used" in caplog.text
+
+
+def test_too_many_bad_photos_stop_it_and_leave_no_cache(source, train, own_cache):
+    for row in train[:4]:
+        truncate(source, row["id"])
+    with pytest.raises(InputError, match=f"4 of {len(train)} rows could not be used"):
+        prepare(source, "train", PROCESSOR)
+    assert not list(own_cache.iterdir())
+
+
+def test_a_preparation_that_breaks_off_leaves_no_cache(source, monkeypatch, own_cache):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "_lock", stop)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(source, "train", PROCESSOR)
+    assert not list(own_cache.iterdir())
+
+
+def test_the_cache_folder_may_be_the_default(monkeypatch, tmp_path):
+    monkeypatch.delenv("KALEIDOBERT_CACHE")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert module.cache_folder() == tmp_path / ".cache" / "kaleidobert"
+
+
+def test_text_groups_and_head(catalogue):
+    groups = catalogue.text_groups()
+    assert groups.shape == (64,) and len(set(groups.tolist())) == 40
+    assert groups[40] == groups[0] and groups[41] == groups[1] and groups[0] != groups[1]
+    head = catalogue.head(9)
+    assert len(head) == 9 and len(head.first_view) == 10 and len(head.pixels) == 10  # the eighth has two views
+    assert head.texts == catalogue.texts[:9] and len(catalogue.head(999)) == 64
+
+
+def test_equal_texts_but_for_case_and_spaces_are_one_group(catalogue):
+    other = json.loads(json.dumps(catalogue.titles))
+    other[5] = f"  {other[0].upper().replace(' ', '   ')} "
+    changed = type(catalogue)(
+        catalogue.ids,
+        other,
+        *(getattr(catalogue, name) for name in ("texts", "categories", "subcategories", "first_view", "pixels")),
+    )
+    assert changed.text_groups()[5] == changed.text_groups()[0]
+
+
+def test_photos_without_a_product_are_counted_and_used_whole(source, train, caplog):
+    Image.new("RGB", (48, 56), "white").save(source.parent / f"{train[3]['id']}-0.png")
+    with caplog.at_level(logging.WARNING):
+        catalogue = prepare(source, "train", PROCESSOR)
+    assert "no product stands out in 1 of" in caplog.text
+    assert (catalogue.pixels[catalogue.first_view[3]] == 255).all()
+
+
+def test_other_weights_are_another_preparation(source, tmp_path, own_cache):
+    weights = tmp_path / "net.safetensors"
+    for widths in ((4, 6, 8, 10), (4, 6, 8, 12)):
+        save_network(SaliencyNetwork(widths, 4), weights, side=32)
+        for _ in range(2):
+            prepare(source, "validation", KaleidoBertImageProcessor(24, str(weights)))
+    assert len(list(own_cache.iterdir())) == 2
