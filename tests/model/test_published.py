@@ -12,6 +12,7 @@ from transformers import (
 
 from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertForPreTraining
+from kaleidobert.model.initial import load_backbone, load_bert
 
 
 @pytest.fixture(scope="module")
@@ -23,12 +24,12 @@ def model(tiny_config):
 def test_bert_weights_arrive(model, tiny_config, tmp_path, kind):
     published = kind(tiny_config().encoder_config)
     published.save_pretrained(tmp_path)
-    model.kaleidobert.load_bert(str(tmp_path))
+    load_bert(model.kaleidobert, str(tmp_path))
     weights = getattr(published, "bert", published).state_dict()
     own = model.kaleidobert.bert.state_dict()
     assert set(own) == {name for name in weights if not name.startswith("pooler")}
     assert all(torch.equal(tensor, weights[name]) for name, tensor in own.items())
-    assert model.masked_tokens.decoder.weight is model.kaleidobert.bert.embeddings.word_embeddings.weight
+    assert model.lm_head.decoder.weight is model.kaleidobert.bert.embeddings.word_embeddings.weight
 
 
 @pytest.mark.parametrize("kind", [ResNetModel, ResNetForImageClassification])
@@ -38,7 +39,7 @@ def test_backbone_weights_and_statistics_arrive(model, tiny_config, tmp_path, ki
         for buffer in published.buffers():
             buffer.copy_(buffer + 2)
     published.save_pretrained(tmp_path)
-    model.kaleidobert.load_backbone(str(tmp_path))
+    load_backbone(model.kaleidobert, str(tmp_path))
     weights = getattr(published, "resnet", published).state_dict()
     own = model.kaleidobert.patch_encoder.backbone.state_dict()
     assert set(own) == set(weights)
@@ -54,7 +55,7 @@ def test_a_bert_of_another_size(model, tiny_config, tmp_path, size, theirs):
     setattr(config, size, theirs)
     BertModel(config).save_pretrained(tmp_path)
     with pytest.raises(InputError, match=f"its {size} is {theirs}, this model's is {own}") as error:
-        model.kaleidobert.load_bert(str(tmp_path))
+        load_bert(model.kaleidobert, str(tmp_path))
     assert "\n" not in str(error.value) and str(tmp_path) in str(error.value)
 
 
@@ -65,14 +66,14 @@ def test_a_backbone_of_another_size(model, tiny_config, tmp_path, size, theirs):
     setattr(config, size, theirs)
     ResNetModel(config).save_pretrained(tmp_path)
     with pytest.raises(InputError) as error:
-        model.kaleidobert.load_backbone(str(tmp_path))
+        load_backbone(model.kaleidobert, str(tmp_path))
     assert f"its {size} is {theirs}, this model's is {own}" in str(error.value)
 
 
 def test_checkpoints_of_another_kind_or_none(model, tiny_config, tmp_path):
     ResNetModel(tiny_config().backbone_config).save_pretrained(tmp_path / "resnet")
     with pytest.raises(InputError, match="its model_type is resnet, this model's is bert"):
-        model.kaleidobert.load_bert(str(tmp_path / "resnet"))
+        load_bert(model.kaleidobert, str(tmp_path / "resnet"))
     with pytest.raises(InputError, match="nowhere: no checkpoint there") as error:
-        model.kaleidobert.load_backbone(str(tmp_path / "nowhere"))
+        load_backbone(model.kaleidobert, str(tmp_path / "nowhere"))
     assert "\n" not in str(error.value)

@@ -216,6 +216,7 @@ class KaleidoBertScorer:
         states = encoder.image_states(torch.from_numpy(patch_states).to(self.device, self.model.dtype))
         return encoder.project_image(states.mean(dim=1)), (states @ encoder.image_projection.weight.T).float()
 
+    @torch.inference_mode()
     def joint_scores(
         self,
         input_ids: Tensor,

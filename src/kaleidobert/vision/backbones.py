@@ -54,4 +54,4 @@ class PatchEncoder(nn.Module):
     def _feature_map(self, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) -> (N, D, h, w); channels last, which is what convolutions on CPUs and GPUs like."""
         normalised = ((pixels - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-        return self.backbone(normalised).feature_maps[-1]
+        return self.backbone(normalised.to(self.backbone.dtype)).feature_maps[-1]
