@@ -10,9 +10,10 @@ from transformers import AutoConfig, BertConfig, PretrainedConfig
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from kaleidobert.errors import InputError
-from kaleidobert.levels import CORRUPTIONS, PUBLISHED, TASKS, Level
-from kaleidobert.model.losses import LOSSES
+from kaleidobert.levels import PUBLISHED, Level
+from kaleidobert.model.pretext_tasks import PRETEXT_TASKS, pretraining_losses
 
+CORRUPTIONS = ("levels", "photos")  # every level by its own task at once, or each photo by the task of one level
 JOINT_SCORERS = ("matching", "reading")
 INPUTS = ("both", "image", "text")
 
@@ -161,9 +162,9 @@ class KaleidoBertConfig(PretrainedConfig):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise InputError(f"{name} is {value!r}; use a whole number above 0")
-        unknown = set(self.loss_weights) - set(LOSSES)
+        unknown = set(self.loss_weights) - set(pretraining_losses())
         if unknown:
-            raise InputError(f"loss_weights: no loss {min(unknown)!r}; use {', '.join(LOSSES)}")
+            raise InputError(f"loss_weights: no loss {min(unknown)!r}; use {', '.join(pretraining_losses())}")
         self._check_levels()
 
     def _check_levels(self) -> None:
@@ -171,12 +172,11 @@ class KaleidoBertConfig(PretrainedConfig):
             if set(row) - {"grid", "task", "masked"}:
                 raise InputError(f"level {row}: unknown settings; use grid, task and masked")
         for level in self.level_table:
-            if level.task not in (None, *TASKS):
-                raise InputError(f"level {level.grid}: no task {level.task!r}; use one of {', '.join(TASKS)}, or null")
-            if level.task == "camouflage" and level.masked != 1:
-                raise InputError(
-                    f"level {level.grid}: camouflage hides one patch, masked is {level.masked}; set it to 1"
-                )
+            if level.task not in (None, *PRETEXT_TASKS):
+                names = ", ".join(PRETEXT_TASKS)
+                raise InputError(f"level {level.grid}: no task {level.task!r}; use one of {names}, or null")
+            if level.task:
+                PRETEXT_TASKS[level.task].check(level)
             if level.masked > level.patches:
                 raise InputError(f"level {level.grid}: cannot mask {level.masked} of {level.patches} patches")
 

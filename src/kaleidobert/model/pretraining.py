@@ -10,12 +10,12 @@ from transformers.modeling_outputs import ModelOutput
 
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.distributed import WHOLE_BATCH, BatchShard
-from kaleidobert.model.heads import PretextHead
 from kaleidobert.model.losses import NEAREST, NO_LABEL, RANDOM, contrastive_loss, masked_token_loss, unigram_loss
-from kaleidobert.model.pretext_tasks import (
+from kaleidobert.model.pretext_objectives import (
     corrupt_levels,
     corrupt_photos,
     encoded,
+    pretext_heads,
     pretext_losses,
     pretext_references,
 )
@@ -26,7 +26,7 @@ from kaleidobert.scoring.pair_scorer import KaleidoBertScoring, query_inputs
 class PreTrainingOutput(ModelOutput):
     """loss: the weighted sum; parts: each loss by name; accuracies: of ITM and the pretext classifications.
 
-    references: outside training, what predictors reach that know nothing of products (see `model.pretext_tasks`).
+    references: outside training, what predictors reach that know nothing of products (see `model.pretext_objectives`).
     """
 
     loss: Tensor | None = None
@@ -44,13 +44,7 @@ class KaleidoBertForPreTraining(KaleidoBertScoring):
     def __init__(self, config: KaleidoBertConfig) -> None:
         super().__init__(config)
         feature_size = self.kaleidobert.patch_encoder.feature_size
-        self.pretext = nn.ModuleDict(
-            {
-                str(index): PretextHead(config.encoder_config, level, feature_size)
-                for index, level in enumerate(config.level_table)
-                if level.task
-            }
-        )
+        self.pretext = pretext_heads(config.level_table, config.encoder_config, feature_size)
         # The grade of ITM's negatives: one harder, for good, each time that pair accuracy has been good enough.
         self.register_buffer("match_accuracy", torch.tensor(0.5))
         self.register_buffer("negatives", torch.tensor(RANDOM))

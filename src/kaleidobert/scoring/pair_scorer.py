@@ -26,6 +26,7 @@ from kaleidobert.model.losses import (
     captioning_loss,
     draw_negatives,
     equal_texts,
+    loss_weight,
     matching_loss,
 )
 from kaleidobert.scoring.cross_modal_memory import CrossModalMemory
@@ -146,7 +147,7 @@ class KaleidoBertScoring(KaleidoBertPreTrainedModel):
     def weighted_sum(self, parts: dict[str, Tensor]) -> Tensor:
         """The total loss, equation 8, with ``config.loss_weights``; the plain sum where it names none."""
         weights = self.config.loss_weights
-        return torch.stack([weights.get(name, 1.0) * part for name, part in parts.items()]).sum()
+        return torch.stack([loss_weight(weights, name) * part for name, part in parts.items()]).sum()
 
     def joint_scores(
         self,

@@ -21,7 +21,7 @@ from kaleidobert.model import (
 from kaleidobert.model.distributed import BatchShard
 from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.model.processing import train_tokenizer
-from kaleidobert.training.cached_features import cached_features
+from kaleidobert.training.cached_features import open_run_features
 from kaleidobert.training.collators import PreTrainingCollator
 from kaleidobert.training.dataset import PreparedDataset, prepare
 from kaleidobert.training.runs import clear_remains, finish_run, last_checkpoint, processes, training_arguments
@@ -65,7 +65,7 @@ def pretrain(
     # A run's embeddings are bound to its own tokenizer, also where the catalogue has changed since.
     tokenizer: Any = AutoTokenizer.from_pretrained(out) if checkpoint else _tokenizer(settings, train)
     model = _model(config, tokenizer, settings)
-    stored = cached_features(features, {"train": train, "validation": validation}, model.kaleidobert, training)
+    stored = open_run_features(features, {"train": train, "validation": validation}, model.kaleidobert, training)
 
     if state.is_main_process:
         out.mkdir(parents=True, exist_ok=True)
