@@ -37,7 +37,7 @@ class LevelBatch:
 
 @dataclass(frozen=True, kw_only=True)
 class LevelTargets(LevelBatch):
-    """What the head of that level has to predict; a label is NO_LABEL where a product's level is not corrupted.
+    """What the level's head has to predict; the label is NO_LABEL for a product whose level is not corrupted.
 
     features (n, p, D): the standardised features of the uncorrupted patches; temperature: of their softmax.
     """
@@ -47,11 +47,11 @@ class LevelTargets(LevelBatch):
 
 
 class PretextTask(ABC):
-    """One task: how it corrupts a level, and how that is predicted. Instances have no state.
+    """How one task corrupts a level, and how a head learns to predict the corruption. Instances have no state.
 
-    abbreviation: the name of its loss in the publication. patchwise: the masked patches are corrupted; otherwise the
-    whole level is, by the label, and label 0 leaves it unchanged. in_features: `corrupt_features` is implemented;
-    otherwise the corrupted pixels go through the backbone. effect: what happens to a patch, for captions.
+    abbreviation: the name of its loss, without underscores. patchwise: the masked patches are corrupted; otherwise the
+    whole level is, according to the label, and label 0 leaves it unchanged. in_features: `corrupt_features` is
+    implemented; otherwise the corrupted pixels go through the backbone. effect: what happens to a patch, for captions.
     """
 
     abbreviation: ClassVar[str]
@@ -81,7 +81,7 @@ class PretextTask(ABC):
 
     @abstractmethod
     def references(self, corrupted: Tensor, copied: Tensor, targets: LevelTargets) -> dict[str, Tensor]:
-        """Figures that need no understanding of products: ``chance``, ``accuracy_chance``, ``copy``, ``accuracy_copy``.
+        """What can be reached without learning: any of ``chance``, ``accuracy_chance``, ``copy`` and ``accuracy_copy``.
 
         corrupted (n, p, D): the features that the model sees; copied (n, p, D): each patch estimated from overlapping
         patches of other levels.
@@ -114,7 +114,7 @@ class PretextTask(ABC):
         return f"{'patch' if len(numbers) == 1 else 'patches'} {', '.join(numbers)} {self.effect}"
 
     def versions(self, level: Level) -> int:
-        """How many corrupted versions of each patch cached features have to contain; version v is label v."""
+        """Corrupted versions of each patch that cached features contain: one if ``patchwise``, else one per label."""
         if self.in_features:
             return 0
         return 1 if self.patchwise else self.classes(level) - 1
