@@ -70,7 +70,7 @@ def main() -> None:
             )
             for source in (None, stored)
         )
-        size = stored.tables[0].nbytes / 1e3
+        size = stored.array[0].nbytes / 1e3
         print(f"computed {computed:.2f} s a step, read {read:.2f} s: {computed / read:.1f} times; {size:.0f} kB a view")
 
 

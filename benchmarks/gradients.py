@@ -22,6 +22,7 @@ from torch import nn
 
 from kaleidobert.model import KaleidoBertForPreTraining
 from kaleidobert.model.loading import load_model, load_processor
+from kaleidobert.model.losses import loss_weight
 from kaleidobert.progress import progress_bar
 from kaleidobert.training.collators import PreTrainingCollator
 from kaleidobert.training.dataset import prepare
@@ -45,7 +46,7 @@ def norms(model: KaleidoBertForPreTraining, batch: dict[str, torch.Tensor]) -> d
     found = {}
     for name, loss in losses.items():
         model.zero_grad()
-        (model.config.loss_weights.get(name, 1.0) * loss).backward(retain_graph=True)
+        (loss_weight(model.config.loss_weights, name) * loss).backward(retain_graph=True)
         squares = {
             part: [each.grad.square().sum() for each in own if each.grad is not None] for part, own in weights.items()
         }

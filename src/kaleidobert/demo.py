@@ -18,6 +18,7 @@ from kaleidobert.evaluation.fit_ranker import fit_ranker
 from kaleidobert.evaluation.retrieval import evaluate_retrieval
 from kaleidobert.index.indexer import index_catalogue
 from kaleidobert.levels import PUBLISHED
+from kaleidobert.model.pretext_objectives import illustrate
 from kaleidobert.scoring.ranking import RANKING_FILE
 from kaleidobert.search.contact_sheet import result_sheets
 from kaleidobert.search.ranker import Ranker
@@ -88,7 +89,7 @@ def _step(console: Console, title: str, done: Path) -> Iterator[bool]:
 def draw_example(data: Path) -> Image.Image:
     """The patch generator and the five pretext tasks on the catalogue's first test products."""
     product, other = (Locked.of(each.open(), border_colour) for each in islice(read_products(data, "test"), 2))
-    return draw_patches(product, PUBLISHED, 224, True, np.random.default_rng(0), other)
+    return draw_patches(product, PUBLISHED, 224, True, np.random.default_rng(0), illustrate, other)
 
 
 def draw_results(store: str) -> Image.Image:

@@ -11,7 +11,7 @@ from kaleidobert.cli.main import app
 from kaleidobert.errors import InputError
 from kaleidobert.evaluation.report import draw_curves, read_curves, report
 from kaleidobert.evaluation.retrieval import evaluate_retrieval
-from kaleidobert.model.losses import LOSSES
+from kaleidobert.model.pretext_tasks import pretraining_losses
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
 NAMES = ["total", "contrastive", "AMLM", "ITM", "ITM_accuracy", "LM", "RR", "RR_accuracy", "JPS", "JPS_accuracy"]
@@ -24,6 +24,20 @@ def test_curves_are_what_was_logged(run, history):
     assert curves["AMLM"].training == {row["step"]: row["AMLM"] for row in rows if "AMLM" in row}
     assert curves["CP_accuracy"].validation == {r["step"]: r["eval_CP_accuracy"] for r in rows if "eval_loss" in r}
     assert curves["total"].validation == {row["step"]: row["eval_loss"] for row in rows if "eval_loss" in row}
+
+
+def test_levels_that_share_a_task_have_curves_of_their_own(tmp_path):
+    names = ["G2CM_3x3", "G2CM_4x4", "RR_2x2", "RR_2x2_accuracy", "AMLM"]
+    figures = dict.fromkeys(names, 1.0)
+    validated = {f"eval_{name}": 2.0 for name in (*names, "G2CM_3x3_chance", "RR_2x2_accuracy_chance")}
+    rows = [{"step": 1, "loss": 3.0, **figures}, {"step": 1, "eval_loss": 4.0, **validated}]
+    (tmp_path / "history.json").write_text(json.dumps(rows))
+    curves = read_curves(tmp_path)
+    assert set(curves) == {"total", *names}
+    assert curves["G2CM_3x3"].references["_chance"] == {1: 2.0} and not curves["G2CM_4x4"].references["_chance"]
+    _, *pictures = report([tmp_path], tmp_path / "page.html")
+    order = ["total", "AMLM", "RR_2x2", "RR_2x2_accuracy", "G2CM_3x3", "G2CM_4x4"]
+    assert [path.stem for path in pictures] == order
 
 
 def test_a_page_and_a_picture_a_figure(run, tmp_path):
@@ -69,4 +83,4 @@ def test_a_run_that_is_still_training_is_read_from_its_checkpoint(run, tmp_path)
 def test_the_verb(run, tmp_path):
     result = CliRunner().invoke(app, ["report", str(run), "--out", str(tmp_path / "report.html")])
     assert result.exit_code == 0 and f"{len(NAMES)} figures" in result.output
-    assert (tmp_path / "report" / f"{LOSSES[0]}.png").exists()
+    assert (tmp_path / "report" / f"{pretraining_losses()[0]}.png").exists()

@@ -9,7 +9,6 @@ from torch.nn import functional as F
 from kaleidobert.model import KaleidoBertForPreTraining, KaleidoBertForRetrieval
 from kaleidobert.model.distributed import WHOLE_BATCH
 from kaleidobert.model.losses import (
-    LOSSES,
     NEAREST,
     RANDOM,
     SAME_SUBCATEGORY,
@@ -17,8 +16,11 @@ from kaleidobert.model.losses import (
     feature_divergence,
 )
 from kaleidobert.model.objectives import Objectives
-from kaleidobert.model.pretext_tasks import encoded
+from kaleidobert.model.pretext_objectives import encoded
+from kaleidobert.model.pretext_tasks import pretraining_losses
 from kaleidobert.model.pretraining import JointBatch
+
+LOSSES = pretraining_losses()
 
 HEADS = {
     "contrastive": ("kaleidobert.image_projection", "kaleidobert.text_projection", "logit_scale"),
@@ -253,7 +255,7 @@ def test_another_table_of_levels_trains_a_step(tiny_config, make_batch, features
     model = fresh(config)
     batch = make_batch(config)
     before = model(**batch)
-    assert set(before.losses) == set(LOSSES) - {"G2CM"}
+    assert set(before.losses) == set(LOSSES) - {"G2CM", "B2CM"} | {"B2CM_1x1", "B2CM_6x6"}
     assert set(model.pretext_heads) == {"0", "1", "2", "3", "5"}  # level 5 has no task
     assert [len(model.state_dict()[f"pretext_heads.{level}.out.bias"]) for level in (1, 2, 3)] == [4, 24, 1]
     optimizer = torch.optim.AdamW(model.parameters(), 2e-3)
@@ -267,17 +269,25 @@ def test_another_table_of_levels_trains_a_step(tiny_config, make_batch, features
     assert model.kaleidobert.embed_patches(torch.zeros(4, 91, 16)).shape == (4, 91, 32)
 
 
-def test_two_levels_of_one_task_are_added(tiny_config, make_batch):
-    """Levels of one task have heads of their own, and one loss: without the second head's part, the first's."""
+def test_two_levels_of_one_task_have_figures_of_their_own_and_one_weight(tiny_config, make_batch):
     levels = [{"grid": 1, "task": "rotation"}, {"grid": 2, "task": "rotation"}]
     model = fresh(tiny_config(levels=levels)).eval()
+    model.objectives = Objectives({"RR": 0.5})
     batch = make_batch(model.config)
     for index, certain in (("0", False), ("1", True)):
         model.pretext_heads[index].out.weight.data.zero_()
         model.pretext_heads[index].out.bias.data = torch.tensor([3.0, 0, 0, 0]) if certain else torch.zeros(4)
     batch["level_labels"] = torch.tensor([[1, 0], [2, 0], [3, 0], [0, 0]])
-    parts = model(**batch).losses
-    assert parts["RR"].item() == pytest.approx(math.log(4) + math.log(1 + 3 * math.exp(-3)), rel=1e-5)
+    output = model(**batch)
+    assert set(output.losses) == {"contrastive", "AMLM", "ITM", "LM", "RR_1x1", "RR_2x2"}
+    assert output.losses["RR_1x1"].item() == pytest.approx(math.log(4), rel=1e-5)
+    assert output.losses["RR_2x2"].item() == pytest.approx(math.log(1 + 3 * math.exp(-3)), rel=1e-5)
+    assert output.accuracies["RR_1x1"] == 0.25 and output.accuracies["RR_2x2"] == 1
+    for level in ("RR_1x1", "RR_2x2"):
+        assert output.references[f"{level}_chance"].item() == pytest.approx(math.log(4))
+        assert output.references[f"{level}_accuracy_chance"] == 0.25
+    expected = sum((0.5 if name.startswith("RR") else 1) * part.item() for name, part in output.losses.items())
+    assert output.loss.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_corrupted_photos_are_normalised_by_their_own_batch(one_model, make_batch):

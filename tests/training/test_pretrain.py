@@ -12,7 +12,7 @@ from transformers import AutoModelForPreTraining
 from kaleidobert.errors import InputError
 from kaleidobert.evaluation.fit_ranker import JOINT_WEIGHTS
 from kaleidobert.model import KaleidoBertForPreTraining, KaleidoBertForRetrieval, KaleidoBertProcessor
-from kaleidobert.model.losses import LOSSES
+from kaleidobert.model.pretext_tasks import pretraining_losses
 from kaleidobert.training.collators import PairCollator
 from kaleidobert.training.pretrain import pretrain
 from kaleidobert.training.sampling import GroupedSampler
@@ -20,6 +20,7 @@ from kaleidobert.training.settings import RUN_SETTINGS, load_settings
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
 
+LOSSES = pretraining_losses()
 FIGURES = {*LOSSES, "ITM_accuracy", "RR_accuracy", "JPS_accuracy", "CP_accuracy"}
 
 

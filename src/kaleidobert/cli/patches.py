@@ -46,6 +46,7 @@ def patches(
 
     from kaleidobert.errors import InputError
     from kaleidobert.levels import patch_count
+    from kaleidobert.model.pretext_objectives import illustrate
     from kaleidobert.vision.drawing import Locked, draw_patches
     from kaleidobert.vision.saliency.border_colour import detector
 
@@ -61,7 +62,7 @@ def patches(
     donor = Locked.of(open_photo(other), foreground) if other else None
     if not product.found:
         typer.echo(f"{image}: no product stands out from the background; the whole photo is used")
-    _save(draw_patches(product, table, size, keep_aspect, np.random.default_rng(seed), donor), out)
+    _save(draw_patches(product, table, size, keep_aspect, np.random.default_rng(seed), illustrate, donor), out)
     typer.echo(f"{patch_count(table)} patches drawn in {out}")
 
 

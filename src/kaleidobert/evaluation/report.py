@@ -18,12 +18,13 @@ from matplotlib.figure import Figure
 
 from kaleidobert.errors import InputError
 from kaleidobert.evaluation.published import published_tables
-from kaleidobert.model.losses import DOWNSTREAM_LOSSES, LOSSES
+from kaleidobert.model.losses import DOWNSTREAM_LOSSES
+from kaleidobert.model.pretext_tasks import pretraining_losses
 from kaleidobert.training.runs import whole_checkpoints
 
 COLOURS = matplotlib.color_sequences["petroff10"]  # told apart by the colour-blind, too
 REFERENCES = {"_chance": ":", "_copy": "--", "_blind": "--"}  # what knows nothing of products
-CURVES = (*LOSSES, *DOWNSTREAM_LOSSES)
+CURVES = (*pretraining_losses(), *DOWNSTREAM_LOSSES)
 FIGURE_SIZE = (6.4, 3.6)  # inches
 
 PAGE = Template("""<!doctype html>
@@ -83,10 +84,15 @@ def read_curves(run: Path) -> dict[str, Curve]:
         for name, value in row.items():
             values.setdefault(name, {})[row["step"]] = value
     values["total"], values["eval_total"] = values.pop("loss", {}), values.pop("eval_loss", {})
-    names = [name for name in values if name == "total" or name.removesuffix("_accuracy") in CURVES]
+    names = [name for name in values if name == "total" or _is_curve(name)]
     validated = [name.removeprefix("eval_") for name in values if name.startswith("eval_")]
-    names += [name for name in validated if name not in names and name.removesuffix("_accuracy") in CURVES]
+    names += [name for name in validated if name not in names and _is_curve(name)]
     return {name: _curve(name, values) for name in names}
+
+
+def _is_curve(name: str) -> bool:
+    """Whether this is a loss or an accuracy, also of one level (G2CM_3x3), and not one of its references."""
+    return name.partition("_")[0] in CURVES and not name.endswith(tuple(REFERENCES))
 
 
 def _curve(name: str, values: Mapping[str, dict[int, float]]) -> Curve:
@@ -116,8 +122,8 @@ def _names(runs: Sequence[Path]) -> list[str]:
 
 def _ordered(names: set[str]) -> list[str]:
     """The total, then each loss with its accuracy, as the publication orders them."""
-    order = ["total", *(f"{loss}{kind}" for loss in CURVES for kind in ("", "_accuracy"))]
-    return sorted(names, key=order.index)
+    order = ["total", *CURVES]
+    return sorted(names, key=lambda name: (order.index(name.partition("_")[0]), name))
 
 
 def draw_curves(name: str, curves: Mapping[str, Curve], path: Path) -> None:

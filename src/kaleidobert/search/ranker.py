@@ -2,10 +2,10 @@
 
 Recall compares the query's embedding with every stored one and charges the nearest for being near to every text
 (hubness); the joint model scores the query's tokens with the stored patch states of the best candidates (the seed's
-text-to-image retrieval). Every score becomes a match probability (`scoring.calibration`). Text and photo of a query must
-both match, and what it avoids must not: probabilities multiply, and the order follows their product. Results are ranked
-in two tiers, the `candidates.FIRST` nearest and those behind, which never mix, so a page does not depend on how deep
-another one looked.
+text-to-image retrieval). Every score becomes a match probability (`scoring.calibration`). Text and photo of a query
+must both match, and what it avoids must not: probabilities multiply, and the order follows their product. Results are
+ranked in two tiers, the `candidates.FIRST` nearest and those behind, which never mix, so a page does not depend on how
+deep another one looked.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.model.objectives import Objectives
 from kaleidobert.model.pretraining import active_levels
 from kaleidobert.model.processing import train_tokenizer
-from kaleidobert.training.cached_features import cached_features
+from kaleidobert.training.cached_features import open_run_features
 from kaleidobert.training.collators import PreTrainingCollator
 from kaleidobert.training.dataset import PreparedDataset, prepare
 from kaleidobert.training.runs import (
@@ -78,7 +78,7 @@ def pretrain(
     model = _model(config, tokenizer, settings)
     if training.freeze_backbone:
         model.kaleidobert.freeze_backbone()
-    stored = cached_features(features, {"train": train, "validation": validation}, model.kaleidobert, settings)
+    stored = open_run_features(features, {"train": train, "validation": validation}, model.kaleidobert, settings)
 
     if state.is_main_process:
         out.mkdir(parents=True, exist_ok=True)

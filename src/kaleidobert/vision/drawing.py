@@ -2,12 +2,12 @@
 
 First row: the photo with its mask and locked box, then the locked portion under each grid. Second row: where
 the camouflaged patch comes from, then each level after its pretext task, the touched patches outlined. The
-tasks are the functions that pre-training uses, applied to patches of pixels instead of features.
+tasks are given as a function, as they belong to the model (see `model.pretext_objectives.illustrate`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,15 +17,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from kaleidobert.levels import JIGSAW_ORDERS, ROTATIONS, Level
-from kaleidobert.vision.corruptions import (
-    blank_patches,
-    camouflage_patches,
-    grey_cells,
-    jigsaw_orders,
-    permute_patches,
-    rotate_cells,
-)
+from kaleidobert.levels import Level
 from kaleidobert.vision.patches import WHITE, cut_locked_portion, pool_patches
 from kaleidobert.vision.saliency.border_colour import Box, ForegroundDetector, locked_box
 
@@ -33,6 +25,9 @@ TILE, GAP, MARGIN, CAPTION = 280, 20, 28, 62  # pixels; two lines of text fit a 
 TITLE_SIZE, DETAIL_SIZE = 16, 13
 PAGE, INK, FAINT, LINE, ACCENT = "#f4f3f0", "#1d1c1a", "#6b675f", "#3a3836", "#c8102e"
 TINT, TINT_SHARE = (0, 122, 204), 0.45  # the mask over the photo
+
+# Locked portions of a product and of another one, a level and its masked patches -> the first, corrupted; a caption.
+Illustrate = Callable[[Tensor, Tensor, Level, Sequence[int], np.random.Generator], tuple[Tensor, str]]
 
 
 @dataclass(frozen=True)
@@ -66,10 +61,12 @@ def draw_patches(
     size: int,
     keep_aspect: bool,
     rng: np.random.Generator,
+    illustrate: Illustrate,
     other: Locked | None = None,
 ) -> Image.Image:
-    """The picture. ``rng`` draws the rotation, the order and the patches; camouflage takes its patch from
-    ``other`` or, without one, from the mirrored portion. ``size``: the locked portion's side in pixels.
+    """The picture. ``illustrate`` applies a level's task; ``rng`` selects the patches and the task's variant.
+    Camouflage takes its patch from ``other`` or, without one, from the mirrored portion. ``size``: the locked
+    portion's side in pixels.
     """
     tasks = any(level.task for level in levels)
     width = 2 * MARGIN + (1 + len(levels)) * (TILE + GAP) - GAP
@@ -90,52 +87,10 @@ def draw_patches(
         if level.task:
             donor_pixels = _donor(product, other, side, keep_aspect)
             touched = _draw_touched(level, product.coverage(level, keep_aspect), rng)
-            result, detail = corrupted(pixels, donor_pixels, level, touched, rng)
+            result, detail = illustrate(pixels, donor_pixels, level, touched, rng)
             title = f"{level.grid} × {level.grid} - {level.task}"
             place_tile(sheet, 1, column, _gridded(result, level.grid, touched), title, detail)
     return sheet
-
-
-def corrupted(
-    pixels: Tensor, donor: Tensor, level: Level, touched: Sequence[int], rng: np.random.Generator
-) -> tuple[Tensor, str]:
-    """A locked portion (3, S, S), S divisible by the grid, after its level's task, and in words what was done.
-
-    ``donor`` (3, S, S) gives camouflage its patch; ``touched`` are the patches of the last three tasks.
-    """
-    batch, n = torch.stack([pixels, donor]), level.grid
-    chosen = torch.zeros(2, level.patches, dtype=torch.bool)
-    chosen[0, list(touched)] = True
-    numbers = ", ".join(str(patch + 1) for patch in touched)
-    which = f"patch {numbers}" if len(touched) == 1 else f"patches {numbers}"
-    if level.task == "rotation":
-        turns = int(rng.integers(1, ROTATIONS))
-        return rotate_cells(batch, n, torch.full((2,), turns))[0], f"turned by {90 * turns}° anticlockwise"
-    if level.task == "grey":
-        return grey_cells(batch, n, chosen)[0], f"{which} in grey"
-    patches = _patches(batch, n)
-    if level.task == "jigsaw":
-        order = jigsaw_orders(level.patches)[int(rng.integers(1, JIGSAW_ORDERS))]
-        patches = permute_patches(patches, order.expand(2, -1))
-        detail = f"order {' '.join(str(patch + 1) for patch in order.tolist())}"
-    elif level.task == "camouflage":
-        patches, detail = camouflage_patches(patches, chosen, patches.flip(0)), f"{which} replaced"
-    else:
-        patches, detail = blank_patches(patches, chosen), f"{which} blank"
-    return _assembled(patches, n)[0], detail
-
-
-def _patches(pixels: Tensor, n: int) -> Tensor:
-    """(B, 3, S, S) -> (B, n*n, 3 * h * w), each patch's pixels as one feature vector."""
-    cells = pixels.unflatten(3, (n, -1)).unflatten(2, (n, -1))  # (B, 3, row, h, column, w)
-    return cells.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
-
-
-def _assembled(patches: Tensor, n: int) -> Tensor:
-    """The inverse of `_patches`."""
-    side = round((patches.shape[-1] / 3) ** 0.5)
-    cells = patches.unflatten(2, (3, side, side)).unflatten(1, (n, n))  # (B, row, column, 3, h, w)
-    return cells.permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
 
 
 def _draw_touched(level: Level, coverage: np.ndarray, rng: np.random.Generator) -> list[int]:
