@@ -47,7 +47,7 @@ def patches(
     from kaleidobert.errors import InputError
     from kaleidobert.levels import patch_count
     from kaleidobert.vision.drawing import Locked, draw_patches
-    from kaleidobert.vision.saliency.border_colour import detector
+    from kaleidobert.vision.saliency.detectors import detector
 
     if (text is None) != (align is None):
         raise InputError("--text and --align go together: the words, and the folder that kaleidobert align wrote")
@@ -73,7 +73,7 @@ def _draw_words(image: Path, text: str, align: Path, source: str, out: Path) -> 
     from kaleidobert.model import KaleidoBertImageProcessor
     from kaleidobert.training.align import load_generator
     from kaleidobert.vision.drawing import Locked
-    from kaleidobert.vision.saliency.border_colour import detector
+    from kaleidobert.vision.saliency.detectors import detector
 
     _check_suffix(out)
     words = content_words(text)

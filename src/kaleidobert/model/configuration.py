@@ -27,7 +27,7 @@ class KaleidoBertConfig(PretrainedConfig):
     image_mean, image_std: what the backbone's pixels are normalised by, RGB in [0, 1].
     image_size, crop_size: side of the locked portion and, for crops, of each patch, in pixels.
     keep_aspect, saliency: how the portion is cut (see `vision.patches`), and by which detector's mask: border-colour,
-        network, none, a file of weights, or a segmentation checkpoint (see `vision.saliency.border_colour.detector`).
+        network, none, a file of weights, or a segmentation checkpoint (see `vision.saliency.detectors`).
     freeze_backbone: take features as given, as published; otherwise it trains with the rest.
     fusion_layer: encoder layers below it see one modality at a time and end the uni-modal entries; 0 is the
         published single stream, whose uni-modal entries run the whole encoder on one side alone.

@@ -16,7 +16,8 @@ from transformers.image_processing_base import ImageProcessingMixin
 
 from kaleidobert.errors import InputError
 from kaleidobert.vision.patches import cut_locked_portion
-from kaleidobert.vision.saliency.border_colour import Box, check_detector, detector, locked_box
+from kaleidobert.vision.saliency.base import Box, locked_box
+from kaleidobert.vision.saliency.detectors import check_detector, detector
 
 SPECIAL_TOKENS = {
     "pad_token": "[PAD]",
@@ -28,7 +29,7 @@ SPECIAL_TOKENS = {
 
 
 class KaleidoBertImageProcessor(ImageProcessingMixin):
-    """Photo -> locked portion. ``saliency`` names the detector; see `vision.saliency.border_colour.detector`."""
+    """Photo -> locked portion. ``saliency`` names the detector; see `vision.saliency.detectors`."""
 
     model_input_names = ["pixel_values"]
 

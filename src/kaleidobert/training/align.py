@@ -27,7 +27,7 @@ from kaleidobert.progress import progress_bar
 from kaleidobert.training.dataset import PreparedDataset, prepare
 from kaleidobert.training.settings import RunSettings
 from kaleidobert.training.train_captioner import AlignSettings, train_captioner
-from kaleidobert.vision.saliency.border_colour import detector
+from kaleidobert.vision.saliency.detectors import detector
 
 SETTINGS_FILE = "align.yaml"
 CHUNK = 128  # views aligned together

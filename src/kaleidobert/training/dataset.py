@@ -27,7 +27,7 @@ from kaleidobert.data.readers import read_products
 from kaleidobert.errors import InputError
 from kaleidobert.model.processing import KaleidoBertImageProcessor
 from kaleidobert.progress import progress_bar
-from kaleidobert.vision.saliency.network import SHIPPED
+from kaleidobert.vision.saliency.network import PACKAGED_WEIGHTS
 
 _LOGGER = logging.getLogger(__name__)
 FORMAT = 3  # raise it when what is written changes
@@ -109,7 +109,7 @@ def _source_state(data: str | Path) -> list:
 
 def _weights_state(saliency: str) -> dict:
     """The state of the detector's weights, where it has some on this machine: other weights cut other portions."""
-    path = SHIPPED if saliency == "network" else Path(saliency)
+    path = PACKAGED_WEIGHTS if saliency == "network" else Path(saliency)
     return {"weights": _source_state(path)} if path.exists() and saliency not in ("border-colour", "none") else {}
 
 

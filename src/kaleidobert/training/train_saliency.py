@@ -24,9 +24,9 @@ from kaleidobert.vision.saliency.network import (
     SIDE,
     NetworkDetector,
     SaliencyNetwork,
+    resize_to_square,
     saliency_loss,
     save_network,
-    stretched,
 )
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
@@ -189,4 +189,4 @@ def _pair(image: Path, mask: Path | None, side: int) -> np.ndarray:
         raise ValueError("no file of this name in masks/")
     with Image.open(mask) as file:
         covered = file.convert("L").resize((side, side), Image.Resampling.BILINEAR)
-    return np.dstack([stretched(open_image(image), side), np.asarray(covered)])
+    return np.dstack([resize_to_square(open_image(image), side), np.asarray(covered)])

@@ -27,7 +27,7 @@ from kaleidobert.vision.corruptions import (
     rotate_cells,
 )
 from kaleidobert.vision.patches import WHITE, cut_locked_portion, pool_patches
-from kaleidobert.vision.saliency.border_colour import Box, ForegroundDetector, locked_box
+from kaleidobert.vision.saliency.base import Box, ForegroundDetector, locked_box
 
 TILE, GAP, MARGIN, CAPTION = 280, 20, 28, 62  # pixels; two lines of text fit a caption
 TITLE_SIZE, DETAIL_SIZE = 16, 13

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kaleidobert.levels import Level
-from kaleidobert.vision.saliency.border_colour import Box
+from kaleidobert.vision.saliency.base import Box
 
 WHITE = (255, 255, 255)
 
