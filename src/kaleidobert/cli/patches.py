@@ -44,6 +44,7 @@ def patches(
     """
     import numpy as np
 
+    from kaleidobert.data.images import open_photo
     from kaleidobert.errors import InputError
     from kaleidobert.levels import patch_count
     from kaleidobert.vision.drawing import Locked, draw_patches
@@ -69,6 +70,7 @@ def _draw_words(image: Path, text: str, align: Path, source: str, out: Path) -> 
     """Levels, threshold and photo settings are those of the alignment folder."""
     from kaleidobert.alignment.drawing import draw_words
     from kaleidobert.alignment.matching import content_words
+    from kaleidobert.data.images import open_photo
     from kaleidobert.errors import InputError
     from kaleidobert.model import KaleidoBertImageProcessor
     from kaleidobert.training.align import load_generator
@@ -100,21 +102,6 @@ def _level_table(text: str) -> list[Level]:
         wanted = f"different whole numbers from 1 to {LARGEST_GRID}, for example 1,2,3,4,5"
         raise InputError(f"--levels {text}: give {wanted}")
     return [published.get(grid, Level(grid)) for grid in grids]
-
-
-def open_photo(path: Path) -> Image.Image:
-    """The photo as RGB. Raises ``InputError`` where there is none, or none that can be read."""
-    from PIL.Image import DecompressionBombError
-
-    from kaleidobert.data.product import open_image
-    from kaleidobert.errors import InputError
-
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; give a photo, for example shoe.jpg")
-    try:
-        return open_image(path)
-    except (OSError, ValueError, SyntaxError, DecompressionBombError) as error:
-        raise InputError(f"{path}: not a readable image; give a JPEG, PNG or WebP file") from error
 
 
 def _check_suffix(out: Path) -> None:

@@ -13,8 +13,9 @@ import numpy as np
 from PIL import Image
 
 from kaleidobert.data.columns import attributes_of, text_of
+from kaleidobert.data.images import ImageSource, check_header
 from kaleidobert.data.problems import BadRow
-from kaleidobert.data.product import ImageSource, Product, Region
+from kaleidobert.data.product import Product, Region
 
 Row = Mapping[str, Any]
 
@@ -126,7 +127,7 @@ def _fetched(url: str) -> bytes:
 def _check(source: ImageSource, name: str) -> None:
     """Read the header only: a full decode of every image would cost more than the whole reading."""
     try:
-        Image.open(io.BytesIO(source) if isinstance(source, bytes) else source).close()
+        check_header(source)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         reason = "not an image PIL can read" if isinstance(error, Image.UnidentifiedImageError) else error
         raise BadRow(f"{name}: {reason}") from None

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from kaleidobert.data.product import ImageSource, Product
+from kaleidobert.data.images import ImageSource
+from kaleidobert.data.product import Product
 from kaleidobert.data.readers import Problems
 from kaleidobert.errors import InputError
 from kaleidobert.index.records import Box, StoredView

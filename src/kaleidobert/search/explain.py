@@ -9,7 +9,6 @@ whether or not the joint model read them. A word weighs what the cosine loses wi
 
 from __future__ import annotations
 
-import io
 import threading
 from collections.abc import Sequence
 from functools import lru_cache
@@ -22,6 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from kaleidobert.alignment.matching import Word, content_words
+from kaleidobert.data.images import open_image
 from kaleidobert.index.lancedb_store import Store
 from kaleidobert.index.records import Box, ViewKey
 from kaleidobert.levels import level_slices, patch_boxes
@@ -114,7 +114,7 @@ class Explainer:
         grid = self._model.config.level_table[self._grid].grid
         if not photo:
             return np.ones(grid * grid, np.float32)
-        image = Image.open(io.BytesIO(photo)).convert("RGB")
+        image = open_image(photo)
         mask = Image.fromarray(np.uint8(255 * border_colour(image)))
         edges = (box[0] * mask.width, box[1] * mask.height, box[2] * mask.width, box[3] * mask.height)
         left, top, right, bottom = map(round, edges)

@@ -15,8 +15,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from kaleidobert.data.images import open_image
 from kaleidobert.data.problems import Problems
-from kaleidobert.data.product import open_image
 from kaleidobert.errors import InputError
 from kaleidobert.progress import progress_bar
 from kaleidobert.training.time_budget import TimeBudget
