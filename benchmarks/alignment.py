@@ -36,7 +36,7 @@ from kaleidobert.data.product import Product
 from kaleidobert.data.readers import read_products
 from kaleidobert.levels import Level, patch_boxes
 from kaleidobert.model import KaleidoBertImageProcessor
-from kaleidobert.model.processing import to_pixel_values
+from kaleidobert.model.image_processing import to_pixel_values
 from kaleidobert.training.align import load_generator
 from kaleidobert.vision.patches import locked_window
 from kaleidobert.vision.saliency.detectors import DETECTORS

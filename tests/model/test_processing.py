@@ -6,7 +6,7 @@ from transformers import AutoTokenizer
 
 from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertImageProcessor, KaleidoBertProcessor
-from kaleidobert.model.processing import SPECIAL_TOKENS, train_tokenizer
+from kaleidobert.model.tokenizer import SPECIAL_TOKENS, train_tokenizer
 
 KINDS = ("wordpiece", "bpe", "unigram", "sentencepiece")
 COLOURS = ("red", "green", "blue", "orange", "purple", "black", "cyan", "white")

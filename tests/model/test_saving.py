@@ -12,7 +12,7 @@ from kaleidobert.model import (
     KaleidoBertModel,
     KaleidoBertProcessor,
 )
-from kaleidobert.model.processing import train_tokenizer
+from kaleidobert.model.tokenizer import train_tokenizer
 
 
 @pytest.fixture(params=[0, 1], ids=["fusion0", "fusion1"])

@@ -18,7 +18,7 @@ from kaleidobert.data.product import Product
 from kaleidobert.data.readers import Problems
 from kaleidobert.errors import InputError
 from kaleidobert.index.records import Box, StoredView
-from kaleidobert.model.processing import to_pixel_values
+from kaleidobert.model.image_processing import to_pixel_values
 from kaleidobert.vision.patches import cut_locked_portion, locked_window
 
 THUMBNAIL_SIZE = (256, 512)  # at most this wide and high

@@ -23,8 +23,8 @@ from kaleidobert.levels import ROTATIONS, Level
 from kaleidobert.model import KaleidoBertConfig, KaleidoBertImageProcessor
 from kaleidobert.model.cached_features import cached_rows
 from kaleidobert.model.encoder import KaleidoBertModel
+from kaleidobert.model.image_processing import to_pixel_values
 from kaleidobert.model.pretext_tasks import encoded, fit_grid
-from kaleidobert.model.processing import to_pixel_values
 from kaleidobert.progress import progress_bar
 from kaleidobert.training.dataset import PreparedDataset, prepare
 from kaleidobert.training.settings import RunSettings, TrainingSettings

@@ -19,8 +19,8 @@ from kaleidobert.alignment.masking import AlignmentPair, mask_tokens, plan_masks
 from kaleidobert.alignment.pair_store import Alignment
 from kaleidobert.levels import JIGSAW_ORDERS, ROTATIONS, Level, level_slices, patch_count
 from kaleidobert.model.distributed import WHOLE_BATCH, BatchShard
+from kaleidobert.model.image_processing import to_pixel_values
 from kaleidobert.model.losses import NO_LABEL
-from kaleidobert.model.processing import to_pixel_values
 from kaleidobert.training.augmentation import augment, draw_sides
 from kaleidobert.training.cached_features import SplitFeatures
 from kaleidobert.training.dataset import PreparedDataset

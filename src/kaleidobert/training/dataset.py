@@ -25,7 +25,7 @@ from kaleidobert.data.problems import Problems
 from kaleidobert.data.product import Product
 from kaleidobert.data.readers import read_products
 from kaleidobert.errors import InputError
-from kaleidobert.model.processing import KaleidoBertImageProcessor
+from kaleidobert.model.image_processing import KaleidoBertImageProcessor
 from kaleidobert.progress import progress_bar
 from kaleidobert.vision.saliency.network import PACKAGED_WEIGHTS
 

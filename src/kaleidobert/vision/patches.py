@@ -15,7 +15,13 @@ from kaleidobert.vision.saliency.base import Box
 WHITE = (255, 255, 255)
 
 
-def cut_locked_portion(image: Image.Image, box: Box, size: int, keep_aspect: bool) -> Image.Image:
+def cut_locked_portion(
+    image: Image.Image,
+    box: Box,
+    size: int,
+    keep_aspect: bool,
+    resample: Image.Resampling = Image.Resampling.BILINEAR,
+) -> Image.Image:
     """The locked portion as a square RGB image (size, size).
 
     ``keep_aspect`` widens the box to a square (white beyond the photo's edge), so that shapes stay as they
@@ -27,7 +33,7 @@ def cut_locked_portion(image: Image.Image, box: Box, size: int, keep_aspect: boo
         canvas = Image.new("RGB", (side, side), WHITE)
         canvas.paste(image, (-left, -top))
         image, box = canvas, (0, 0, side, side)
-    return image.resize((size, size), Image.Resampling.BILINEAR, box=box)
+    return image.resize((size, size), resample, box=box)
 
 
 def locked_window(box: Box, keep_aspect: bool) -> Box:

@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from kaleidobert.errors import InputError
-from kaleidobert.model.processing import KaleidoBertImageProcessor
+from kaleidobert.model.image_processing import KaleidoBertImageProcessor
 from kaleidobert.synthetic.composites import composites
 from kaleidobert.vision.saliency.base import locked_box
 from kaleidobert.vision.saliency.border_colour import border_colour

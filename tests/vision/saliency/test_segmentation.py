@@ -13,7 +13,7 @@ from transformers import (
 )
 
 from kaleidobert.errors import InputError
-from kaleidobert.model.processing import KaleidoBertImageProcessor
+from kaleidobert.model.image_processing import KaleidoBertImageProcessor
 from kaleidobert.vision.saliency.base import locked_box
 from kaleidobert.vision.saliency.detectors import detector
 
