@@ -38,8 +38,9 @@ class KaleidoBertProcessor(ProcessorMixin):
         """
         if images is None and text is None:
             raise InputError("nothing to process: give images, text or both")
-        images_names, text_names = self.image_processor.valid_kwargs.__annotations__, TextKwargs.__annotations__
-        if unknown := set(kwargs) - {"images_kwargs", "text_kwargs", *images_names, *text_names}:
+        text_names = set(TextKwargs.__annotations__)
+        names = {"images_kwargs", "text_kwargs", *self.image_processor.valid_kwargs.__annotations__, *text_names}
+        if unknown := (set(kwargs) - names) | (set(kwargs.get("text_kwargs", ())) - text_names):
             raise TypeError(f"{type(self).__name__} takes no keyword {min(unknown)!r}")
         texts = text if text is None or isinstance(text, str) else list(text)
         return super().__call__(images=images, text=texts, **kwargs)
