@@ -1,4 +1,4 @@
-"""Sub-word tokenizers trained on the catalogue's own texts."""
+"""Sub-word tokenizers: trained on the catalogue's own texts, or published ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from kaleidobert.errors import InputError
 
@@ -53,6 +53,32 @@ def train_tokenizer(
     ends = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", special_tokens=ends)
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=max_length, **SPECIAL_TOKENS)
+
+
+def load_tokenizer(name_or_folder: str, max_length: int) -> PreTrainedTokenizerFast:
+    """A published tokenizer, from a folder or the Hugging Face Hub. The ids of its special tokens do not matter.
+
+    Raises ``InputError`` if there is none, or it is not one for masked language modelling: it must be a fast tokenizer
+    with [CLS], [SEP], [PAD] and [MASK], under whatever names, that encodes a text as [CLS] ... [SEP].
+    """
+    try:
+        tokenizer: Any = AutoTokenizer.from_pretrained(
+            name_or_folder, model_max_length=max_length, padding_side="right", truncation_side="right"
+        )
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"tokenizer {name_or_folder}: cannot be loaded; {reason}") from error
+    if not tokenizer.is_fast:
+        raise InputError(f"tokenizer {name_or_folder}: it has no fast version, which whole-word masking needs")
+    missing = [name for name in ("cls", "sep", "pad", "mask") if getattr(tokenizer, f"{name}_token_id") is None]
+    if missing:
+        raise InputError(
+            f"tokenizer {name_or_folder}: it has no {missing[0]} token; give one for masked language models"
+        )
+    ids = tokenizer("a")["input_ids"]
+    if (ids[0], ids[-1]) != (tokenizer.cls_token_id, tokenizer.sep_token_id):
+        raise InputError(f"tokenizer {name_or_folder}: its texts do not begin with the cls and end with the sep token")
+    return tokenizer
 
 
 def _untrained(kind: str) -> Tokenizer:

@@ -20,7 +20,7 @@ from kaleidobert.model import (
 )
 from kaleidobert.model.distributed import BatchShard
 from kaleidobert.model.loading import load_model, load_processor
-from kaleidobert.model.tokenizer import train_tokenizer
+from kaleidobert.model.tokenizer import load_tokenizer, train_tokenizer
 from kaleidobert.training.cached_features import cached_features
 from kaleidobert.training.collators import PreTrainingCollator
 from kaleidobert.training.dataset import PreparedDataset, prepare
@@ -159,5 +159,4 @@ def _tokenizer(settings: RunSettings, train: PreparedDataset) -> PreTrainedToken
     chosen = settings.tokenizer
     if chosen.kind in TOKENIZER_KINDS:
         return train_tokenizer(train.texts, chosen.kind, chosen.vocabulary, chosen.max_length)
-    tokenizer: Any = AutoTokenizer.from_pretrained(chosen.kind, model_max_length=chosen.max_length)
-    return tokenizer
+    return load_tokenizer(chosen.kind, chosen.max_length)
