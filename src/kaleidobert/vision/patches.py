@@ -62,6 +62,6 @@ def _grid(pixels: Tensor, n: int, size: int) -> Tensor:
 
 
 def pool_patches(feature_map: Tensor, levels: Sequence[Level]) -> Tensor:
-    """Average-pool a feature map to the patches of all levels, (B, D, h, w) -> (B, P, D), in the order of ``levels``."""
+    """Average-pool a feature map to the patches of all levels, (B, D, h, w) -> (B, P, D), in that order."""
     pooled = [F.adaptive_avg_pool2d(feature_map, level.grid).flatten(2) for level in levels]  # (B, D, n*n)
     return torch.cat(pooled, dim=2).transpose(1, 2)
