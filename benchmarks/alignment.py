@@ -36,10 +36,10 @@ from kaleidobert.data.product import Product
 from kaleidobert.data.readers import read_products
 from kaleidobert.levels import Level, patch_boxes
 from kaleidobert.model import KaleidoBertImageProcessor
-from kaleidobert.model.processing import to_pixel_values
+from kaleidobert.model.image_processing import to_pixel_values
 from kaleidobert.training.align import load_generator
 from kaleidobert.vision.patches import locked_window
-from kaleidobert.vision.saliency.border_colour import DETECTORS
+from kaleidobert.vision.saliency.detectors import DETECTORS
 
 KINDS = {"parts": (0.0, 0.25), "smallest parts": (0.0, 0.1), "the whole": (0.25, 1.01)}  # region's share of the portion
 BATCH = 32

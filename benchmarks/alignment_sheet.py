@@ -16,7 +16,7 @@ from kaleidobert.alignment.drawing import draw_products
 from kaleidobert.alignment.generator import SOURCES
 from kaleidobert.data.readers import read_products
 from kaleidobert.model import KaleidoBertImageProcessor
-from kaleidobert.model.processing import to_pixel_values
+from kaleidobert.model.image_processing import to_pixel_values
 from kaleidobert.training.align import load_generator
 
 

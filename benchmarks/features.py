@@ -19,7 +19,7 @@ import torch
 from transformers import AutoBackbone
 
 from kaleidobert.model import KaleidoBertConfig, KaleidoBertForPreTraining, KaleidoBertImageProcessor
-from kaleidobert.model.processing import train_tokenizer
+from kaleidobert.model.tokenizer import train_tokenizer
 from kaleidobert.synthetic import write_catalogue
 from kaleidobert.training.cached_features import build_features, open_features
 from kaleidobert.training.collators import PreTrainingCollator

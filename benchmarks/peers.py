@@ -35,7 +35,7 @@ from transformers import (
 from kaleidobert.evaluation.metrics.retrieval import partner_ranks, recall_intervals, retrieval_figures
 from kaleidobert.evaluation.protocols import candidate_table, choose_queries
 from kaleidobert.model import KaleidoBertConfig, KaleidoBertImageProcessor
-from kaleidobert.model.processing import train_tokenizer
+from kaleidobert.model.tokenizer import train_tokenizer
 from kaleidobert.progress import progress_bar
 from kaleidobert.training.collators import PairCollator
 from kaleidobert.training.dataset import PreparedDataset, prepare

@@ -22,7 +22,8 @@ from PIL import Image, ImageDraw
 from kaleidobert.data.readers import read_products
 from kaleidobert.synthetic.composites import composites
 from kaleidobert.vision.drawing import Locked, photo_tile
-from kaleidobert.vision.saliency.border_colour import DETECTORS, Box, ForegroundDetector, detector, locked_box
+from kaleidobert.vision.saliency.base import Box, ForegroundDetector, locked_box
+from kaleidobert.vision.saliency.detectors import DETECTORS, detector
 
 HELD_OUT = 1  # the seed of photos to measure on; the shipped weights were trained on seed 0
 TILE, GAP, CAPTION = 150, 8, 22  # pixels

@@ -13,7 +13,7 @@ from kaleidobert.alignment.matching import content_words
 from kaleidobert.alignment.pair_store import PAIRS_FILE, SCHEMA, Alignment, AlignmentSummary, AlignmentWriter
 from kaleidobert.errors import InputError
 from kaleidobert.levels import PUBLISHED, Level, patch_boxes
-from kaleidobert.model.processing import train_tokenizer
+from kaleidobert.model.tokenizer import train_tokenizer
 
 TITLE = "Navy V-Neck T-Shirt"
 TEXT = f"{TITLE}. Made of cotton, with a chest pocket"

@@ -17,7 +17,7 @@ from kaleidobert.model import (
 from kaleidobert.model.configuration import FORMAT
 from kaleidobert.model.loading import load_model
 from kaleidobert.model.objectives import Objectives
-from kaleidobert.model.processing import train_tokenizer
+from kaleidobert.model.tokenizer import train_tokenizer
 
 
 @pytest.fixture(params=[0, 1], ids=["fusion0", "fusion1"])

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertForRetrieval, KaleidoBertImageProcessor, KaleidoBertProcessor
-from kaleidobert.model.processing import train_tokenizer
+from kaleidobert.model.tokenizer import train_tokenizer
 from kaleidobert.scoring.cross_modal_memory import CrossModalMemory
 from kaleidobert.scoring.layout_memory import LayoutMemory
 from kaleidobert.scoring.memory import MEMORY_FILE, RetrievalMemory

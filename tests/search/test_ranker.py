@@ -12,7 +12,7 @@ from scipy.special import logit
 
 from fixtures.shop import CALIBRATION, JOINT, Shop, drawn
 from kaleidobert.cli.search_output import search_once
-from kaleidobert.data.product import open_image
+from kaleidobert.data.images import open_image
 from kaleidobert.errors import InputError
 from kaleidobert.index.filters import Filters
 from kaleidobert.index.lancedb_store import Store

@@ -11,7 +11,7 @@ from kaleidobert.errors import InputError
 from kaleidobert.synthetic.composites import composites, write_composites
 from kaleidobert.training.time_budget import TimeBudget
 from kaleidobert.training.train_saliency import augmented, fit, mean_iou, read_pairs, train_saliency
-from kaleidobert.vision.saliency.border_colour import detector
+from kaleidobert.vision.saliency.detectors import detector
 from kaleidobert.vision.saliency.network import SaliencyNetwork, saliency_loss
 
 

@@ -22,7 +22,7 @@ from kaleidobert.alignment.beam_search import generate
 from kaleidobert.alignment.captioner import Captioner
 from kaleidobert.alignment.matching import EXACT, Word, content_words, match_words
 from kaleidobert.errors import InputError
-from kaleidobert.vision.saliency.border_colour import ForegroundDetector, whole_image
+from kaleidobert.vision.saliency.base import ForegroundDetector, whole_image
 
 SOURCES = ("caption", "teacher")
 MAPS = ("attentions", "evidence")

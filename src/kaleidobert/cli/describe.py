@@ -19,7 +19,7 @@ def describe(
     Example: kaleidobert describe shoe.jpg --model runs/category --model runs/subcategory
     """
     from kaleidobert.cli.figures import write_figures
-    from kaleidobert.cli.patches import open_photo
+    from kaleidobert.data.images import open_photo
     from kaleidobert.model.describing import describe as run
 
     found = run(open_photo(image), model, text)

@@ -44,11 +44,12 @@ def patches(
     """
     import numpy as np
 
+    from kaleidobert.data.images import open_photo
     from kaleidobert.errors import InputError
     from kaleidobert.levels import patch_count
     from kaleidobert.model.pretext_objectives import illustrate
     from kaleidobert.vision.drawing import Locked, draw_patches
-    from kaleidobert.vision.saliency.border_colour import detector
+    from kaleidobert.vision.saliency.detectors import detector
 
     if (text is None) != (align is None):
         raise InputError("--text and --align go together: the words, and the folder that kaleidobert align wrote")
@@ -70,11 +71,12 @@ def _draw_words(image: Path, text: str, align: Path, source: str, out: Path) -> 
     """Levels, threshold and photo settings are those of the alignment folder."""
     from kaleidobert.alignment.drawing import draw_words
     from kaleidobert.alignment.matching import content_words
+    from kaleidobert.data.images import open_photo
     from kaleidobert.errors import InputError
     from kaleidobert.model import KaleidoBertImageProcessor
     from kaleidobert.training.align import load_generator
     from kaleidobert.vision.drawing import Locked
-    from kaleidobert.vision.saliency.border_colour import detector
+    from kaleidobert.vision.saliency.detectors import detector
 
     _check_suffix(out)
     words = content_words(text)
@@ -101,21 +103,6 @@ def _level_table(text: str) -> list[Level]:
         wanted = f"different whole numbers from 1 to {LARGEST_GRID}, for example 1,2,3,4,5"
         raise InputError(f"--levels {text}: give {wanted}")
     return [published.get(grid, Level(grid)) for grid in grids]
-
-
-def open_photo(path: Path) -> Image.Image:
-    """The photo as RGB. Raises ``InputError`` where there is none, or none that can be read."""
-    from PIL.Image import DecompressionBombError
-
-    from kaleidobert.data.product import open_image
-    from kaleidobert.errors import InputError
-
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; give a photo, for example shoe.jpg")
-    try:
-        return open_image(path)
-    except (OSError, ValueError, SyntaxError, DecompressionBombError) as error:
-        raise InputError(f"{path}: not a readable image; give a JPEG, PNG or WebP file") from error
 
 
 def _check_suffix(out: Path) -> None:

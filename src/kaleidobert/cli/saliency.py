@@ -32,10 +32,10 @@ def saliency(
     from kaleidobert.cli.figures import write_figures
     from kaleidobert.synthetic.composites import write_composites
     from kaleidobert.training.train_saliency import train_saliency
-    from kaleidobert.vision.saliency.network import SHIPPED
+    from kaleidobert.vision.saliency.network import PACKAGED_WEIGHTS
 
     if start and str(start) == "shipped":
-        start = SHIPPED
+        start = PACKAGED_WEIGHTS
     if synthetic:
         write_composites(paths[0], synthetic, seed)
     figures = train_saliency(paths, out, epochs, max_minutes, batch_size, learning_rate, seed, start, typer.echo)

@@ -42,7 +42,8 @@ def search(
 
     Example: kaleidobert search "but in blue" --like 10042 --avoid "leather, stripes" --store shop.store
     """
-    from kaleidobert.cli.search_output import open_photo, search_once
+    from kaleidobert.cli.search_output import search_once
+    from kaleidobert.data.images import open_photo
     from kaleidobert.index.filters import parse_filters
     from kaleidobert.search.query import Query
 

@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from kaleidobert.data.product import open_image
 from kaleidobert.errors import InputError
 from kaleidobert.search.contact_sheet import result_sheet
 from kaleidobert.search.query import Answer, Hit, Query
@@ -58,15 +57,6 @@ def heading_of(query: Query) -> str:
     like = f"like {query.like}" if query.like else ""
     avoid = f"without {query.avoid.strip()}" if query.avoid.strip() else ""
     return ", ".join(filter(None, [wanted, like, avoid]))
-
-
-def open_photo(path: Path) -> Image.Image:
-    """Read a photo as RGB. Raises ``InputError`` where it is missing or no picture."""
-    try:
-        return open_image(path)
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else "it is not a picture that can be read"
-        raise InputError(f"photo {path}: {reason}") from error
 
 
 def answer_figures(answer: Answer) -> dict[str, Any]:

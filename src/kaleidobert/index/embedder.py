@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from kaleidobert.data.product import ImageSource, Product
+from kaleidobert.data.images import ImageSource
+from kaleidobert.data.product import Product
 from kaleidobert.data.readers import Problems
 from kaleidobert.errors import InputError
 from kaleidobert.index.records import Box, StoredView
-from kaleidobert.model.processing import to_pixel_values
+from kaleidobert.model.image_processing import to_pixel_values
 from kaleidobert.scoring.protocol import PairScorer
 from kaleidobert.vision.patches import cut_locked_portion, locked_window
 

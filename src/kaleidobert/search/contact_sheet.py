@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from kaleidobert.data.images import open_image
 from kaleidobert.search.query import Hit
 
 MARGIN, GAP, PADDING = 32, 16, 12  # pixels, as all sizes here
@@ -109,7 +109,7 @@ def _photo(hit: Hit, size: tuple[int, int]) -> Image.Image:
     """The thumbnail scaled to fit ``size``, at most threefold: a blown-up one shows only its pixels."""
     if not hit.thumbnail:
         return Image.new("RGB", size, PAGE)
-    photo = Image.open(io.BytesIO(hit.thumbnail)).convert("RGB")
+    photo = open_image(hit.thumbnail)
     scale = min(size[0] / photo.width, size[1] / photo.height, 3.0)
     shape = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
     return photo.resize(shape, Image.Resampling.LANCZOS)

@@ -9,7 +9,6 @@ whether or not the joint model read them. A word weighs what the cosine loses wi
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import islice
@@ -20,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from kaleidobert.alignment.matching import Word, content_words
+from kaleidobert.data.images import open_image
 from kaleidobert.index.lancedb_store import Store
 from kaleidobert.index.records import Box, ViewKey
 from kaleidobert.levels import level_slices, patch_boxes
@@ -105,7 +105,7 @@ class Explainer:
         grid = self._levels[self._grid].grid
         if not photo:
             return np.ones(grid * grid, np.float32)
-        image = Image.open(io.BytesIO(photo)).convert("RGB")
+        image = open_image(photo)
         mask = Image.fromarray(np.uint8(255 * border_colour(image)))
         edges = (box[0] * mask.width, box[1] * mask.height, box[2] * mask.width, box[3] * mask.height)
         left, top, right, bottom = map(round, edges)

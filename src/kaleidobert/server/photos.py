@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from kaleidobert.data.product import upright
+from kaleidobert.data.images import upright
 from kaleidobert.errors import InputError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")  # decoders that strangers' bytes may reach

@@ -6,7 +6,8 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from kaleidobert.data.product import ImageSource, Product
+from kaleidobert.data.images import ImageSource
+from kaleidobert.data.product import Product
 from kaleidobert.index.filters import parse_filters
 from kaleidobert.index.records import Candidate
 from kaleidobert.search.query import Answer, Evidence, Hit, Query

@@ -22,12 +22,12 @@ from kaleidobert.alignment.pair_store import PAIRS_FILE, AlignmentSummary, Align
 from kaleidobert.data.readers import splits_of
 from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertConfig, KaleidoBertImageProcessor
-from kaleidobert.model.processing import to_pixel_values
+from kaleidobert.model.image_processing import to_pixel_values
 from kaleidobert.progress import progress_bar
 from kaleidobert.training.dataset import PreparedDataset, prepare
 from kaleidobert.training.settings import RunSettings
 from kaleidobert.training.train_captioner import AlignSettings, train_captioner
-from kaleidobert.vision.saliency.border_colour import detector
+from kaleidobert.vision.saliency.detectors import detector
 
 SETTINGS_FILE = "align.yaml"
 CHUNK = 128  # views aligned together

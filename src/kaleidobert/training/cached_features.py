@@ -22,11 +22,11 @@ from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertConfig, KaleidoBertImageProcessor
 from kaleidobert.model.cached_features import cached_rows
 from kaleidobert.model.encoder import KaleidoBertModel
+from kaleidobert.model.image_processing import to_pixel_values
 from kaleidobert.model.initial import load_backbone
 from kaleidobert.model.pretext_base import LevelBatch
 from kaleidobert.model.pretext_objectives import reencoded
 from kaleidobert.model.pretext_tasks import level_tasks
-from kaleidobert.model.processing import to_pixel_values
 from kaleidobert.progress import progress_bar
 from kaleidobert.training.dataset import PreparedDataset, prepare
 from kaleidobert.training.settings import RunSettings

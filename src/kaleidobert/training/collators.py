@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 from transformers import BatchEncoding, PreTrainedTokenizerFast
 
-from kaleidobert.alignment.masking import AlignmentPair, mask_tokens, plan_masks
+from kaleidobert.alignment.masking import AlignmentPair, mask_tokens, ordinary_tokens, plan_masks
 from kaleidobert.alignment.pair_store import Alignment
 from kaleidobert.levels import Level, level_slices, patch_count
 from kaleidobert.model.distributed import WHOLE_BATCH, BatchShard
+from kaleidobert.model.image_processing import to_pixel_values
 from kaleidobert.model.losses import NO_LABEL
 from kaleidobert.model.pretext_tasks import level_tasks
-from kaleidobert.model.processing import to_pixel_values
 from kaleidobert.training.augmentation import augment, draw_sides
 from kaleidobert.training.cached_features import SplitFeatures
 from kaleidobert.training.dataset import PreparedDataset
@@ -187,6 +187,7 @@ class PreTrainingCollator(PairCollator):
         self.subcategories = np.unique(catalogue.subcategories, return_inverse=True)[1].astype(np.int64)
         self.corruption = corruption
         self.alignment = alignment
+        self.replacements = ordinary_tokens(tokenizer)
 
     def __call__(self, indices: Sequence[int]) -> dict[str, Tensor]:
         rng = self.generator(indices)
@@ -206,9 +207,7 @@ class PreTrainingCollator(PairCollator):
                 pairs = self.alignment.pairs(self.catalogue.ids[index], encoded, row, self.levels, view, mirrored)
             levels, masked_patches = (self.levels, plain[row]) if inside else ((), None)
             choice = plan_masks(encoded.word_ids(row), levels, rng, pairs, masked_patches)
-            masked_ids[row] = mask_tokens(
-                ids[row], choice.tokens, self.tokenizer.mask_token_id, len(self.tokenizer), rng
-            )
+            masked_ids[row] = mask_tokens(ids[row], choice.tokens, self.tokenizer.mask_token_id, self.replacements, rng)
             if inside:
                 token_labels[row, choice.tokens] = ids[row, choice.tokens]
                 hidden[row], level_labels[row] = choice.patches, self._level_labels(choice.patches, rng)

@@ -22,7 +22,7 @@ from kaleidobert.model.initial import load_backbone, load_bert
 from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.model.objectives import Objectives
 from kaleidobert.model.pretraining import active_levels
-from kaleidobert.model.processing import train_tokenizer
+from kaleidobert.model.tokenizer import load_tokenizer, train_tokenizer
 from kaleidobert.training.cached_features import open_run_features
 from kaleidobert.training.collators import PreTrainingCollator
 from kaleidobert.training.dataset import PreparedDataset, prepare
@@ -169,5 +169,4 @@ def _tokenizer(settings: RunSettings, train: PreparedDataset) -> PreTrainedToken
     chosen = settings.tokenizer
     if chosen.kind in TOKENIZER_KINDS:
         return train_tokenizer(train.texts, chosen.kind, chosen.vocabulary, chosen.max_length)
-    tokenizer: Any = AutoTokenizer.from_pretrained(chosen.kind, model_max_length=chosen.max_length)
-    return tokenizer
+    return load_tokenizer(chosen.kind, chosen.max_length)

@@ -26,7 +26,8 @@ from kaleidobert.alignment.captioner import Captioner, CaptionerConfig
 from kaleidobert.alignment.generator import GRIDS, LEAST_LIFT
 from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertImageProcessor, KaleidoBertProcessor
-from kaleidobert.model.processing import to_pixel_values, train_tokenizer
+from kaleidobert.model.image_processing import to_pixel_values
+from kaleidobert.model.tokenizer import train_tokenizer
 from kaleidobert.training.augmentation import augment
 from kaleidobert.training.dataset import PreparedDataset, prepare
 from kaleidobert.training.runs import common_arguments

@@ -15,8 +15,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from kaleidobert.data.images import open_image
 from kaleidobert.data.problems import Problems
-from kaleidobert.data.product import open_image
 from kaleidobert.errors import InputError
 from kaleidobert.progress import progress_bar
 from kaleidobert.training.time_budget import TimeBudget
@@ -24,9 +24,9 @@ from kaleidobert.vision.saliency.network import (
     SIDE,
     NetworkDetector,
     SaliencyNetwork,
+    resize_to_square,
     saliency_loss,
     save_network,
-    stretched,
 )
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
@@ -189,4 +189,4 @@ def _pair(image: Path, mask: Path | None, side: int) -> np.ndarray:
         raise ValueError("no file of this name in masks/")
     with Image.open(mask) as file:
         covered = file.convert("L").resize((side, side), Image.Resampling.BILINEAR)
-    return np.dstack([stretched(open_image(image), side), np.asarray(covered)])
+    return np.dstack([resize_to_square(open_image(image), side), np.asarray(covered)])

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from kaleidobert.levels import Level
 from kaleidobert.vision.patches import WHITE, cut_locked_portion, pool_patches
-from kaleidobert.vision.saliency.border_colour import Box, ForegroundDetector, locked_box
+from kaleidobert.vision.saliency.base import Box, ForegroundDetector, locked_box
 
 TILE, GAP, MARGIN, CAPTION = 280, 20, 28, 62  # pixels; two lines of text fit a caption
 TITLE_SIZE, DETAIL_SIZE = 16, 13
@@ -32,7 +32,7 @@ Illustrate = Callable[[Tensor, Tensor, Level, Sequence[int], np.random.Generator
 
 @dataclass(frozen=True)
 class Locked:
-    """A photo, its foreground mask (H, W), the box that locks the product, and whether one was found."""
+    """A photo with its foreground mask (H, W), the box that locks the product, and whether a product was found."""
 
     image: Image.Image
     mask: np.ndarray
@@ -49,8 +49,10 @@ class Locked:
         return _tensor(cut_locked_portion(self.image, self.box, size, keep_aspect))
 
     def coverage(self, level: Level, keep_aspect: bool) -> np.ndarray:
-        """(n*n,) how much of each patch is product."""
-        background = Image.fromarray(np.uint8(255 * (1 - self.mask))).convert("RGB")  # white, as what lies outside
+        """(n*n,) the fraction of each patch that is foreground."""
+        background = Image.fromarray(np.uint8(255 * (1 - self.mask))).convert(
+            "RGB"
+        )  # white, like the area outside the photo
         pixels = _tensor(cut_locked_portion(background, self.box, 16 * level.grid, keep_aspect))
         return 1 - pool_patches(pixels[:1].unsqueeze(0), [level]).flatten().numpy()
 
@@ -80,7 +82,7 @@ def draw_patches(
             sheet, 1, 0, as_tile(_donor(product, other, size, keep_aspect)), donor, "gives the camouflaged patch"
         )
     for column, level in enumerate(levels, start=1):
-        side = -(-size // level.grid) * level.grid  # the next that the grid divides
+        side = -(-size // level.grid) * level.grid  # rounded up to a multiple of the grid
         pixels = product.pixels(side, keep_aspect)
         count = f"{level.patches} patches" if level.patches > 1 else "1 patch"
         place_tile(sheet, 0, column, _gridded(pixels, level.grid), f"{level.grid} × {level.grid}", count)
@@ -94,7 +96,7 @@ def draw_patches(
 
 
 def _draw_touched(level: Level, coverage: np.ndarray, rng: np.random.Generator) -> list[int]:
-    """As many patches as masking hides, first of those that show much product: on background nothing is seen."""
+    """As many patches as masking selects, preferably on the product: on background nothing would be visible."""
     background = coverage < coverage.max() / 2
     order = np.lexsort([rng.random(level.patches), background])
     return sorted(order[: level.masked].tolist())
@@ -115,7 +117,7 @@ def as_tile(pixels: Tensor) -> Image.Image:
 
 
 def _gridded(pixels: Tensor, n: int, touched: Sequence[int] = ()) -> Image.Image:
-    """(3, S, S) -> a tile with thin lines between its n x n patches; touched patches are outlined."""
+    """(3, S, S) -> a tile with thin lines between its n x n patches, and outlines around the touched ones."""
     tile = as_tile(pixels)
     draw = ImageDraw.Draw(tile)
     edges = [round(TILE * k / n) for k in range(n + 1)]
@@ -132,7 +134,7 @@ def _gridded(pixels: Tensor, n: int, touched: Sequence[int] = ()) -> Image.Image
 
 
 def photo_tile(product: Locked) -> Image.Image:
-    """The photo in a tile: what is product tinted, the locked box outlined."""
+    """The photo in a tile, with the foreground tinted and the locked box outlined."""
     image, scale = product.image, TILE / max(product.image.size)
     tint = Image.blend(image, Image.new("RGB", image.size, TINT), TINT_SHARE)
     shown = Image.composite(tint, image, Image.fromarray(np.uint8(255 * product.mask))) if product.found else image
@@ -156,7 +158,7 @@ def place_tile(sheet: Image.Image, row: int, column: int, tile: Image.Image, tit
 
 @lru_cache
 def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which comes with matplotlib and so is there on every machine."""
+    """DejaVu Sans as packaged with matplotlib, so that it is available everywhere."""
     import matplotlib
 
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
