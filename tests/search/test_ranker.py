@@ -130,7 +130,7 @@ def test_a_facet_s_count_is_what_a_click_on_it_shows(shop: Shop) -> None:
     assert 0 < answer.total < 12 and answer.exact
     for value, count in answer.facets["colour"]:
         clicked = ranker.answer(replace(query, filters=Filters.of({"colour": value})))
-        assert clicked.total == count == sum(1 + hit.others for hit in clicked.hits)
+        assert clicked.total == count == sum(1 + hit.variants for hit in clicked.hits)
 
 
 def test_nothing_that_matches_well_is_said(shop: Shop) -> None:
@@ -182,7 +182,7 @@ def test_numbers_are_sorted_as_numbers_and_what_has_none_comes_last() -> None:
 
 def test_a_group_is_one_hit() -> None:
     hits = [Hit(0, product(each, group), 0.0, 0.5) for each, group in (("a", "g"), ("b", ""), ("c", "g"), ("d", "g"))]
-    assert [(hit.product.id, hit.others) for hit in collapse_groups(hits)] == [("a", 2), ("b", 0)]
+    assert [(hit.product.id, hit.variants) for hit in collapse_groups(hits)] == [("a", 2), ("b", 0)]
 
 
 def test_full_text_pulls_what_says_the_words_to_the_front() -> None:

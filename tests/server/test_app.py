@@ -175,7 +175,7 @@ def test_api_suggest(client: TestClient) -> None:
 
 def test_api_describe_falls_back_on_the_catalogue(client: TestClient) -> None:
     told = client.post("/api/describe", files={"photo": drawn("red", "ellipse")}).json()
-    assert told["title"] == "red ellipse bag" and told["told_by"] == dict.fromkeys(told["told_by"], "catalogue")
+    assert told["title"] == "red ellipse bag" and told["sources"] == dict.fromkeys(told["sources"], "catalogue")
     assert told["category"][0]["label"] in ("Women", 'Men\'s "best"')
     assert 0 < sum(each["probability"] for each in told["subcategory"]) <= 1 + 1e-6
     assert "photo" in problem(client.post("/api/describe", json={}), 422)
@@ -210,7 +210,7 @@ def test_a_failure_inside_is_a_problem_too(shop: Shop) -> None:
     ranker = shop.ranker()
     ranker.answer_many = lambda *_: 1 / 0  # type: ignore[method-assign, assignment, return-value]
     with TestClient(create_app(ranker), raise_server_exceptions=False) as client:
-        assert "its log says why" in problem(client.post("/api/search", json={"query": "a"}), 500)
+        assert "see its log for the reason" in problem(client.post("/api/search", json={"query": "a"}), 500)
         assert "not quite ready" in client.get("/?q=a").text
         assert 'status="500"' in client.get("/metrics").text
 
@@ -219,7 +219,7 @@ def test_a_crowd_is_refused_fast(shop: Shop) -> None:
     ranker, go = shop.ranker(), threading.Event()
     answer_many = ranker.answer_many
     ranker.answer_many = lambda queries: go.wait(20) and answer_many(queries)  # type: ignore[method-assign]
-    with TestClient(create_app(ranker, ServerSettings(workers=1, waiting=1, batch=1))) as client:
+    with TestClient(create_app(ranker, ServerSettings(workers=1, max_queue=1, max_batch=1))) as client:
         with ThreadPoolExecutor(4) as crowd:
             asked = [crowd.submit(client.post, "/api/search", json={"query": f"bag {n}"}) for n in range(4)]
             done, _ = wait(asked, return_when="FIRST_COMPLETED")
@@ -258,7 +258,9 @@ def test_health_readiness_metrics_and_description(client: TestClient) -> None:
     assert 'kaleidobert_requests_total{route="/api/search",status="200"}' in metrics
     for stage in ("encode", "recall", "rerank"):
         assert f'kaleidobert_search_stage_seconds_count{{stage="{stage}"}}' in metrics
-    assert 'kaleidobert_cache_total{cache="window",outcome="miss"}' in metrics and "kaleidobert_batch_size" in metrics
+    assert (
+        'kaleidobert_cache_total{cache="start_page",outcome="miss"}' in metrics and "kaleidobert_batch_size" in metrics
+    )
     description = client.get("/openapi.json").json()
     references = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(description)))
     assert "SearchRequest" in references and references <= set(description["components"]["schemas"])
@@ -271,7 +273,7 @@ def test_health_readiness_metrics_and_description(client: TestClient) -> None:
 def test_not_ready_without_products(shop: Shop) -> None:
     ranker = shop.ranker()
     ranker.store.rows = lambda: 0  # type: ignore[method-assign]
-    ranker.store.facets = lambda *_: {}  # type: ignore[method-assign]
+    ranker.store.facets = lambda **_: {}  # type: ignore[method-assign]
     with TestClient(create_app(ranker)) as client:
         assert "is empty" in problem(client.get("/readyz"), 503)
         assert "The store is empty" in client.get("/").text

@@ -7,16 +7,16 @@ import anyio
 import pytest
 from starlette.exceptions import HTTPException
 
-from kaleidobert.server.batching import Batcher, Gate
+from kaleidobert.server.batching import Batcher, BoundedExecutor
 
 
 def test_a_full_queue_is_refused_at_once() -> None:
     async def scenario() -> list[str]:
-        gate, release, results = Gate(workers=1, waiting=1), threading.Event(), []
+        executor, release, results = BoundedExecutor(workers=1, max_queue=1), threading.Event(), []
 
         async def ask() -> None:
             try:
-                await gate.run(release.wait)
+                await executor.run(release.wait)
                 results.append("done")
             except HTTPException as error:
                 results.append(str(error.status_code))
@@ -52,7 +52,7 @@ async def ask_all(batcher: Batcher[int, int], model: Model, questions: Sequence[
 
     async def ask(place: int) -> None:
         try:
-            answers[place], waited = await batcher.ask(questions[place])
+            answers[place], waited = await batcher.submit(questions[place])
             assert waited >= 0
         except (ValueError, HTTPException) as error:
             answers[place] = getattr(error, "status_code", str(error))
@@ -69,35 +69,35 @@ async def ask_all(batcher: Batcher[int, int], model: Model, questions: Sequence[
 
 def test_what_waits_together_is_answered_together() -> None:
     model = Model()
-    batcher = Batcher(model, workers=1, waiting=9, largest=3)
+    batcher = Batcher(model, workers=1, max_queue=9, max_batch=3)
     assert anyio.run(ask_all, batcher, model, [1, 2, 3, 4, 5]) == [2, 4, 6, 8, 10]
     assert model.batches == [[1], [2, 3, 4], [5]]
-    assert batcher.waiting == 0
+    assert batcher.queued == 0
 
 
 def test_beyond_the_queue_questions_are_refused() -> None:
     model = Model()
-    batcher = Batcher(model, workers=1, waiting=2, largest=8)
+    batcher = Batcher(model, workers=1, max_queue=2, max_batch=8)
     assert anyio.run(ask_all, batcher, model, [1, 2, 3, 4]) == [2, 4, 6, 503]
 
 
 def test_a_question_that_fails_spoils_no_other() -> None:
     model = Model()
-    batcher = Batcher(model, workers=1, waiting=9, largest=8)
+    batcher = Batcher(model, workers=1, max_queue=9, max_batch=8)
     assert anyio.run(ask_all, batcher, model, [1, 2, 13, 3]) == [2, 4, "13", 6]
 
 
 def test_who_left_is_not_answered() -> None:
     model = Model()
-    batcher = Batcher(model, workers=1, waiting=9, largest=8)
+    batcher = Batcher(model, workers=1, max_queue=9, max_batch=8)
 
     async def scenario() -> None:
         async with anyio.create_task_group() as group:
-            group.start_soon(batcher.ask, 1)
+            group.start_soon(batcher.submit, 1)
             await anyio.to_thread.run_sync(model.started.wait)
             with anyio.move_on_after(0.05):
-                await batcher.ask(2)
-            group.start_soon(batcher.ask, 3)
+                await batcher.submit(2)
+            group.start_soon(batcher.submit, 3)
             await anyio.sleep(0.05)
             model.go.set()
 
@@ -114,9 +114,9 @@ def test_threads_work_side_by_side(workers: int) -> None:
         return [*questions]
 
     async def scenario() -> None:
-        batcher = Batcher(answer, workers=workers, waiting=9, largest=1)
+        batcher = Batcher(answer, workers=workers, max_queue=9, max_batch=1)
         async with anyio.create_task_group() as group:
             for number in range(workers):
-                group.start_soon(batcher.ask, number)
+                group.start_soon(batcher.submit, number)
 
     anyio.run(scenario)

@@ -7,14 +7,15 @@ import pytest
 
 from kaleidobert.index.filters import parse_filters
 from kaleidobert.search.query import Answer, Evidence, PatchWeight
-from kaleidobert.server.facet_panels import shown_facets, title_of
-from kaleidobert.server.pages import WEB, PageQuery, count_text, headings, place
+from kaleidobert.server.facet_panels import facet_panels, title_of
+from kaleidobert.server.page_params import PageParams
+from kaleidobert.server.pages import WEB, count_text, headings, position_text
 
 CSS = (WEB / "static" / "shop.css").read_text()
 
 
 def test_an_address_says_what_was_asked() -> None:
-    asked = PageQuery("red & <dress>", like="a/b c", avoid="dots", filters=parse_filters(["x=1", "x=2"]), page=3)
+    asked = PageParams("red & <dress>", like="a/b c", avoid="dots", filters=parse_filters(["x=1", "x=2"]), page=3)
     address = asked.href(page=3)
     assert parse_qsl(address.removeprefix("./?")) == asked.pairs()
     assert ("page", "3") not in parse_qsl(asked.href(avoid="").removeprefix("./?"))  # another answer: its first page
@@ -32,7 +33,7 @@ def test_facets_that_cannot_narrow_an_answer_are_left_out() -> None:
         "category": [("Tops", 5)],
         "year": [(str(year), 1) for year in range(2010, 2020)],
     }
-    facets = shown_facets(counts, parse_filters(["category=Tops", "colour=green"]))
+    facets = facet_panels(counts, parse_filters(["category=Tops", "colour=green"]))
     assert [facet.name for facet in facets] == ["category", "year", "colour"]
     category, year, colour = facets
     assert [(value.text, value.count, value.checked) for value in category.values] == [("Tops", 5, True)]
@@ -45,15 +46,15 @@ def test_facets_that_cannot_narrow_an_answer_are_left_out() -> None:
 
 
 def test_a_range_in_use_stays_to_be_changed() -> None:
-    (facet,) = shown_facets({"price": [("10", 2)]}, parse_filters(["price<=20"]))
+    (facet,) = facet_panels({"price": [("10", 2)]}, parse_filters(["price<=20"]))
     assert (facet.start, facet.stop) == ("", "20")
 
 
 def test_headings_and_counts() -> None:
-    assert headings(PageQuery("red"), None) == ("Results for", "“red”")
-    assert headings(PageQuery(photo="x"), None) == ("", "Like your photo")
-    assert headings(PageQuery(filters=parse_filters(["category=Tops"])), None) == ("", "Tops")
-    assert PageQuery(filters=parse_filters(["category=Tops", "colour=red"])).words == "Tops red"
+    assert headings(PageParams("red"), None) == ("Results for", "“red”")
+    assert headings(PageParams(photo="x"), None) == ("", "Like your photo")
+    assert headings(PageParams(filters=parse_filters(["category=Tops"])), None) == ("", "Tops")
+    assert PageParams(filters=parse_filters(["category=Tops", "colour=red"])).search_text == "Tops red"
     assert count_text(Answer([], 1)) == "1 product"
     assert count_text(Answer([], 1200, exact=False)) == "1,200 products or more"
 
@@ -67,7 +68,7 @@ def test_headings_and_counts() -> None:
     ],
 )
 def test_where_a_word_points(box: tuple[float, float, float, float], words: str) -> None:
-    assert place(Evidence("red", 0, 3, 1.0, [PatchWeight(5, *box, 1.0)])) == words
+    assert position_text(Evidence("red", 0, 3, 1.0, [PatchWeight(5, *box, 1.0)])) == words
 
 
 def luminance(colour: str) -> float:

@@ -12,7 +12,8 @@ from starlette.exceptions import HTTPException
 
 from kaleidobert.errors import InputError
 from kaleidobert.server import photos
-from kaleidobert.server.auth import BodyLimit, Tokens
+from kaleidobert.server.auth import Tokens
+from kaleidobert.server.limits import BodyLimit
 from kaleidobert.server.photos import PhotoCache, decode_base64, decode_photo
 
 
@@ -81,15 +82,15 @@ def test_base64() -> None:
 
 
 def test_the_shelf_forgets() -> None:
-    shelf = PhotoCache(most=2)
-    first, second, third = (shelf.keep(Image.new("RGB", (600, 30))) for _ in range(3))
+    shelf = PhotoCache(size=2)
+    first, second, third = (shelf.add(Image.new("RGB", (600, 30))) for _ in range(3))
     assert Image.open(io.BytesIO(shelf.get(third).jpeg)).size == (600, 30)
     assert shelf.get(second).image().size == (600, 30)
     with pytest.raises(InputError, match="choose it again"):
         shelf.get(first)
     late = PhotoCache(seconds=-1)
     with pytest.raises(InputError, match="choose it again"):
-        late.get(late.keep(Image.new("RGB", (30, 30))))
+        late.get(late.add(Image.new("RGB", (30, 30))))
 
 
 def asking(header: str | None) -> Request:
@@ -136,7 +137,7 @@ def test_bodies_are_limited_whether_they_declare_their_size_or_not() -> None:
         seen.append(len(body))
         return len(body)
 
-    app.add_middleware(BodyLimit, largest=lambda path: 100 if path == "/small" else 1000)
+    app.add_middleware(BodyLimit, max_bytes=lambda path: 100 if path == "/small" else 1000)
     with TestClient(app) as client:
         assert client.post("/small", content=b"a" * 100).json() == 100
         assert client.post("/small", content=b"a" * 101).status_code == 413

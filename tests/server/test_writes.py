@@ -11,9 +11,10 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from fixtures.shop import Shop, drawn
-from kaleidobert.server import app
-from kaleidobert.server.app import WATCH_SECONDS, ServerSettings, create_app
+from fixtures.shop import Shop, drawn, loaded
+from kaleidobert.index.indexer import Indexer
+from kaleidobert.server import batched_ranker
+from kaleidobert.server.app import ServerSettings, create_app
 from kaleidobert.server.auth import Tokens
 
 TOKEN = "correct-horse-battery-staple"
@@ -105,12 +106,8 @@ def test_writes_are_limited(client: TestClient) -> None:
 def test_the_service_goes_over_to_a_new_version_of_the_store(
     new_shop: Shop, other_model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fixtures.shop import loaded
-
-    from kaleidobert.index.indexer import Indexer
-
-    assert WATCH_SECONDS > 1
-    monkeypatch.setattr(app, "WATCH_SECONDS", 0.05)
+    assert batched_ranker.VERSION_CHECK_SECONDS > 1
+    monkeypatch.setattr(batched_ranker, "VERSION_CHECK_SECONDS", 0.05)
     new_shop.indexer().index(new_shop.products[:4])
     with TestClient(create_app(new_shop.ranker())) as client:
         old = client.post("/api/search", json={"query": "bag"}).json()["model"]

@@ -84,7 +84,7 @@ def answer_figures(answer: Answer) -> dict[str, Any]:
 
 def hit_figures(hit: Hit) -> dict[str, Any]:
     """A hit as plain values, its product's fields among them."""
-    own = {"rank": hit.rank, "match": hit.match, "score": hit.score, "others": hit.others}
+    own = {"rank": hit.rank, "match": hit.match, "score": hit.score, "variants": hit.variants}
     why = None if hit.why is None else [asdict(each) for each in hit.why]
     return asdict(hit.product) | own | {"why": why}
 
@@ -100,7 +100,7 @@ def _table(heading: str, hits: list[Hit], why: bool) -> Table:
         table.add_column("why")
     for hit in hits:
         labels = " / ".join(filter(None, (hit.product.category, hit.product.subcategory)))
-        title = hit.product.title + (f" (and {hit.others} like it)" if hit.others else "")
+        title = hit.product.title + (f" (+{hit.variants} variants)" if hit.variants else "")
         cells = [hit.product.id, title, labels, f"{hit.match:.0%}", *([_why(hit)] if why else [])]
         table.add_row(str(hit.rank), *map(Text, cells))
     return table

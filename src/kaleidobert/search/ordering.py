@@ -52,7 +52,7 @@ def collapse_groups(hits: Sequence[Hit]) -> list[Hit]:
         group = hit.product.group or hit.product.id
         if group in first:
             place = first[group]
-            kept[place] = replace(kept[place], others=kept[place].others + 1)
+            kept[place] = replace(kept[place], variants=kept[place].variants + 1)
         else:
             first[group] = len(kept)
             kept.append(hit)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from PIL import Image
 
@@ -61,7 +60,8 @@ class Query:
                 raise InputError(f"{name} is {value}: use a number from 0 to 1")
 
 
-class PatchWeight(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class PatchWeight:
     """A patch of the hit's photo: its index among the levels' patches, its box as fractions of the PHOTO, and how
     strongly the word points at it, from 0 to 1 (1: the strongest patch of the word)."""
 
@@ -94,14 +94,14 @@ class Hit:
 
     rank: from 1, over all pages. product: its fields and its best view. score: what the order by match follows.
     match: the calibrated probability, from 0 to 1, that this is what was asked for (see docs/search.md).
-    others: further products of its group (variants, near-duplicates) that the answer holds and does not show.
+    variants: further products of its group (variants, near-duplicates) that the answer holds and does not show.
     """
 
     rank: int
     product: Candidate
     score: float
     match: float
-    others: int = 0
+    variants: int = 0
     why: list[Evidence] | None = None
     thumbnail: bytes = b""  # JPEG
 

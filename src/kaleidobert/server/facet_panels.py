@@ -38,7 +38,7 @@ class FacetPanel:
     stop: str = ""
 
 
-def shown_facets(counts: Mapping[str, Sequence[tuple[str, int]]], filters: Filters) -> list[FacetPanel]:
+def facet_panels(counts: Mapping[str, Sequence[tuple[str, int]]], filters: Filters) -> list[FacetPanel]:
     """What can narrow an answer with these counts, and what narrows it already; labels first, then the commonest."""
     chosen, ranges = dict(filters.values), dict(filters.ranges)
     facets = []

@@ -213,7 +213,7 @@ def test_a_product_has_a_page(page: Any) -> None:
     assert page.locator("h1").inner_text() == "red wool ellipse bag"
     assert page.locator(".gallery img").count() == 2
     assert page.locator(".reasons li").all_inner_texts()[0].startswith("red")
-    assert page.locator(f".alike {CARDS}").count() > 0
+    assert page.locator(f".similar {CARDS}").count() > 0
     page.click("dd >> text=Wool")
     page.wait_for_selector("[aria-label='Remove the filter Fabric: Wool']")
     assert page.locator(".tools [role=status]").inner_text() == "12 products"
