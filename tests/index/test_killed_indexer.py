@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fixtures.killed_indexer import COUNT, index
-from kaleidobert.index.lancedb_store import Store
+from kaleidobert.index.lancedb_store import LanceDBIndex
 from kaleidobert.index.records import Candidate
 
 KILLS = 20
@@ -59,7 +59,7 @@ def acknowledged(log: Path) -> dict[str, int]:
 
 def everything(uri: str) -> dict[str, Candidate]:
     """All that a search finds, each product with its patch states and thumbnail; nothing where no store is yet."""
-    store = Store.find(uri, refresh_seconds=0)
+    store = LanceDBIndex.find(uri, refresh_seconds=0)
     if store is None:
         return {}
     found = {hit.id: hit for hit in store.recall(np.ones(16), 10 * COUNT)}
@@ -97,13 +97,13 @@ def test_a_killed_new_version_leaves_the_old_one_and_is_finished_later(
 ) -> None:
     uri, log, rng = str(tmp_path / "store"), tmp_path / "acknowledged", random.Random(4)
     seconds = Run(processes, uri, model_folder, 0, log).finished()
-    before = Store.open(uri).info.fingerprint
+    before = LanceDBIndex.open(uri).info.fingerprint
     for _ in range(3):
         Run(processes, uri, other_model_folder, 1, log, new_version=True).killed_after(rng.uniform(0, 0.5 * seconds))
-        assert Store.open(uri).info.fingerprint == before
+        assert LanceDBIndex.open(uri).info.fingerprint == before
         assert {revision_of(hit) for hit in everything(uri).values()} == {0}
     Run(processes, uri, other_model_folder, 1, log, new_version=True).finished()
-    assert Store.open(uri).number == 2 and Store.open(uri).info.fingerprint != before
+    assert LanceDBIndex.open(uri).number == 2 and LanceDBIndex.open(uri).info.fingerprint != before
     assert {revision_of(hit) for hit in everything(uri).values()} == {1}
     again = [line for line in log.read_text().splitlines() if line.startswith("1 ")]
     assert len(again) < 1.5 * COUNT  # what a killed run had stored is not embedded again, but for its last write

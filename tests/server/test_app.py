@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from fixtures.shop import Shop, drawn
-from kaleidobert.index.lancedb_store import Store
+from kaleidobert.index.lancedb_store import LanceDBIndex
 from kaleidobert.server.app import ServerSettings, create_app
 
 
@@ -126,7 +126,7 @@ def test_api_search_pages_through_one_order(client: TestClient, shop: Shop) -> N
     assert first["hits"] + last["hits"] == whole["hits"]
     assert (first["next_offset"], last["next_offset"]) == (5, None)
     assert whole["total"] == 12 and whole["exact"]
-    assert whole["model"] == Store.open(shop.uri).info.fingerprint
+    assert whole["model"] == LanceDBIndex.open(shop.uri).info.fingerprint
     assert [hit["rank"] for hit in whole["hits"]] == list(range(1, 13))
     assert all(0 <= hit["match"] <= 1 and hit["why"] is None for hit in whole["hits"])
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from kaleidobert.index.lancedb_store import Store
+from kaleidobert.index.protocol import ProductIndex
 from kaleidobert.index.records import Candidate
 from kaleidobert.scoring.calibration import Calibration
 from kaleidobert.scoring.pair_scorer import RERANK
@@ -49,7 +49,7 @@ class ScoredCandidates:
 class CandidateRetriever:
     """Finds and scores candidates with one model on one store."""
 
-    def __init__(self, model: Any, store: Store, calibration: Calibration) -> None:
+    def __init__(self, model: Any, store: ProductIndex, calibration: Calibration) -> None:
         self._model = model
         self._store = store
         self._calibration = calibration

@@ -22,7 +22,7 @@ from PIL import Image
 from torch import Tensor
 
 from kaleidobert.alignment.matching import Word, content_words
-from kaleidobert.index.lancedb_store import Store
+from kaleidobert.index.protocol import ProductIndex
 from kaleidobert.index.records import Box, ViewKey
 from kaleidobert.levels import level_slices, patch_boxes
 from kaleidobert.search.query import Evidence, PatchWeight
@@ -37,7 +37,7 @@ KEPT = 256  # texts remembered
 class Explainer:
     """Explains hits of one store with the model that made it. Safe to call from several threads."""
 
-    def __init__(self, model: Any, processor: Any, store: Store) -> None:
+    def __init__(self, model: Any, processor: Any, store: ProductIndex) -> None:
         self._model = model
         self._processor = processor
         self._store = store
@@ -102,7 +102,7 @@ class Explainer:
 
     def _mean_states(self, _version: str) -> Tensor | None:
         """The mean of the projected patches (G, V) over photos of the store."""
-        ids = self._store.catalogue.ids
+        ids = self._store.product_ids()
         step = max(1, len(ids) // TYPICAL)
         states = self._store.states((each, 0) for each in islice(ids, 0, None, step))
         if len(states) < FEWEST:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from kaleidobert.index.filters import number
+from kaleidobert.index.facet_column import number
 from kaleidobert.index.records import Candidate
 from kaleidobert.search.query import BEST_MATCH, Hit
 

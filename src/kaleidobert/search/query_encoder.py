@@ -12,7 +12,7 @@ import torch
 
 from kaleidobert.alignment.matching import content_words
 from kaleidobert.errors import InputError
-from kaleidobert.index.lancedb_store import Store
+from kaleidobert.index.protocol import ProductIndex
 from kaleidobert.search.query import Query
 
 AVOIDED = 0.3  # share of what is avoided that recall turns away from; the order knows the whole of it
@@ -57,7 +57,7 @@ class EncodedQuery:
 class QueryEncoder:
     """Encodes queries with one model and the products of one store. Safe to call from several threads."""
 
-    def __init__(self, model: Any, processor: Any, store: Store) -> None:
+    def __init__(self, model: Any, processor: Any, store: ProductIndex) -> None:
         self._model = model
         self._processor = processor
         self._store = store

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from kaleidobert.errors import InputError
-from kaleidobert.index.filters import Filters
-from kaleidobert.index.lancedb_reader import Where, as_filters
-from kaleidobert.index.lancedb_store import Store
+from kaleidobert.index.filters import NO_FILTERS, Filters
+from kaleidobert.index.opening import open_index
+from kaleidobert.index.protocol import ProductIndex
 from kaleidobert.model import load_run
 from kaleidobert.scoring.calibration import Calibration
 from kaleidobert.search.candidates import CandidateRetriever, ranked
@@ -43,7 +43,7 @@ class Ranker:
     Raises ``InputError`` when the store holds another model's vectors, or where match probabilities were never fitted.
     """
 
-    def __init__(self, model: Any, processor: Any, store: Store, model_folder: str = "the given model") -> None:
+    def __init__(self, model: Any, processor: Any, store: ProductIndex, model_folder: str = "the given model") -> None:
         self.model = model.eval()
         self.processor = processor
         self.store = store
@@ -60,7 +60,7 @@ class Ranker:
     @classmethod
     def open(cls, store_uri: str, model_folder: Path | None = None) -> Ranker:
         """Open a store with its model: ``model_folder``, or the folder the store was made with."""
-        store = Store.open(store_uri)
+        store = open_index(store_uri)
         folder = model_folder or Path(store.info.model)
         if not folder.is_dir():
             hint = "" if model_folder else f" (the one {store_uri} was made with; say where it is with --model)"
@@ -110,16 +110,15 @@ class Ranker:
         """Which words of the text point at which patches of a stored photo; [] where it is gone."""
         return self.explainer.explain(text, [(product_id, view)]).get((product_id, view), [])
 
-    def why_nothing(self, filters: Where = None) -> str:
+    def why_nothing(self, filters: Filters = NO_FILTERS) -> str:
         """Why an answer with these filters is empty and what to try, in one sentence."""
-        asked = as_filters(filters)
         if not self.store.rows():
             return "The store is empty."
         names = self.store.filter_names()
-        unknown = [name for name in asked.names if name not in names]
+        unknown = [name for name in filters.names if name not in names]
         if unknown:
             return f"No product has {unknown[0]!r}; filters are: {', '.join(names)}."
-        if self.store.count(asked):
+        if self.store.count(filters):
             return "No product matches well enough: ask for a lower threshold, or avoid less."
         return "No product passes the filters: drop one, or check the spelling (case counts)."
 
@@ -157,7 +156,7 @@ class Ranker:
 
     def _counts(self, query: Query, order: RankedHits) -> tuple[int, bool, dict[str, list[tuple[str, int]]]]:
         """How many products the answer holds, whether that is all, and its facets."""
-        filters, names = as_filters(query.filters), query.facets or None
+        filters, names = query.filters, query.facets or None
         whole = query.threshold is None and not query.avoid.strip() and not query.like
         if whole:
             facets = {} if query.facets is None else self.store.facets(filters, names)
@@ -197,8 +196,7 @@ def _is_deep(query: Query) -> bool:
 def _key(query: Query, version: str) -> tuple:
     """What decides the order of an answer."""
     photo = hashlib.sha256(query.image.tobytes()).hexdigest() if query.image is not None else ""
-    filters: Filters = as_filters(query.filters)
-    asked = (query.text.strip(), query.like, query.avoid, filters, query.rerank, query.hybrid, query.sort)
+    asked = (query.text.strip(), query.like, query.avoid, query.filters, query.rerank, query.hybrid, query.sort)
     return version, photo, query.threshold, *asked
 
 

@@ -79,7 +79,7 @@ class Suggester:
     def __init__(self, vocabulary: Callable[[], Vocabulary]) -> None:
         self._vocabulary = vocabulary
 
-    def suggest(self, typed: str, most: int = 8) -> list[str]:
+    def suggest(self, typed: str, limit: int = 8) -> list[str]:
         """Whole queries that ``typed`` may become; its last word is completed unless a blank follows it."""
         vocabulary = self._vocabulary()
         words = typed.lower().split()
@@ -88,7 +88,7 @@ class Suggester:
         start = "" if typed[-1].isspace() else words.pop()
         known = [vocabulary.correct(word) for word in words]
         before = known[-1] if known else None
-        found = [" ".join([*known, word]) for word in vocabulary.completions(start, before, most)]
+        found = [" ".join([*known, word]) for word in vocabulary.completions(start, before, limit)]
         return [query for query in found if query != typed.lower()]
 
     def correction(self, query: str) -> str | None:

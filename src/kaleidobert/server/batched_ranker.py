@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from starlette.exceptions import HTTPException
 
 from kaleidobert.errors import InputError
-from kaleidobert.index.lancedb_store import Store
+from kaleidobert.index.protocol import ProductIndex
 from kaleidobert.index.records import Candidate
 from kaleidobert.search.query import Answer, Query
 from kaleidobert.search.ranker import Ranker
@@ -35,7 +35,7 @@ class BatchedRanker:
         metrics.queued.set_function(lambda: self._batcher.queued)
 
     @property
-    def store(self) -> Store:
+    def store(self) -> ProductIndex:
         return self.ranker.store
 
     async def answer(self, query: Query) -> Answer:

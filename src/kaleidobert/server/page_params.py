@@ -44,7 +44,7 @@ class PageParams:
         """The text to rank by; the filters' values when nothing else is given."""
         if self.ranks:
             return self.text
-        return " ".join(value for _, values in self.filters.values for value in values) or "product"
+        return " ".join(value for values in self.filters.values.values() for value in values) or "product"
 
     @property
     def photo_src(self) -> str:

@@ -144,7 +144,7 @@ class PageRenderer:
     def _render(
         self, template: str, params: PageParams = NO_PARAMS, categories: Sequence[str] = (), **values: Any
     ) -> str:
-        current = dict(params.filters.values).get("category", ())
+        current = params.filters.values.get("category", ())
         links = [
             {"name": name, "href": filter_href("category", name), "current": (name,) == current} for name in categories
         ]
@@ -177,7 +177,7 @@ def headings(params: PageParams, like: Candidate | None) -> tuple[str, str]:
         return ("Like your photo", f"“{params.text}”") if params.text else ("", "Like your photo")
     if params.text:
         return "Results for", f"“{params.text}”"
-    names = [value_text(value) for _, values in params.filters.values for value in values]
+    names = [value_text(value) for values in params.filters.values.values() for value in values]
     return "", ", ".join(names) or "All products"
 
 
@@ -189,12 +189,7 @@ def count_text(answer: Answer) -> str:
 
 def chips(filters: Filters) -> list[tuple[str, str, Filters]]:
     """For each condition: its name, its value as text, and the filters without it."""
-    values = [(name, value, filters.without(name, value)) for name, given in filters.values for value in given]
-    ranges = [
-        (name, " and ".join(text.removeprefix(name) for text in limits.to_strings(name)), filters.without(name))
-        for name, limits in filters.ranges
-    ]
-    return values + ranges
+    return [(name, text.removeprefix("="), others) for name, text, others in filters.split()]
 
 
 def sorts(panels: Sequence[FacetPanel]) -> list[tuple[str, str]]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kaleidobert.index.caching import CachedPerVersion
 from kaleidobert.index.filters import Filters
 from kaleidobert.search.query import Query
 from kaleidobert.search.ranker import Ranker
 from kaleidobert.search.suggestions import Vocabulary
 from kaleidobert.server.batched_ranker import BatchedRanker
-from kaleidobert.server.caching import CachedPerVersion
 from kaleidobert.server.metrics import Metrics
 from kaleidobert.server.page_params import filter_href
 from kaleidobert.server.schemas import image_path
