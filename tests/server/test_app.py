@@ -88,7 +88,7 @@ def test_page_states(client: TestClient) -> None:
     nothing = client.get("/?q=bag&filter=colour%3Dpink").text
     assert "Nothing found" in nothing and "No product passes the filters" in nothing
     broken = client.get("/?q=bag&filter=pink")
-    assert broken.status_code == 400 and "This did not work" in broken.text and "NAME=VALUE" in broken.text
+    assert broken.status_code == 400 and "That did not work" in broken.text and "NAME=VALUE" in broken.text
     assert client.get("/?q=bag&page=0").status_code == 422
     assert "There is no page 2" in client.get("/?q=bag&page=2").text
     assert client.get("/product?id=none").status_code == 404
@@ -101,7 +101,7 @@ def test_the_page_of_a_product(client: TestClient) -> None:
     text = client.get("/product?id=p00&view=2&q=red+bag").text
     first = Page(text[text.index("gallery") :]).all("img")[0]
     assert first["src"] == "images/p00/2?large=true"  # the view that was found
-    assert "You may also like" in text and "Why it was found for “red bag”" in text
+    assert "You may also like" in text and "Why this matches “red bag”" in text
     assert "./?filter=colour%3Dred" in text
 
 
@@ -211,7 +211,7 @@ def test_a_failure_inside_is_a_problem_too(shop: Shop) -> None:
     ranker.answer_many = lambda *_: 1 / 0  # type: ignore[method-assign, assignment, return-value]
     with TestClient(create_app(ranker), raise_server_exceptions=False) as client:
         assert "see its log for the reason" in problem(client.post("/api/search", json={"query": "a"}), 500)
-        assert "not quite ready" in client.get("/?q=a").text
+        assert "Something went wrong" in client.get("/?q=a").text
         assert 'status="500"' in client.get("/metrics").text
 
 

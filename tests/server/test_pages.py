@@ -56,7 +56,7 @@ def test_headings_and_counts() -> None:
     assert headings(PageParams(filters=parse_filters(["category=Tops"])), None) == ("", "Tops")
     assert PageParams(filters=parse_filters(["category=Tops", "colour=red"])).search_text == "Tops red"
     assert count_text(Answer([], 1)) == "1 product"
-    assert count_text(Answer([], 1200, exact=False)) == "1,200 products or more"
+    assert count_text(Answer([], 1200, exact=False)) == "At least 1,200 products"
 
 
 @pytest.mark.parametrize(

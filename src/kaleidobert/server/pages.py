@@ -184,7 +184,7 @@ def headings(params: PageParams, like: Candidate | None) -> tuple[str, str]:
 def count_text(answer: Answer) -> str:
     if not answer.total:
         return "No products"
-    return f"{answer.total:,} product{'s' if answer.total != 1 else ''}" + ("" if answer.exact else " or more")
+    return ("" if answer.exact else "At least ") + f"{answer.total:,} product{'s' if answer.total != 1 else ''}"
 
 
 def chips(filters: Filters) -> list[tuple[str, str, Filters]]:
