@@ -1,4 +1,4 @@
-"""Versions of a store: built beside the one that is searched, switched in one step, dropped after a while."""
+"""Versions of a store: built beside the current one, switched atomically, dropped after a grace period."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def view(product_id: str, size: int = 8) -> StoredView:
     return StoredView(Product(id=product_id, title=product_id), 0, vector, 0.0, np.zeros((3, 4)), b"jpeg")
 
 
-def test_a_new_version_is_searched_after_publish_only(tmp_path: Path) -> None:
+def test_a_new_version_is_searched_only_after_publish(tmp_path: Path) -> None:
     uri = str(tmp_path / "store")
     old = LanceDBIndex.create(uri, info("old"))
     old.upsert([view("a")])
@@ -38,20 +38,20 @@ def test_a_new_version_is_searched_after_publish_only(tmp_path: Path) -> None:
     assert [hit.id for hit in reader.recall(np.ones(8), 5)] == ["a"] and not reader.superseded
     new.publish()
     assert reader.superseded and reader.info.fingerprint == "old"
-    assert [hit.id for hit in reader.recall(np.ones(8), 5)] == ["a"]  # it stays with its model
+    assert [hit.id for hit in reader.recall(np.ones(8), 5)] == ["a"]  # it stays with its version
     later = LanceDBIndex.open(uri)
     assert [hit.id for hit in later.recall(np.ones(16), 5)] == ["b"] and later.info.fingerprint == "new"
     assert not later.superseded and later.version != reader.version
 
 
-def test_an_unfinished_version_is_continued_by_its_model_only(tmp_path: Path) -> None:
+def test_an_unfinished_version_is_continued_only_by_its_model(tmp_path: Path) -> None:
     uri = str(tmp_path / "store")
     LanceDBIndex.create(uri, info("old"))
     numbers = [LanceDBIndex.create(uri, info(name), new_version=True).number for name in ("new", "new", "other")]
     assert numbers == [2, 2, 3]
 
 
-def test_old_versions_are_dropped_after_their_grace(tmp_path: Path) -> None:
+def test_old_versions_are_dropped_after_the_grace_period(tmp_path: Path) -> None:
     uri = str(tmp_path / "store")
     old = LanceDBIndex.create(uri, info("old"))
     old.upsert([view("a")])
@@ -64,7 +64,7 @@ def test_old_versions_are_dropped_after_their_grace(tmp_path: Path) -> None:
     assert LanceDBIndex.create(uri, info("third"), new_version=True).number == 3
 
 
-def test_a_reader_searches_on_while_a_new_version_is_built(new_shop: Shop, other_model_folder: Path) -> None:
+def test_a_reader_is_not_affected_while_a_new_version_is_built(new_shop: Shop, other_model_folder: Path) -> None:
     new_shop.indexer().index(new_shop.products)
     ranker = new_shop.ranker()
     before = [hit.product.id for hit in ranker.search("red bag", top=12)]
@@ -88,10 +88,10 @@ def test_a_reader_searches_on_while_a_new_version_is_built(new_shop: Shop, other
 
 
 @pytest.mark.parametrize(("photos", "found"), [("stored", 12), ("thumbnails", 6)])
-def test_products_that_the_new_catalogue_lacks(
+def test_products_missing_from_the_new_catalogue(
     new_shop: Shop, other_model_folder: Path, photos: str, found: int
 ) -> None:
-    """With their photos stored they are taken along, else counted."""
+    """They are carried over if their photos are stored; otherwise they are counted."""
     Indexer(*loaded(new_shop.model_folder), new_shop.uri, new_shop.model_folder, photos=photos).index(new_shop.products)
     before = LanceDBIndex.open(new_shop.uri)
     newer = Indexer(*loaded(other_model_folder), new_shop.uri, other_model_folder, new_version=True)
@@ -109,7 +109,7 @@ def test_products_that_the_new_catalogue_lacks(
 
 
 def test_two_writers_at_once_lose_nothing(tmp_path: Path) -> None:
-    """A service stores products while an indexer runs."""
+    """For example a service that stores products while an indexer runs."""
     writers = [LanceDBIndex.create(str(tmp_path / "store"), info("old")) for _ in range(2)]
 
     def write(number: int) -> None:
@@ -123,10 +123,10 @@ def test_two_writers_at_once_lose_nothing(tmp_path: Path) -> None:
         thread.join()
     rows = LanceDBIndex.open(writers[0].uri).contents()
     assert set(rows) >= {f"{number}-{each}" for number in range(2) for each in range(15)}
-    assert LanceDBIndex.open(writers[0].uri).rows() == 45  # none is there twice
+    assert LanceDBIndex.open(writers[0].uri).rows() == 45  # no duplicates
 
 
-def test_descriptions_change_without_another_version(tmp_path: Path) -> None:
+def test_the_description_can_be_changed_in_place(tmp_path: Path) -> None:
     store = LanceDBIndex.create(str(tmp_path / "store"), info("old"))
     reader = LanceDBIndex.open(store.uri, refresh_seconds=0)
     store.describe(calibration={"weak": 0.2})
@@ -151,5 +151,5 @@ def test_an_address_instead_of_a_folder(tmp_path: Path, scheme: str) -> None:
     assert store.delete(["a"]) == 1
     store.optimize()
     assert [hit.id for hit in store.recall(np.ones(8), 5)] == ["b"]
-    if scheme == "file://":  # what lies in memory is its own database's
+    if scheme == "file://":  # an in-memory database cannot be opened again
         assert LanceDBIndex.open(store.uri).rows() == LanceDBIndex.open(str(tmp_path / "store")).rows() == 1

@@ -1,3 +1,5 @@
+"""The service's pages and its JSON API."""
+
 import base64
 import json
 import re
@@ -23,7 +25,7 @@ def client(shop: Shop) -> Iterator[TestClient]:
 
 
 class Page(HTMLParser):
-    """What a browser would load, and the elements people use."""
+    """The elements of a page, and the addresses that it links to or loads."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -47,7 +49,7 @@ def problem(response: Any, status: int) -> str:
     return body["detail"]
 
 
-def test_the_start_page_has_a_box_a_photo_button_and_a_shop_window(client: TestClient) -> None:
+def test_the_start_page_has_a_search_box_a_photo_upload_and_categories(client: TestClient) -> None:
     response = client.get("/")
     page = Page(response.text)
     assert response.status_code == 200 and "<h1>" in response.text
@@ -72,7 +74,7 @@ def test_a_search_without_javascript_shows_cards(client: TestClient) -> None:
 def test_nothing_is_loaded_from_other_hosts(client: TestClient, path: str) -> None:
     response = client.get(path)
     assert not [address for address in Page(response.text).loads if re.match(r"(\w+:)?//|data:", address)]
-    assert "style=" not in response.text and "<script>" not in response.text  # the policy forbids both
+    assert "style=" not in response.text and "<script>" not in response.text  # the content security policy forbids both
     policy = response.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'") and "script-src 'self'" in policy and "unsafe" not in policy
 
@@ -100,21 +102,21 @@ def test_page_states(client: TestClient) -> None:
 def test_the_page_of_a_product(client: TestClient) -> None:
     text = client.get("/product?id=p00&view=2&q=red+bag").text
     first = Page(text[text.index("gallery") :]).all("img")[0]
-    assert first["src"] == "images/p00/2?large=true"  # the view that was found
+    assert first["src"] == "images/p00/2?large=true"  # the view that the search found comes first
     assert "You may also like" in text and "Why this matches “red bag”" in text
     assert "./?filter=colour%3Dred" in text
 
 
-def test_a_photo_is_kept_and_searched_for(client: TestClient) -> None:
+def test_an_uploaded_photo_is_cached_and_searched_with(client: TestClient) -> None:
     sent = client.post("/photo", files={"photo": drawn("red", "ellipse")}, data={"q": "blue"}, follow_redirects=False)
     assert sent.status_code == 303
     address = sent.headers["location"]
     assert address.startswith("./?q=blue&photo=")
     text = client.get(address.removeprefix(".")).text
     assert "Like your photo" in text and text.count("data-card") == 12
-    (sample,) = (each["src"] for each in Page(text).all("img") if str(each["src"]).startswith("photos/"))
-    kept = client.get("/" + str(sample))
-    assert kept.headers["content-type"] == "image/jpeg" and "private" in kept.headers["cache-control"]
+    (source,) = (each["src"] for each in Page(text).all("img") if str(each["src"]).startswith("photos/"))
+    cached = client.get("/" + str(source))
+    assert cached.headers["content-type"] == "image/jpeg" and "private" in cached.headers["cache-control"]
     assert client.post("/photo", files={"photo": b"none"}).status_code == 400
     assert client.post("/photo").status_code == 400
 
@@ -133,11 +135,11 @@ def test_api_search_pages_through_one_order(client: TestClient, shop: Shop) -> N
 
 def test_timings_on_demand(client: TestClient) -> None:
     assert client.post("/api/search", json={"query": "a red bag"}).json()["milliseconds"] is None
-    told = client.post("/api/search", json={"query": "one red bag", "timings": True}).json()["milliseconds"]
-    assert {"queue", "encode", "recall", "rerank"} <= set(told) and told["encode"] > 0
+    times = client.post("/api/search", json={"query": "one red bag", "timings": True}).json()["milliseconds"]
+    assert {"queue", "encode", "recall", "rerank"} <= set(times) and times["encode"] > 0
 
 
-def test_api_filters_facets_and_reasons(client: TestClient) -> None:
+def test_api_filters_facets_and_explanations(client: TestClient) -> None:
     request = {"query": "red bag", "filters": ["fabric=it's 100% 'wool'", "colour=red", "colour=green"]}
     found = client.post("/api/search", json={**request, "why": True, "facets": ["colour"], "rerank": 0}).json()
     assert sorted(hit["id"] for hit in found["hits"]) == ["p00", "p01"]
@@ -155,7 +157,7 @@ def test_api_search_by_photo(client: TestClient) -> None:
     text = base64.b64encode(photo).decode()
     body = client.post("/api/search", json={"photo": text, "top": 5})
     assert form.json()["hits"] == body.json()["hits"] and len(form.json()["hits"]) == 5
-    assert form.json()["hits"][0]["cosine"] == pytest.approx(1.0, abs=1e-3)  # the photo itself is in the shop
+    assert form.json()["hits"][0]["cosine"] == pytest.approx(1.0, abs=1e-3)  # the index has this very photo
     both = client.post("/api/search", json={"photo": text, "query": "blue", "top": 5})
     assert both.json()["hits"] != body.json()["hits"]
 
@@ -174,14 +176,15 @@ def test_api_suggest(client: TestClient) -> None:
 
 
 def test_api_describe_falls_back_on_the_catalogue(client: TestClient) -> None:
-    told = client.post("/api/describe", files={"photo": drawn("red", "ellipse")}).json()
-    assert told["title"] == "red ellipse bag" and told["sources"] == dict.fromkeys(told["sources"], "catalogue")
-    assert told["category"][0]["label"] in ("Women", 'Men\'s "best"')
-    assert 0 < sum(each["probability"] for each in told["subcategory"]) <= 1 + 1e-6
+    described = client.post("/api/describe", files={"photo": drawn("red", "ellipse")}).json()
+    assert described["title"] == "red ellipse bag"
+    assert described["sources"] == dict.fromkeys(("title", "category", "subcategory"), "catalogue")
+    assert described["category"][0]["label"] in ("Women", 'Men\'s "best"')
+    assert 0 < sum(each["probability"] for each in described["subcategory"]) <= 1 + 1e-6
     assert "photo" in problem(client.post("/api/describe", json={}), 422)
 
 
-def test_api_problems_are_documents_with_one_sentence(client: TestClient) -> None:
+def test_api_errors_are_problem_documents_with_one_sentence(client: TestClient) -> None:
     def post(body: dict) -> Any:
         return client.post("/api/search", json=body)
 
@@ -206,7 +209,7 @@ def test_api_problems_are_documents_with_one_sentence(client: TestClient) -> Non
     assert "larger than" in problem(client.post("/api/search", json={"photo": "a" * 14_000_000}), 413)
 
 
-def test_a_failure_inside_is_a_problem_too(shop: Shop) -> None:
+def test_an_internal_error_is_a_problem_document_too(shop: Shop) -> None:
     ranker = shop.ranker()
     ranker.answer_many = lambda *_: 1 / 0  # type: ignore[method-assign, assignment, return-value]
     with TestClient(create_app(ranker), raise_server_exceptions=False) as client:
@@ -215,19 +218,19 @@ def test_a_failure_inside_is_a_problem_too(shop: Shop) -> None:
         assert 'status="500"' in client.get("/metrics").text
 
 
-def test_a_crowd_is_refused_fast(shop: Shop) -> None:
+def test_searches_beyond_the_queue_are_refused_at_once(shop: Shop) -> None:
     ranker, go = shop.ranker(), threading.Event()
     answer_many = ranker.answer_many
     ranker.answer_many = lambda queries: go.wait(20) and answer_many(queries)  # type: ignore[method-assign]
     with TestClient(create_app(ranker, ServerSettings(workers=1, max_queue=1, max_batch=1))) as client:
-        with ThreadPoolExecutor(4) as crowd:
-            asked = [crowd.submit(client.post, "/api/search", json={"query": f"bag {n}"}) for n in range(4)]
-            done, _ = wait(asked, return_when="FIRST_COMPLETED")
+        with ThreadPoolExecutor(4) as threads:
+            requests = [threads.submit(client.post, "/api/search", json={"query": f"bag {n}"}) for n in range(4)]
+            done, _ = wait(requests, return_when="FIRST_COMPLETED")
             refused = done.pop().result()
             assert "try again in a second" in problem(refused, 503) and refused.headers["retry-after"] == "1"
             assert client.get("/healthz").text == "ok"
             go.set()
-        assert sorted(each.result().status_code for each in asked) == [200, 200, 503, 503]
+        assert sorted(each.result().status_code for each in requests) == [200, 200, 503, 503]
         assert "kaleidobert_queue_waiting 0.0" in client.get("/metrics").text
 
 

@@ -1,4 +1,4 @@
-"""Products in and out through the API."""
+"""Storing and removing products through the API."""
 
 import base64
 import io
@@ -44,7 +44,7 @@ def product(product_id: str = "new", **fields: Any) -> dict[str, Any]:
     return {"id": product_id, "title": "purple ellipse bag", "category": "Women", "photos": [photo], **fields}
 
 
-def test_the_next_search_finds_what_was_put_and_misses_what_was_deleted(client: TestClient) -> None:
+def test_the_next_search_sees_stored_and_removed_products(client: TestClient) -> None:
     before = ids(client)
     many = [product(f"new/{number}", title=f"purple bag {number}") for number in range(3)]
     stored = client.put("/api/products", json={"products": many}, headers=HEADERS)
@@ -57,7 +57,7 @@ def test_the_next_search_finds_what_was_put_and_misses_what_was_deleted(client: 
     assert "no product" in detail(client.delete("/api/products/new%2F1", headers=HEADERS), 404)
 
 
-def test_a_product_is_replaced_with_all_its_photos(client: TestClient) -> None:
+def test_replacing_a_product_replaces_all_its_photos(client: TestClient) -> None:
     assert len(client.get("/api/products/p00").json()["images"]) == 3
     form = {"product": json.dumps({"id": "p00", "title": "green bag", "attributes": {"colour": "green"}})}
     photos = [("photo", ("a.png", drawn("green", shape), "image/png")) for shape in ("ellipse", "rectangle")]
@@ -103,7 +103,7 @@ def test_writes_are_limited(client: TestClient) -> None:
     assert "larger than 64 MB" in detail(client.put("/api/products", json=large, headers=HEADERS), 413)
 
 
-def test_the_service_goes_over_to_a_new_version_of_the_store(
+def test_the_service_switches_to_a_new_version_of_the_store(
     new_shop: Shop, other_model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert batched_ranker.VERSION_CHECK_SECONDS > 1
@@ -115,7 +115,7 @@ def test_the_service_goes_over_to_a_new_version_of_the_store(
         Indexer(model, processor, new_shop.uri, other_model_folder, new_version=True).index(new_shop.products)
         for _ in range(200):
             found = client.post("/api/search", json={"query": "bag"}).json()
-            assert found["hits"]  # at every moment one of both
+            assert found["hits"]  # one of the two versions answers at any time
             if found["model"] != old:
                 break
         assert found["model"] == model.fingerprint() and found["total"] == 12

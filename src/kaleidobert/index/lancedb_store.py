@@ -93,11 +93,9 @@ class LanceDBIndex(LanceDBReader):
 
     # Writing
 
-    def describe(self, **changes: Any) -> StoreInfo:
+    def describe(self, **changes: Any) -> None:
         """Change fields of ``info``, such as ``calibration``."""
-        info = replace(self.info, **changes)
-        self._versions.describe(self.number, info)
-        return info
+        self._versions.describe(self.number, replace(self.info, **changes))
 
     def publish(self) -> None:
         """Make this the version that is searched, atomically."""
