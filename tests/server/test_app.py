@@ -213,7 +213,9 @@ def test_an_internal_error_is_a_problem_document_too(shop: Shop) -> None:
     ranker = shop.ranker()
     ranker.answer_many = lambda *_: 1 / 0  # type: ignore[method-assign, assignment, return-value]
     with TestClient(create_app(ranker), raise_server_exceptions=False) as client:
-        assert "see its log for the reason" in problem(client.post("/api/search", json={"query": "a"}), 500)
+        failed = client.post("/api/search", json={"query": "a"})
+        assert "see its log for the reason" in problem(failed, 500)
+        assert "content-security-policy" in failed.headers
         assert "Something went wrong" in client.get("/?q=a").text
         assert 'status="500"' in client.get("/metrics").text
 

@@ -1,4 +1,4 @@
-"""The records of a product index: what is written, what is found, and what an index says about itself."""
+"""The records of a product index: rows to write, products found, and the description of the index."""
 
 from __future__ import annotations
 
