@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from kaleidobert.index.grouping import NEARLY_EQUAL
-from kaleidobert.index.lancedb_store import Store
+from kaleidobert.index.lancedb_store import LanceDBIndex
 
 THRESHOLDS = (0.999, 0.99, 0.98, 0.95, 0.9, 0.8)
 COLUMNS, CELL = 12, (64, 84)  # pairs a threshold, pixels of a photo
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("store")
     parser.add_argument("--out", help="draw the pairs nearest to each threshold here")
     arguments = parser.parse_args()
-    store = Store.open(arguments.store)
+    store = LanceDBIndex.open(arguments.store)
     products = sorted(store.recall(np.ones(store.info.vector_size), 10**6, exact=True), key=lambda each: each.id)
     found = store.vectors([(each.id, each.view) for each in products])
     vectors = np.stack([found[each.id, each.view] for each in products])
@@ -54,7 +54,7 @@ def nearness(vectors: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     return np.einsum("nd,nd->n", vectors[pairs[:, 0]], vectors[pairs[:, 1]])
 
 
-def sheet(store: Store, products, pairs: np.ndarray, cosines: np.ndarray) -> Image.Image:
+def sheet(store: LanceDBIndex, products, pairs: np.ndarray, cosines: np.ndarray) -> Image.Image:
     """A row a threshold: the pairs whose cosine is nearest to it."""
     drawn = Image.new("RGB", (COLUMNS * (2 * CELL[0] + 16), len(THRESHOLDS) * CELL[1]), "white")
     for row, threshold in enumerate(THRESHOLDS):

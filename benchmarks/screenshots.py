@@ -21,12 +21,12 @@ SPACE = 24  # pixels between phones
 
 def why(page: Page) -> None:
     page.locator(".card .photo").first.hover()
-    page.wait_for_selector(".veiled")
+    page.wait_for_selector(".overlay")
 
 
 def tap_why(page: Page) -> None:
     page.locator(".why").first.tap()
-    page.wait_for_selector(".veiled")
+    page.wait_for_selector(".overlay")
 
 
 def open_filters(page: Page) -> None:
@@ -76,7 +76,7 @@ def main() -> None:
     def send_photo(page: Page) -> None:
         page.fill("#query", options.with_photo)
         page.set_input_files("#photo", options.photo)
-        page.wait_for_selector(".sample")
+        page.wait_for_selector(".query-image")
         page.wait_for_load_state("networkidle")
 
     with sync_playwright() as driver:
