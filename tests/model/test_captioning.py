@@ -10,7 +10,7 @@ from kaleidobert.errors import InputError
 from kaleidobert.levels import patch_count
 from kaleidobert.model import KaleidoBertForCaptioning, KaleidoBertForPreTraining
 from kaleidobert.model.captioning import Limits
-from kaleidobert.model.describing import closed_up
+from kaleidobert.model.describing import detokenize
 from kaleidobert.model.loading import load_model
 
 START, END = 2, 3
@@ -175,5 +175,5 @@ def test_it_starts_from_a_pre_training_run_and_keeps_its_head(tiny_config, batch
         ("purple & blue pyjama set", "purple & blue pyjama set"),
     ],
 )
-def test_marks_are_closed_up(said, written):
-    assert closed_up(said) == written
+def test_spaces_around_punctuation_are_removed(said, written):
+    assert detokenize(said) == written

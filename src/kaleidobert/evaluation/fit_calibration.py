@@ -21,7 +21,7 @@ from torch import Tensor
 
 from kaleidobert.alignment.matching import content_words
 from kaleidobert.errors import InputError
-from kaleidobert.evaluation.metrics.reliability import best_cut, calibration_error, fit_logistic, reliability
+from kaleidobert.evaluation.metrics.reliability import best_threshold, calibration_error, fit_logistic, reliability
 from kaleidobert.evaluation.protocols import choose_queries
 from kaleidobert.evaluation.retrieval import Encoded, autocast, encode, pair_scores
 from kaleidobert.model import KaleidoBertConfig, KaleidoBertForRetrieval, KaleidoBertProcessor, load_run
@@ -80,7 +80,7 @@ def fit_calibration(run: Path, validation: PreparedDataset, seed: int = 0) -> di
     name = "combined" if "combined" in kinds else "vectors"
     best = np.zeros(len(answerable))
     np.maximum.at(best, kinds[name].query, _probabilities(kinds[name].features, fitted[name]))
-    fitted["weak"], figures["answerable_accuracy"] = best_cut(best, answerable)
+    fitted["weak"], figures["answerable_accuracy"] = best_threshold(best, answerable)
     calibration = Calibration.of(fitted, str(run))
     config = KaleidoBertConfig.from_pretrained(run)
     config.calibration = calibration.as_dict()

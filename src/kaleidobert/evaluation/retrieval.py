@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from kaleidobert.errors import InputError
 from kaleidobert.evaluation.metrics.retrieval import (
-    WAYS,
+    DIRECTIONS,
     figures_spread,
     partner_ranks,
     recall_intervals,
@@ -144,7 +144,7 @@ def scorer_figures(model: KaleidoBertForRetrieval, draws: Sequence[tuple[Scores,
         ranks = [[partner_ranks(ranked_by(scorer, model, way).numpy()) for way in ways] for ways in draws]
         figures[scorer] = retrieval_figures(*map(np.concatenate, zip(*ranks, strict=True)))
         asked = len(ranks[0][0])  # the same products may ask in every draw: more draws are not more queries
-        figures["intervals"][scorer] = {way: recall_intervals(figures[scorer][way], asked) for way in WAYS}
+        figures["intervals"][scorer] = {way: recall_intervals(figures[scorer][way], asked) for way in DIRECTIONS}
         if len(draws) > 1:
             figures.setdefault("spread", {})[scorer] = figures_spread([retrieval_figures(*each) for each in ranks])
     return figures
@@ -185,7 +185,7 @@ def score(
     missing = torch.from_numpy(candidates < 0)
     plain, vectors = plain_scores(encoded, candidates), vector_scores(model, encoded, candidates)
     ways = []
-    for way, cosine, similarity, (text, image) in zip(WAYS, plain, vectors, pairs(candidates), strict=True):
+    for way, cosine, similarity, (text, image) in zip(DIRECTIONS, plain, vectors, pairs(candidates), strict=True):
         head = best(similarity.masked_fill(missing, float("-inf")), rerank) & ~missing if rerank else ~missing
         scores = pair_scores(
             model, encoded.read, encoded.patches, text[head], image[head], f"joint scores, {way}", scorer

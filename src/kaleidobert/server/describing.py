@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from kaleidobert.model.describing import TOP, Describer
+from kaleidobert.model.describing import TOP_CLASSES, Describer
 from kaleidobert.search.query import Hit, Query
 from kaleidobert.server.batched_ranker import BatchedRanker
 from kaleidobert.server.schemas import DescribeResponse, Guess
@@ -50,4 +50,4 @@ def vote(hits: list[Hit], label: Callable[[Hit], str]) -> list[Guess]:
     for hit, share in zip(hits, shares / (shares.sum() or 1.0), strict=True):
         votes[label(hit)] = votes.get(label(hit), 0.0) + float(share)
     likeliest = sorted(votes, key=lambda name: (-votes[name], name))
-    return [Guess(label=name, probability=votes[name]) for name in likeliest[:TOP] if name]
+    return [Guess(label=name, probability=votes[name]) for name in likeliest[:TOP_CLASSES] if name]
