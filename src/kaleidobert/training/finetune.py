@@ -15,6 +15,7 @@ from kaleidobert.model import KaleidoBertForRetrieval
 from kaleidobert.model.distributed import BatchShard
 from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.training.collators import PairCollator
+from kaleidobert.training.data_summary import save_data_summary
 from kaleidobert.training.dataset import PreparedDataset, prepare
 from kaleidobert.training.downstream import (
     CaptioningCollator,
@@ -140,6 +141,7 @@ def finetune(
         out.mkdir(parents=True, exist_ok=True)
         clear_remains(out, checkpoint)
         settings.save(out)
+        save_data_summary(out, data, train=train, validation=validation)
         processor.save_pretrained(out)
     collate = partial(
         chosen.collator(model),

@@ -23,6 +23,7 @@ from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.model.processing import train_tokenizer
 from kaleidobert.training.cached_features import cached_features
 from kaleidobert.training.collators import PreTrainingCollator
+from kaleidobert.training.data_summary import save_data_summary
 from kaleidobert.training.dataset import PreparedDataset, prepare
 from kaleidobert.training.runs import clear_remains, finish_run, last_checkpoint, processes, training_arguments
 from kaleidobert.training.sampling import GroupedSampler
@@ -71,6 +72,7 @@ def pretrain(
         out.mkdir(parents=True, exist_ok=True)
         clear_remains(out, checkpoint)
         settings.save(out)
+        save_data_summary(out, data, train=train, validation=validation)
         image_processor.save_pretrained(out)
         if not checkpoint:
             tokenizer.save_pretrained(out)
