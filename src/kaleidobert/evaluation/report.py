@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from kaleidobert.errors import InputError
 from kaleidobert.evaluation.published import published_tables
+from kaleidobert.evaluation.rendering import render
 from kaleidobert.evaluation.run_summary import NOT_OBJECTIVES, REFERENCES, RunSummary, load_history, objective_of
 from kaleidobert.evaluation.tables import Row, Table, evaluation_tables
 from kaleidobert.model.losses import DOWNSTREAM_LOSSES, LOSSES
@@ -25,13 +25,6 @@ LINE_STYLES = dict(zip(REFERENCES, (":", "--", "--"), strict=True))
 CURVES = ("total", *LOSSES, *DOWNSTREAM_LOSSES)  # the order of the figures
 TIMINGS = ("runtime", "_per_second")  # how the names of the trainer's timings end
 FIGURE_SIZE = (6.4, 3.6)  # inches
-TEMPLATES = Environment(
-    loader=PackageLoader("kaleidobert.evaluation", "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
 
 
 @dataclass(frozen=True)
@@ -58,7 +51,8 @@ def report(runs: Sequence[Path], out: Path) -> list[Path]:
         pictures.append(folder / f"{figure}.png")
         draw_curves(figure, {name: each[figure] for name, each in curves.items() if figure in each}, pictures[-1])
     evaluated = [table for name, run in named.items() for table in evaluation_tables(name, run)]
-    page = TEMPLATES.get_template("report.html").render(
+    page = render(
+        "report.html",
         title=" and ".join(named),
         tables=[*settings_tables(named), *evaluated, *published_tables(named)],
         pictures=[path.relative_to(out.parent).as_posix() for path in pictures],

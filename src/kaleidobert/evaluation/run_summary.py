@@ -69,11 +69,17 @@ class RunSummary:
 
     def facts(self) -> dict[str, str]:
         """A few words each on data, objectives, sizes and training."""
-        encoder, training = self.config.encoder_config, self.settings.training
-        image, tokenizer = f"{self.config.image_size} × {self.config.image_size} pixels", self.settings.tokenizer
         return {
             "data": describe_data(load_data_summary(self.run)),
             "objectives (weights)": ", ".join(f"{name} {weight:g}" for name, weight in self.objectives.items()),
+            **self.sizes(),
+        }
+
+    def sizes(self) -> dict[str, str]:
+        """A few words each on the sizes of the model and of its training."""
+        encoder, training = self.config.encoder_config, self.settings.training
+        image, tokenizer = f"{self.config.image_size} × {self.config.image_size} pixels", self.settings.tokenizer
+        return {
             "encoder": f"{encoder.num_hidden_layers} layers of {encoder.hidden_size} units, "
             f"{encoder.num_attention_heads} heads, cross-modal from layer {self.config.fusion_layer}",
             "photos": f"{image}, {len(self.config.levels)} levels, {self.config.backbone_config.model_type} backbone",
