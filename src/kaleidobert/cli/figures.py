@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from json import dumps
 from pathlib import Path
 
@@ -66,10 +65,11 @@ def print_retrieval(figures: dict) -> None:
 
 def print_calibration(figures: dict) -> None:
     """The calibration error of each score's match probabilities, and the threshold below which nothing matches."""
-    table = _table(
-        f"match probabilities, {figures['queries']:,} queries on {figures['products']:,} products",
-        ("score", "held-out pairs", "matches, %", "ECE, %"),
+    table = Table(
+        "score", title=f"match probabilities, {figures['queries']:,} queries on {figures['products']:,} products"
     )
+    for name in ("held-out pairs", "matches, %", "ECE, %"):
+        table.add_column(name, justify="right")
     for score in ("vectors", "combined", "photo"):
         if score in figures:
             bins = figures[score]["reliability"]
@@ -87,11 +87,3 @@ def _print_row(title: str, values: dict[str, float | None]) -> None:
         table.add_column(name, justify="right")
     table.add_row(*("-" if value is None else f"{value:.1f}" for value in values.values()))
     Console().print(table)
-
-
-def _table(title: str, columns: Sequence[str]) -> Table:
-    """A table whose first column is left-aligned, the others right-aligned."""
-    table = Table(title=title)
-    for number, name in enumerate(columns):
-        table.add_column(name, justify="right" if number else "left")
-    return table
