@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kaleidobert.evaluation.metrics.retrieval import WAYS, partner_ranks
+from kaleidobert.evaluation.metrics.retrieval import DIRECTIONS, partner_ranks
 from kaleidobert.evaluation.retrieval import SCORERS, drawn_table, encode, ranked_by, score
 from kaleidobert.model import load_run
 from kaleidobert.scoring.pair_scorer import RERANK
@@ -66,7 +66,7 @@ def main() -> None:
     figures: dict = {"photos with a twin": 100 * twin.float().mean().item(), "queries without": int(alone.sum())}
     print(f"{figures['photos with a twin']:.1f} % of {len(catalogue):,} photos have a twin among {len(train):,}")
     for scorer in SCORERS:
-        for way, name in zip(found, WAYS, strict=True):
+        for way, name in zip(found, DIRECTIONS, strict=True):
             first = partner_ranks(ranked_by(scorer, model, way).numpy()) == 1
             figures[f"{scorer} {name}"] = [100 * float(each.mean()) for each in (first, first[alone])]
             print(f"{scorer:9} {name}  R@1 {{:.1f}}, without twins {{:.1f}}".format(*figures[f"{scorer} {name}"]))

@@ -9,7 +9,7 @@ from transformers import GenerationConfig
 
 from kaleidobert.levels import patch_count
 from kaleidobert.model import KaleidoBertForCaptioning, KaleidoBertForPreTraining
-from kaleidobert.model.describing import closed_up
+from kaleidobert.model.describing import detokenize
 from kaleidobert.model.loading import load_model
 
 START, END, PAD = 2, 3, 0
@@ -206,5 +206,5 @@ def test_without_a_photo_it_says_what_it_needs(model, batch):
         ("purple & blue pyjama set", "purple & blue pyjama set"),
     ],
 )
-def test_marks_are_closed_up(said, written):
-    assert closed_up(said) == written
+def test_spaces_around_punctuation_are_removed(said, written):
+    assert detokenize(said) == written

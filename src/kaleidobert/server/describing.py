@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from kaleidobert.model.describing import TOP, Describer
+from kaleidobert.model.describing import TOP_CLASSES, Describer
 from kaleidobert.search.query import Hit, Query
 from kaleidobert.server.batched_ranker import BatchedRanker
 from kaleidobert.server.schemas import DescribeResponse, Prediction
@@ -51,4 +51,4 @@ def vote(neighbours: list[Hit], label: Callable[[Hit], str]) -> list[Prediction]
     for hit, weight in zip(neighbours, weights / (weights.sum() or 1.0), strict=True):
         votes[label(hit)] = votes.get(label(hit), 0.0) + float(weight)
     ranked = sorted(votes, key=lambda name: (-votes[name], name))
-    return [Prediction(label=name, probability=votes[name]) for name in ranked[:TOP] if name]
+    return [Prediction(label=name, probability=votes[name]) for name in ranked[:TOP_CLASSES] if name]

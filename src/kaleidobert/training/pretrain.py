@@ -25,6 +25,7 @@ from kaleidobert.model.pretraining import active_levels
 from kaleidobert.model.tokenizer import load_tokenizer, train_tokenizer
 from kaleidobert.training.cached_features import open_run_features
 from kaleidobert.training.collators import PreTrainingCollator
+from kaleidobert.training.data_summary import save_data_summary
 from kaleidobert.training.dataset import PreparedDataset, prepare
 from kaleidobert.training.runs import (
     clear_remains,
@@ -84,6 +85,7 @@ def pretrain(
         out.mkdir(parents=True, exist_ok=True)
         clear_remains(out, checkpoint)
         settings.save(out)
+        save_data_summary(out, data, train=train, validation=validation)
         image_processor.save_pretrained(out)
         if not checkpoint:
             tokenizer.save_pretrained(out)
