@@ -119,5 +119,5 @@ def test_a_batch_that_cannot_be_shared_out_is_refused(settings, tmp_path, monkey
     monkeypatch.setattr(runs, "processes", lambda: type("Three", (), {"num_processes": 3}))
     for name, size in (("batch_size", 16), ("joint_samples", 8)):
         training = settings("training.batch_size=15", "training.joint_samples=6", f"training.{name}={size}").training
-        with pytest.raises(InputError, match=f"{name} {size} cannot be shared out among 3 processes; choose a mult"):
+        with pytest.raises(InputError, match=f"{name} {size} cannot be divided among 3 processes; choose a mult"):
             runs.training_arguments(tmp_path, training, 64)

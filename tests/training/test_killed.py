@@ -66,10 +66,24 @@ def test_without_a_whole_checkpoint_a_run_starts_anew_resumed_or_not(killed):
 
 
 def test_a_finished_run_without_checkpoints_is_left_alone(copy):
-    with pytest.raises(InputError, match="a finished run without checkpoints, which cannot go on; choose another"):
+    with pytest.raises(InputError, match="a finished run without checkpoints cannot be continued; choose another"):
         last_checkpoint(copy, resume=True)
     with pytest.raises(InputError, match="there is a run already"):
         last_checkpoint(copy, resume=False)
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_run_of_an_earlier_version_is_refused_and_left_alone(killed, shapes, settings, resume):
+    """Its weights have other names; starting from scratch without a word would delete hours of training."""
+    for checkpoint in (killed / "checkpoints").glob("checkpoint-*"):
+        (checkpoint / "time_budget.json").rename(checkpoint / "pace.json")
+    before = sorted(killed.rglob("*"))
+    with pytest.raises(
+        InputError, match="of an earlier version .* cannot be resumed; finish .* another --out"
+    ) as caught:
+        pretrain(shapes, killed, settings(), resume=resume)
+    assert str(killed) in str(caught.value) and "\n" not in str(caught.value)
+    assert sorted(killed.rglob("*")) == before
 
 
 def environment() -> dict[str, str]:
@@ -100,7 +114,7 @@ def test_a_run_killed_twice_ends_with_the_same_weights(run, shapes, preset, hist
     start_and_kill(arguments, first, 0)
     arguments.append("--resume")
     moment = random.uniform(0, 0.4)
-    start_and_kill(arguments, first / "budget.json", moment)
+    start_and_kill(arguments, first / "time_budget.json", moment)
     command = [sys.executable, "-m", "kaleidobert", *arguments]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment())
     assert fingerprint(out) == fingerprint(run), f"killed {moment:.3f} s after the first checkpoint"

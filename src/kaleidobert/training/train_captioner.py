@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from inspect import signature
@@ -29,12 +28,13 @@ from kaleidobert.model import KaleidoBertImageProcessor, KaleidoBertProcessor
 from kaleidobert.model.processing import to_pixel_values, train_tokenizer
 from kaleidobert.training.augmentation import augment
 from kaleidobert.training.dataset import PreparedDataset, prepare
-from kaleidobert.training.runs import common_arguments
+from kaleidobert.training.runs import common_arguments, write_history
 from kaleidobert.training.settings import override
 from kaleidobert.training.time_budget import TimeBudget
 from kaleidobert.training.trainer import TimedTrainer
 
 PARTS = ("cross_entropy", "doubly_stochastic", "word_evidence")  # of the captioner's loss
+HIGHLIGHTS = ("cross_entropy", "word_evidence")
 
 
 class AlignSettings(BaseModel):
@@ -140,7 +140,8 @@ class CaptionerTrainer(TimedTrainer):
     """Trains a captioner: from ``lstm_from`` on ``told`` products of a batch are read, and patience is measured."""
 
     def __init__(self, *, budget: TimeBudget, told: int, lstm_from: float, patience: int, **kwargs: Any) -> None:
-        super().__init__(budget=budget, title="captioner", callbacks=[_Stopping(patience, budget, lstm_from)], **kwargs)
+        stopping = _Stopping(patience, budget, lstm_from)
+        super().__init__(budget=budget, title="captioner", highlights=HIGHLIGHTS, callbacks=[stopping], **kwargs)
         self.told = told
         self.lstm_from = lstm_from
 
@@ -149,10 +150,8 @@ class CaptionerTrainer(TimedTrainer):
     ) -> Any:
         told = self.told if self.budget.progress() >= self.lstm_from else 0
         outputs = model(**inputs, told=told if model.training else None)
-        for name in PARTS:
-            value = getattr(outputs, name)
-            if value is not None:
-                self.figures[model.training][name].append(value.detach())
+        parts = {name: getattr(outputs, name) for name in PARTS}
+        self.record(model.training, {name: value for name, value in parts.items() if value is not None})
         return (outputs.loss, outputs) if return_outputs else outputs.loss
 
 
@@ -199,11 +198,10 @@ def train_captioner(
         logs=out / "logs",
     )
     trainer.train()
-    trainer.evaluate()
-    last = trainer.state.log_history[-1]
+    last = trainer.last_validation()
     KaleidoBertProcessor(image_processor, tokenizer).save_pretrained(out)
     captioner.save_pretrained(out)
-    (out / "history.json").write_text(json.dumps(trainer.state.log_history, indent=1))
+    write_history(trainer, out)
     shutil.rmtree(out / "checkpoints")
     figures = {"steps": trainer.state.global_step, "minutes": round(trainer.budget.seconds() / 60, 2)}
     return {"validation_loss": last["eval_loss"], "validation_cross_entropy": last["eval_cross_entropy"], **figures}

@@ -20,6 +20,7 @@ from kaleidobert.data.product import open_image
 from kaleidobert.errors import InputError
 from kaleidobert.progress import progress_bar
 from kaleidobert.training.time_budget import TimeBudget
+from kaleidobert.training.training_log import time_text
 from kaleidobert.vision.saliency.network import (
     SIDE,
     NetworkDetector,
@@ -74,8 +75,8 @@ def train_saliency(
             figures |= {**losses, "mask_iou": mean_iou(network, validation), "minutes": budget.seconds() / 60}
             figures["epochs"] = step * batch_size / len(train)
             save_network(network, out)
-            parts = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
-            report(f"{budget.progress():.0%} in {figures['minutes']:.1f} min: {parts}, IoU {figures['mask_iou']:.3f}")
+            parts = " · ".join(f"{name} loss {value:.3g}" for name, value in losses.items())
+            report(f"{time_text(budget)} · {parts} · validation IoU {figures['mask_iou']:.3f}")
     return figures
 
 
@@ -100,7 +101,7 @@ def fit(
         chosen, waiting = waiting[:batch_size], waiting[batch_size:]
         batch = augmented(torch.from_numpy(pairs[chosen]), generator)
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate * max(1e-3, budget.factor(step, WARMUP_STEPS))
+            group["lr"] = learning_rate * max(1e-3, budget.learning_rate_factor(step, WARMUP_STEPS))
         network.train()
         with torch.autocast("cpu", torch.bfloat16):
             output = network(batch[:, :MASK_AT])
@@ -108,7 +109,7 @@ def fit(
         optimizer.zero_grad()
         torch.stack(list(losses.values())).sum().backward()
         optimizer.step()
-        budget.look((step + 1) / steps)
+        budget.update((step + 1) / steps)
         yield {name: value.item() for name, value in losses.items()}
         if budget.progress() >= 1:
             return
