@@ -26,11 +26,10 @@ OVERRIDES += ("tokenizer.vocabulary=40", "model.corruption=photos")
 
 
 def torchrun(*arguments: str) -> str:
-    """`kaleidobert` in two processes -> standard output."""
+    """A script, or `-m kaleidobert` with its arguments, in two processes -> standard output."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    command = [*launcher, "-m", "kaleidobert", *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([*launcher, *arguments], env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -49,7 +48,7 @@ def arguments(shapes, preset, tmp_path_factory):
 def two(arguments):
     """The run by two processes; its last figures are in ``figures.json``, what it printed in ``printed.txt``."""
     folder = Path(arguments[3])
-    printed = torchrun(*arguments, "--json", str(folder / "figures.json"))
+    printed = torchrun("-m", "kaleidobert", *arguments, "--json", str(folder / "figures.json"))
     (folder / "printed.txt").write_text(printed)
     return folder
 
@@ -60,7 +59,17 @@ def test_two_processes_give_the_loss_curve_of_one(two, shapes, settings, history
     assert len(rows) == len(expected)
     for row, other in zip(rows, expected, strict=True):
         ours, theirs = ({name: row[name] for name in row if not name.endswith("accuracy")} for row in (row, other))
+        # Sums in another order bring a unit of the backbone from one side of ReLU's kink to the other (-5e-6 and 5e-7
+        # at step 4), which leaves every loss as it is and moves the gradient's norm by 4e-4 of it. One process with
+        # two threads instead of one differs from itself by as much.
+        if "grad_norm" in ours:
+            assert ours.pop("grad_norm") == pytest.approx(theirs.pop("grad_norm"), rel=1e-3)
         assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-4)
+
+
+def test_gathered_rows_have_the_gradients_of_the_whole_batch():
+    """With the library's gather they are the same; see the script for what is wrong with that."""
+    torchrun(str(Path(__file__).parents[1] / "fixtures" / "gathering.py"))
 
 
 def test_the_main_process_alone_writes_and_speaks(two):
@@ -79,7 +88,7 @@ def test_two_processes_go_on_and_stop_by_the_clock_together(two, arguments, hist
     copy = shutil.copytree(two, tmp_path / "copy")
     shutil.rmtree(copy / "checkpoints" / "checkpoint-8")
     arguments = [*arguments[:3], str(copy), *arguments[4:], "--set", "training.epochs=1000"]
-    torchrun(*arguments, "--resume", "--max-minutes", "0.06")
+    torchrun("-m", "kaleidobert", *arguments, "--resume", "--max-minutes", "0.06")
     rows = [row for row in history(copy) if "loss" in row]
     assert rows[:6] == [row for row in history(two) if "loss" in row][:6]
     assert 6 < rows[-1]["step"] < 4000
@@ -91,7 +100,9 @@ def test_two_processes_fine_tune_as_one_does(run, shapes, history, tmp_path, tas
     overrides = ["training.epochs=1", "training.learning_rate=1e-4", "training.evaluate_every=2"]
     overrides += ["model.loss_weights={LM: 0.5}"] if task == "retrieval" else []
     sets = [part for each in overrides for part in ("--set", each)]
-    torchrun("finetune", task, str(shapes), "--model", str(run), "--out", str(tmp_path / "two"), *sets)
+    torchrun(
+        "-m", "kaleidobert", "finetune", task, str(shapes), "--model", str(run), "--out", str(tmp_path / "two"), *sets
+    )
     finetune(task, shapes, run, tmp_path / "one", finetune_settings(task, run, overrides))
     rows, expected = history(tmp_path / "two"), history(tmp_path / "one")
     assert len(rows) == len(expected) > 4
