@@ -91,6 +91,21 @@ def test_the_other_source_uses_the_captioner_that_is_there(aligned, shapes, sett
         align(shapes, folder, settings("model.image_size=48"), tiny())
 
 
+def test_a_folder_of_an_earlier_version_is_read(aligned, tmp_path):
+    for path in aligned.iterdir():
+        if path.is_file():
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    settings = tmp_path / "align.yaml"
+    text = settings.read_text()
+    settings.write_text(text.replace("lstm_samples: 24", "told: 24").replace("lstm_from: 0.4", "told_from: 0.4"))
+    assert text.count("lstm_") == 2 and "lstm_" not in settings.read_text()
+    generator = load_generator(tmp_path)
+    assert generator.captioner.fingerprint() == Alignment.load(tmp_path).summary.captioner
+    settings.write_text(settings.read_text() + "speed: 3\n")
+    with pytest.raises(InputError, match="align.yaml: speed: Extra inputs are not permitted"):
+        load_generator(tmp_path)
+
+
 def test_training_stops_where_validation_no_longer_improves(shapes, settings, tmp_path):
     figures = align(
         shapes, tmp_path / "align", settings(), tiny("epochs=9", "learning_rate=1e-12", "patience=2", "lstm_from=0")

@@ -1,4 +1,4 @@
-"""Which patches a photo's words are aligned to, drawn: one tile a word, or one tile a product."""
+"""Pictures of aligned words and patches: one tile for each word, or one for each product."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from kaleidobert.vision.drawing import (
 from kaleidobert.vision.patches import WHITE
 
 COLUMNS = 6
-LEVEL_COLOURS = ("#c8102e", "#0a6fb8", "#1d1c1a")  # of the finest grid, the next, the others
+LEVEL_COLOURS = ("#c8102e", "#0a6fb8", "#1d1c1a")  # of the finest grid, of the next, of all others
 WORD_COLOURS = ("#c8102e", "#0a6fb8", "#1c8a4b", "#b8690a", "#7a3fb0", "#0b8f95")
 HEAT = (255, 106, 0)
-MOST_WORDS = len(WORD_COLOURS)  # on one tile
+MOST_WORDS = len(WORD_COLOURS)  # of one tile
 
 
 def draw_words(product: Locked, pixels: Tensor, maps: Sequence[WordMap], pairs: Sequence[AlignedPair]) -> Image.Image:
-    """The photo, then a tile a word: where the captioner looked for it, and its patches outlined.
+    """The photo, then a tile for each word with its attention map and its patches outlined.
 
-    pixels (3, S, S): the locked portion that the maps lie over. A word whose map is too even has no outline.
+    pixels (3, S, S): the locked portion that the maps cover. A word whose map is too even has no outline.
     """
     count = 1 + len(maps)
     columns, rows = min(COLUMNS, count), -(-count // COLUMNS)
@@ -53,15 +53,15 @@ def draw_words(product: Locked, pixels: Tensor, maps: Sequence[WordMap], pairs: 
         for pair in own:
             _outline(shown, pair, LEVEL_COLOURS[min(grids.index(pair.level), 2)], 2 + 2 * (pair.level == grids[0]))
         lifts = ", ".join(f"{pair.score / pair.match:.1f}" for pair in sorted(own, key=lambda pair: -pair.level))
-        detail = f"× even over the product: {lifts}" if own else "too even: no patch"
+        detail = f"× uniform over the product: {lifts}" if own else "too even: no patch"
         place_tile(sheet, *divmod(index, COLUMNS), shown, each.word.text, detail)
     return sheet
 
 
 def draw_products(products: Sequence[tuple[Tensor, str, Sequence[AlignedPair]]], columns: int = 6) -> Image.Image:
-    """A sheet of products (locked portion (3, S, S), text, pairs): each word's patch of the finest grid outlined.
+    """A sheet of products (locked portion (3, S, S), text, pairs), each word's patch of the finest grid outlined.
 
-    Of a product with many aligned words the best scored are shown, in the text's order.
+    If a product has more aligned words than colours, those with the highest scores are shown, in the text's order.
     """
     rows, caption = -(-len(products) // columns), CAPTION + 24
     size = (2 * MARGIN + columns * (TILE + GAP) - GAP, 2 * MARGIN + rows * (TILE + caption) - 12)
@@ -81,7 +81,7 @@ def draw_products(products: Sequence[tuple[Tensor, str, Sequence[AlignedPair]]],
 
 
 def _best(pairs: Sequence[AlignedPair]) -> list[AlignedPair]:
-    """One pair a spelling, of the finest grid, the best scored, in the text's order."""
+    """Each spelling's pair of the finest grid with the highest score, in the text's order."""
     finest = max((pair.level for pair in pairs), default=0)
     by_word: dict[str, AlignedPair] = {}
     for pair in sorted(pairs, key=lambda pair: -pair.score):
@@ -91,7 +91,7 @@ def _best(pairs: Sequence[AlignedPair]) -> list[AlignedPair]:
 
 
 def _words(draw: ImageDraw.ImageDraw, place: tuple[int, int], pairs: Sequence[AlignedPair]) -> None:
-    """The words in the colours of their patches, on two lines at most."""
+    """Write the words in the colours of their patches, on two lines at most."""
     (left, top), write = place, font(TITLE_SIZE - 2, bold=True)
     x, y = left, top
     for order, pair in enumerate(pairs):
@@ -105,7 +105,7 @@ def _words(draw: ImageDraw.ImageDraw, place: tuple[int, int], pairs: Sequence[Al
 
 
 def _shortened(text: str, draw: ImageDraw.ImageDraw) -> str:
-    """As much of the text as fits below a tile."""
+    """The beginning of the text that fits below a tile."""
     while draw.textlength(text, font(DETAIL_SIZE)) > TILE:
         text = text.removesuffix("…")[:-1].rstrip() + "…"
     return text
@@ -117,7 +117,7 @@ def _legend(grids: Sequence[int]) -> str:
 
 
 def _heated(tile: Image.Image, attention: np.ndarray) -> Image.Image:
-    """A tile, pale where nobody looked and glowing where the attention (h, w) lies."""
+    """A tile with the attention (h, w) as an orange glow over the pale photo."""
     heat = Image.fromarray((attention / attention.max()).astype(np.float32)).resize(tile.size, Image.Resampling.BICUBIC)
     strength = np.clip(np.asarray(heat), 0, 1)[:, :, None]
     photo = np.asarray(tile, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Training of the alignment generator's captioner on a catalogue's own photos and texts."""
+"""Trains the alignment generator's captioner on a catalogue's own photos and texts."""
 
 from __future__ import annotations
 
@@ -38,11 +38,12 @@ HIGHLIGHTS = ("cross_entropy", "word_evidence")
 
 
 class AlignSettings(BaseModel):
-    """How the captioner trains and what is aligned. ``captioner`` holds `CaptionerConfig`'s arguments.
+    """Settings of the captioner's training and of the alignment. ``captioner`` holds `CaptionerConfig`'s arguments.
 
-    ``told``: products of each batch that the LSTM reads, from the share ``lstm_from`` of the run on; before, places
-    learn to speak for words, which costs half as much. ``patience``: validations without a better loss after which
-    training stops. ``evaluate_every``: in steps. ``maps``, ``on_product``: see `AlignmentGenerator`.
+    ``lstm_samples``: samples of each batch that go through the LSTM, from progress ``lstm_from`` on; until then only
+    the word evidence is trained, at half the cost. ``patience``: validations without a lower loss after which training
+    stops. ``evaluate_every``: in steps. ``maps``: see `AlignmentGenerator`. ``on_product``: whether maps are restricted
+    to the product.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -51,7 +52,7 @@ class AlignSettings(BaseModel):
     vocabulary: PositiveInt = 4000
     max_length: PositiveInt = 64
     batch_size: PositiveInt = 64
-    told: PositiveInt = 24
+    lstm_samples: PositiveInt = 24
     lstm_from: float = Field(default=0.4, ge=0, le=1)
     epochs: PositiveFloat = 60
     learning_rate: PositiveFloat = 2e-3
@@ -70,7 +71,7 @@ class AlignSettings(BaseModel):
 
 
 def align_settings(overrides: Sequence[str] = ()) -> AlignSettings:
-    """The defaults with ``key=value`` overrides. Raises ``InputError`` for a key or value that cannot be."""
+    """The defaults with ``key=value`` overrides. Raises ``InputError`` for an unknown key or an invalid value."""
     values: dict[str, Any] = {}
     override(values, overrides)
     try:
@@ -81,9 +82,10 @@ def align_settings(overrides: Sequence[str] = ()) -> AlignSettings:
 
 
 class CaptionerCollator:
-    """Photos and whole texts of a batch: pixel_values (B, 3, S, S), input_ids and attention_mask (B, T).
+    """A batch of photos and whole texts: pixel_values (B, 3, S, S), input_ids and attention_mask (B, T).
 
-    One view a product, at random when augmented, else the first; random numbers as in `PairCollator`.
+    Each product has one view, random if ``augmented``, else the first. Random numbers depend on the seed and the
+    indices alone, as in `PairCollator`.
     """
 
     def __init__(
@@ -111,9 +113,9 @@ class CaptionerCollator:
 
 
 class _Stopping(EarlyStoppingCallback):
-    """Early stopping once the LSTM trains, too: until then its part of the validation loss means nothing.
+    """Early stopping from ``lstm_from`` on; before, the LSTM's part of the validation loss is meaningless.
 
-    The last step is validated and saved, whatever the budget, so that it can be the best.
+    The last step is always validated and saved, so that it may be chosen as the best.
     """
 
     def __init__(self, patience: int, budget: TimeBudget, lstm_from: float) -> None:
@@ -137,19 +139,21 @@ class _Stopping(EarlyStoppingCallback):
 
 
 class CaptionerTrainer(TimedTrainer):
-    """Trains a captioner: from ``lstm_from`` on ``told`` products of a batch are read, and patience is measured."""
+    """Trains a captioner; its LSTM, on ``lstm_samples`` of a batch, from progress ``lstm_from`` on."""
 
-    def __init__(self, *, budget: TimeBudget, told: int, lstm_from: float, patience: int, **kwargs: Any) -> None:
+    def __init__(
+        self, *, budget: TimeBudget, lstm_samples: int, lstm_from: float, patience: int, **kwargs: Any
+    ) -> None:
         stopping = _Stopping(patience, budget, lstm_from)
         super().__init__(budget=budget, title="captioner", highlights=HIGHLIGHTS, callbacks=[stopping], **kwargs)
-        self.told = told
+        self.lstm_samples = lstm_samples
         self.lstm_from = lstm_from
 
     def compute_loss(
         self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, *_: Any, **__: Any
     ) -> Any:
-        told = self.told if self.budget.progress() >= self.lstm_from else 0
-        outputs = model(**inputs, told=told if model.training else None)
+        samples = self.lstm_samples if self.budget.progress() >= self.lstm_from else 0
+        outputs = model(**inputs, lstm_samples=samples if model.training else None)
         parts = {name: getattr(outputs, name) for name in PARTS}
         self.record(model.training, {name: value for name, value in parts.items() if value is not None})
         return (outputs.loss, outputs) if return_outputs else outputs.loss
@@ -163,9 +167,9 @@ def train_captioner(
     columns: Mapping[str, str] | None = None,
     max_minutes: float | None = None,
 ) -> dict[str, float]:
-    """Fit a captioner on the train split and write it, with processor and tokenizer, into ``out``.
+    """Train a captioner on the train split and write it, with processor and tokenizer, into ``out``.
 
-    The best by validation loss is kept. Returns its loss and how long training took.
+    The checkpoint with the lowest validation loss is kept. Returns its loss, and the steps and minutes of training.
     """
     set_seed(settings.seed)
     train = prepare(data, "train", image_processor, columns)
@@ -191,7 +195,7 @@ def train_captioner(
         eval_dataset=validation,
         data_collator=CaptionerCollator(train, tokenizer, settings.seed, augmented=True),
         evaluation_collator=CaptionerCollator(validation, tokenizer, settings.seed, augmented=False),
-        told=settings.told,
+        lstm_samples=settings.lstm_samples,
         lstm_from=settings.lstm_from if captioner.config.word_evidence else 0.0,
         patience=settings.patience,
         budget=TimeBudget(max_minutes),
@@ -217,5 +221,5 @@ def _captioner(image_size: int, tokenizer: PreTrainedTokenizerFast, settings: Al
     }
     unknown = set(settings.captioner) - (set(signature(CaptionerConfig).parameters) - {"kwargs", *fixed})
     if unknown:
-        raise InputError(f"--set captioner.{min(unknown)}: there is no such setting, or the data decide it")
+        raise InputError(f"--set captioner.{min(unknown)}: there is no such setting, or it follows from the data")
     return Captioner(CaptionerConfig(**settings.captioner, **fixed))
