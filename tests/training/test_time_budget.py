@@ -10,13 +10,13 @@ from kaleidobert.training.time_budget import TimeBudget
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Seconds that pass when a test says so."""
+    """A clock that a test sets."""
     now = SimpleNamespace(seconds=1000.0)
     monkeypatch.setattr(module.time, "monotonic", lambda: now.seconds)
     return now
 
 
-NOTHING: Any = None  # what a callback is given and does not look at
+NOTHING: Any = None  # for arguments that the callback ignores
 
 
 def at(step: int, steps: int = 10) -> Any:
@@ -24,7 +24,7 @@ def at(step: int, steps: int = 10) -> Any:
 
 
 def after_step(budget: TimeBudget, step: int, steps: int = 10) -> bool:
-    """Tell the budget that a step is done; whether it ends the training."""
+    """Whether the budget ends training after this step."""
     control: Any = SimpleNamespace(should_training_stop=False)
     budget.on_step_end(NOTHING, at(step, steps), control)
     return control.should_training_stop
