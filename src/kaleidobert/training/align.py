@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from pydantic import ValidationError
 from transformers import AutoTokenizer
 
 from kaleidobert.alignment.captioner import Captioner
@@ -27,7 +26,7 @@ from kaleidobert.model.processing import to_pixel_values
 from kaleidobert.progress import progress_bar
 from kaleidobert.training.dataset import PreparedDataset, prepare
 from kaleidobert.training.settings import RunSettings
-from kaleidobert.training.train_captioner import AlignSettings, train_captioner
+from kaleidobert.training.train_captioner import AlignSettings, train_captioner, validated_settings
 from kaleidobert.vision.saliency.border_colour import detector
 
 SETTINGS_FILE = "align.yaml"
@@ -93,11 +92,8 @@ def load_generator(
 def _read_settings(folder: Path) -> AlignSettings:
     """A folder's settings. Raises ``InputError`` if they are invalid."""
     values = yaml.safe_load((folder / SETTINGS_FILE).read_text())
-    try:
-        return AlignSettings.model_validate({EARLIER_NAMES.get(name, name): value for name, value in values.items()})
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(f"{folder / SETTINGS_FILE}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    renamed = {EARLIER_NAMES.get(name, name): value for name, value in values.items()}
+    return validated_settings(renamed, f"{folder / SETTINGS_FILE}: ")
 
 
 def write_pairs(

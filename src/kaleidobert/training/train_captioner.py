@@ -74,11 +74,16 @@ def align_settings(overrides: Sequence[str] = ()) -> AlignSettings:
     """The defaults with ``key=value`` overrides. Raises ``InputError`` for an unknown key or an invalid value."""
     values: dict[str, Any] = {}
     override(values, overrides)
+    return validated_settings(values, "--set ")
+
+
+def validated_settings(values: dict[str, Any], source: str) -> AlignSettings:
+    """Settings from a dictionary. Raises ``InputError`` that begins with ``source`` and the first invalid key."""
     try:
         return AlignSettings.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        raise InputError(f"--set {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise InputError(f"{source}{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
 class CaptionerCollator:
