@@ -127,5 +127,5 @@ def test_what_is_no_alignment_is_refused(tmp_path, path):
     table = pq.read_table(path / PAIRS_FILE)
     metadata = {b"kaleidobert": json.dumps({"version": 0}).encode()}
     pq.write_table(table.replace_schema_metadata(metadata), tmp_path / "old.parquet")
-    with pytest.raises(InputError, match="write it anew"):
+    with pytest.raises(InputError, match="write it again"):
         Alignment.load(tmp_path / "old.parquet")

@@ -118,7 +118,7 @@ def test_a_stopped_run_goes_on_as_if_it_never_stopped(run, shapes, settings, his
     assert history(stopped) == history(run)
     one, other = (KaleidoBertForPreTraining.from_pretrained(folder) for folder in (run, stopped))
     assert one.fingerprint() == other.fingerprint()
-    assert json.loads((stopped / "checkpoints/checkpoint-8/budget.json").read_text())["seconds"] > 0
+    assert json.loads((stopped / "checkpoints/checkpoint-8/time_budget.json").read_text())["seconds"] > 0
 
 
 def test_a_run_goes_on_with_its_own_tokenizer(run, shapes, settings, history, tmp_path):
