@@ -1,29 +1,26 @@
-"""How often the patch that a word points at shows what the word says, on a catalogue with known regions.
+"""How often the patch that explains a word shows what the word describes, on a catalogue with known word regions.
 
 kaleidobert index catalogue --split test --model RUN --store synthetic.store
 python benchmarks/explaining.py catalogue --store synthetic.store
 
-As in benchmarks/alignment.py: a patch shows a region where their overlap is at least half of the smaller of the two;
-chance is the share of the finest grid's patches that do. Each product's title is explained on its first photo.
+Each product's title is explained on its first photo. Hits and chance as in benchmarks/alignment.py, on the finest grid.
 """
 
 from __future__ import annotations
 
-import argparse
 from itertools import islice
 
 import numpy as np
 
 from alignment import area, shows, word_regions
+from common import catalogue_parser
 from kaleidobert.data.readers import read_products
 from kaleidobert.search.ranker import Ranker
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", help="a catalogue by kaleidobert synthesize")
+    parser = catalogue_parser(__doc__, "a catalogue made by kaleidobert synthesize")
     parser.add_argument("--store", required=True)
-    parser.add_argument("--split", default="test")
     parser.add_argument("--products", type=int, default=260)
     arguments = parser.parse_args()
 

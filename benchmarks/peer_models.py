@@ -1,4 +1,4 @@
-"""The peers of `peers.py`: `transformers` classes, with a score for a text and a photo each."""
+"""The models of `peers.py`: `transformers` classes, each with a score for pairs of a text and a photo."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ GRID = 5  # of VisualBERT, the finest of the preset's levels
 
 @dataclass
 class PeerOutput(ModelOutput):
-    """What `KaleidoBertTrainer` trains by and logs."""
+    """What `KaleidoBertTrainer` minimises and logs."""
 
     loss: Tensor | None = None
     parts: dict[str, Tensor] | None = None
@@ -45,7 +45,7 @@ class PeerOutput(ModelOutput):
 
 
 class PooledResNet(ResNetModel):
-    """A ResNet whose pooled output is (B, D), as a dual encoder expects, and not (B, D, 1, 1)."""
+    """A ResNet whose pooled output is (B, D), as the dual encoder expects, instead of (B, D, 1, 1)."""
 
     def forward(self, pixel_values: Tensor, **_: Any) -> Any:
         output = super().forward(pixel_values)
@@ -54,7 +54,7 @@ class PooledResNet(ResNetModel):
 
 
 class Normalised(nn.Module):
-    """Photos (B, 3, S, S) in [0, 1] by the preset's mean and deviation."""
+    """Photos (B, 3, S, S) in [0, 1], normalised by the preset's mean and standard deviation."""
 
     def __init__(self, config: KaleidoBertConfig) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Normalised(nn.Module):
 
 
 class Clip(nn.Module):
-    """The dual encoder: a vector each, their cosine."""
+    """A dual encoder, scored by cosine."""
 
     def __init__(self, config: KaleidoBertConfig, patch: int) -> None:  # noqa: ARG002
         super().__init__()
@@ -97,7 +97,7 @@ class Clip(nn.Module):
 
 
 class SingleStream(nn.Module):
-    """Learns to tell a product's own text and photo from wrong ones; ``pair_scores`` are match logits."""
+    """Trained by image-text matching (ITM) alone; ``pair_scores`` are its logits."""
 
     accuracy: Tensor
     grade: Tensor
@@ -149,7 +149,7 @@ class SingleStream(nn.Module):
 
 
 class Vilt(SingleStream):
-    """Linear patches of the photo beside the words."""
+    """One stream over words and linear image patches."""
 
     def __init__(self, config: KaleidoBertConfig, patch: int) -> None:
         text = config.encoder_config
@@ -160,7 +160,7 @@ class Vilt(SingleStream):
         self.model = ViltModel(chosen)
 
     def photos(self, pixels: Tensor) -> Tensor:
-        """Embedded patches (B, 1 + P, H): they are the same for every text."""
+        """Embedded patches (B, 1 + P, H), the same for every text."""
         whole = torch.ones(len(pixels), *pixels.shape[-2:], dtype=torch.long, device=pixels.device)
         return self.model.embeddings.visual_embed(self.normalised(pixels), whole, max_image_length=-1)[0]
 
@@ -171,7 +171,7 @@ class Vilt(SingleStream):
 
 
 class VisualBert(SingleStream):
-    """One grid of the backbone's features beside the words; the backbone is trained along."""
+    """One stream over words and one grid of backbone features; the backbone is trained as well."""
 
     def __init__(self, config: KaleidoBertConfig, patch: int) -> None:  # noqa: ARG002
         text = config.encoder_config

@@ -7,6 +7,6 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def benchmarks_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The benchmarks are scripts beside the package."""
+def importable_benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The benchmarks are scripts outside the package."""
     monkeypatch.setattr(sys, "path", [str(Path(__file__).parents[2] / "benchmarks"), *sys.path])

@@ -1,7 +1,8 @@
-"""The curve over K starts at the vectors' figures and ends at those of the joint model reading everything."""
+"""The curve over K starts at the embeddings' figures and ends at those of re-ranking every candidate."""
+
+from __future__ import annotations
 
 import json
-import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -13,9 +14,8 @@ from kaleidobert.evaluation.retrieval import evaluate_retrieval
 pytestmark = pytest.mark.usefixtures("shared_cache")
 
 
-def test_the_curve(copy, shapes, tmp_path, monkeypatch):
+def test_the_curve(copy: Path, shapes: Path, tmp_path: Path) -> None:
     line = [str(shapes), "--model", str(copy), "--queries", "20", "--repeats", "2", "--protocol", "full"]
-    monkeypatch.setattr(sys, "path", [str(Path(__file__).parents[2] / "benchmarks"), *sys.path])
     import_module("rerank").main([*line, "--out", str(tmp_path / "curve.png"), "--joint-weight", "3"])
     figures = json.loads((tmp_path / "curve.json").read_text())
     measured = evaluate_retrieval(shapes, copy, protocol="full", queries=20)

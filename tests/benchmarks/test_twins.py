@@ -4,7 +4,7 @@ import pytest
 import torch
 
 
-def test_a_photo_is_as_far_from_the_nearest_as_its_grey_levels_differ() -> None:
+def test_the_nearest_photo_is_found_and_its_distance_is_in_grey_levels() -> None:
     from twins import nearest
 
     others = torch.stack([torch.zeros(12), torch.full((12,), 100.0)])
