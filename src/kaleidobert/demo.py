@@ -14,9 +14,11 @@ from rich.console import Console
 
 from kaleidobert.data.readers import read_products
 from kaleidobert.errors import InputError
+from kaleidobert.evaluation.fit_ranker import fit_ranker
 from kaleidobert.evaluation.retrieval import evaluate_retrieval
 from kaleidobert.index.indexer import index_catalogue
 from kaleidobert.levels import PUBLISHED
+from kaleidobert.scoring.ranking import RANKING_FILE
 from kaleidobert.search.contact_sheet import result_sheets
 from kaleidobert.search.ranker import Ranker
 from kaleidobert.synthetic import contact_sheet, write_catalogue
@@ -56,13 +58,15 @@ def demo(out: Path, products: int, minutes: float) -> tuple[str, dict]:
         if wanted:
             draw_example(data).save(out / "patches.png")
     overrides = ["training.batch_size=128", "training.joint_samples=32", "training.evaluate_every=50"]
-    with _step(console, "3/6 pre-training", pretrained / "model.safetensors") as wanted:
+    with _step(console, "3/6 pre-training", pretrained / RANKING_FILE) as wanted:
         if wanted:
             pretrain(data, pretrained, load_settings("mini", overrides), max_minutes=minutes)
-    with _step(console, "4/6 fine-tuning for retrieval", run / "model.safetensors") as wanted:
+            fit_ranker(data, pretrained)
+    with _step(console, "4/6 fine-tuning for retrieval", run / RANKING_FILE) as wanted:
         if wanted:
             settings = finetune_settings("retrieval", pretrained)
             finetune("retrieval", data, pretrained, run, settings, max_minutes=minutes / 3)
+            fit_ranker(data, run)
     with _step(console, "5/6 retrieval on products never seen", figures_file) as wanted:
         if wanted:
             figures_file.write_text(json.dumps(evaluate_retrieval(data, run, queries=100), indent=2) + "\n")

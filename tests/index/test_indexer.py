@@ -76,7 +76,7 @@ def test_products_are_acknowledged_when_a_query_finds_them(new_shop: Shop) -> No
 def test_a_write_through_the_ranker_s_store_is_seen_by_its_next_query(new_shop: Shop) -> None:
     new_shop.indexer().index(new_shop.products[:3])
     ranker = replace_store(new_shop)
-    indexer = Indexer(*loaded(new_shop.model_folder), new_shop.uri, new_shop.model_folder, store=ranker.store)
+    indexer = Indexer(loaded(new_shop.model_folder), new_shop.uri, store=ranker.store)
     ranker.store.upsert(indexer.embed(new_shop.products[3:4], 4, Problems()))
     assert "p03" in {hit.product.id for hit in ranker.search("bag")}
     ranker.store.delete(["p03"])
@@ -110,11 +110,11 @@ def test_photos_are_kept_as_chosen(new_shop: Shop, catalogue_file: Path, photos:
 
 
 def test_photos_inside_the_catalogue_cannot_be_referred_to(new_shop: Shop) -> None:
-    indexer = Indexer(*loaded(new_shop.model_folder), new_shop.uri, new_shop.model_folder, photos="referenced")
+    indexer = Indexer(loaded(new_shop.model_folder), new_shop.uri, photos="referenced")
     with pytest.raises(InputError, match="product p00: its photo lies inside the catalogue"):
         indexer.index(new_shop.products)
     with pytest.raises(InputError, match="photos are thumbnails, stored, referenced, not 'all'"):
-        Indexer(*loaded(new_shop.model_folder), new_shop.uri, new_shop.model_folder, photos="all")
+        Indexer(loaded(new_shop.model_folder), new_shop.uri, photos="all")
 
 
 def test_the_box_is_where_the_patches_lie_on_the_photo(new_shop: Shop) -> None:

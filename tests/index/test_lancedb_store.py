@@ -13,7 +13,7 @@ from kaleidobert.errors import InputError
 from kaleidobert.index.indexer import Indexer, index_catalogue
 from kaleidobert.index.lancedb_store import Store
 from kaleidobert.index.records import StoredView, StoreInfo, parse_filters
-from kaleidobert.model import load_run
+from kaleidobert.scoring.scorer import KaleidoBertScorer
 from kaleidobert.search.ranker import Ranker
 
 
@@ -132,7 +132,7 @@ def test_another_model_is_refused(shop: Shop, other_model_folder: Path) -> None:
     with pytest.raises(InputError, match=r"holds vectors of model \w{16} .*, not of model \w{16} .*: re-index"):
         Ranker.open(shop.uri, other_model_folder)
     with pytest.raises(InputError, match="re-index"):
-        Indexer(*load_run(other_model_folder), shop.uri, other_model_folder)
+        Indexer(KaleidoBertScorer.from_pretrained(other_model_folder), shop.uri)
 
 
 def test_indexing_twice_does_not_double(new_shop: Shop) -> None:

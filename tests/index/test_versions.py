@@ -78,13 +78,13 @@ def test_a_reader_searches_on_while_a_new_version_is_built(new_shop: Shop, other
     searching = threading.Thread(target=search)
     searching.start()
     other = loaded(other_model_folder)
-    figures = Indexer(*other, new_shop.uri, other_model_folder, new_version=True).index(new_shop.products, 2)
+    figures = Indexer(other, new_shop.uri, new_version=True).index(new_shop.products, 2)
     done.set()
     searching.join()
     assert answers and all(answer == before for answer in answers)
     assert (figures["version"], figures["products"], figures["left_behind"]) == (2, 12, 0)
     assert ranker.store.superseded
-    assert Store.open(new_shop.uri).info.fingerprint == other[0].fingerprint()
+    assert Store.open(new_shop.uri).info.fingerprint == other.fingerprint
 
 
 @pytest.mark.parametrize(("photos", "found"), [("stored", 12), ("thumbnails", 6)])
@@ -92,9 +92,9 @@ def test_products_that_the_new_catalogue_lacks(
     new_shop: Shop, other_model_folder: Path, photos: str, found: int
 ) -> None:
     """With their photos stored they are taken along, else counted."""
-    Indexer(*loaded(new_shop.model_folder), new_shop.uri, new_shop.model_folder, photos=photos).index(new_shop.products)
+    Indexer(loaded(new_shop.model_folder), new_shop.uri, photos=photos).index(new_shop.products)
     before = Store.open(new_shop.uri)
-    newer = Indexer(*loaded(other_model_folder), new_shop.uri, other_model_folder, new_version=True)
+    newer = Indexer(loaded(other_model_folder), new_shop.uri, new_version=True)
     figures = newer.index(new_shop.products[6:])
     after = Store.open(new_shop.uri)
     assert after.products() == found and figures["left_behind"] == 12 - found

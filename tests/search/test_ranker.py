@@ -10,7 +10,7 @@ from PIL import Image
 from rich.console import Console
 from scipy.special import logit
 
-from fixtures.shop import CALIBRATION, Shop, drawn
+from fixtures.shop import CALIBRATION, JOINT, Shop, drawn
 from kaleidobert.cli.search_output import search_once
 from kaleidobert.data.product import open_image
 from kaleidobert.errors import InputError
@@ -36,10 +36,10 @@ def score_of(hit: Hit, words: list[str | None]) -> float:
 def brute_force(shop: Shop, ranker: Ranker, query: str) -> dict[str, float]:
     """The combined score of every product's best view by cosine, from photos through the whole model."""
     views = [(product.id, product.open(view)) for product in shop.products for view in range(len(product.images))]
-    pixels = ranker.processor(images=[photo for _, photo in views])["pixel_values"]
-    text = ranker.processor(text=[query] * len(views))
-    cosines = (ranker.model.encode_image(pixels).vectors * ranker.model.encode_text(**text).vectors).sum(dim=-1)
-    scores = ranker.model(pixel_values=pixels, **text).scores
+    photos, texts = [photo for _, photo in views], [query] * len(views)
+    scorer = ranker.scorer
+    cosines = (scorer.encode_images(photos).embeds * scorer.encode_texts(texts).embeds).sum(dim=-1)
+    scores = scorer.score(photos, texts)
     best: dict[str, tuple[float, float]] = {}
     for (product_id, _), cosine, score in zip(views, cosines.tolist(), scores.tolist(), strict=True):
         best[product_id] = max(best.get(product_id, (-1.0, 0.0)), (cosine, score))
@@ -47,11 +47,8 @@ def brute_force(shop: Shop, ranker: Ranker, query: str) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("query", ["red ellipse bag", "black", "something it has never seen"])
-def test_reranking_is_the_combined_score_of_the_full_forward_pass(
-    shop: Shop, query: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ranker = shop.ranker()
-    monkeypatch.setattr(ranker.model.config, "joint_weight", 500.0)  # random, it differs little: let it decide
+def test_reranking_is_the_combined_score_of_the_full_forward_pass(shop: Shop, query: str) -> None:
+    ranker = shop.ranker(**JOINT)
     hits = ranker.search(query, top=12)
     (encoded,) = ranker.encoder.texts([query]).values()
     expected = brute_force(shop, ranker, query)
@@ -64,17 +61,16 @@ def test_reranking_is_the_combined_score_of_the_full_forward_pass(
 def test_hubs_are_charged_for_in_the_order_by_vectors(shop: Shop) -> None:
     ranker = shop.ranker()
     hits = ranker.search("red bag", top=12, rerank=0)
-    own = ranker.model.text_hubness(ranker.model.encode_text(**ranker.processor(text=["red bag"])).vectors).item()
-    scores = [hit.cosine - ranker.model.config.hubness_weight * (hit.product.hubness + own) for hit in hits]
-    scale = ranker.model.scale().item()
+    own = ranker.scorer.encode_texts(["red bag"]).hubness.item()
+    scores = [hit.cosine - 0.5 * (hit.product.hubness + own) for hit in hits]
+    scale = ranker.scorer.scale
     assert [score_of(hit, ["red", "bag"]) / scale for hit in hits] == pytest.approx(scores, abs=1e-5)
     assert scores == sorted(scores, reverse=True)
     assert scores != pytest.approx([hit.cosine for hit in hits], abs=1e-3)
 
 
-def test_only_the_head_is_reread(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    ranker = shop.ranker()
-    monkeypatch.setattr(ranker.model.config, "joint_weight", 500.0)
+def test_only_the_head_is_reranked(shop: Shop) -> None:
+    ranker = shop.ranker(**JOINT)
     by_vector = {hit.product.id: hit.match for hit in ranker.search("red bag", top=12, rerank=0)}
     best = list(by_vector)[:4]
     hits = ranker.search("red bag", top=12, rerank=4)
@@ -86,7 +82,7 @@ def test_only_the_head_is_reread(shop: Shop, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_photo_finds_itself(shop: Shop) -> None:
     hits = shop.ranker().search(image=open_image(drawn("green", "rectangle")), top=3)
     assert hits[0].cosine == pytest.approx(1, abs=1e-4)
-    assert hits[0].match == pytest.approx(KNOWN.image(np.array(shop.ranker().model.scale().item())), abs=1e-3)
+    assert hits[0].match == pytest.approx(KNOWN.image(np.array(shop.ranker().scorer.scale)), abs=1e-3)
     assert hits[0].thumbnail.startswith(b"\xff\xd8")
 
 
@@ -102,7 +98,7 @@ def test_text_and_photo_must_both_match(shop: Shop) -> None:
 def test_a_product_is_like_others_not_itself(shop: Shop) -> None:
     hits = shop.ranker().search(like="p03", top=12)
     assert len(hits) == 11 and "p03" not in {hit.product.id for hit in hits}
-    with pytest.raises(InputError, match="no product with id 'none'"):
+    with pytest.raises(InputError, match="no product with the id 'none'"):
         shop.ranker().search(like="none")
 
 
@@ -231,10 +227,9 @@ def test_words_explain_a_hit_with_shares_and_patches(shop: Shop) -> None:
 
 def test_an_uncalibrated_model_is_refused_with_what_to_do(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     ranker = shop.ranker()
-    monkeypatch.setattr(ranker.model.config, "calibration", {})
     monkeypatch.setattr(Store, "info", property(lambda _: replace(ranker.store._versions.get(1).info, calibration={})))
-    with pytest.raises(InputError, match="kaleidobert calibrate"):
-        shop.ranker()
+    with pytest.raises(InputError, match="kaleidobert fit-ranker"):
+        shop.ranker(calibration={})
 
 
 def test_an_empty_answer_says_why(shop: Shop) -> None:
@@ -314,7 +309,6 @@ def test_search_once_prints_draws_and_writes(shop: Shop, tmp_path: Path, capsys:
         search_once(Query("bag"), shop.uri, out=tmp_path / "no" / "folder.png")
 
 
-def test_a_joint_model_without_weight_is_not_asked(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    ranker = shop.ranker()
-    monkeypatch.setattr(ranker.model.config, "joint_weight", 0.0)
+def test_a_joint_model_without_weight_is_not_asked(shop: Shop) -> None:
+    ranker = shop.ranker(joint_weight={"TIR": 0.0, "ITR": 1.0})
     assert ranker.search("red bag", top=5) == ranker.search("red bag", top=5, rerank=0)

@@ -106,7 +106,6 @@ def test_the_service_goes_over_to_a_new_version_of_the_store(
     new_shop: Shop, other_model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from fixtures.shop import loaded
-
     from kaleidobert.index.indexer import Indexer
 
     assert WATCH_SECONDS > 1
@@ -114,11 +113,11 @@ def test_the_service_goes_over_to_a_new_version_of_the_store(
     new_shop.indexer().index(new_shop.products[:4])
     with TestClient(create_app(new_shop.ranker())) as client:
         old = client.post("/api/search", json={"query": "bag"}).json()["model"]
-        model, processor = loaded(other_model_folder)
-        Indexer(model, processor, new_shop.uri, other_model_folder, new_version=True).index(new_shop.products)
+        other = loaded(other_model_folder)
+        Indexer(other, new_shop.uri, new_version=True).index(new_shop.products)
         for _ in range(200):
             found = client.post("/api/search", json={"query": "bag"}).json()
             assert found["hits"]  # at every moment one of both
             if found["model"] != old:
                 break
-        assert found["model"] == model.fingerprint() and found["total"] == 12
+        assert found["model"] == other.fingerprint and found["total"] == 12

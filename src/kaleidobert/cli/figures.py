@@ -6,6 +6,15 @@ import os
 from json import dumps
 from pathlib import Path
 
+ROWS = {
+    "vectors": "vectors",
+    "joint": "joint",
+    "combined": "combined",
+    "vectors_memory": "vectors + memory",
+    "joint_memory": "joint + memory",
+    "combined_memory": "combined + memory",
+}
+
 
 def write_figures(figures: dict, path: Path | None) -> None:
     """Write figures as JSON where a path is given; of several processes that torchrun started the first one does."""
@@ -69,12 +78,14 @@ def print_retrieval(figures: dict) -> None:
         for k in (1, 5, 10):
             table.add_column(f"{way if k == 1 else ''}\nR@{k}", justify="right")
     table.add_column("\nSumR", justify="right")
-    for name in ("cosine", "vectors", "joint", "combined"):
+    for name in ROWS:
+        if name not in figures:
+            continue
         row = figures[name]
         cells = [f"{value:.1f}" for value in _recalls(row)]
         if spread:
             cells = [f"{cell} ± {value:.1f}" for cell, value in zip(cells, _recalls(spread[name]), strict=True)]
-        table.add_row(name, *cells)
+        table.add_row(ROWS[name], *cells)
     Console().print(table)
 
 
@@ -83,20 +94,28 @@ def _recalls(row: dict) -> list[float]:
     return [*(row[way][f"R@{k}"] for way in ("TIR", "ITR") for k in (1, 5, 10)), row["SumR"]]
 
 
-def print_calibration(figures: dict) -> None:
-    """How far each kind of score's probabilities can be believed."""
+def print_ranking(figures: dict) -> None:
+    """The fitted weights, and how well match probabilities agree with observed matches, by kind of score."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"match probabilities, {figures['queries']:,} queries on {figures['products']:,} products")
-    for name in ("scores", "pairs held out", "matches, %", "ECE, %"):
-        table.add_column(name, justify="left" if name == "scores" else "right")
-    for kind in ("vectors", "combined", "photo"):
-        if kind in figures:
-            bins = figures[kind]["reliability"]
-            count = sum(each["pairs"] for each in bins)
-            share = sum(each["pairs"] * each["observed"] for each in bins) / count
-            table.add_row(kind, f"{count:,}", f"{100 * share:.1f}", f"{100 * figures[kind]['ECE']:.1f}")
-    Console().print(table)
-    weak, accuracy = figures["calibration"]["weak"], figures["answerable_accuracy"]
-    print(f"nothing matches well below {weak:.0%}: right for {accuracy:.0%} of queries (balanced)")
+    console = Console()
+    for name, fit in figures.items():
+        title = f"ranking {name.replace('_', ' ')}"
+        weights = {key: value for key, value in fit.items() if key != "calibration"}
+        console.print(f"{title}: " + ", ".join(f"{key} {value}" for key, value in weights.items()), markup=False)
+        quality = fit.get("calibration")
+        if not quality:
+            continue
+        table = Table(title=f"match probabilities, {quality['queries']:,} queries on {quality['products']:,} products")
+        for column in ("scores", "pairs held out", "matches, %", "ECE, %"):
+            table.add_column(column, justify="left" if column == "scores" else "right")
+        for kind in ("vectors", "combined", "photo"):
+            if kind in quality:
+                bins = quality[kind]["reliability"]
+                count = sum(each["pairs"] for each in bins)
+                share = sum(each["pairs"] * each["observed"] for each in bins) / count
+                table.add_row(kind, f"{count:,}", f"{100 * share:.1f}", f"{100 * quality[kind]['ECE']:.1f}")
+        console.print(table)
+        weak, accuracy = quality["weak"], quality["answerable_accuracy"]
+        console.print(f"nothing matches well below {weak:.0%}: right for {accuracy:.0%} of queries (balanced)")

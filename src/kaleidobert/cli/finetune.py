@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -40,15 +40,19 @@ def finetune(
     from kaleidobert.cli.figures import write_figures
     from kaleidobert.data.readers import load_columns
     from kaleidobert.errors import InputError
+    from kaleidobert.evaluation.fit_ranker import fit_ranker
     from kaleidobert.training.finetune import finetune as run
     from kaleidobert.training.finetune import finetune_settings
+    from kaleidobert.training.runs import is_main_process
 
     if inputs is not Inputs.both and task not in RECOGNITION:
         raise InputError(f"--inputs {inputs.value} goes with category and subcategory, not with {task.value}")
     read = [f"model.inputs={inputs.value}"] if task in RECOGNITION else []
     settings = finetune_settings(task.value, model, [*read, *(set or [])])
     mapping = load_columns(columns) if columns else None
-    figures = run(task.value, data, model, out, settings, mapping, max_minutes, resume)
+    figures: dict[str, Any] = run(task.value, data, model, out, settings, mapping, max_minutes, resume)
+    if task is Task.retrieval and is_main_process():
+        figures["ranking"] = fit_ranker(data, out, columns=mapping)
     if figures["products_left_out"]:
         lacking = "text" if task is Task.captioning else task.value
         typer.echo(f"{figures['products_left_out']} products of train have no {lacking} and were left out")

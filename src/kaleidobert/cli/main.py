@@ -8,13 +8,14 @@ import sys
 import typer
 
 from kaleidobert.cli.align import align
-from kaleidobert.cli.calibrate import calibrate
 from kaleidobert.cli.demo import demo
 from kaleidobert.cli.describe import describe
 from kaleidobert.cli.evaluate import evaluate
 from kaleidobert.cli.features import features
 from kaleidobert.cli.finetune import finetune
+from kaleidobert.cli.fit_ranker import fit_ranker
 from kaleidobert.cli.index import index
+from kaleidobert.cli.migrate import migrate
 from kaleidobert.cli.patches import patches
 from kaleidobert.cli.pretrain import pretrain
 from kaleidobert.cli.report import report
@@ -40,12 +41,13 @@ for verb in (
     pretrain,
     finetune,
     evaluate,
-    calibrate,
+    fit_ranker,
     report,
     index,
     search,
     serve,
     describe,
+    migrate,
 ):
     app.command()(verb)
 

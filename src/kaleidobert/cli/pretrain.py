@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,12 +26,16 @@ def pretrain(
     """
     from kaleidobert.cli.figures import write_figures
     from kaleidobert.data.readers import load_columns
+    from kaleidobert.evaluation.fit_ranker import fit_ranker
     from kaleidobert.training.pretrain import pretrain as run
+    from kaleidobert.training.runs import is_main_process
     from kaleidobert.training.settings import load_settings
 
     settings = load_settings(preset, set or [])
     mapping = load_columns(columns) if columns else None
-    figures = run(data, out, settings, mapping, max_minutes, resume, align, features)
+    figures: dict[str, Any] = run(data, out, settings, mapping, max_minutes, resume, align, features)
+    if is_main_process():
+        figures["ranking"] = fit_ranker(data, out, columns=mapping)
     if align:
         typer.echo(f"{figures['products_without_pairs']} products had no aligned pair and were masked at random")
     typer.echo(f"the run is in {out}; next: kaleidobert evaluate retrieval {data} --model {out}")

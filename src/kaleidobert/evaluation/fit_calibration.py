@@ -10,9 +10,8 @@ matches a photo when the products' texts share half of their words.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,10 +22,11 @@ from kaleidobert.alignment.matching import content_words
 from kaleidobert.errors import InputError
 from kaleidobert.evaluation.metrics.reliability import best_cut, calibration_error, fit_logistic, reliability
 from kaleidobert.evaluation.protocols import choose_queries
-from kaleidobert.evaluation.retrieval import Encoded, autocast, encode, pair_scores
-from kaleidobert.model import KaleidoBertConfig, KaleidoBertForRetrieval, KaleidoBertProcessor, load_run
+from kaleidobert.evaluation.retrieval import EncodedProducts, autocast, pair_scores
 from kaleidobert.scoring.calibration import Calibration
-from kaleidobert.training.dataset import PreparedDataset, prepare
+from kaleidobert.scoring.protocol import TextBatch
+from kaleidobert.scoring.scorer import KaleidoBertScorer
+from kaleidobert.training.dataset import PreparedDataset
 
 QUERIES, PRODUCTS = 1000, 4000  # at most
 BEST, OTHERS = 30, 10  # pairs of each query: of its ranking, and at random
@@ -44,48 +44,39 @@ class Pairs:
     outcomes: np.ndarray
 
 
-def calibrate(
-    data: str | Path, run: Path, split: str = "validation", columns: Mapping[str, str] | None = None, seed: int = 0
-) -> dict[str, Any]:
-    """Fit a finished run's match probabilities on one split and keep them in its config; returns the figures."""
-    _, processor = load_run(run)
-    return fit_calibration(run, prepare(data, split, processor.image_processor, columns), seed)
+def fit_calibration(
+    scorer: KaleidoBertScorer, validation: PreparedDataset, encoded: EncodedProducts, seed: int = 0
+) -> tuple[Calibration, dict[str, Any]]:
+    """Fit match probabilities to a scorer whose weights are fitted; ``encoded``: the validation products.
 
-
-def fit_calibration(run: Path, validation: PreparedDataset, seed: int = 0) -> dict[str, Any]:
-    """As `calibrate`, on prepared products. Figures: ECE on the half of the queries that was not fitted to, and more.
-
-    Raises ``InputError`` where the products are too few or too much alike to tell a match from none.
+    Figures: ECE on the half of the queries that was not fitted to, and more. Raises ``InputError`` where the products
+    are too few or too much alike to tell a match from none.
     """
-    model, processor = load_run(run)
-    catalogue = validation.head(PRODUCTS)
-    encoded = encode(model, processor, catalogue)
-    seen = visible_words(model, processor, catalogue, encoded)
-    fitted: dict[str, Any] = {"words": seen[0], "unknown": seen[1]}
+    dataset = validation.head(PRODUCTS)
+    encoded = encoded.head(len(dataset))
+    probabilities, unknown = word_visibility(scorer, dataset, encoded)
+    fitted: dict[str, Any] = {"words": probabilities, "unknown": unknown}
     features = Calibration(vectors=(), photo=(), weak=0.0, **fitted).features
-    kinds, answerable = judged_pairs(model, processor, catalogue, encoded, features, seed)
-    figures: dict[str, Any] = {"products": len(catalogue), "queries": len(answerable)}
+    kinds, answerable = judged_pairs(scorer, dataset, encoded, features, seed)
+    figures: dict[str, Any] = {"products": len(dataset), "queries": len(answerable)}
     for kind, pairs in kinds.items():
         if pairs.outcomes.all() or not pairs.outcomes.any():
-            raise InputError(f"{len(catalogue)} validation products are too few or too alike to calibrate matches on")
+            raise InputError(f"{len(dataset)} validation products are too few or too alike to calibrate matches on")
         held_out = pairs.query % 2 == 1
         trial = fit_logistic(pairs.features[~held_out], pairs.outcomes[~held_out])
-        probabilities = _probabilities(pairs.features[held_out], trial)
+        predicted = _probabilities(pairs.features[held_out], trial)
         outcomes = pairs.outcomes[held_out]
         figures[kind] = {
-            "ECE": calibration_error(probabilities, outcomes),
-            "reliability": [each._asdict() for each in reliability(probabilities, outcomes)],
+            "ECE": calibration_error(predicted, outcomes),
+            "reliability": [each._asdict() for each in reliability(predicted, outcomes)],
         }
         fitted[kind] = fit_logistic(pairs.features, pairs.outcomes)
     name = "combined" if "combined" in kinds else "vectors"
     best = np.zeros(len(answerable))
     np.maximum.at(best, kinds[name].query, _probabilities(kinds[name].features, fitted[name]))
     fitted["weak"], figures["answerable_accuracy"] = best_cut(best, answerable)
-    calibration = Calibration.of(fitted, str(run))
-    config = KaleidoBertConfig.from_pretrained(run)
-    config.calibration = calibration.as_dict()
-    config.save_pretrained(run)
-    return figures | {"calibration": config.calibration}
+    calibration = Calibration.of(fitted, scorer.name)
+    return calibration, figures | {"weak": calibration.weak}
 
 
 def _probabilities(features: np.ndarray, weights: list[float]) -> np.ndarray:
@@ -94,58 +85,54 @@ def _probabilities(features: np.ndarray, weights: list[float]) -> np.ndarray:
 
 @torch.inference_mode()
 def judged_pairs(
-    model: KaleidoBertForRetrieval,
-    processor: KaleidoBertProcessor,
-    catalogue: PreparedDataset,
-    encoded: Encoded,
+    scorer: KaleidoBertScorer,
+    dataset: PreparedDataset,
+    encoded: EncodedProducts,
     features: Callable[[Sequence[str]], tuple[float, ...]],
     seed: int = 0,
 ) -> tuple[dict[str, Pairs], np.ndarray]:
     """Pairs by score ("vectors", "photo", and "combined" where the joint model weighs), and (Q,) which queries have
     a product with all their words. ``features``: of a text's words (see `Calibration.features`)."""
     rng = np.random.default_rng([seed, 7])
-    words = words_of(catalogue.texts)
-    queries = make_queries(catalogue.titles, QUERIES, rng)
+    words = words_of(dataset.texts)
+    queries = make_queries(dataset.titles, QUERIES, rng)
     matches: np.ndarray = np.array(
         [[set(query.lower().split()) <= each for each in words] for query in queries]
     )  # (Q, N)
-    images = model.enhance_images(encoded.images.to(model.device))  # (N, V)
-    ids, mask, similarity = _similarity(model, processor, queries, images)
+    images = scorer.enhance_images(encoded.images.to(scorer.device))  # (N, V)
+    texts, similarity = _similarity(scorer, queries, images)
     chosen = _chosen(similarity, rng)  # (Q, C)
-    scores = {"vectors": (model.scale() * similarity).cpu().gather(1, chosen)}
-    if model.config.joint_weight:
-        joint = _joint(model, ids, mask, encoded.patches, chosen)
-        picked = similarity.cpu().gather(1, chosen)
-        scores["combined"] = model.combined_scores(picked.to(model.device), joint.to(model.device)).cpu()
-    asked = np.arange(len(queries)).repeat(chosen.shape[1])
+    picked = similarity.cpu().gather(1, chosen)
+    scores = {"vectors": (scorer.scale * similarity).cpu().gather(1, chosen)}
+    if scorer.weights.joint_weight["TIR"]:
+        scores["combined"] = scorer.combine(picked, _joint(scorer, texts, encoded, chosen))
+    query = np.arange(len(queries)).repeat(chosen.shape[1])
     outcomes = np.take_along_axis(matches, chosen.numpy(), axis=1).flatten()
-    known = np.array([features(query.split()) for query in queries])[asked]
+    known = np.array([features(query.split()) for query in queries])[query]
     pairs = {
-        name: Pairs(asked, np.column_stack([score.float().numpy().flatten(), known]), outcomes)
+        name: Pairs(query, np.column_stack([score.float().numpy().flatten(), known]), outcomes)
         for name, score in scores.items()
     }
-    return pairs | {"photo": _photo_pairs(model, images, words, rng)}, np.array([row.any() for row in matches])
+    return pairs | {"photo": _photo_pairs(scorer, images, words, rng)}, np.array([row.any() for row in matches])
 
 
 @torch.inference_mode()
-def visible_words(
-    model: KaleidoBertForRetrieval, processor: KaleidoBertProcessor, catalogue: PreparedDataset, encoded: Encoded
+def word_visibility(
+    scorer: KaleidoBertScorer, dataset: PreparedDataset, encoded: EncodedProducts
 ) -> tuple[dict[str, float], float]:
     """R-precision of each frequent word as a query, and half of that of the rarest of them, for words rarer still."""
-    words = words_of(catalogue.texts)
+    words = words_of(dataset.texts)
     counts = Counter(word for own in words for word in own)
     frequent = [word for word, count in counts.most_common(MOST_WORDS) if count >= FREQUENT]
     if not frequent:
-        raise InputError(
-            f"no word is in {FREQUENT} of the {len(catalogue)} validation products: too few to calibrate on"
-        )
-    similarity = _similarity(model, processor, frequent, model.enhance_images(encoded.images.to(model.device)))[2]
-    seen = {}
+        raise InputError(f"no word is in {FREQUENT} of the {len(dataset)} validation products: too few to calibrate on")
+    similarity = _similarity(scorer, frequent, scorer.enhance_images(encoded.images.to(scorer.device)))[1]
+    visible = {}
     for word, row in zip(frequent, similarity, strict=True):
         nearest = row.topk(counts[word]).indices.tolist()
-        seen[word] = round((sum(word in words[place] for place in nearest) + 0.5) / (counts[word] + 1), 3)
-    rarest = [seen[word] for word in frequent if counts[word] < 2 * FREQUENT] or [min(seen.values())]
-    return seen, float(np.mean(rarest)) / 2
+        visible[word] = round((sum(word in words[place] for place in nearest) + 0.5) / (counts[word] + 1), 3)
+    rarest = [visible[word] for word in frequent if counts[word] < 2 * FREQUENT] or [min(visible.values())]
+    return visible, float(np.mean(rarest)) / 2
 
 
 def words_of(texts: Sequence[str]) -> list[set[str]]:
@@ -153,14 +140,11 @@ def words_of(texts: Sequence[str]) -> list[set[str]]:
     return [{word.text.lower() for word in content_words(text)} for text in texts]
 
 
-def _similarity(
-    model: KaleidoBertForRetrieval, processor: KaleidoBertProcessor, texts: Sequence[str], images: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The texts' token ids, their mask, and what vectors rank by (Q, N)."""
-    inputs = {name: value.to(model.device) for name, value in processor(text=list(texts)).items()}
-    text = model.encode_text(inputs["input_ids"], inputs["attention_mask"])
-    hubness = model.text_hubness(text.vectors)[:, None] + model.image_hubness(images)[None, :]
-    return inputs["input_ids"], inputs["attention_mask"], model.similarity(text.vectors @ images.T, hubness)
+def _similarity(scorer: KaleidoBertScorer, texts: Sequence[str], images: Tensor) -> tuple[TextBatch, Tensor]:
+    """The encoded texts, and what embeddings rank by (Q, N)."""
+    batch = scorer.encode_texts(texts)
+    hubness = batch.hubness[:, None] + scorer.image_hubness(images)[None, :]
+    return batch, scorer.similarity(batch.embeds @ images.T, hubness)
 
 
 def make_queries(titles: list[str], count: int, rng: np.random.Generator) -> list[str]:
@@ -190,20 +174,19 @@ def _chosen(similarity: Tensor, rng: np.random.Generator) -> Tensor:
     return torch.cat([best, torch.from_numpy(rng.integers(columns, size=(rows, OTHERS)))], dim=1)
 
 
-def _joint(model: KaleidoBertForRetrieval, ids: Tensor, mask: Tensor, patches: Tensor, chosen: Tensor) -> Tensor:
+def _joint(scorer: KaleidoBertScorer, texts: TextBatch, encoded: EncodedProducts, chosen: Tensor) -> Tensor:
     """Joint scores (Q, C)."""
     query = torch.arange(len(chosen)).repeat_interleave(chosen.shape[1])
-    with autocast(model):
-        texts = ids, mask, model.text_log_prior(ids, mask)
-    return pair_scores(model, texts, patches, query, chosen.flatten(), "calibration").view(chosen.shape)
+    with autocast(scorer):
+        log_prior = scorer.joint.text_log_prior(texts.input_ids, texts.attention_mask)
+    queries = replace(encoded, input_ids=texts.input_ids, attention_mask=texts.attention_mask, log_prior=log_prior)
+    return pair_scores(scorer, queries, query, chosen.flatten(), "calibration").view(chosen.shape)
 
 
-def _photo_pairs(
-    model: KaleidoBertForRetrieval, images: Tensor, words: list[set[str]], rng: np.random.Generator
-) -> Pairs:
+def _photo_pairs(scorer: KaleidoBertScorer, images: Tensor, words: list[set[str]], rng: np.random.Generator) -> Pairs:
     asking = torch.from_numpy(choose_queries(len(words), QUERIES, int(rng.integers(2**31))))
     cosine = (images[asking.to(images.device)] @ images.T).float()  # (Q, N)
-    cosine[torch.arange(len(asking)), asking] = -1  # a photo finds itself
+    cosine[torch.arange(len(asking)), asking] = -1  # a photo is nearest to itself
     chosen = _chosen(cosine, rng)
     outcomes = [
         2 * len(words[i] & words[j]) >= SHARED * (len(words[i]) + len(words[j]))
@@ -211,6 +194,6 @@ def _photo_pairs(
         for j in row
     ]
     kept = (chosen != asking[:, None]).flatten().numpy()
-    scaled = (model.scale() * cosine).cpu().gather(1, chosen).flatten().numpy()
+    scaled = (scorer.scale * cosine).cpu().gather(1, chosen).flatten().numpy()
     query = np.arange(len(asking)).repeat(chosen.shape[1])
     return Pairs(query[kept], scaled[kept, None], np.array(outcomes)[kept])

@@ -1,10 +1,13 @@
-"""Measuring retrieval under the two protocols of docs/protocols.md: by vectors, by the joint model, by both."""
+"""Retrieval under the two protocols of docs/protocols.md: by embeddings, by the joint model, and by both.
+
+Each is measured without the retrieval memory and, where a run has one, with it: a row called ``joint`` holds no lookup.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -14,67 +17,49 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kaleidobert.errors import InputError
-from kaleidobert.evaluation.metrics.retrieval import (
-    WAYS,
-    figures_spread,
-    partner_ranks,
-    recall_intervals,
-    retrieval_figures,
-)
+from kaleidobert.evaluation.metrics.retrieval import figures_spread, partner_ranks, recall_intervals, retrieval_figures
 from kaleidobert.evaluation.protocols import candidate_table, choose_queries, load_candidates, save_candidates
-from kaleidobert.model import KaleidoBertForRetrieval, KaleidoBertProcessor, load_run
 from kaleidobert.progress import progress_bar
-from kaleidobert.scoring.pair_scorer import KaleidoBertScoring
+from kaleidobert.scoring.ranking import DIRECTIONS
+from kaleidobert.scoring.scorer import KaleidoBertScorer
 from kaleidobert.training.collators import PairCollator
 from kaleidobert.training.dataset import PreparedDataset, prepare
 
 PROTOCOLS = ("101", "full")
-SCORERS = ("cosine", "vectors", "joint", "combined")
-FITTED = (
-    "memory_weight",
-    "hubness_weight",
-    "joint_scorer",
-    "neighbour_word_weight",
-    "prior_weight",
-    "neighbour_pmi_weight",
-    "joint_weight",
-    "joint_weight_itr",
-)
-JointScorer = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]  # the first five arguments of `joint_scores`
+SCORERS = ("vectors", "joint", "combined")  # of each fit
+JointScores = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]  # arguments of `joint_scores`
 JOINT_BATCH = 512  # pairs a joint pass
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """N products through the uni-modal entries.
+class EncodedProducts:
+    """N products through the uni-modal encoders.
 
-    images and texts: plain vectors (N, V); patches (N, P, H), input_ids and attention_mask (N, T); priors (N, 2), the
-    texts' `text_log_prior`.
+    images and texts: plain embeddings (N, V); patch_states (N, P, H); input_ids and attention_mask (N, T); log_prior (N,
+    2), the texts' `text_log_prior`.
     """
 
     images: Tensor
     texts: Tensor
-    patches: Tensor
+    patch_states: Tensor
     input_ids: Tensor
     attention_mask: Tensor
-    priors: Tensor
+    log_prior: Tensor
 
-    @property
-    def read(self) -> tuple[Tensor, Tensor, Tensor]:
-        """What the joint model is given of the texts."""
-        return self.input_ids, self.attention_mask, self.priors
+    def head(self, count: int) -> EncodedProducts:
+        """The first ``count`` products."""
+        return EncodedProducts(*(getattr(self, field.name)[:count] for field in fields(self)))
 
 
 @dataclass(frozen=True)
-class Scores:
-    """One direction, ``way``: scores (Q, C) of each query's candidates, the partner in column 0.
+class DirectionScores:
+    """One direction: scores (Q, C) of each query's candidates, the partner in column 0.
 
-    plain: cosine of the contrastive vectors; vectors: the same enhanced by the memory, less hubness; joint: by
-    `joint_scores`. ``missing`` (Q, C) bool: places that no candidate fills; ``head``: those that the joint model read.
+    vectors: what embeddings alone rank by; joint: by `joint_scores`. ``missing`` (Q, C) bool: places that no candidate
+    fills; ``head``: those that the joint model scored.
     """
 
-    way: str
-    plain: Tensor
+    direction: str
     vectors: Tensor
     joint: Tensor
     missing: Tensor
@@ -93,42 +78,71 @@ def evaluate_retrieval(
     candidates: Path | None = None,
     rerank: int | None = None,
 ) -> dict:
-    """Figures with DESIGN's keys: TIR, ITR and SumR under ``vectors``, ``joint`` and ``combined``.
+    """TIR, ITR and SumR under ``vectors``, ``joint`` and ``combined``, and under the same with ``_memory`` behind.
 
-    ``cosine`` is what the vectors give without the model's memory (see `scoring.cross_modal_memory`); ``intervals`` are those of 95 %
-    by the bootstrap over queries.
+    ``combined_memory`` is what the search application does with a run that has a memory, ``combined`` without one.
+    ``intervals`` are those of 95 % by the bootstrap over queries.
 
-    ``queries``: how many products of the split ask, drawn by ``seed``; all of them, or 100 under ``full`` without
-    ``rerank`` (where each query's joint scores take a pass over the whole split), when not given.
+    ``queries``: how many products of the split are queries, drawn by ``seed``; all of them, or 100 under ``full``
+    without ``rerank`` (where each query's joint scores take a pass over the whole split), when not given.
     The candidates are drawn by ``seed`` and saved in the run's ``evaluation/``, by product id, beside the figures.
 
     ``draws``: queries and candidates are drawn so many times, by ``seed``, ``seed + 1`` ...; figures are means, and
     ``spread`` their standard deviations. ``candidates``: a file of lists as saved, instead of any draw.
-    ``rerank``: the joint model reads the best so many by vectors, as in a search; the others stay behind them.
+    ``rerank``: the joint model scores the best so many by embeddings, as in a search; the others stay behind them.
     """
     if protocol not in PROTOCOLS:
         raise InputError(f"no protocol {protocol!r}; use {' or '.join(PROTOCOLS)}")
-    model, processor = load_run(run)
-    catalogue = prepare(data, split, processor.image_processor, columns)
+    scorer = KaleidoBertScorer.from_pretrained(run)
+    dataset = prepare(data, split, scorer.processor.image_processor, columns)
     if candidates:
-        tables = [load_candidates(candidates, catalogue)]
+        tables = [load_candidates(candidates, dataset)]
         name = f"{split}-list-{candidates.stem}"
         figures: dict = {"protocol": "list", "split": split, "queries": len(tables[0]), "list": candidates.name}
     else:
-        asking = queries or (100 if protocol == "full" and not rerank else None)
-        tables = [drawn_table(catalogue, protocol, asking, seed + draw) for draw in range(draws)]
+        count = queries or (100 if protocol == "full" and not rerank else None)
+        tables = [drawn_table(dataset, protocol, count, seed + draw) for draw in range(draws)]
         name = f"{split}-{protocol}-{len(tables[0])}-seed{seed}"
         figures = {"protocol": protocol, "split": split, "queries": len(tables[0]), "seed": seed, "draws": draws}
         for draw, table in enumerate(tables):
             saved = f"candidates-{split}-{protocol}-{len(table)}-seed{seed + draw}.json"
-            save_candidates(run / "evaluation" / saved, catalogue, table)
+            save_candidates(run / "evaluation" / saved, dataset, table)
     name += f"-draws{draws}" * (draws > 1) + (f"-rerank{rerank}" if rerank else "")
     figures |= {"data": Path(data).name, "candidates": max(table.shape[1] for table in tables), "rerank": rerank}
-    figures |= {name: getattr(model.config, name) for name in FITTED}
-    encoded = encode(model, processor, catalogue)
-    figures |= scorer_figures(model, [score(model, encoded, table, rerank) for table in tables])
+    figures |= measured(scorer, encode(scorer, dataset), tables, rerank)
     (run / "evaluation").mkdir(exist_ok=True)
     (run / "evaluation" / f"retrieval-{name}.json").write_text(json.dumps(figures, indent=2) + "\n")
+    return figures
+
+
+def measured(
+    scorer: KaleidoBertScorer, encoded: EncodedProducts, tables: Sequence[np.ndarray], rerank: int | None
+) -> dict:
+    """Figures of every row, without the memory and, where there is one, with it; and the weights of both fits."""
+    figures: dict = {"weights": {}, "intervals": {}}
+    fits = {"": scorer.without_memory()} | ({"_memory": scorer} if scorer.memory else {})
+    for ending, fit in fits.items():
+        weights = asdict(fit.weights)
+        del weights["calibration"]
+        figures["weights"]["with_memory" if ending else "without_memory"] = weights
+        found = row_figures(fit, [score(fit, encoded, table, rerank) for table in tables])
+        for part in ("intervals", "spread"):
+            if part in found:
+                figures.setdefault(part, {}).update({row + ending: each for row, each in found.pop(part).items()})
+        figures |= {row + ending: each for row, each in found.items()}
+    return figures
+
+
+def row_figures(scorer: KaleidoBertScorer, draws: Sequence[tuple[DirectionScores, DirectionScores]]) -> dict:
+    """Each row's figures over all draws, their intervals, and where there are several draws their spread."""
+    figures: dict = {"intervals": {}}
+    for name in SCORERS:
+        ranks = [[partner_ranks(ranked_by(name, scorer, each).numpy()) for each in both] for both in draws]
+        figures[name] = retrieval_figures(*map(np.concatenate, zip(*ranks, strict=True)))
+        asked = len(ranks[0][0])  # the same products may be queries in every draw: more draws are not more queries
+        figures["intervals"][name] = {way: recall_intervals(figures[name][way], asked) for way in DIRECTIONS}
+        if len(draws) > 1:
+            figures.setdefault("spread", {})[name] = figures_spread([retrieval_figures(*each) for each in ranks])
     return figures
 
 
@@ -137,63 +151,50 @@ def drawn_table(catalogue: PreparedDataset, protocol: str, queries: int | None, 
     return candidate_table(catalogue, choose_queries(len(catalogue), queries, seed), protocol, seed)
 
 
-def scorer_figures(model: KaleidoBertForRetrieval, draws: Sequence[tuple[Scores, Scores]]) -> dict:
-    """Each scorer's figures over all draws, their intervals, and where there are several draws their spread."""
-    figures: dict = {"intervals": {}}
-    for scorer in SCORERS:
-        ranks = [[partner_ranks(ranked_by(scorer, model, way).numpy()) for way in ways] for ways in draws]
-        figures[scorer] = retrieval_figures(*map(np.concatenate, zip(*ranks, strict=True)))
-        asked = len(ranks[0][0])  # the same products may ask in every draw: more draws are not more queries
-        figures["intervals"][scorer] = {way: recall_intervals(figures[scorer][way], asked) for way in WAYS}
-        if len(draws) > 1:
-            figures.setdefault("spread", {})[scorer] = figures_spread([retrieval_figures(*each) for each in ranks])
-    return figures
-
-
 @torch.inference_mode()
-def encode(model: KaleidoBertForRetrieval, processor: KaleidoBertProcessor, catalogue: PreparedDataset) -> Encoded:
-    """Every product's first view and text through the uni-modal entries."""
-    collator = PairCollator(catalogue, processor.tokenizer, seed=0, augmented=False)
+def encode(scorer: KaleidoBertScorer, dataset: PreparedDataset) -> EncodedProducts:
+    """Every product's first view and text through the uni-modal encoders."""
+    model, tokenizer = scorer.model, scorer.processor.tokenizer
+    collator = PairCollator(dataset, tokenizer, seed=0, augmented=False)
     outputs = []
-    longest = max(map(len, processor.tokenizer(catalogue.texts, truncation=True)["input_ids"]))
-    with autocast(model), progress_bar() as progress:
-        for rows in _batches(progress, len(catalogue), 128, "encoding photos and texts"):
-            batch = {name: value.to(model.device) for name, value in collator(rows).items()}
-            image = model.encode_image_plain(batch["pixel_values"])
-            text = model.kaleidobert.encode_text(batch["input_ids"], batch["attention_mask"])
-            padding = longest - batch["input_ids"].shape[1]
-            ids = F.pad(batch["input_ids"], (0, padding), value=processor.tokenizer.pad_token_id)
-            padded = [ids, F.pad(batch["attention_mask"], (0, padding))]
-            priors = model.text_log_prior(batch["input_ids"], batch["attention_mask"])
-            outputs.append([image.vectors, text.vectors, image.patches, *padded, priors])
-    return Encoded(*(torch.cat(column).cpu() for column in zip(*outputs, strict=True)))
+    longest = max(map(len, tokenizer(dataset.texts, truncation=True)["input_ids"]))
+    with autocast(scorer), progress_bar() as progress:
+        for rows in _batches(progress, len(dataset), 128, "encoding photos and texts"):
+            batch = {name: value.to(scorer.device) for name, value in collator(rows).items()}
+            input_ids, mask = batch["input_ids"], batch["attention_mask"]
+            image, text = model.get_image_features(batch["pixel_values"]), model.get_text_features(input_ids, mask)
+            padding = longest - input_ids.shape[1]
+            padded = [F.pad(input_ids, (0, padding), value=tokenizer.pad_token_id), F.pad(mask, (0, padding))]
+            log_prior = scorer.joint.text_log_prior(input_ids, mask)
+            outputs.append([image.image_embeds, text.text_embeds, image.patch_states, *padded, log_prior])
+    return EncodedProducts(*(torch.cat(column).cpu() for column in zip(*outputs, strict=True)))
 
 
 @torch.inference_mode()
 def score(
-    model: KaleidoBertForRetrieval,
-    encoded: Encoded,
+    scorer: KaleidoBertScorer,
+    encoded: EncodedProducts,
     candidates: np.ndarray,
     rerank: int | None = None,
-    scorer: JointScorer | None = None,
-) -> tuple[Scores, Scores]:
+    joint_scores: JointScores | None = None,
+) -> tuple[DirectionScores, DirectionScores]:
     """Text-to-image and image-to-text scores of each query's candidates (Q, C).
 
-    The joint model reads all of them, or the best ``rerank`` by vectors. ``scorer`` stands in for its `joint_scores`;
-    where it gives W scores a pair, ``joint`` is (Q, C, W).
+    The joint model scores all of them, or the best ``rerank`` by embeddings. ``joint_scores`` takes the place of the
+    scorer's own; where it gives W scores a pair, ``joint`` is (Q, C, W).
     """
     missing = torch.from_numpy(candidates < 0)
-    plain, vectors = plain_scores(encoded, candidates), vector_scores(model, encoded, candidates)
-    ways = []
-    for way, cosine, similarity, (text, image) in zip(WAYS, plain, vectors, pairs(candidates), strict=True):
+    found = []
+    for direction, similarity, (text, image) in zip(
+        DIRECTIONS, similarities(scorer, encoded, candidates), pairs(candidates), strict=True
+    ):
         head = best(similarity.masked_fill(missing, float("-inf")), rerank) & ~missing if rerank else ~missing
-        scores = pair_scores(
-            model, encoded.read, encoded.patches, text[head], image[head], f"joint scores, {way}", scorer
-        )
+        title = f"joint scores, {direction}"
+        scores = pair_scores(scorer, encoded, text[head], image[head], title, joint_scores)
         joint = torch.zeros(*head.shape, *scores.shape[1:])
         joint[head] = scores
-        ways.append(Scores(way, cosine, similarity, joint, missing, head))
-    return ways[0], ways[1]
+        found.append(DirectionScores(direction, similarity, joint, missing, head))
+    return found[0], found[1]
 
 
 def best(scores: Tensor, count: int) -> Tensor:
@@ -202,28 +203,23 @@ def best(scores: Tensor, count: int) -> Tensor:
     return torch.zeros_like(scores, dtype=torch.bool).scatter(1, order[:, :count], True)
 
 
-def plain_scores(encoded: Encoded, candidates: np.ndarray) -> list[Tensor]:
-    """Cosines (Q, C) of the contrastive vectors, text to image and image to text."""
-    return [(encoded.texts[text] * encoded.images[image]).sum(dim=-1) for text, image in pairs(candidates)]
+@torch.inference_mode()
+def similarities(scorer: KaleidoBertScorer, encoded: EncodedProducts, candidates: np.ndarray) -> list[Tensor]:
+    """What embeddings alone rank by, (Q, C), text to image and image to text."""
+    return [scorer.similarity(cosine, hubness) for cosine, hubness in similarity_parts(scorer, encoded, candidates)]
 
 
 @torch.inference_mode()
-def vector_scores(model: KaleidoBertForRetrieval, encoded: Encoded, candidates: np.ndarray) -> list[Tensor]:
-    """What vectors alone rank by, (Q, C): enhanced by the memory, hubs charged for, as the configuration says."""
-    return [model.similarity(cosine, hubness) for cosine, hubness in vector_parts(model, encoded, candidates)]
-
-
-@torch.inference_mode()
-def vector_parts(
-    model: KaleidoBertForRetrieval, encoded: Encoded, candidates: np.ndarray
+def similarity_parts(
+    scorer: KaleidoBertScorer, encoded: EncodedProducts, candidates: np.ndarray
 ) -> list[tuple[Tensor, Tensor]]:
-    """Cosines of the enhanced vectors and what hubs are charged, (Q, C) both; text to image and image to text."""
+    """Cosines of the (enhanced) embeddings and their hubness, (Q, C) both; text to image and image to text."""
     parts: dict[str, list[Tensor]] = {name: [] for name in ("images", "texts", "image_hubness", "text_hubness")}
     for start in range(0, len(encoded.images), 512):
         rows = slice(start, start + 512)
-        images = model.enhance_images(encoded.images[rows].to(model.device))
-        texts = model.enhance_texts(encoded.texts[rows].to(model.device))
-        hubness = (model.image_hubness(images), model.text_hubness(texts))
+        images = scorer.enhance_images(encoded.images[rows].to(scorer.device))
+        texts = scorer.enhance_texts(encoded.texts[rows].to(scorer.device))
+        hubness = (scorer.image_hubness(images), scorer.text_hubness(texts))
         for each, value in zip(parts.values(), (images, texts, *hubness), strict=True):
             each.append(value.cpu())
     images, texts, image_hubness, text_hubness = (torch.cat(each) for each in parts.values())
@@ -241,45 +237,46 @@ def pairs(candidates: np.ndarray) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, 
 
 
 def pair_scores(
-    model: KaleidoBertForRetrieval,
-    texts: tuple[Tensor, Tensor, Tensor],
-    patches: Tensor,
+    scorer: KaleidoBertScorer,
+    encoded: EncodedProducts,
     text: Tensor,
     image: Tensor,
     title: str,
-    scorer: JointScorer | None = None,
+    joint_scores: JointScores | None = None,
 ) -> Tensor:
-    """Joint scores of P pairs, (P,): which texts (P,), token ids, mask and priors of N, with which photos' patches.
+    """Joint scores (P,) of P pairs, given by the places of their texts and photos (P,) among the encoded ones.
 
-    ``scorer``: what scores them instead of the model's `joint_scores`; where it gives W scores a pair, so does this.
-    Texts of one length meet, for less padding, and then those of one photo, which is looked at once.
+    ``joint_scores``: what scores them instead of the scorer's own; where it gives W scores a pair, so does this.
+    Texts of one length are batched together, for less padding, and then those of one photo, which is encoded once.
     """
-    lengths = texts[1].sum(dim=1).cpu()
+    lengths = encoded.attention_mask.sum(dim=1).cpu()
     order = torch.from_numpy(np.lexsort((image, lengths[text])))
-    scorer = scorer or model.joint_scores
+    joint_scores = joint_scores or scorer.joint_scores
+    texts = encoded.input_ids, encoded.attention_mask, encoded.log_prior
     scores = []
-    with autocast(model), progress_bar() as progress:
+    with autocast(scorer), progress_bar() as progress:
         for batch in _batches(progress, len(text), JOINT_BATCH, title):
             rows = order[batch]
             chosen, (photos, which) = text[rows], image[rows].unique(return_inverse=True)
-            ids, mask, priors = (part[chosen.to(part.device)] for part in texts)
+            ids, mask, log_prior = (part[chosen.to(part.device)] for part in texts)
             longest = int(lengths[chosen].max())
-            inputs = (ids[:, :longest], mask[:, :longest], patches[photos], which, priors)
-            scores.append(scorer(*(part.to(model.device) for part in inputs)).float().cpu())
+            inputs = (ids[:, :longest], mask[:, :longest], encoded.patch_states[photos], which, log_prior)
+            scores.append(joint_scores(*(part.to(scorer.device) for part in inputs)).float().cpu())
     return torch.cat(scores)[order.argsort()]
 
 
-def ranked_by(name: str, model: KaleidoBertForRetrieval, way: Scores) -> Tensor:
-    """Scores (Q, C) by cosine, vectors, joint or combined; -inf where no candidate is.
+def ranked_by(name: str, scorer: KaleidoBertScorer, scores: DirectionScores) -> Tensor:
+    """Scores (Q, C) of the row ``vectors``, ``joint`` or ``combined``; -inf where there is no candidate.
 
-    Where the joint model read a head alone, joint and combined order the head, and the rest follows by vectors.
+    Where the joint model scored a head alone, joint and combined order the head, and the rest follows by embeddings.
     """
-    with torch.no_grad():
-        combined = model.combined_scores(way.vectors.to(model.device), way.joint.to(model.device), way.way).cpu()
-    scores = {"cosine": way.plain, "vectors": way.vectors, "joint": way.joint, "combined": combined}[name]
-    if name in ("joint", "combined") and not (way.head | way.missing).all():
-        scores = head_first(scores, way.vectors, way.head)
-    return scores.masked_fill(way.missing, float("-inf"))
+    if name == "vectors":
+        found = scores.vectors
+    else:
+        found = scores.joint if name == "joint" else scorer.combine(scores.vectors, scores.joint, scores.direction)
+        if not (scores.head | scores.missing).all():
+            found = head_first(found, scores.vectors, scores.head)
+    return found.masked_fill(scores.missing, float("-inf"))
 
 
 def head_first(scores: Tensor, rest: Tensor, head: Tensor) -> Tensor:
@@ -289,8 +286,8 @@ def head_first(scores: Tensor, rest: Tensor, head: Tensor) -> Tensor:
     return torch.where(head, scores - lowest + 1, rest - highest)
 
 
-def autocast(model: KaleidoBertScoring) -> torch.autocast:
-    return torch.autocast(model.device.type, torch.bfloat16)
+def autocast(scorer: KaleidoBertScorer) -> torch.autocast:
+    return torch.autocast(scorer.device.type, torch.bfloat16)
 
 
 def _batches(progress: Progress, total: int, size: int, title: str) -> Iterator[list[int]]:

@@ -7,7 +7,6 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from kaleidobert.data.readers import Problems
 from kaleidobert.errors import InputError
 from kaleidobert.index.records import Box, StoredView
 from kaleidobert.model.processing import to_pixel_values
+from kaleidobert.scoring.protocol import PairScorer
 from kaleidobert.vision.patches import cut_locked_portion, locked_window
 
 THUMBNAIL_SIZE = (256, 512)  # at most this wide and high
@@ -26,12 +26,12 @@ THUMBNAIL_SIZE = (256, 512)  # at most this wide and high
 class Embedder:
     """Makes rows of products with one model; ``photos`` says what is kept of a photo besides the thumbnail."""
 
-    def __init__(self, model: Any, processor: Any, model_folder: Path, photos: str = "thumbnails") -> None:
-        self.model = model.eval()
-        self.processor = processor
-        self.model_folder = model_folder
+    def __init__(self, scorer: PairScorer, photos: str = "thumbnails") -> None:
+        self.scorer = scorer
         self.photos = photos
-        self._settings = json.dumps([processor.image_processor.to_dict(), THUMBNAIL_SIZE], sort_keys=True, default=str)
+        self._settings = json.dumps(
+            [scorer.processor.image_processor.to_dict(), THUMBNAIL_SIZE], sort_keys=True, default=str
+        )
 
     def content(self, product: Product) -> str:
         """What changes when anything does that a row is made of; "" where a photo cannot be read."""
@@ -65,12 +65,11 @@ class Embedder:
     def _rows(self, photos: list[tuple[Product, int, Image.Image]], contents: dict[str, str]) -> list[StoredView]:
         locked, boxes = zip(*(self._lock(image) for _, _, image in photos), strict=True)
         pixels = to_pixel_values(torch.from_numpy(np.stack(locked)))
-        output = self.model.encode_image(pixels.to(next(self.model.parameters()).device))
-        vectors = output.vectors.float().cpu().numpy()  # (B, P)
-        hubness = self.model.image_hubness(output.vectors).tolist()
-        states = output.patches.to("cpu", torch.float16).numpy()  # (B, 55, H)
+        batch = self.scorer.encode_pixels(pixels)
+        vectors, hubness = batch.embeds.float().cpu().numpy(), batch.hubness.tolist()  # (B, V), (B,)
+        states = batch.patch_states.to("cpu", torch.float16).numpy()  # (B, 55, H)
         if not (np.isfinite(vectors).all() and np.isfinite(states).all()):
-            raise InputError(f"the model in {self.model_folder} gives values that are no numbers: train it again")
+            raise InputError(f"the model in {self.scorer.name} gives values that are no numbers: train it again")
         return [
             StoredView(
                 product,
@@ -88,7 +87,7 @@ class Embedder:
 
     def _lock(self, image: Image.Image) -> tuple[np.ndarray, Box]:
         """The locked portion (S, S, 3), and what it shows of the photo."""
-        settings = self.processor.image_processor
+        settings = self.scorer.processor.image_processor
         box, _ = settings.locked_box(image)
         portion = cut_locked_portion(image, box, settings.image_size, settings.keep_aspect)
         x1, y1, x2, y2 = locked_window(box, settings.keep_aspect)

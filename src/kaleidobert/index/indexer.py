@@ -23,8 +23,9 @@ from kaleidobert.index.embedder import Embedder
 from kaleidobert.index.lancedb_store import Store
 from kaleidobert.index.records import PHOTOS, StoredView, StoreInfo
 from kaleidobert.index.vector_index import tune
-from kaleidobert.model import load_run
 from kaleidobert.progress import progress_bar
+from kaleidobert.scoring.protocol import PairScorer
+from kaleidobert.scoring.scorer import KaleidoBertScorer
 
 WRITE_ROWS = 512  # views per write: each write is a version of the table, so many small ones are slow
 SAMPLE = 100  # texts of the store's own that the vector index is measured with
@@ -52,7 +53,7 @@ def index_catalogue(
     """
     console = console or Console(stderr=True)
     mapping = load_columns(columns) if columns else None
-    indexer = Indexer(*load_run(model_folder), store_uri, model_folder, new_version, photos)
+    indexer = Indexer(KaleidoBertScorer.from_pretrained(model_folder), store_uri, new_version, photos)
     with progress_bar() as progress:
         checking = progress.add_task("Checking the catalogue", total=None)
         total = 0
@@ -89,10 +90,8 @@ class Indexer:
 
     def __init__(
         self,
-        model: Any,
-        processor: Any,
+        scorer: PairScorer,
         store_uri: str,
-        model_folder: Path,
         new_version: bool = False,
         photos: str | None = None,
         store: Store | None = None,
@@ -100,17 +99,16 @@ class Indexer:
         if photos not in (None, *PHOTOS):
             raise InputError(f"photos are {', '.join(PHOTOS)}, not {photos!r}")
         self.store_uri = store_uri
-        self.model_folder = model_folder
         self._new_version = new_version
-        self._fingerprint: str = model.fingerprint()
+        self._fingerprint = scorer.fingerprint
         before = store or Store.find(store_uri, refresh_seconds=0.0)
         kept = photos or (before.info.photos if before else PHOTOS[0])
-        self._embedder = Embedder(model, processor, model_folder, kept)
+        self._embedder = Embedder(scorer, kept)
         self._before = before if new_version else None
         # None: made by the first write
         self._store = Store.find_unfinished(store_uri, self._fingerprint, kept) if new_version else before
         if before is not None and not new_version:
-            before.check_model(self._fingerprint, str(model_folder))
+            before.check_model(self._fingerprint, scorer.name)
             if before.info.photos != kept:
                 raise InputError(f"{store_uri} keeps photos {before.info.photos}, not {kept}: add --new-version")
 
@@ -158,7 +156,7 @@ class Indexer:
         return {
             "store": self.store_uri,
             "version": self._store.number,
-            "model": str(self.model_folder),
+            "model": self._embedder.scorer.name,
             "fingerprint": self._fingerprint,
             "products": count,
             "views": views,
@@ -207,17 +205,15 @@ class Indexer:
         """Measure the vector index with texts that the store holds, since texts are what it is asked for."""
         assert self._store is not None
         if self._store.info.index and (texts := self._store.texts(SAMPLE)):
-            inputs = self._embedder.processor(text=texts).to(next(self._embedder.model.parameters()).device)
-            vectors = self._embedder.model.encode_text(inputs["input_ids"], inputs["attention_mask"]).vectors
-            tune(self._store, vectors.float().cpu().numpy())
+            tune(self._store, self._embedder.scorer.encode_texts(texts).embeds.float().cpu().numpy())
 
     def _calibration(self) -> dict[str, Any]:
-        return dict(getattr(self._embedder.model.config, "calibration", None) or {})
+        return dict(self._embedder.scorer.weights.calibration)
 
     def _info(self, vector: np.ndarray, states: np.ndarray) -> StoreInfo:
         return StoreInfo(
             fingerprint=self._fingerprint,
-            model=str(self.model_folder.resolve()),
+            model=str(Path(self._embedder.scorer.name).resolve()),
             vector_size=len(vector),
             patches=states.shape[0],
             hidden_size=states.shape[1],

@@ -6,7 +6,6 @@ from kaleidobert.model.captioning import KaleidoBertForCaptioning
 from kaleidobert.model.classification import KaleidoBertForClassification
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.encoder import KaleidoBertModel
-from kaleidobert.model.loading import load_run
 from kaleidobert.model.pretraining import KaleidoBertForPreTraining
 from kaleidobert.model.processing import KaleidoBertImageProcessor, KaleidoBertProcessor
 from kaleidobert.model.retrieval import KaleidoBertForRetrieval
@@ -25,5 +24,4 @@ __all__ = [
     "KaleidoBertImageProcessor",
     "KaleidoBertModel",
     "KaleidoBertProcessor",
-    "load_run",
 ]

@@ -1,138 +1,117 @@
 """Captioning (SEED: FC): a text from a photo alone, word by word.
 
-The encoder reads both ways; for this task it is masked as a sequence-to-sequence model (see `KaleidoBertModel.read`):
-tokens are read after the photo, all at once in training or one by one, the same function of the same cache.
+The encoder reads in both directions; for this task it is masked as a sequence-to-sequence model (see
+`KaleidoBertModel.decode_step`): tokens follow the photo, all at once in training and one by one in `generate`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache
-from transformers.generation.logits_process import (
-    LogitsProcessorList,
-    MinLengthLogitsProcessor,
-    NoRepeatNGramLogitsProcessor,
-    SuppressTokensLogitsProcessor,
-)
-from transformers.modeling_outputs import ModelOutput
+from torch.nn import functional as F
+from transformers import GenerationConfig, GenerationMixin
 
-from kaleidobert.errors import InputError
 from kaleidobert.model.classification import KaleidoBertForClassification
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.distributed import BatchShard
 from kaleidobert.model.encoder import KaleidoBertModel, KaleidoBertPreTrainedModel
 from kaleidobert.model.heads import MaskedTokenHead
-from kaleidobert.model.losses import captioning_loss
+from kaleidobert.model.layers import PrefixCache
+from kaleidobert.model.losses import NO_LABEL
+from kaleidobert.model.outputs import KaleidoBertCaptioningOutput
+
+GENERATION = {"num_beams": 3, "no_repeat_ngram_size": 3, "min_new_tokens": 1}
 
 
-@dataclass
-class CaptioningOutput(ModelOutput):
-    """loss, parts and accuracies: of each token after those before it."""
+class KaleidoBertForCaptioning(KaleidoBertPreTrainedModel, GenerationMixin):
+    """The encoder and pre-training's head over the vocabulary, which here predicts the next token.
 
-    loss: Tensor | None = None
-    parts: dict[str, Tensor] | None = None
-    accuracies: dict[str, Tensor] | None = None
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How captions are searched.
-
-    start, end: token ids that a text begins and ends with; forbidden: ids that are never said. ``beams``: 1 is greedy
-    search. shortest, longest: tokens between start and end. ``length_penalty``: the power of the length that a
-    caption's log probability is divided by. ``no_repeat``: the n of the n-grams that do not come twice; 0: any may.
+    ``generate(pixel_values, ...)`` takes what the library's `generate` takes, and gives token ids as that does.
     """
 
-    start: int
-    end: int
-    forbidden: Sequence[int] = ()
-    beams: int = 3
-    shortest: int = 1
-    longest: int = 62
-    length_penalty: float = 1.0
-    no_repeat: int = 3
-
-    def __post_init__(self) -> None:
-        if self.beams < 1:
-            raise InputError(f"beams is {self.beams}; use 1 or more")
-        if not 0 <= self.shortest <= self.longest:
-            raise InputError(f"captions of {self.shortest} to {self.longest} tokens are none; let shortest be less")
-
-    def rules(self, device: torch.device) -> LogitsProcessorList:
-        """What may be said next, as the library's processors of log probabilities."""
-        rules = LogitsProcessorList()
-        if self.forbidden:
-            rules.append(SuppressTokensLogitsProcessor(list(self.forbidden), device=str(device)))
-        rules.append(MinLengthLogitsProcessor(self.shortest + 1, self.end, device=str(device)))
-        if self.no_repeat:
-            rules.append(NoRepeatNGramLogitsProcessor(self.no_repeat))
-        return rules
-
-
-class KaleidoBertForCaptioning(KaleidoBertPreTrainedModel):
-    """The encoder and pre-training's head over the vocabulary, which now tells the next token."""
-
-    _tied_weights_keys = {"masked_tokens.decoder.weight": "kaleidobert.bert.embeddings.word_embeddings.weight"}
+    _tied_weights_keys = {"lm_head.decoder.weight": "kaleidobert.bert.embeddings.word_embeddings.weight"}
     _keys_to_ignore_on_load_unexpected = [
-        *(key for key in KaleidoBertForClassification._keys_to_ignore_on_load_unexpected if "masked_tokens" not in key),
+        *(key for key in KaleidoBertForClassification._keys_to_ignore_on_load_unexpected if "lm_head" not in key),
         r"^classifier\.",
     ]
 
     def __init__(self, config: KaleidoBertConfig) -> None:
         super().__init__(config)
         self.kaleidobert = KaleidoBertModel(config)
-        self.masked_tokens = MaskedTokenHead(config.encoder_config)
+        self.lm_head = MaskedTokenHead(config.encoder_config)
         self.post_init()
 
     def get_output_embeddings(self) -> nn.Linear:
-        return self.masked_tokens.decoder
+        return self.lm_head.decoder
 
-    def forward(self, pixel_values: Tensor, input_ids: Tensor, attention_mask: Tensor) -> CaptioningOutput:
-        """Photos (B, 3, S, S), texts (B, T): cross-entropy of each token, [SEP] included, after those before it."""
-        states, tokens = self.kaleidobert.decode_texts(input_ids, attention_mask, self.look(pixel_values))
-        logits, shard = self.masked_tokens(states).float(), BatchShard.here(self.training)
-        loss = captioning_loss(logits, tokens) * shard.weight(tokens)
-        accuracy = shard.mean(logits.argmax(dim=1) == tokens)
-        return CaptioningOutput(loss, {"captioning": loss}, {"captioning": accuracy})
+    def forward(
+        self,
+        input_ids: Tensor,
+        pixel_values: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        patch_states: Tensor | None = None,
+        past_key_values: PrefixCache | None = None,
+        **_: Any,
+    ) -> KaleidoBertCaptioningOutput:
+        """Logits (B, T, vocabulary) of the token after each of texts (B, T), given photos and the tokens before.
 
-    def look(self, pixel_values: Tensor) -> DynamicCache:
-        """What tokens see of the photos (B, 3, S, S)."""
+        Photos: pixel_values (B, 3, S, S), or patch_states (B, P, H) as `KaleidoBertModel.embed_patches` gives them, or
+        none where past_key_values already hold them. With ``labels`` (B, T), the texts themselves with -100 where
+        padded, also the cross-entropy of each token, the last [SEP] included, after those before it.
+        """
         encoder = self.kaleidobert
-        return encoder.look(encoder.embed_patches(encoder.patch_features(pixel_values)))
+        if past_key_values is None or not past_key_values.prefix:
+            if patch_states is None:
+                if pixel_values is None:
+                    raise ValueError("captioning needs pixel_values or patch_states")
+                patch_states = encoder.embed_patches(encoder.patch_features(pixel_values))
+            prefix = encoder.encode_prefix(patch_states)
+            if past_key_values is None:
+                past_key_values = prefix
+            else:
+                past_key_values.prefix = prefix.prefix
+        if labels is None:
+            states = encoder.decode_step(input_ids, past_key_values)
+            return KaleidoBertCaptioningOutput(logits=self.lm_head(states).float(), past_key_values=past_key_values)
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        states, tokens = encoder.decode_texts(input_ids, mask, past_key_values)
+        logits, shard = self.lm_head(states).float(), BatchShard.here(self.training)
+        loss = F.cross_entropy(logits, tokens, ignore_index=NO_LABEL) * shard.weight(tokens)
+        accuracy = shard.mean(logits.argmax(dim=1) == tokens)
+        return KaleidoBertCaptioningOutput(loss, losses={"captioning": loss}, accuracies={"captioning": accuracy})
 
     @torch.no_grad()
-    def generate(self, pixel_values: Tensor, limits: Limits) -> list[list[int]]:
-        """Beam search: of each photo (B, 3, S, S) the token ids of the best caption, without start and end.
+    def generate(  # type: ignore[override]  # the library's, with photos in place of its `inputs`
+        self,
+        pixel_values: Tensor,
+        generation_config: GenerationConfig | None = None,
+        input_ids: Tensor | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """The library's `generate` after photos (B, 3, S, S); input_ids (B, T) begin the texts, by default with [CLS].
 
-        Beams that ended stay as they are until all have.
+        Defaults: beam search with 3 beams, no repeated 3-grams, no special tokens, at most as many tokens as the
+        encoder has positions. Returns what the library returns: token ids with start and end, or its output object.
         """
-        photos, beams, device = len(pixel_values), limits.beams, pixel_values.device
-        cache, rules = self.look(pixel_values), limits.rules(device)
-        cache.batch_repeat_interleave(beams)
-        tokens: Any = torch.full((photos * beams, 1), limits.start, device=device)
-        scores = torch.full((photos, beams), float("-inf"), device=device)
-        scores[:, 0] = 0.0  # all beams are the same at first
-        first = torch.arange(photos, device=device).unsqueeze(1) * beams
-        longest = min(limits.longest, self.config.encoder_config.max_position_embeddings - 1)
-        for _ in range(longest):
-            states = self.kaleidobert.read(tokens[:, -1:], cache)
-            steps = rules(tokens, self.masked_tokens(states[:, -1]).float().log_softmax(dim=1))  # (B * K, V)
-            ended = tokens[:, -1:] == limits.end
-            steps = steps.masked_fill(ended, float("-inf"))
-            steps[:, limits.end] = torch.where(ended[:, 0], 0.0, steps[:, limits.end])
-            totals = scores.unsqueeze(2) + steps.unflatten(0, (photos, beams))  # (B, K, V)
-            scores, best = totals.flatten(1).topk(beams)
-            rows, said = (first + best // steps.shape[1]).flatten(), (best % steps.shape[1]).view(-1, 1)
-            tokens = torch.cat([tokens[rows], said], dim=1)
-            cache.reorder_cache(rows)
-            if (said == limits.end).all():
-                break
-        lengths = (tokens[:, 1:] != limits.end).sum(dim=1)
-        weighed = scores / (lengths.view_as(scores) + 1) ** limits.length_penalty
-        winners = first.squeeze(1) + weighed.argmax(dim=1)
-        return [ids[1 : 1 + length].tolist() for ids, length in zip(tokens[winners], lengths[winners], strict=True)]
+        patches = self.kaleidobert.embed_patches(self.kaleidobert.patch_features(pixel_values))
+        if input_ids is None:
+            start = self.generation_config.bos_token_id
+            input_ids = torch.full((len(pixel_values), 1), start, device=pixel_values.device)
+        if generation_config is None:
+            longest = self.config.encoder_config.max_position_embeddings
+            kwargs = {**GENERATION, "max_length": longest, **kwargs}
+            if "max_new_tokens" in kwargs:
+                del kwargs["max_length"]
+        kwargs.setdefault("past_key_values", PrefixCache())
+        kwargs |= {"patch_states": patches, "attention_mask": torch.ones_like(input_ids)}
+        library: Any = super()
+        return library.generate(input_ids, generation_config=generation_config, **kwargs)
+
+    def set_special_tokens(self, start: int, end: int, pad: int, suppressed: list[int]) -> None:
+        """Which token ids begin, end and pad a text, and which are never generated; saved beside the weights."""
+        self.generation_config = GenerationConfig(
+            bos_token_id=start, eos_token_id=end, pad_token_id=pad, suppress_tokens=suppressed or None
+        )

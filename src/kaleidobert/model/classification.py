@@ -2,42 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from torch import Tensor
 from torch.nn import functional as F
-from transformers.modeling_outputs import ModelOutput
 
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.encoder import KaleidoBertModel, KaleidoBertPreTrainedModel
 from kaleidobert.model.heads import ClassHead
 from kaleidobert.model.losses import NO_LABEL
+from kaleidobert.model.outputs import KaleidoBertTrainingOutput
 from kaleidobert.model.retrieval import KaleidoBertForRetrieval
 
 
-@dataclass
-class ClassificationOutput(ModelOutput):
-    """logits (B, C); loss, parts and accuracies where labels were given."""
-
-    loss: Tensor | None = None
-    logits: Tensor | None = None
-    parts: dict[str, Tensor] | None = None
-    accuracies: dict[str, Tensor] | None = None
-
-
 class KaleidoBertForClassification(KaleidoBertPreTrainedModel):
-    """One class of ``config.id2label`` for each product, from what ``config.inputs`` names.
+    """One class of ``config.id2label`` for each product, from photo, text or both, as ``config.inputs`` says.
 
-    From both photo and text by the joint entry's [CLS] state; from one of them by that entry's summary. Loads the
+    From both by the single stream's [CLS] state; from one of them by the mean of its uni-modal states. Loads the
     encoder of pre-training runs and of retrieval runs.
     """
 
     _keys_to_ignore_on_load_unexpected = [
         *KaleidoBertForRetrieval._keys_to_ignore_on_load_unexpected,
-        r"^matching\.",
-        r"^masked_tokens\.",
+        r"^itm_head\.",
+        r"^lm_head\.",
         r"^logit_scale$",
-        r"^memory\.",
     ]
 
     def __init__(self, config: KaleidoBertConfig) -> None:
@@ -52,32 +39,32 @@ class KaleidoBertForClassification(KaleidoBertPreTrainedModel):
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         labels: Tensor | None = None,
-    ) -> ClassificationOutput:
-        """Photos (B, 3, S, S) and texts (B, T), whichever are read; labels (B,), -100 where the class is unknown.
+    ) -> KaleidoBertTrainingOutput:
+        """Photos (B, 3, S, S), texts (B, T) or both; labels (B,), -100 where the class is unknown.
 
-        An unknown class has no part in the loss, and counts as wrong in the accuracy.
+        An unknown class does not enter the loss and counts as wrong in the accuracy.
         """
-        logits = self.classifier(self.summary(pixel_values, input_ids, attention_mask)).float()
+        logits = self.classifier(self.pooled(pixel_values, input_ids, attention_mask)).float()
         if labels is None:
-            return ClassificationOutput(logits=logits)
+            return KaleidoBertTrainingOutput(logits=logits)
         total = F.cross_entropy(logits, labels, ignore_index=NO_LABEL, reduction="sum")
         loss = total / (labels != NO_LABEL).sum().clamp(min=1)
         accuracy = (logits.argmax(dim=1) == labels).float().mean()
-        return ClassificationOutput(loss, logits, {"classification": loss}, {"classification": accuracy})
+        return KaleidoBertTrainingOutput(loss, logits, {"classification": loss}, {"classification": accuracy})
 
     @property
     def class_names(self) -> list[str]:
-        """What each column of the logits stands for."""
+        """The class of each column of the logits."""
         return [str(name) for _, name in sorted((self.config.id2label or {}).items())]
 
-    def summary(self, pixel_values: Tensor | None, input_ids: Tensor | None, attention_mask: Tensor | None) -> Tensor:
-        """(B, H): what the head reads."""
+    def pooled(self, pixel_values: Tensor | None, input_ids: Tensor | None, attention_mask: Tensor | None) -> Tensor:
+        """(B, H): the input of the head."""
         inputs = self.config.inputs
         if inputs == "image" and pixel_values is not None:
-            return self.kaleidobert.encode_image(pixel_values).summary
+            return self.kaleidobert.encode_image(pixel_values).pooler_output
         if input_ids is not None and attention_mask is not None:
             if inputs == "text":
-                return self.kaleidobert.encode_text(input_ids, attention_mask).summary
+                return self.kaleidobert.encode_text(input_ids, attention_mask).pooler_output
             if inputs == "both" and pixel_values is not None:
-                return self.kaleidobert(pixel_values, input_ids, attention_mask).tokens[:, 0]
-        raise ValueError(f"this classifier reads {inputs}; give it that")
+                return self.kaleidobert(pixel_values, input_ids, attention_mask).pooler_output
+        raise ValueError(f"this classifier was trained on {inputs} inputs: pass them")

@@ -10,54 +10,36 @@ from transformers import AutoConfig, BertConfig, PretrainedConfig
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from kaleidobert.errors import InputError
-from kaleidobert.levels import CORRUPTIONS, PUBLISHED, TASKS, Level
-from kaleidobert.model.losses import LOSSES
+from kaleidobert.levels import PUBLISHED, TASKS, Level
 
-JOINT_SCORERS = ("matching", "reading")
 INPUTS = ("both", "image", "text")
+FORMAT = 2  # raised when a run's files change their meaning
 
 
 class KaleidoBertConfig(PretrainedConfig):
-    """Everything that `KaleidoBertModel` and its heads are built from.
+    """Architecture and pre-processing of a model: what `KaleidoBertModel` and its heads are built from.
+
+    Nothing here changes after training. Objectives belong to the training settings (`model.objectives`), fitted
+    ranking weights to ``ranking.json`` (`scoring.ranking`), the retrieval memory to ``memory.safetensors``.
 
     encoder_config: the transformer and its token embeddings, a `BertConfig` (published: 12 layers, 768, 12 heads).
     backbone_config: any `transformers` backbone (published: ResNet-50).
     levels: rows of the table of levels, each {"grid", "task", "masked"}.
     patch_features: "crops" (each patch encoded alone, as published) or "pyramid" (pooled from one pass).
-    image_mean, image_std: what the backbone's pixels are normalised by, RGB in [0, 1].
+    image_mean, image_std: the backbone's normalisation of RGB pixels in [0, 1].
     image_size, crop_size: side of the locked portion and, for crops, of each patch, in pixels.
-    keep_aspect, saliency: how the portion is cut (see `vision.patches`), and by which detector's mask: border-colour,
-        network, none, a file of weights, or a segmentation checkpoint (see `vision.saliency.border_colour.detector`).
-    freeze_backbone: take features as given, as published; otherwise it trains with the rest.
-    fusion_layer: encoder layers below it see one modality at a time and end the uni-modal entries; 0 is the
-        published single stream, whose uni-modal entries run the whole encoder on one side alone.
-    joint_initializer_range: standard deviation of the first weights of the layers from ``fusion_layer`` on; None: that
-        of ``encoder_config``. BERT's 0.02 is meant for 768 units; narrow layers are nearly silent with it.
-    projection_size: length of the contrastive vectors.
-    corruption: "levels" (every level by its own task at once, as published) or "photos" (one task a photo, in its
-        pixels, so that no level shows what another hides; see `model.pretext_tasks`).
-    kl_temperature: of the softmax over standardised features in the two KL objectives.
-    loss_weights: one a loss by name, 1 where not given (published: the plain sum).
-    hard_negatives_from: pair accuracy of ITM at which its negatives turn harder: from random ones to those of the same
-        sub-category, and from these to the nearest by the vectors.
-    mirror: a photo's vector is the mean of its own and of its mirror image's, outside training.
-    memory_pairs: training pairs whose vectors the model keeps (see `scoring.cross_modal_memory`), 0 before the end of training.
-    memory_neighbours, memory_weight: how many of them enhance a vector, and how much, the latter fitted on
-        validation data, as is hubness_weight: how much of its hubness a photo or text is charged.
-    memory_looks, memory_tokens: of each pair, too, the length of the photo's look and how many tokens of the text (see
-        `scoring.layout_memory`), 0 before the end of training.
-    layout_neighbours: how many training photos that look alike a photo reminds of; neighbour_word_weight: how much of each word's
-        probability their texts tell; neighbour_pmi_weight: of what text and photo remind of alike, beside joint_scorer's
-        score; both weights fitted on validation data.
-    joint_weight: weight of the joint model's score beside the contrastive score where a text asks for photos, as in a
-        search, and joint_weight_itr where a photo asks for texts (None: the same); both fitted on validation data.
-    joint_scorer: what that score is: "matching", ITM's logit, or "reading", how much a photo helps to read the text
-        (see `scoring.pair_scorer`); the better one on validation data.
-    prior_weight: of log p(text) in "reading", fitted on validation data.
-    calibration: what makes probabilities of scores, fitted on validation data (see `scoring.calibration`).
+    keep_aspect, saliency: how the portion is cut (see `vision.patches`), and by which detector's mask (see
+        `vision.saliency.detectors`).
+    fusion_layer: encoder layers below it see one modality at a time and end the uni-modal encoders; 0 is the
+        published single stream, whose uni-modal encoders run all layers on one side alone.
+    joint_initializer_range: standard deviation of the initial weights of the layers from ``fusion_layer`` on; None:
+        that of ``encoder_config``. BERT's 0.02 is meant for 768 units; narrow layers are nearly silent with it.
+    projection_size: length of the embeddings.
+    mirror: outside training, a photo's embedding is the mean of its own and of its mirror image's.
     task: what a run was fine-tuned for, where that is not retrieval: category or subcategory, whose classes are
         id2label and label2id, or captioning.
-    inputs: what tells a product's class: both photo and text, the image alone, or the text alone.
+    inputs: what a classifier sees: both photo and text, the image alone, or the text alone.
+    format: of the run's files; other formats are refused (see `model.loading`).
     """
 
     model_type = "kaleidobert"
@@ -75,31 +57,13 @@ class KaleidoBertConfig(PretrainedConfig):
         crop_size: int = 64,
         keep_aspect: bool = True,
         saliency: str = "border-colour",
-        freeze_backbone: bool = False,
         fusion_layer: int = 0,
         joint_initializer_range: float | None = None,
         projection_size: int = 256,
-        corruption: str = "levels",
-        kl_temperature: float = 1.0,
-        loss_weights: dict[str, float] | None = None,
-        hard_negatives_from: float = 0.7,
         mirror: bool = False,
-        memory_pairs: int = 0,
-        memory_neighbours: int = 5,
-        memory_weight: float = 0.0,
-        hubness_weight: float = 0.0,
-        memory_looks: int = 0,
-        memory_tokens: int = 0,
-        layout_neighbours: int = 50,
-        neighbour_word_weight: float = 0.0,
-        neighbour_pmi_weight: float = 0.0,
-        joint_weight: float = 1.0,
-        joint_weight_itr: float | None = None,
-        joint_scorer: str = "matching",
-        prior_weight: float = 1.0,
-        calibration: dict[str, Any] | None = None,
         task: str = "",
         inputs: str = "both",
+        format: int = FORMAT,
         **kwargs: Any,
     ) -> None:
         if isinstance(encoder_config, dict):
@@ -116,42 +80,24 @@ class KaleidoBertConfig(PretrainedConfig):
         self.crop_size = crop_size
         self.keep_aspect = keep_aspect
         self.saliency = saliency
-        self.freeze_backbone = freeze_backbone
         self.fusion_layer = fusion_layer
         self.joint_initializer_range = joint_initializer_range
         self.projection_size = projection_size
-        self.corruption = corruption
-        self.kl_temperature = kl_temperature
-        self.loss_weights = loss_weights or {}
-        self.hard_negatives_from = hard_negatives_from
         self.mirror = mirror
-        self.memory_pairs = memory_pairs
-        self.memory_neighbours = memory_neighbours
-        self.memory_weight = memory_weight
-        self.hubness_weight = hubness_weight
-        self.memory_looks = memory_looks
-        self.memory_tokens = memory_tokens
-        self.layout_neighbours = layout_neighbours
-        self.neighbour_word_weight = neighbour_word_weight
-        self.neighbour_pmi_weight = neighbour_pmi_weight
-        self.joint_weight = joint_weight
-        self.joint_weight_itr = joint_weight_itr
-        self.joint_scorer = joint_scorer
-        self.prior_weight = prior_weight
-        self.calibration = calibration or {}
         self.task = task
         self.inputs = inputs
+        self.format = format
         self.tie_word_embeddings = True
         self._check()
         super().__init__(**kwargs)
 
+    def to_diff_dict(self) -> dict[str, Any]:
+        """What config.json holds: what differs from the defaults, and always the format."""
+        return super().to_diff_dict() | {"format": self.format}
+
     def _check(self) -> None:
         if self.patch_features not in ("crops", "pyramid"):
             raise InputError(f"patch_features is {self.patch_features!r}; use 'crops' or 'pyramid'")
-        if self.corruption not in CORRUPTIONS:
-            raise InputError(f"corruption is {self.corruption!r}; use 'levels' or 'photos'")
-        if self.joint_scorer not in JOINT_SCORERS:
-            raise InputError(f"joint_scorer is {self.joint_scorer!r}; use {' or '.join(JOINT_SCORERS)}")
         if self.inputs not in INPUTS:
             raise InputError(f"inputs is {self.inputs!r}; use {', '.join(INPUTS)}")
         if not 0 <= self.fusion_layer < self.encoder_config.num_hidden_layers:
@@ -161,9 +107,6 @@ class KaleidoBertConfig(PretrainedConfig):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise InputError(f"{name} is {value!r}; use a whole number above 0")
-        unknown = set(self.loss_weights) - set(LOSSES)
-        if unknown:
-            raise InputError(f"loss_weights: no loss {min(unknown)!r}; use {', '.join(LOSSES)}")
         self._check_levels()
 
     def _check_levels(self) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from kaleidobert.errors import InputError
-from kaleidobert.model.captioning import KaleidoBertForCaptioning, Limits
+from kaleidobert.model.captioning import KaleidoBertForCaptioning
 from kaleidobert.model.classification import KaleidoBertForClassification
 from kaleidobert.model.loading import load_config, load_model, load_processor
 from kaleidobert.model.processing import KaleidoBertProcessor
@@ -94,10 +94,8 @@ def captions(
     model: KaleidoBertForCaptioning, processor: KaleidoBertProcessor, pixel_values: Tensor, beams: int = 3
 ) -> list[str]:
     """A text for each photo (B, 3, S, S), by beam search."""
-    tokenizer: Any = processor.tokenizer
-    start, end = tokenizer.cls_token_id, tokenizer.sep_token_id
-    limits = Limits(start, end, [token for token in tokenizer.all_special_ids if token != end], beams)
-    return [closed_up(text) for text in tokenizer.batch_decode(model.generate(pixel_values, limits))]
+    found = model.generate(pixel_values, num_beams=beams)
+    return [closed_up(text) for text in processor.batch_decode(found, skip_special_tokens=True)]
 
 
 def closed_up(text: str) -> str:

@@ -28,4 +28,5 @@ class PatchEmbeddings(nn.Module):
 
     def forward(self, features: Tensor, segment: Tensor) -> Tensor:
         """Standardised patch features (B, P, D) and the segment's embedding (H,) -> (B, P, H)."""
-        return self.dropout(self.LayerNorm(self.feature(features) + self.location(self.locations) + segment))
+        features, locations = features.to(self.feature.weight.dtype), self.locations.to(self.feature.weight.dtype)
+        return self.dropout(self.LayerNorm(self.feature(features) + self.location(locations) + segment))

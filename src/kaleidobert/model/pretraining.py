@@ -1,50 +1,55 @@
+"""Pre-training: the publication's seven objectives, a contrastive one and LM, in one step (SEED: equations 1 to 8)."""
+
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import cast
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from transformers import initialization
-from transformers.modeling_outputs import ModelOutput
 
+from kaleidobert.levels import Level
 from kaleidobert.model.configuration import KaleidoBertConfig
-from kaleidobert.model.distributed import WHOLE_BATCH, BatchShard
+from kaleidobert.model.distributed import BatchShard
 from kaleidobert.model.heads import PretextHead
-from kaleidobert.model.losses import NEAREST, NO_LABEL, RANDOM, contrastive_loss, masked_token_loss, unigram_loss
-from kaleidobert.model.pretext_tasks import (
-    corrupt_levels,
-    corrupt_photos,
-    encoded,
-    pretext_losses,
-    pretext_references,
+from kaleidobert.model.losses import (
+    NEAREST,
+    NO_LABEL,
+    RANDOM,
+    TASK_LOSS,
+    contrastive_loss,
+    masked_token_loss,
+    unigram_loss,
 )
-from kaleidobert.scoring.pair_scorer import KaleidoBertScoring, query_inputs
+from kaleidobert.model.objectives import Objectives
+from kaleidobert.model.outputs import KaleidoBertTrainingOutput
+from kaleidobert.model.pair_model import KaleidoBertPairModel, itm_negatives, own_rows, query_inputs
+from kaleidobert.model.pretext_tasks import corrupt_levels, corrupt_photos, encoded, pretext_losses, pretext_references
+
+Losses = dict[str, Tensor]
 
 
-@dataclass
-class PreTrainingOutput(ModelOutput):
-    """loss: the weighted sum; parts: each loss by name; accuracies: of ITM and the pretext classifications.
+class JointBatch(NamedTuple):
+    """The first n products of a batch, which go through the single stream; fields as in `forward`."""
 
-    references: outside training, what predictors reach that know nothing of products (see `model.pretext_tasks`).
-    """
-
-    loss: Tensor | None = None
-    parts: dict[str, Tensor] | None = None
-    accuracies: dict[str, Tensor] | None = None
-    references: dict[str, Tensor] | None = None
+    masked_ids: Tensor
+    token_labels: Tensor
+    level_labels: Tensor
+    masked_patches: Tensor
+    negative_draws: Tensor
 
 
-class KaleidoBertForPreTraining(KaleidoBertScoring):
-    """`KaleidoBertForRetrieval`'s parts with the heads of the other objectives."""
+class KaleidoBertForPreTraining(KaleidoBertPairModel):
+    """`KaleidoBertForRetrieval`'s parts with a head for each level's pretext task."""
 
     match_accuracy: Tensor
     negatives: Tensor
 
-    def __init__(self, config: KaleidoBertConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: KaleidoBertConfig, objectives: Objectives | None = None) -> None:
+        super().__init__(config, objectives)
         feature_size = self.kaleidobert.patch_encoder.feature_size
-        self.pretext = nn.ModuleDict(
+        self.pretext_heads = nn.ModuleDict(
             {
                 str(index): PretextHead(config.encoder_config, level, feature_size)
                 for index, level in enumerate(config.level_table)
@@ -63,9 +68,6 @@ class KaleidoBertForPreTraining(KaleidoBertScoring):
             initialization.constant_(self.match_accuracy, 0.5)
             initialization.constant_(self.negatives, RANDOM)
 
-    def get_output_embeddings(self) -> nn.Linear:
-        return self.masked_tokens.decoder
-
     def forward(
         self,
         pixel_values: Tensor,
@@ -76,88 +78,139 @@ class KaleidoBertForPreTraining(KaleidoBertScoring):
         token_labels: Tensor | None = None,
         level_labels: Tensor | None = None,
         masked_patches: Tensor | None = None,
-        draws: Tensor | None = None,
+        negative_draws: Tensor | None = None,
         subcategory: Tensor | None = None,
         text_only: Tensor | None = None,
-        kept_patches: Tensor | None = None,
+        visible_patches: Tensor | None = None,
         query_ids: Tensor | None = None,
         query_mask: Tensor | None = None,
-    ) -> PreTrainingOutput:
+    ) -> KaleidoBertTrainingOutput:
         """One step's losses on B products (field by field as `training.collators` makes them).
 
-        pixel_values (B, 3, S, S), or the tables that stand for them (see `stored`); input_ids, attention_mask,
-        masked_ids (B, T); text_group (B,) equal for equal texts. Of the first n products, which go through the joint
-        entry (none where ``draws`` is None): token_labels (n, T), -100 where not hidden; level_labels (n, N), -100
-        for regressions; masked_patches (n, P) bool; draws (2, n) uniform in [0, 1), which pick the negatives;
+        pixel_values (B, 3, S, S), or cached features in their place; input_ids, attention_mask, masked_ids (B, T);
+        text_group (B,), equal for equal texts. Of the first n products, which go through the single stream (none where
+        ``negative_draws`` is None): token_labels (n, T), -100 where not masked; level_labels (n, N), -100 for
+        regressions; masked_patches (n, P) bool; negative_draws (2, n), uniform in [0, 1), which pick the negatives;
         subcategory (B,), equal for products of one, as ITM's negatives are graded: random, of the same sub-category,
-        nearest by the vectors. LM is of the whole batch, without the photos of ``text_only`` (B,). ``kept_patches`` (B, K)
-        are those that vectors and LM see, query_ids and query_mask (B, Q) what the texts' vectors are of. In training
-        under `torchrun`, B and n are this process's share of the batch (see `shard`), and the losses averaged over
-        processes the batch's.
+        nearest by the embeddings. LM is on the whole batch, without the photos of ``text_only`` (B,). Embeddings and
+        LM see the ``visible_patches`` (B, K) of photos, and embeddings query_ids and query_mask (B, Q) of texts. In
+        training under `torchrun`, B and n are this process's share of the batch (see `distributed`), and the losses
+        averaged over processes are the batch's.
         """
-        image = self.kaleidobert.encode_image(pixel_values, kept_patches)
-        text = self.kaleidobert.encode_text(*query_inputs(input_ids, attention_mask, query_ids, query_mask))
-        shard = BatchShard.here(self.training)
-        images, texts, groups = map(shard.gather, (image.vectors, text.vectors, text_group))
-        parts = {"contrastive": contrastive_loss(images, texts, self.scale(), groups)}
-        accuracies: dict[str, Tensor] = {}
-        references: dict[str, Tensor] = {}
-        n = 0 if draws is None else draws.shape[1]
+        encoder, weight, shard = self.kaleidobert, self.objectives.weight, BatchShard.here(self.training)
+        losses: Losses = {}
+        accuracies: Losses = {}
+        references: Losses = {}
+        similarity, groups = None, shard.gather(text_group)
+        if weight("contrastive") or (weight("ITM") and int(self.negatives) == NEAREST):
+            image = encoder.encode_image(pixel_values, visible_patches)
+            text = encoder.encode_text(*query_inputs(input_ids, attention_mask, query_ids, query_mask))
+            images, texts = shard.gather(image.image_embeds), shard.gather(text.text_embeds)
+            features, patches, similarity = image.patch_features, image.patch_states, self.scale() * images @ texts.T
+            if weight("contrastive"):
+                losses["contrastive"] = contrastive_loss(images, texts, self.scale(), groups)
+        else:
+            features = encoder.patch_features(pixel_values)
+            patches = encoder.embed_patches(features, visible_patches)
+        n = 0 if negative_draws is None else negative_draws.shape[1]
         if n * shard.processes >= 2:
-            joint = (masked_ids, token_labels, level_labels, masked_patches, draws)
-            if any(part is None for part in joint):
-                raise ValueError(
-                    "the joint objectives need masked_ids, token_labels, level_labels, masked_patches, draws"
+            parts = (masked_ids, token_labels, level_labels, masked_patches, negative_draws)
+            if any(part is None for part in parts):
+                raise ValueError("the joint objectives need " + ", ".join(JointBatch._fields))
+            joint = JointBatch(*parts)  # type: ignore[arg-type]  # none of them is None
+            if self._needs_single_stream():
+                kinds = None if subcategory is None else shard.gather(subcategory)
+                corrupted = self._corrupt(pixel_values[:n], features[:n], joint, shard)
+                states, length = self._single_stream(
+                    joint, attention_mask, corrupted, similarity, groups, kinds, losses, accuracies, shard
                 )
-            masked_ids, token_labels, level_labels, masked_patches, draws = cast(tuple[Tensor, ...], joint)
-            corrupted = self._corrupt(pixel_values[:n], image.features[:n], level_labels, masked_patches, shard)
-            patches = self.kaleidobert.embed_patches(corrupted)
-            tokens = self.kaleidobert.embed_tokens(masked_ids, attention_mask)
-            similarity = self.scale() * images @ texts.T
-            tokens, mask, patches = map(shard.gather, (tokens, attention_mask, patches))
-            kinds = None if subcategory is None else shard.gather(subcategory)
-            grade = int(self.negatives)
-            matched = self.match(tokens, mask, patches, similarity, groups, draws, grade, kinds, shard)
-            self._follow(matched.accuracy)
-            parts["ITM"], accuracies["ITM"] = matched.loss, matched.accuracy
-            parts["AMLM"] = self._masked_token_loss(matched.joint.tokens, token_labels, shard)
-            asked = (image.features[:n], level_labels, masked_patches, self.config.kl_temperature)
-            levels = self.config.level_table
-            losses, shares = pretext_losses(self.pretext, levels, matched.joint.patches, *asked, shard)
-            parts, accuracies = parts | losses, accuracies | shares
-            if text_only is not None and self.config.loss_weights.get("LM", 1.0):
-                parts["LM"] = self.captioning_loss(input_ids, attention_mask, image.patches, text_only, shard)
-            if not self.training:
-                references = pretext_references(levels, corrupted, *asked)
-                references["ITM_accuracy_chance"] = torch.tensor(0.5)
-                labels = token_labels[token_labels != NO_LABEL]
-                vocabulary = self.config.encoder_config.vocab_size
-                references["AMLM_chance"] = unigram_loss(input_ids, attention_mask, labels, vocabulary)
-                if "LM" in parts:
+                if weight("AMLM"):
+                    losses["AMLM"] = self._masked_token_loss(states[:, :length], joint.token_labels, shard)
+                asked = (features[:n], joint.level_labels, joint.masked_patches, self.objectives.kl_temperature)
+                found = pretext_losses(self.pretext_heads, self.levels, states[:, length:], *asked, shard)
+                losses, accuracies = losses | found[0], accuracies | found[1]
+                if not self.training:
+                    references |= pretext_references(self.levels, corrupted, *asked)
+                    references |= self._references(input_ids, attention_mask, joint)
+            if text_only is not None and weight("LM"):
+                losses["LM"] = self.captioning_loss(input_ids, attention_mask, patches, text_only, shard)
+                if not self.training:
                     blind = torch.ones_like(text_group, dtype=torch.bool)
-                    references["LM_blind"] = self.captioning_loss(input_ids, attention_mask, image.patches, blind)
-        return PreTrainingOutput(
-            loss=self.weighted_sum(parts), parts=parts, accuracies=accuracies, references=references
+                    references["LM_blind"] = self.captioning_loss(input_ids, attention_mask, patches, blind)
+        return KaleidoBertTrainingOutput(
+            loss=self.objectives.total(losses), losses=losses, accuracies=accuracies, references=references
         )
 
-    def _corrupt(
-        self, pixels: Tensor, features: Tensor, labels: Tensor, hidden: Tensor, shard: BatchShard = WHOLE_BATCH
-    ) -> Tensor:
-        """Features (n, P, D) of what the joint entry sees."""
-        encoder, levels = self.kaleidobert.patch_encoder, self.config.level_table
-        if self.config.corruption == "levels":
-            return corrupt_levels(encoder, levels, pixels, features, labels, hidden, shard)
-        return encoded(encoder, corrupt_photos(levels, pixels, labels, hidden, encoder.mean, shard), levels)
+    @property
+    def levels(self) -> Sequence[Level]:
+        """The table of levels, without the tasks of weight 0."""
+        return active_levels(self.config.level_table, self.objectives)
+
+    def _needs_single_stream(self) -> bool:
+        weight = self.objectives.weight
+        return bool(weight("ITM") or weight("AMLM") or any(level.task for level in self.levels))
+
+    def _single_stream(
+        self,
+        joint: JointBatch,
+        attention_mask: Tensor,
+        corrupted: Tensor,
+        similarity: Tensor | None,
+        groups: Tensor,
+        subcategory: Tensor | None,
+        losses: Losses,
+        accuracies: Losses,
+        shard: BatchShard,
+    ) -> tuple[Tensor, int]:
+        """Last states (n, T + P, H) of the own pairs, and T; ITM, where it counts, is added to losses."""
+        patches = self.kaleidobert.embed_patches(corrupted)
+        tokens = self.kaleidobert.embed_tokens(joint.masked_ids, attention_mask)
+        tokens, mask, patches = map(shard.gather, (tokens, attention_mask, patches))
+        if not self.objectives.weight("ITM"):
+            rows = own_rows(len(patches), shard, patches.device)
+            return self.encode_pairs(tokens, mask, patches, rows, rows), tokens.shape[1]
+        grade, draws = int(self.negatives), joint.negative_draws
+        negatives = itm_negatives(similarity, groups, draws, len(patches), grade, subcategory, shard)
+        matched = self.match(tokens, mask, patches, negatives, shard)
+        self._follow(matched.accuracy)
+        losses["ITM"], accuracies["ITM"] = matched.loss, matched.accuracy
+        return matched.states, tokens.shape[1]
+
+    def _references(self, input_ids: Tensor, attention_mask: Tensor, joint: JointBatch) -> Losses:
+        """What predictors that know nothing of products reach in ITM and AMLM."""
+        found: Losses = {}
+        if self.objectives.weight("ITM"):
+            found["ITM_accuracy_chance"] = torch.tensor(0.5)
+        if self.objectives.weight("AMLM"):
+            labels = joint.token_labels[joint.token_labels != NO_LABEL]
+            vocabulary = self.config.encoder_config.vocab_size
+            found["AMLM_chance"] = unigram_loss(input_ids, attention_mask, labels, vocabulary)
+        return found
+
+    def _corrupt(self, pixels: Tensor, features: Tensor, joint: JointBatch, shard: BatchShard) -> Tensor:
+        """Features (n, P, D) of what the single stream sees."""
+        encoder, levels = self.kaleidobert.patch_encoder, self.levels
+        labels, masked = joint.level_labels, joint.masked_patches
+        if self.objectives.corruption == "levels":
+            return corrupt_levels(encoder, levels, pixels, features, labels, masked, shard)
+        return encoded(encoder, corrupt_photos(levels, pixels, labels, masked, encoder.mean, shard), levels)
 
     def _follow(self, accuracy: Tensor) -> None:
         """Keep a running pair accuracy; once it is good enough, negatives get harder and it starts anew."""
         if self.training and torch.isfinite(accuracy):
             self.match_accuracy.lerp_(accuracy.detach(), 0.02)
-            if self.negatives < NEAREST and self.match_accuracy > self.config.hard_negatives_from:
+            if self.negatives < NEAREST and self.match_accuracy > self.objectives.hard_negatives_from:
                 self.negatives.add_(1)
                 self.match_accuracy.fill_(0.5)
 
-    def _masked_token_loss(self, states: Tensor, labels: Tensor, shard: BatchShard = WHOLE_BATCH) -> Tensor:
+    def _masked_token_loss(self, states: Tensor, labels: Tensor, shard: BatchShard) -> Tensor:
         chosen = labels != NO_LABEL
-        loss = masked_token_loss(self.masked_tokens(states[chosen]).float(), labels[chosen])
+        loss = masked_token_loss(self.lm_head(states[chosen]).float(), labels[chosen])
         return loss * shard.weight(labels[chosen])
+
+
+def active_levels(levels: Sequence[Level], objectives: Objectives) -> tuple[Level, ...]:
+    """The table of levels with no task where its loss has weight 0: such a level is neither corrupted nor asked for."""
+    return tuple(
+        level if level.task and objectives.weight(TASK_LOSS[level.task]) else Level(level.grid) for level in levels
+    )

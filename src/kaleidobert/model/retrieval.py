@@ -1,39 +1,27 @@
-"""Image-text retrieval: contrastive vectors for recall, the joint entry to re-rank (SEED: FIG. 1, ITR, TIR)."""
+"""Image-text retrieval: embeddings for recall, the single stream to re-rank (SEED: FIG. 1, ITR, TIR)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from torch import Tensor
-from transformers.modeling_outputs import ModelOutput
 
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.distributed import BatchShard
 from kaleidobert.model.losses import contrastive_loss
-from kaleidobert.scoring.pair_scorer import KaleidoBertScoring, query_inputs
+from kaleidobert.model.objectives import Objectives
+from kaleidobert.model.outputs import KaleidoBertRetrievalOutput
+from kaleidobert.model.pair_model import KaleidoBertPairModel, itm_negatives, query_inputs
 
 
-@dataclass
-class RetrievalOutput(ModelOutput):
-    """scores (B,) combined, of each row's photo and text; loss, parts and accuracies when training."""
+class KaleidoBertForRetrieval(KaleidoBertPairModel):
+    """Embeds photos and texts, and scores pairs of them; loads pre-training runs and fine-tuned runs alike.
 
-    loss: Tensor | None = None
-    scores: Tensor | None = None
-    parts: dict[str, Tensor] | None = None
-    accuracies: dict[str, Tensor] | None = None
+    `kaleidobert.KaleidoBertScorer` ranks with it as the search application does.
+    """
 
+    _keys_to_ignore_on_load_unexpected = [r"^pretext_heads\.", r"^negatives$", r"^match_accuracy$"]
 
-class KaleidoBertForRetrieval(KaleidoBertScoring):
-    """Ranks photos for a text and texts for a photo; loads pre-training runs and fine-tuned runs alike."""
-
-    _keys_to_ignore_on_load_unexpected = [
-        r"^pretext\.",
-        r"^negatives$",
-        r"^match_accuracy$",
-    ]
-
-    def __init__(self, config: KaleidoBertConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: KaleidoBertConfig, objectives: Objectives | None = None) -> None:
+        super().__init__(config, objectives)
         self.post_init()
 
     def forward(
@@ -42,37 +30,51 @@ class KaleidoBertForRetrieval(KaleidoBertScoring):
         input_ids: Tensor,
         attention_mask: Tensor,
         text_group: Tensor | None = None,
-        draws: Tensor | None = None,
+        negative_draws: Tensor | None = None,
         text_only: Tensor | None = None,
-        kept_patches: Tensor | None = None,
+        visible_patches: Tensor | None = None,
         query_ids: Tensor | None = None,
         query_mask: Tensor | None = None,
-    ) -> RetrievalOutput:
-        """Photos (B, 3, S, S) and their own row's texts (B, T).
+    ) -> KaleidoBertRetrievalOutput:
+        """Photos (B, 3, S, S) and texts (B, T): their embeddings and scaled cosines (B, B); ITM of each row's pair.
 
-        With ``text_group`` (B,), ``draws`` (2, n) and ``text_only`` (B,), as the collator makes them, the losses are
-        returned: contrastive and LM on the whole batch and ITM with hard negatives on its first n products. Of photos
-        ``kept_patches`` (B, K) are seen, or all; of texts, LM reads all, and the others query_ids, query_mask (B, Q).
+        With ``text_group`` (B,), ``negative_draws`` (2, n) and ``text_only`` (B,), as the collator makes them, the
+        losses instead: contrastive and LM on the whole batch, and ITM with hard negatives on its first n products. Of
+        photos ``visible_patches`` (B, K) are seen, or all; of texts LM sees all, the others query_ids and query_mask
+        (B, Q).
         """
         if text_group is None:
-            image = self.encode_image(pixel_values)
-            text = self.encode_text(input_ids, attention_mask)
-            joint = self.joint_scores(input_ids, attention_mask, image.patches)
-            hubness = self.image_hubness(image.vectors) + self.text_hubness(text.vectors)
-            similarity = self.similarity((image.vectors * text.vectors).sum(dim=-1), hubness)
-            return RetrievalOutput(scores=self.combined_scores(similarity, joint))
-        image = self.kaleidobert.encode_image(pixel_values, kept_patches)
+            return self._scores(pixel_values, input_ids, attention_mask)
+        weight, shard = self.objectives.weight, BatchShard.here(self.training)
+        image = self.kaleidobert.encode_image(pixel_values, visible_patches)
         query_ids, query_mask = query_inputs(input_ids, attention_mask, query_ids, query_mask)
         text = self.kaleidobert.encode_text(query_ids, query_mask)
-        shard = BatchShard.here(self.training)
-        images, texts, groups = map(shard.gather, (image.vectors, text.vectors, text_group))
-        parts = {"contrastive": contrastive_loss(images, texts, self.scale(), groups)}
+        images, texts, groups = map(shard.gather, (image.image_embeds, text.text_embeds, text_group))
+        losses: dict[str, Tensor] = {}
         accuracies: dict[str, Tensor] = {}
-        if draws is not None and len(patches := shard.gather(image.patches[: draws.shape[1]])) >= 2:
-            tokens, mask = shard.gather(text.tokens), shard.gather(query_mask)
-            similarity = self.scale() * images @ texts.T
-            matched = self.match(tokens, mask, patches, similarity, groups, draws, shard=shard)
-            parts["ITM"], accuracies["ITM"] = matched.loss, matched.accuracy
-            if text_only is not None and self.config.loss_weights.get("LM", 1.0):
-                parts["LM"] = self.captioning_loss(input_ids, attention_mask, image.patches, text_only, shard)
-        return RetrievalOutput(loss=self.weighted_sum(parts), parts=parts, accuracies=accuracies)
+        if weight("contrastive"):
+            losses["contrastive"] = contrastive_loss(images, texts, self.scale(), groups)
+        if negative_draws is not None and negative_draws.shape[1] * shard.processes >= 2:
+            if weight("ITM"):
+                patches = shard.gather(image.patch_states[: negative_draws.shape[1]])
+                tokens, mask = shard.gather(text.token_states), shard.gather(query_mask)
+                similarity = self.scale() * images @ texts.T
+                negatives = itm_negatives(similarity, groups, negative_draws, len(patches), shard=shard)
+                matched = self.match(tokens, mask, patches, negatives, shard)
+                losses["ITM"], accuracies["ITM"] = matched.loss, matched.accuracy
+            if text_only is not None and weight("LM"):
+                losses["LM"] = self.captioning_loss(input_ids, attention_mask, image.patch_states, text_only, shard)
+        return KaleidoBertRetrievalOutput(loss=self.objectives.total(losses), losses=losses, accuracies=accuracies)
+
+    def _scores(self, pixel_values: Tensor, input_ids: Tensor, attention_mask: Tensor) -> KaleidoBertRetrievalOutput:
+        image = self.get_image_features(pixel_values)
+        text = self.get_text_features(input_ids, attention_mask)
+        logits = self.scale() * text.text_embeds @ image.image_embeds.T
+        pair = self.kaleidobert.encode_pair(text.token_states, attention_mask, image.patch_states)
+        return KaleidoBertRetrievalOutput(
+            logits_per_image=logits.T,
+            logits_per_text=logits,
+            itm_logits=self.itm_head(pair.pooler_output).float(),
+            image_embeds=image.image_embeds,
+            text_embeds=text.text_embeds,
+        )

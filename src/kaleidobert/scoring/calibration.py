@@ -17,7 +17,7 @@ ABSENT = 4  # how many times less a word is seen that is in no product's text th
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What makes probabilities of the scores of one model.
+    """Turns the scores of one model into match probabilities.
 
     vectors, combined: weights of a text's score (scaled by 1 / temperature; by vectors alone, or with the joint
         model), of its two `features`, and an offset. combined is empty where the joint model has no weight.
@@ -40,7 +40,7 @@ class Calibration:
         if not {"vectors", "photo", "weak", "words", "unknown"} <= set(stored):
             raise InputError(
                 f"{owner} has no calibration of this version, so its matches have no probabilities: fit it once with "
-                "`kaleidobert calibrate DATA --model RUN`"
+                "`kaleidobert fit-ranker DATA --model RUN`"
             )
         values = {name: stored.get(name, ()) for name in ("vectors", "photo", "combined")}
         return cls(

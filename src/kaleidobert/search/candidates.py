@@ -1,10 +1,9 @@
-"""The candidates of a query, and the probability that each is a match: by vectors, then the head by the joint model."""
+"""The candidates of a query and the probability that each matches: by embeddings, then the head by the joint model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +11,8 @@ import torch
 from kaleidobert.index.lancedb_store import Store
 from kaleidobert.index.records import Candidate
 from kaleidobert.scoring.calibration import Calibration
-from kaleidobert.scoring.pair_scorer import RERANK
+from kaleidobert.scoring.protocol import PairScorer
+from kaleidobert.scoring.ranking import RERANK
 from kaleidobert.search.ordering import RankedHits, by_match, collapse_groups, fused, mentions, sorted_by
 from kaleidobert.search.query import BEST_MATCH, MAX_DEPTH, Hit, Query
 from kaleidobert.search.query_encoder import EncodedQuery, EncodedText
@@ -23,15 +23,16 @@ JOINT_BATCH = 512  # pairs a joint pass
 
 @dataclass
 class ScoredCandidates:
-    """Candidates (N) of a query; ``first`` of them are ordered together, what follows is ordered for itself.
+    """``products`` (N) found for a query; the ``first`` of them are ranked together, what follows stays behind them.
 
-    score (N,): the text's, scaled, by vectors; text (N,): the probability that it matches (1 without one); rest (N,):
-    that the photo does and that nothing to avoid does. texts: ids by the full-text search, best first.
+    similarity (N,): with the text, by embeddings; text (N,): the probability that the text matches (1 without one);
+    rest (N,): that the photo matches and nothing that is avoided does. texts: ids by the full-text search, best first.
+    deep: whether as many products were recalled as can be paged through; exhausted: whether there are no more.
     """
 
-    candidates: list[Candidate]
+    products: list[Candidate]
     first: int
-    score: np.ndarray
+    similarity: np.ndarray
     text: np.ndarray
     rest: np.ndarray
     texts: list[str]
@@ -47,24 +48,23 @@ class ScoredCandidates:
 
 
 class CandidateRetriever:
-    """Finds and scores candidates with one model on one store."""
+    """Finds and scores candidates with one scorer on one index."""
 
-    def __init__(self, model: Any, store: Store, calibration: Calibration) -> None:
-        self._model = model
-        self._store = store
+    def __init__(self, scorer: PairScorer, index: Store, calibration: Calibration) -> None:
+        self._scorer = scorer
+        self._index = index
         self._calibration = calibration
-        self._scale = float(model.scale().item())
 
-    def pool(self, query: Query, encoded: EncodedQuery, deep: bool) -> ScoredCandidates:
+    def retrieve(self, query: Query, encoded: EncodedQuery, deep: bool) -> ScoredCandidates:
         """The candidates by vectors, and by words where the query is hybrid."""
         deep = deep or not encoded.single
         limit = (MAX_DEPTH if deep else FIRST) + 1  # one more: `like` itself
-        near = self._store.recall(encoded.vector, limit, query.filters)
+        near = self._index.recall(encoded.vector, limit, query.filters)
         exhausted = len(near) < limit
         first = len(near) if not encoded.single else min(FIRST, len(near))
         texts: list[str] = []
         if query.hybrid and encoded.text:
-            worded = [each for each, _ in self._store.text_recall(query.text, FIRST, query.filters, encoded.vector)]
+            worded = [each for each, _ in self._index.text_recall(query.text, FIRST, query.filters, encoded.vector)]
             texts = [each.id for each in worded]
             tier = near[:first] + [each for each in worded if each.id not in {other.id for other in near[:first]}]
             seen = {each.id for each in tier}
@@ -76,58 +76,59 @@ class CandidateRetriever:
         return ScoredCandidates(near, first, *self._scored(near, encoded), texts, deep, exhausted)
 
     def _scored(self, near: list[Candidate], encoded: EncodedQuery) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Scores of the text (N,), its probabilities, and those of photo and phrases to avoid together."""
-        scores, text, rest = np.zeros(len(near)), np.ones(len(near)), np.ones(len(near))
+        """Similarities with the text (N,), its probabilities, and those of photo and phrases to avoid together."""
+        similarity, text, rest = np.zeros(len(near)), np.ones(len(near)), np.ones(len(near))
         if not near:
-            return scores, text, rest
+            return similarity, text, rest
         found = np.array([each.cosine for each in near])
         vectors = None if encoded.single else self._vectors(near)
         if encoded.text:
             cosine = found if vectors is None else vectors @ encoded.text.vector
-            scores = self._scale * self._similarity(near, cosine, encoded.text)
-            text = self._calibration.text(scores, encoded.text.words)
+            similarity = self._similarity(near, cosine, encoded.text)
+            text = self._calibration.text(self._scorer.scale * similarity, encoded.text.words)
         if encoded.image is not None:
-            rest = self._calibration.image(self._scale * (found if vectors is None else vectors @ encoded.image))
+            rest = self._calibration.image(self._scorer.scale * (found if vectors is None else vectors @ encoded.image))
         for phrase in encoded.avoid:
             assert vectors is not None
-            score = self._scale * self._similarity(near, vectors @ phrase.vector, phrase)
+            score = self._scorer.scale * self._similarity(near, vectors @ phrase.vector, phrase)
             rest = rest * (1 - self._calibration.text(score, phrase.words))
-        return scores, text, rest
+        return similarity, text, rest
 
     def _vectors(self, near: list[Candidate]) -> np.ndarray:
         """(N, P); a view gone in the meantime matches nothing."""
-        stored = self._store.vectors(each.key for each in near)
+        stored = self._index.vectors(each.key for each in near)
         empty = np.zeros_like(next(iter(stored.values())))
         return np.stack([stored.get(each.key, empty) for each in near])
 
     def _similarity(self, near: list[Candidate], cosine: np.ndarray, text: EncodedText) -> np.ndarray:
         hubness = np.array([each.hubness for each in near]) + text.hubness
-        return cosine - self._model.config.hubness_weight * hubness
+        return self._scorer.similarity(cosine, hubness)
 
     def rerank_depth(self, query: Query, encoded: EncodedQuery) -> int:
-        """How many candidates the joint model reads: none where validation found that it adds nothing."""
-        useful = encoded.text and self._model.config.joint_weight and self._calibration.combined
+        """How many candidates the joint model scores: none where validation found that it adds nothing."""
+        useful = encoded.text and self._scorer.weights.joint_weight["TIR"] and self._calibration.combined
         return (RERANK if query.rerank is None else query.rerank) if useful else 0
 
     @torch.inference_mode()
     def rerank(
-        self, queries: Sequence[Query], encoded: Sequence[EncodedQuery], pools: Sequence[ScoredCandidates]
+        self, queries: Sequence[Query], encoded: Sequence[EncodedQuery], found: Sequence[ScoredCandidates]
     ) -> None:
-        """Replace the text's probability of each pool's head by what the joint model mentions, all in one forward."""
-        jobs = []  # (pool, places, encoded text, states)
-        for query, each, pool in zip(queries, encoded, pools, strict=True):
-            places = pool.head(self.rerank_depth(query, each))
-            keys = [pool.candidates[i].key for i in places]
-            stored = self._store.states(keys) if keys else {}
+        """Re-score the head of each query's candidates by the joint model, all in one forward."""
+        jobs = []  # (candidates, places, encoded text, states)
+        for query, each, candidates in zip(queries, encoded, found, strict=True):
+            places = candidates.head(self.rerank_depth(query, each))
+            keys = [candidates.products[i].key for i in places]
+            stored = self._index.states(keys) if keys else {}
             present = [(i, stored[key]) for i, key in zip(places.tolist(), keys, strict=True) if key in stored]
             if present and each.text:
-                jobs.append((pool, [i for i, _ in present], each.text, np.stack([states for _, states in present])))
+                states = np.stack([state for _, state in present])
+                jobs.append((candidates, [i for i, _ in present], each.text, states))
         if not jobs:
             return
-        logits = self._joint([(text, states) for _, _, text, states in jobs])
-        for (pool, read, text, _), joint in zip(jobs, logits, strict=True):
-            score = pool.score[read] + self._model.config.joint_weight * joint
-            pool.text[read] = self._calibration.text(score, text.words, joint=True)
+        scores = self._joint([(text, states) for _, _, text, states in jobs])
+        for (candidates, chosen, text, _), joint in zip(jobs, scores, strict=True):
+            combined = self._scorer.combine(candidates.similarity[chosen], joint)
+            candidates.text[chosen] = self._calibration.text(combined, text.words, joint=True)
 
     def _joint(self, jobs: Sequence[tuple[EncodedText, np.ndarray]]) -> list[np.ndarray]:
         """Joint scores (n,) of each text with its photos' states (n, patches, H)."""
@@ -136,30 +137,31 @@ class CandidateRetriever:
         counts = [len(states) for _, states in jobs]
         which = torch.arange(len(jobs), device=ids.device).repeat_interleave(torch.tensor(counts, device=ids.device))
         patches = torch.from_numpy(np.concatenate([states for _, states in jobs]))
-        device, dtype = ids.device, self._model.dtype
         scores = [
-            self._model.joint_scores(ids[which[rows]], masks[which[rows]], patches[rows].to(device, dtype))
+            self._scorer.joint_scores(ids[which[rows]], masks[which[rows]], patches[rows])
             for rows in torch.arange(len(patches)).split(JOINT_BATCH)
         ]
         return [each.float().cpu().numpy() for each in torch.cat(scores).split(counts)]
 
 
-def ranked(query: Query, pool: ScoredCandidates) -> RankedHits:
-    """The pool in the query's order."""
-    match = pool.match()
+def ranked(query: Query, candidates: ScoredCandidates) -> RankedHits:
+    """The candidates in the query's order."""
+    match = candidates.match()
     with np.errstate(divide="ignore"):
         scores = np.log(match)
     hits = [
         Hit(0, each, float(score), float(chance))
-        for each, score, chance in zip(pool.candidates, scores, match, strict=True)
+        for each, score, chance in zip(candidates.products, scores, match, strict=True)
     ]
-    tiers = [hits[: pool.first], hits[pool.first :]]
+    tiers = [hits[: candidates.first], hits[candidates.first :]]
     if query.hybrid:
-        tiers[0] = fused(tiers[0], pool.texts, query.hybrid)
+        tiers[0] = fused(tiers[0], candidates.texts, query.hybrid)
     least = query.threshold or 0.0
     tiers = [[hit for hit in by_match(tier) if hit.match >= least] for tier in tiers]
     if query.threshold is not None and query.sort != BEST_MATCH:
         tiers = [tiers[0] + tiers[1], []]  # all of them match well, so all of them can be sorted
     found = sorted_by(tiers[0], query.sort) + tiers[1]
-    exhausted = pool.exhausted or (query.threshold is not None and pool.deep and match.min(initial=1.0) < least)
-    return RankedHits(collapse_groups(found), [hit.product.id for hit in found], pool.deep, exhausted)
+    exhausted = candidates.exhausted or (
+        query.threshold is not None and candidates.deep and match.min(initial=1.0) < least
+    )
+    return RankedHits(collapse_groups(found), [hit.product.id for hit in found], candidates.deep, exhausted)

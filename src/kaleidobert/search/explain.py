@@ -10,11 +10,9 @@ whether or not the joint model read them. A word weighs what the cosine loses wi
 from __future__ import annotations
 
 import io
-import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +23,7 @@ from kaleidobert.alignment.matching import Word, content_words
 from kaleidobert.index.lancedb_store import Store
 from kaleidobert.index.records import Box, ViewKey
 from kaleidobert.levels import level_slices, patch_boxes
+from kaleidobert.scoring.protocol import PairScorer
 from kaleidobert.search.query import Evidence, PatchWeight
 from kaleidobert.vision.saliency.border_colour import border_colour
 
@@ -37,14 +36,13 @@ KEPT = 256  # texts remembered
 class Explainer:
     """Explains hits of one store with the model that made it. Safe to call from several threads."""
 
-    def __init__(self, model: Any, processor: Any, store: Store) -> None:
-        self._model = model
-        self._processor = processor
+    def __init__(self, scorer: PairScorer, store: Store) -> None:
+        self._scorer = scorer
         self._store = store
-        self._processing = threading.Lock()
+        self._levels = scorer.config.level_table
         self._words = lru_cache(KEPT)(self._encode)
         self._usual = lru_cache(1)(self._mean_states)
-        self._grid = max(range(len(model.config.level_table)), key=lambda i: model.config.level_table[i].grid)
+        self._grid = max(range(len(self._levels)), key=lambda i: self._levels[i].grid)
 
     def explain(self, text: str, keys: Sequence[ViewKey]) -> dict[ViewKey, list[Evidence]]:
         """For each stored view what each content word points at, in the text's order; a view that is gone is left out.
@@ -76,21 +74,14 @@ class Explainer:
         """The words, the vector (W, V) of each alone, and the vectors (1 + W, V) of the text and of it without each."""
         words = content_words(text)[:MOST_WORDS]
         rest = [f"{text[: word.start]} {text[word.end :]}" for word in words]
-        with self._processing:
-            inputs = self._processor(text=[text, *rest, *(word.text for word in words)])
-        inputs = {name: value.to(self._model.device) for name, value in inputs.items()}
-        vectors = self._model.kaleidobert.encode_text(inputs["input_ids"], inputs["attention_mask"]).vectors
+        vectors = self._scorer.plain_text_embeds([text, *rest, *(word.text for word in words)])
         return words, vectors[len(words) + 1 :], vectors[: len(words) + 1]
 
     @torch.inference_mode()
     def _project(self, stored: np.ndarray) -> tuple[Tensor, Tensor]:
         """Stored states (B, P, H) -> plain vectors (B, V), and projected patches (B, G, V) of the finest grid."""
-        encoder = self._model.kaleidobert
-        states = encoder.image_states(torch.from_numpy(stored).to(self._model.device, self._model.dtype))
-        vectors = encoder.image_vectors(states.mean(dim=1))
-        own = level_slices(self._model.config.level_table)[self._grid]
-        projected = (states[:, own] @ encoder.image_projection.weight.T).float()
-        return vectors, projected
+        embeds, projected = self._scorer.project_patches(stored)
+        return embeds, projected[:, level_slices(self._levels)[self._grid]]
 
     def _maps(self, alone: Tensor, patches: Tensor) -> np.ndarray:
         """How much each patch speaks for each word, (B, W, G)."""
@@ -111,7 +102,7 @@ class Explainer:
 
     def _coverage(self, photo: bytes | None, box: Box) -> np.ndarray:
         """How much of each patch (G,) is product; 1 for all where no product stands out."""
-        grid = self._model.config.level_table[self._grid].grid
+        grid = self._levels[self._grid].grid
         if not photo:
             return np.ones(grid * grid, np.float32)
         image = Image.open(io.BytesIO(photo)).convert("RGB")
@@ -126,13 +117,12 @@ class Explainer:
         """The strongest patches of a word, from its heat (G,)."""
         if heat.max() <= 0:
             return []
-        levels = self._model.config.level_table
-        first = level_slices(levels)[self._grid].start
+        first = level_slices(self._levels)[self._grid].start
         heat, width, height = heat / heat.max(), box[2] - box[0], box[3] - box[1]
         found = []
         for place in np.argsort(-heat, kind="stable")[:MOST_PATCHES]:
             if heat[place] >= LEAST_WEIGHT:
-                x1, y1, x2, y2 = patch_boxes(levels)[first + place].tolist()
+                x1, y1, x2, y2 = patch_boxes(self._levels)[first + place].tolist()
                 edges = (box[0] + x1 * width, box[1] + y1 * height, box[0] + x2 * width, box[1] + y2 * height)
                 left, top, right, bottom = (min(max(edge, 0.0), 1.0) for edge in edges)
                 found.append(PatchWeight(int(first + place), left, top, right, bottom, float(heat[place])))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +11,7 @@ import torch
 from kaleidobert.alignment.matching import content_words
 from kaleidobert.errors import InputError
 from kaleidobert.index.lancedb_store import Store
+from kaleidobert.scoring.protocol import PairScorer
 from kaleidobert.search.query import Query
 
 AVOIDED = 0.3  # share of what is avoided that recall turns away from; the order knows the whole of it
@@ -20,8 +19,8 @@ AVOIDED = 0.3  # share of what is avoided that recall turns away from; the order
 
 @dataclass(frozen=True, slots=True)
 class EncodedText:
-    """A text's vector (P,), its hubness, its content words (None for those that no product's
-    text has), and its token ids (T,) with their mask (T,)."""
+    """A text's embedding (V,) and its hubness; its content words, None for those that no product's text has; its token
+    ids (T,) with their mask (T,)."""
 
     text: str
     vector: np.ndarray
@@ -55,13 +54,11 @@ class EncodedQuery:
 
 
 class QueryEncoder:
-    """Encodes queries with one model and the products of one store. Safe to call from several threads."""
+    """Encodes queries with one scorer and the products of one index. Safe to call from several threads."""
 
-    def __init__(self, model: Any, processor: Any, store: Store) -> None:
-        self._model = model
-        self._processor = processor
-        self._store = store
-        self._processing = threading.Lock()  # fast tokenizers refuse concurrent use ("Already borrowed")
+    def __init__(self, scorer: PairScorer, index: Store) -> None:
+        self._scorer = scorer
+        self._index = index
 
     def encode(self, queries: Sequence[Query]) -> list[EncodedQuery]:
         """Raises ``InputError`` for a product to be like that the store does not hold."""
@@ -73,47 +70,38 @@ class QueryEncoder:
             for query, avoid in zip(queries, phrases, strict=True)
         ]
 
-    @torch.inference_mode()
     def texts(self, texts: Sequence[str]) -> dict[str, EncodedText]:
         """Each text encoded, from one forward pass."""
         if not texts:
             return {}
-        inputs = self._process(text=list(texts))
-        output = self._model.encode_text(inputs["input_ids"], inputs["attention_mask"])
-        hubness = self._model.text_hubness(output.vectors).tolist()
-        vectors = output.vectors.float().cpu().numpy()
-        parts = zip(texts, vectors, hubness, inputs["input_ids"], inputs["attention_mask"], strict=True)
+        batch = self._scorer.encode_texts(texts)
+        embeds, hubness = batch.embeds.float().cpu().numpy(), batch.hubness.tolist()
+        parts = zip(texts, embeds, hubness, batch.input_ids, batch.attention_mask, strict=True)
         return {
-            text: EncodedText(text, vector, own, self._words(text), ids[mask > 0], mask[mask > 0])
-            for text, vector, own, ids, mask in parts
+            text: EncodedText(text, embed, own, self._words(text), ids[mask > 0], mask[mask > 0])
+            for text, embed, own, ids, mask in parts
         }
 
     def _words(self, text: str) -> tuple[str | None, ...]:
-        known = self._store.words()
+        """Its content words; None for a word that no product's text has."""
+        known = self._index.words()
         words = [word.text for word in content_words(text)]
         return tuple(None if word.isalpha() and word.lower() not in known else word for word in words)
 
-    @torch.inference_mode()
     def _image(self, query: Query) -> np.ndarray | None:
-        vectors = []
+        embeds = []
         if query.image is not None:
-            inputs = self._process(images=[query.image.convert("RGB")])
-            vectors.append(self._model.encode_image(inputs["pixel_values"]).vectors[0].float().cpu().numpy())
+            embeds.append(self._scorer.encode_images([query.image]).embeds[0].float().cpu().numpy())
         if query.like:
-            found = self._store.product(query.like)
+            found = self._index.product(query.like)
             if found is None:
-                raise InputError(f"no product with id {query.like!r} to be like: take one from the answer of a search")
+                raise InputError(f"no product with the id {query.like!r}: take one from the results of a search")
             key = (query.like, found[1][0])
-            vectors.append(self._store.vectors([key])[key])
-        if not vectors:
+            embeds.append(self._index.vectors([key])[key])
+        if not embeds:
             return None
-        mean = np.mean(vectors, axis=0)
+        mean = np.mean(embeds, axis=0)
         return mean / np.linalg.norm(mean)
-
-    def _process(self, **inputs: Any) -> dict[str, torch.Tensor]:
-        with self._processing:
-            batch = self._processor(**inputs)
-        return {name: tensor.to(self._model.device) for name, tensor in batch.items()}
 
 
 def phrases_of(avoid: str) -> list[str]:

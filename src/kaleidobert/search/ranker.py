@@ -1,11 +1,11 @@
-"""Rank products for a query: recall by vector, then re-ranking of the head by the joint model.
+"""Rank products for a query: recall by embedding, then re-ranking of the head by the joint model.
 
-Recall compares the query's vector with every stored one, and charges the nearest for being near to every text
-(hubness, see `scoring.pair_scorer`); the joint model reads the query's tokens beside the stored patch states of the best
-candidates (the seed's text-to-image retrieval). Every score becomes a match probability (`scoring.calibration`). What is
-asked for by text and by photo must both match, what is avoided must not: probabilities multiply, and the order follows
-their product. An answer is ranked in two tiers, the `pools.FIRST` nearest and what follows, which never mix; so a page
-does not depend on how deep another one looked.
+Recall compares the query's embedding with every stored one and charges the nearest for being near to every text
+(hubness); the joint model scores the query's tokens with the stored patch states of the best candidates (the seed's
+text-to-image retrieval). Every score becomes a match probability (`scoring.calibration`). Text and photo of a query must
+both match, and what it avoids must not: probabilities multiply, and the order follows their product. Results are ranked
+in two tiers, the `candidates.FIRST` nearest and those behind, which never mix, so a page does not depend on how deep
+another one looked.
 """
 
 from __future__ import annotations
@@ -13,49 +13,50 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from cachetools import LRUCache
+
 from kaleidobert.errors import InputError
 from kaleidobert.index.filters import Filters
 from kaleidobert.index.lancedb_reader import Where, as_filters
 from kaleidobert.index.lancedb_store import Store
-from kaleidobert.model import load_run
 from kaleidobert.scoring.calibration import Calibration
+from kaleidobert.scoring.protocol import PairScorer
+from kaleidobert.scoring.scorer import KaleidoBertScorer
 from kaleidobert.search.candidates import CandidateRetriever, ranked
 from kaleidobert.search.explain import Explainer
 from kaleidobert.search.ordering import RankedHits
 from kaleidobert.search.query import BEST_MATCH, MAX_DEPTH, Answer, Evidence, Hit, Query
 from kaleidobert.search.query_encoder import QueryEncoder
 
-KEPT = 256  # answers whose order is remembered
+KEPT = 256  # queries whose order is kept for their further pages
 STAGES = ("encode", "recall", "rerank", "facets", "why", "photos")
 __all__ = ["STAGES", "Answer", "Hit", "Query", "Ranker"]
 
 
 class Ranker:
-    """Answers queries on one store with the model that made it. Safe to call from several threads.
+    """Answers queries on one index with the scorer that made it. Safe to call from several threads.
 
-    Raises ``InputError`` when the store holds another model's vectors, or where match probabilities were never fitted.
+    Raises ``InputError`` when the index holds another model's embeddings, or where match probabilities were never
+    fitted.
     """
 
-    def __init__(self, model: Any, processor: Any, store: Store, model_folder: str = "the given model") -> None:
-        self.model = model.eval()
-        self.processor = processor
+    def __init__(self, scorer: PairScorer, store: Store) -> None:
+        self.scorer = scorer
         self.store = store
-        self.model_folder = model_folder
-        self.fingerprint: str = model.fingerprint()
+        self.fingerprint = scorer.fingerprint
         self.check()
-        self.calibration = Calibration.of(model.config.calibration or store.info.calibration, model_folder)
-        self.encoder = QueryEncoder(model, processor, store)
-        self.explainer = Explainer(model, processor, store)
-        self._pools = CandidateRetriever(model, store, self.calibration)
-        self._kept: OrderedDict[tuple, RankedHits] = OrderedDict()
-        self._keeping = threading.Lock()
+        self.calibration = Calibration.of(scorer.weights.calibration or store.info.calibration, scorer.name)
+        self.encoder = QueryEncoder(scorer, store)
+        self.explainer = Explainer(scorer, store)
+        self._retriever = CandidateRetriever(scorer, store, self.calibration)
+        self._orders: LRUCache[tuple, RankedHits] = LRUCache(KEPT)
+        self._locked = threading.Lock()
 
     @classmethod
     def open(cls, store_uri: str, model_folder: Path | None = None) -> Ranker:
@@ -65,12 +66,11 @@ class Ranker:
         if not folder.is_dir():
             hint = "" if model_folder else f" (the one {store_uri} was made with; say where it is with --model)"
             raise InputError(f"no model folder at {folder}{hint}")
-        model, processor = load_run(folder)
-        return cls(model, processor, store, str(folder))
+        return cls(KaleidoBertScorer.from_pretrained(folder), store)
 
     def check(self) -> None:
         """Raise ``InputError`` when the store no longer belongs to this model."""
-        self.store.check_model(self.fingerprint, self.model_folder)
+        self.store.check_model(self.fingerprint, self.scorer.name)
 
     def search(self, text: str = "", **settings: Any) -> list[Hit]:
         """The hits of a `Query` with these settings."""
@@ -89,22 +89,18 @@ class Ranker:
         seconds = [dict.fromkeys(STAGES, 0.0) for _ in queries]
         version = self.store.version
         keys = [_key(query, version) for query in queries]
-        orders = [self._remembered(key, query) for key, query in zip(keys, queries, strict=True)]
+        orders = [self._known_order(key, query) for key, query in zip(keys, queries, strict=True)]
         missing = [place for place, order in enumerate(orders) if order is None]
         found = self._rank([queries[i] for i in missing], [seconds[i] for i in missing])
         for place, order in zip(missing, found, strict=True):
             orders[place] = order
-            self._remember(keys[place], order)
+            with self._locked:
+                self._orders[keys[place]] = order
         return [
             self._page(query, order, times)
             for query, order, times in zip(queries, orders, seconds, strict=True)
             if order is not None
         ]
-
-    def forget(self) -> None:
-        """Remember no answer's order, as after a start: for measuring."""
-        with self._keeping:
-            self._kept.clear()
 
     def explain(self, text: str, product_id: str, view: int) -> list[Evidence]:
         """Which words of the text point at which patches of a stored photo; [] where it is gone."""
@@ -128,13 +124,13 @@ class Ranker:
             return []
         with _timed(seconds, "encode"):
             encoded = self.encoder.encode(queries)
-        pools = []
+        found = []
         for query, each, times in zip(queries, encoded, seconds, strict=True):
             with _timed([times], "recall"):
-                pools.append(self._pools.pool(query, each, _is_deep(query)))
+                found.append(self._retriever.retrieve(query, each, _is_deep(query)))
         with _timed(seconds, "rerank"):
-            self._pools.rerank(queries, encoded, pools)
-        return [ranked(query, pool) for query, pool in zip(queries, pools, strict=True)]
+            self._retriever.rerank(queries, encoded, found)
+        return [ranked(query, candidates) for query, candidates in zip(queries, found, strict=True)]
 
     def _page(self, query: Query, order: RankedHits, seconds: dict[str, float]) -> Answer:
         end = query.offset + query.top
@@ -171,21 +167,13 @@ class Ranker:
         if name not in names:
             raise InputError(f"cannot sort by {name!r}; use {', '.join(names)}, with - in front for the other way")
 
-    def _remembered(self, key: tuple, query: Query) -> RankedHits | None:
-        """The order of this query, if it reaches deep enough."""
-        with self._keeping:
-            order = self._kept.get(key)
-            if order is None or (_is_deep(query) and not order.deep and not order.exhausted):
-                return None
-            self._kept.move_to_end(key)
-            return order
-
-    def _remember(self, key: tuple, order: RankedHits) -> None:
-        with self._keeping:
-            self._kept[key] = order
-            self._kept.move_to_end(key)
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
+    def _known_order(self, key: tuple, query: Query) -> RankedHits | None:
+        """The order of this query from an earlier page, if it reaches deep enough."""
+        with self._locked:
+            order = self._orders.get(key)
+        if order is None or (_is_deep(query) and not order.deep and not order.exhausted):
+            return None
+        return order
 
 
 def _is_deep(query: Query) -> bool:

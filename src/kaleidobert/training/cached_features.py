@@ -23,11 +23,12 @@ from kaleidobert.levels import ROTATIONS, Level
 from kaleidobert.model import KaleidoBertConfig, KaleidoBertImageProcessor
 from kaleidobert.model.cached_features import cached_rows
 from kaleidobert.model.encoder import KaleidoBertModel
+from kaleidobert.model.initial import load_backbone
 from kaleidobert.model.pretext_tasks import encoded, fit_grid
 from kaleidobert.model.processing import to_pixel_values
 from kaleidobert.progress import progress_bar
 from kaleidobert.training.dataset import PreparedDataset, prepare
-from kaleidobert.training.settings import RunSettings, TrainingSettings
+from kaleidobert.training.settings import RunSettings
 from kaleidobert.vision.backbones import PatchEncoder
 from kaleidobert.vision.corruptions import grey_cells, rotate_cells
 
@@ -93,31 +94,40 @@ def open_features(folder: Path, split: str, catalogue: PreparedDataset, model: K
 
 
 def cached_features(
-    folder: Path | None, catalogues: Mapping[str, PreparedDataset], model: KaleidoBertModel, training: TrainingSettings
+    folder: Path | None, catalogues: Mapping[str, PreparedDataset], model: KaleidoBertModel, settings: RunSettings
 ) -> dict[str, SplitFeatures | None]:
     """Each split's features, or None without a folder. Raises ``InputError`` where they do not fit the run."""
     if folder is None:
         return dict.fromkeys(catalogues)
-    check_frozen(model.config)
-    if training.augmentation:
+    check_frozen(settings)
+    if settings.training.augmentation:
         raise InputError("stored features are of photos as they are, or mirrored: add --set training.augmentation=0")
     return {split: open_features(folder, split, catalogue, model) for split, catalogue in catalogues.items()}
 
 
-def check_frozen(config: Any) -> None:
-    """Raises ``InputError`` for a model whose features change as it trains, or are not some for each photo."""
-    for setting, needed in (("freeze_backbone", True), ("patch_features", "crops"), ("corruption", "levels")):
-        if getattr(config, setting) != needed:
-            raise InputError(f"stored features need model.{setting}={str(needed).lower()}, as in the preset base")
+def check_frozen(settings: RunSettings) -> None:
+    """Raises ``InputError`` for settings under which features change during training, or differ from draw to draw."""
+    found = {
+        "training.freeze_backbone": settings.training.freeze_backbone,
+        "model.patch_features": KaleidoBertConfig(**settings.model).patch_features,
+        "objectives.corruption": settings.objectives.corruption,
+    }
+    for name, needed in {
+        "training.freeze_backbone": True,
+        "model.patch_features": "crops",
+        "objectives.corruption": "levels",
+    }.items():
+        if found[name] != needed:
+            raise InputError(f"stored features need {name}={str(needed).lower()}, as in the preset base")
 
 
 def _frozen(settings: RunSettings) -> tuple[KaleidoBertConfig, Any]:
     config = KaleidoBertConfig(**settings.model)
-    check_frozen(config)
+    check_frozen(settings)
     if not settings.initial.backbone:
         raise InputError("stored features need a trained backbone: --set initial.backbone=microsoft/resnet-50")
     model: Any = KaleidoBertModel(config)
-    model.load_backbone(settings.initial.backbone)
+    load_backbone(model, settings.initial.backbone)
     return config, model
 
 

@@ -44,7 +44,7 @@ class PairCollator:
     pixel_values (B, 3, S, S), or the tables that stand for them where ``features`` are given, input_ids and
     attention_mask (B, T), text_group (B,), text_only (B,): which texts are read without their photo, some when augmented;
     and for the first n products, ``joint_samples`` or all, which go through the joint entry: draws (2, n). Of a shard
-    batch, its own rows. ``strength``: of the augmentation. With ``patch_dropout`` kept_patches (B, K): those of
+    batch, its own rows. ``strength``: of the augmentation. With ``patch_dropout`` visible_patches (B, K): those of
     ``levels`` that vectors and LM see; with ``word_dropout`` query_ids and query_mask (B, Q): the texts with words
     left out, from none to twice that share.
     """
@@ -83,7 +83,7 @@ class PairCollator:
     def own(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """This process's rows; pixels are made of no others."""
         rows = {
-            name: values[..., self.shard.rows] if name == "draws" else values[self.shard.rows]
+            name: values[..., self.shard.rows] if name == "negative_draws" else values[self.shard.rows]
             for name, values in batch.items()
         }
         return rows | {"pixel_values": batch["pixel_values"]}
@@ -112,17 +112,17 @@ class PairCollator:
             "input_ids": encoded["input_ids"],
             "attention_mask": encoded["attention_mask"],
             "text_group": torch.from_numpy(self.text_groups[chosen]),
-            "draws": torch.from_numpy(rng.random((2, min(self.joint_samples, len(chosen))), dtype=np.float32)),
+            "negative_draws": torch.from_numpy(rng.random((2, min(self.joint_samples, len(chosen))), dtype=np.float32)),
         }
         share = TEXT_ONLY_SHARE if self.augmented else 0
         batch["text_only"] = torch.from_numpy(rng.random(len(chosen)) < share)
         if self.patch_dropout:
-            batch["kept_patches"] = self._kept_patches(len(chosen), rng)
+            batch["visible_patches"] = self._visible_patches(len(chosen), rng)
         if self.word_dropout:
             batch |= drop_words(encoded, rng, self.word_dropout)
         return batch, SampledViews(views - first, mirrored)
 
-    def _kept_patches(self, rows: int, rng: np.random.Generator) -> Tensor:
+    def _visible_patches(self, rows: int, rng: np.random.Generator) -> Tensor:
         """(B, K) numbers of the patches that are not dropped."""
         patches = patch_count(self.levels)
         kept = max(1, round(patches * (1 - self.patch_dropout)))
@@ -191,7 +191,7 @@ class PreTrainingCollator(PairCollator):
         rng = self.generator(indices)
         encoded = self.encode(indices, rng)
         batch, shown = self.pairs(indices, encoded, rng)
-        n, ids = batch["draws"].shape[1], batch["input_ids"].numpy()
+        n, ids = batch["negative_draws"].shape[1], batch["input_ids"].numpy()
         hidden = np.zeros((n, patch_count(self.levels)), dtype=bool)
         masked_ids, token_labels = ids.copy(), np.full_like(ids[:n], NO_LABEL)
         level_labels = np.full((n, len(self.levels)), NO_LABEL, dtype=np.int64)

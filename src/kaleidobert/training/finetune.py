@@ -11,13 +11,13 @@ from transformers import set_seed
 
 from kaleidobert.errors import InputError
 from kaleidobert.evaluation.captioning import CaptioningCollator, described, start_captioner
-from kaleidobert.evaluation.fit_ranker import plain_pairs, save_ranker
 from kaleidobert.evaluation.recognition import LabelCollator, labelled, start_recogniser
 from kaleidobert.model import KaleidoBertForRetrieval
 from kaleidobert.model.distributed import BatchShard
 from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.training.collators import PairCollator
 from kaleidobert.training.dataset import PreparedDataset, prepare
+from kaleidobert.training.encode import embed_products
 from kaleidobert.training.runs import (
     clear_remains,
     finish_run,
@@ -27,11 +27,11 @@ from kaleidobert.training.runs import (
     training_arguments,
 )
 from kaleidobert.training.sampling import GroupedSampler
-from kaleidobert.training.settings import RUN_SETTINGS, RunSettings, load_settings
+from kaleidobert.training.settings import RUN_SETTINGS, RunSettings, load_run_settings, load_settings
 from kaleidobert.training.time_budget import TimeBudget
 from kaleidobert.training.trainer import KaleidoBertTrainer
 
-FREE = ("inputs", "loss_weights")  # settings of the model that fine-tuning may change
+FREE = ("inputs",)  # settings of the model that fine-tuning may change
 GENTLE = (
     "training.learning_rate=2e-4",
     "training.warmup_steps=20",
@@ -46,7 +46,7 @@ class DownstreamTask(NamedTuple):
 
     defaults: settings that differ from pre-training's. usable: (catalogue, split) -> indices of the products that it
     takes. start: (pre-trained run, settings, training catalogue, usable) -> the model. collator: (model) -> what makes
-    a collator of a catalogue. ranks: whether the run keeps a memory and fits its scores at the end.
+    a collator of a catalogue. ranks: whether products are compared with each other.
     """
 
     defaults: tuple[str, ...]
@@ -71,9 +71,7 @@ TASKS = {
         # Batches of few sub-categories, whose negatives are hard.
         defaults=(*GENTLE, "training.subcategory_group=32"),
         usable=lambda catalogue, _: range(len(catalogue)),
-        start=lambda run, settings, *_: load_model(
-            run, KaleidoBertForRetrieval, loss_weights=settings.model.get("loss_weights") or {}
-        ),
+        start=lambda run, settings, *_: load_model(run, KaleidoBertForRetrieval, objectives=settings.objectives),
         collator=lambda _: PairCollator,
         ranks=True,
     ),
@@ -93,13 +91,13 @@ def finetune_settings(task: str, run: Path, overrides: Sequence[str] = ()) -> Ru
 
     Raises ``InputError`` where these ask for another model than the run's.
     """
-    if not (run / RUN_SETTINGS).exists():
-        raise InputError(f"{run}: no {RUN_SETTINGS} there; give the folder that pretrain wrote")
-    before = load_settings(str(run / RUN_SETTINGS))
+    before = load_run_settings(run)
     settings = load_settings(str(run / RUN_SETTINGS), [*TASKS[task].defaults, *overrides])
     for name, value in settings.model.items():
         if name not in FREE and value != before.model.get(name):
-            raise InputError(f"--set model.{name}: the run that is fine-tuned gives it; {' and '.join(FREE)} are free")
+            raise InputError(
+                f"--set model.{name}: fixed by the run that is fine-tuned; only {' and '.join(FREE)} can change"
+            )
     return settings
 
 
@@ -129,6 +127,8 @@ def finetune(
     products, validated = list(chosen.usable(train, "train")), list(chosen.usable(validation, "validation"))
     set_seed(training.seed)  # a new head is the same in every process
     model = chosen.start(model_folder, settings, train, products)
+    if training.freeze_backbone:
+        model.kaleidobert.freeze_backbone()
     arguments = training_arguments(out, training, len(products))
     if state.is_main_process:
         out.mkdir(parents=True, exist_ok=True)
@@ -149,8 +149,8 @@ def finetune(
     if training.similar_group > 1:
         group = training.similar_group
         model.to(arguments.device)
-        photos, *_ = plain_pairs(model, processor.tokenizer, train, products, "finding photos that are alike")
-        vectors = photos.float().cpu().numpy()
+        found = embed_products(model, processor.tokenizer, train, products, "finding similar photos")
+        vectors = found.images.float().cpu().numpy()
     trainer = KaleidoBertTrainer(
         model=model,
         args=arguments,
@@ -163,5 +163,4 @@ def finetune(
         title="fine-tuning",
         logs=out / "logs",
     )
-    save = partial(save_ranker, processor.tokenizer, train, validation) if chosen.ranks else save_run
-    return finish_run(trainer, out, checkpoint, save) | {"products_left_out": len(train) - len(products)}
+    return finish_run(trainer, out, checkpoint, save_run) | {"products_left_out": len(train) - len(products)}

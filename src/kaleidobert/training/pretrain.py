@@ -12,19 +12,28 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast, set_seed
 
 from kaleidobert.alignment.pair_store import Alignment
 from kaleidobert.errors import InputError
-from kaleidobert.evaluation.fit_ranker import save_ranker
 from kaleidobert.model import (
     KaleidoBertConfig,
     KaleidoBertForPreTraining,
     KaleidoBertImageProcessor,
 )
 from kaleidobert.model.distributed import BatchShard
+from kaleidobert.model.initial import load_backbone, load_bert
 from kaleidobert.model.loading import load_model, load_processor
+from kaleidobert.model.objectives import Objectives
+from kaleidobert.model.pretraining import active_levels
 from kaleidobert.model.processing import train_tokenizer
 from kaleidobert.training.cached_features import cached_features
 from kaleidobert.training.collators import PreTrainingCollator
 from kaleidobert.training.dataset import PreparedDataset, prepare
-from kaleidobert.training.runs import clear_remains, finish_run, last_checkpoint, processes, training_arguments
+from kaleidobert.training.runs import (
+    clear_remains,
+    finish_run,
+    last_checkpoint,
+    processes,
+    save_run,
+    training_arguments,
+)
 from kaleidobert.training.sampling import GroupedSampler
 from kaleidobert.training.settings import RunSettings
 from kaleidobert.training.time_budget import TimeBudget
@@ -46,6 +55,8 @@ def pretrain(
 ) -> dict[str, float]:
     """Pre-train on ``data``'s train split and write the run folder ``out``; returns the last validation figures.
 
+    The run ranks only after `evaluation.fit_ranker.fit_ranker`.
+
     ``alignment``: what `align` wrote; masking then takes aligned pairs first (SEED: AGM), otherwise it is random.
     ``features``: what `build_features` wrote; the frozen backbone's features are read instead of computed.
     """
@@ -65,7 +76,9 @@ def pretrain(
     # A run's embeddings are bound to its own tokenizer, also where the catalogue has changed since.
     tokenizer: Any = AutoTokenizer.from_pretrained(out) if checkpoint else _tokenizer(settings, train)
     model = _model(config, tokenizer, settings)
-    stored = cached_features(features, {"train": train, "validation": validation}, model.kaleidobert, training)
+    if training.freeze_backbone:
+        model.kaleidobert.freeze_backbone()
+    stored = cached_features(features, {"train": train, "validation": validation}, model.kaleidobert, settings)
 
     if state.is_main_process:
         out.mkdir(parents=True, exist_ok=True)
@@ -77,11 +90,11 @@ def pretrain(
     collate = partial(
         PreTrainingCollator,
         tokenizer=tokenizer,
-        levels=config.level_table,
+        levels=active_levels(config.level_table, settings.objectives),
         seed=training.seed,
         joint_samples=training.joint_samples,
         alignment=aligned,
-        corruption=config.corruption,
+        corruption=settings.objectives.corruption,
         strength=training.augmentation,
         patch_dropout=training.patch_dropout,
         word_dropout=training.word_dropout,
@@ -106,8 +119,8 @@ def pretrain(
         title="pre-training",
         logs=out / "logs",
     )
-    figures = finish_run(trainer, out, checkpoint, partial(save_ranker, tokenizer, train, validation))
-    return figures | ({"products_without_pairs": _without_pairs(aligned, train)} if aligned else {})
+    figures = finish_run(trainer, out, checkpoint, save_run)
+    return figures | ({} if aligned is None else {"products_without_pairs": _without_pairs(aligned, train)})
 
 
 def _without_pairs(aligned: Alignment, train: PreparedDataset) -> int:
@@ -129,24 +142,21 @@ def _model(
     if settings.initial.run:
         if settings.initial.bert or settings.initial.backbone:
             raise InputError("initial.run brings every weight: leave initial.bert and initial.backbone out, or the run")
-        return _continued(Path(settings.initial.run), config)
-    model = KaleidoBertForPreTraining(config)
+        return _continued(Path(settings.initial.run), config, settings.objectives)
+    model = KaleidoBertForPreTraining(config, settings.objectives)
     if settings.initial.bert:
-        model.kaleidobert.load_bert(settings.initial.bert)
+        load_bert(model.kaleidobert, settings.initial.bert)
     if settings.initial.backbone:
-        model.kaleidobert.load_backbone(settings.initial.backbone)
+        load_backbone(model.kaleidobert, settings.initial.backbone)
     return model
 
 
-def _continued(run: Path, config: KaleidoBertConfig) -> KaleidoBertForPreTraining:
-    """An earlier run's weights under this run's settings; its memory and what was fitted to it are left behind.
-
-    Raises ``InputError`` where the run's sizes are others.
-    """
+def _continued(run: Path, config: KaleidoBertConfig, objectives: Objectives) -> KaleidoBertForPreTraining:
+    """An earlier run's weights under this run's settings. Raises ``InputError`` where the run's sizes are others."""
     weights = load_model(run, KaleidoBertForPreTraining).state_dict()
-    model = KaleidoBertForPreTraining(config)
+    model = KaleidoBertForPreTraining(config, objectives)
     try:
-        model.load_state_dict({name: weights[name] for name in weights if not name.startswith(("memory.", "looks."))})
+        model.load_state_dict(weights)
     except RuntimeError as error:
         reason = shorten(str(error).partition(":")[2], 200)
         raise InputError(f"{run}: its weights do not fit this run's settings: {reason}") from error

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import os
 import shutil
 from collections.abc import Callable
 from datetime import timedelta
@@ -35,6 +36,11 @@ def processes() -> PartialState:
     state = PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
     atexit.register(state.destroy_process_group)
     return state
+
+
+def is_main_process() -> bool:
+    """Whether this is the process that writes, of those that `torchrun` started; alone, it is."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def last_checkpoint(out: Path, resume: bool) -> Path | None:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 
 from kaleidobert.errors import InputError
 from kaleidobert.model.configuration import KaleidoBertConfig
+from kaleidobert.model.objectives import Objectives
 
 PRESETS = Path(__file__).parents[1] / "configs"
 RUN_SETTINGS = "settings.yaml"
@@ -40,13 +41,14 @@ class InitialSettings(_Strict):
 
 
 class TrainingSettings(_Strict):
-    """How a run trains. ``joint_from``: share of the run that is contrastive only, before the joint objectives.
+    """How a run trains. ``joint_from``: share of the run that is contrastive only, before the joint objectives start.
 
     ``batch_size`` and ``joint_samples`` count the products of all processes together, however many there are.
-    ``augmentation``: its strength; 0 mirrors photos and does nothing else. ``patch_dropout``: share of a photo's
-    patches that vectors and LM do not see. ``word_dropout``: mean share of a text's words that its vector does not see.
-    ``subcategory_group``: a batch is made of runs of so many products of one sub-category. ``similar_group``, in
-    fine-tuning, instead: of so many whose photos the run that is fine-tuned finds alike.
+    ``freeze_backbone``: keep the image backbone as it is, as published; otherwise it trains with the rest.
+    ``augmentation``: its strength; 0 only mirrors photos. ``patch_dropout``: share of a photo's patches that are hidden
+    from embeddings and LM. ``word_dropout``: mean share of a text's words that are hidden from its embedding.
+    ``subcategory_group``: batches are made of groups of this many products of one sub-category; ``similar_group``, in
+    fine-tuning: of groups of this many photos that the fine-tuned run embeds close to each other.
     """
 
     batch_size: PositiveInt = 256
@@ -58,6 +60,7 @@ class TrainingSettings(_Strict):
     bf16: bool = True
     joint_samples: int = Field(default=16, ge=0)
     joint_from: float = Field(default=0.6, ge=0, le=1)
+    freeze_backbone: bool = False
     augmentation: float = Field(default=1.0, ge=0, le=2)
     patch_dropout: float = Field(default=0.0, ge=0, lt=1)
     word_dropout: float = Field(default=0.0, ge=0, le=0.5)
@@ -69,15 +72,23 @@ class TrainingSettings(_Strict):
 
 
 class RunSettings(_Strict):
-    """One run: ``model`` holds `KaleidoBertConfig`'s arguments."""
+    """One run. ``model`` holds `KaleidoBertConfig`'s arguments, ``objectives`` what training minimises."""
 
     model: dict[str, Any]
+    objectives: Objectives = Objectives()
     tokenizer: TokenizerSettings = TokenizerSettings()
     initial: InitialSettings = InitialSettings()
     training: TrainingSettings = TrainingSettings()
 
     def save(self, run: Path) -> None:
         (run / RUN_SETTINGS).write_text(yaml.safe_dump(self.model_dump(), sort_keys=False))
+
+
+def load_run_settings(run: Path) -> RunSettings:
+    """What a run was trained with. Raises ``InputError`` where the folder is no run."""
+    if not (run / RUN_SETTINGS).exists():
+        raise InputError(f"{run}: no {RUN_SETTINGS} there; give a folder that pretrain or finetune wrote")
+    return load_settings(str(run / RUN_SETTINGS))
 
 
 def load_settings(preset: str, overrides: list[str] | tuple[str, ...] = ()) -> RunSettings:

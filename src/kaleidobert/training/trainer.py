@@ -82,7 +82,7 @@ class TimedTrainer(Trainer):
 
 
 class KaleidoBertTrainer(TimedTrainer):
-    """Trains any model whose output has ``loss``, ``parts`` and ``accuracies``, each logged under its name.
+    """Trains any model whose output has ``loss``, ``losses`` and ``accuracies``, each logged under its name.
 
     ``references``, what predictors reach that know nothing, are logged beside them where there are any.
 
@@ -103,11 +103,11 @@ class KaleidoBertTrainer(TimedTrainer):
     ) -> Any:
         guided = inputs.pop("guided", None)
         joint = not model.training or self.budget.progress() >= self.joint_from
-        outputs = model(**inputs if joint else inputs | {"draws": None})
+        outputs = model(**inputs if joint else inputs | {"negative_draws": None})
         figures = self.figures[model.training]
         if guided is not None and joint:
             figures["guided"].append(guided.mean())
-        for name, value in outputs.parts.items():
+        for name, value in outputs.losses.items():
             figures[name].append(value.detach())
         for name, value in (outputs.accuracies or {}).items():
             figures[f"{name}_accuracy"].append(value.detach())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -41,7 +40,7 @@ class Writer:
         problems = Problems()
         ranker = self._searcher.ranker
         kept = "stored" if ranker.store.info.photos == "stored" else "thumbnails"  # what is sent lies nowhere else
-        embedder = Embedder(ranker.model, ranker.processor, Path(ranker.model_folder), kept)
+        embedder = Embedder(ranker.scorer, kept)
         views = embedder.embed(products, PHOTOS_A_FORWARD, problems)
         if problems.count:
             raise InputError(problems.summary())

@@ -1,0 +1,41 @@
+"""`kaleidobert fit-ranker`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def fit_ranker(
+    data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or a data set's name.")],
+    model: Annotated[Path, typer.Option(help="The run folder of pretrain or finetune.")],
+    split: Annotated[str, typer.Option(help="The split to fit on, which the run was not trained on.")] = "validation",
+    columns: Annotated[Path | None, typer.Option(help="A file that maps unusual column names.")] = None,
+    memory: Annotated[
+        bool, typer.Option("--memory/--no-memory", help="Build a retrieval memory of DATA's train split.")
+    ] = True,
+    seed: Annotated[int | None, typer.Option(min=0, help="Draws queries and pairs; the run's own by default.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Draw predicted against observed matches here.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the weights and figures here.")] = None,
+) -> None:
+    """Fit how a run ranks: its retrieval memory, the weights of its scores, and its match probabilities.
+
+    pretrain and finetune do this at their end. Run it again to adapt a run to another catalogue without training.
+
+    Example: kaleidobert fit-ranker catalogue/ --model runs/shop
+
+    Example: kaleidobert fit-ranker another-catalogue/ --model runs/shop --picture reliability.png
+    """
+    from kaleidobert.cli.figures import print_ranking, write_figures
+    from kaleidobert.data.readers import load_columns
+    from kaleidobert.evaluation.fit_ranker import fit_ranker as fit
+    from kaleidobert.evaluation.report import draw_reliability
+
+    figures = fit(data, model, split, load_columns(columns) if columns else None, seed, memory)
+    print_ranking(figures)
+    write_figures(figures, json)
+    best = figures.get("with_memory", figures["without_memory"])
+    if picture and "calibration" in best:
+        draw_reliability(best["calibration"], picture)

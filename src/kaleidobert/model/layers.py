@@ -1,0 +1,161 @@
+"""How the BERT of `transformers` is run layer by layer: masks, caches, attentions, gradient checkpointing.
+
+Every use of the library's internals is in this module; tests/model/test_layers.py is its contract, and fails in this
+one place when the library changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import BertModel, DynamicCache
+from transformers.masking_utils import create_bidirectional_mask
+
+
+def run_layers(bert: BertModel, states: Tensor, attention_mask: Tensor | None, first: int, last: int | None) -> Tensor:
+    """States (B, N, H) through BERT's layers ``first`` to ``last``; attention_mask (B, N) is 0 where padded."""
+    layers = bert.encoder.layer[first:last]
+    mask = None
+    if len(layers) and attention_mask is not None:
+        mask = create_bidirectional_mask(bert.config, inputs_embeds=states, attention_mask=attention_mask)
+    for layer in layers:
+        states = layer(states, mask)
+    return states
+
+
+class PrefixCache(DynamicCache):
+    """Keys and values of tokens; in the joint layers those of a photo's patches come before them.
+
+    Its length counts tokens alone, the same in every layer, as the library's `generate` expects.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prefix: dict[int, tuple[Tensor, Tensor]] = {}  # layer -> keys and values (B, heads, P, H / heads)
+        self.writing_prefix = False
+
+    def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any) -> Any:
+        if self.writing_prefix:
+            self.prefix[layer_idx] = key_states, value_states
+            return key_states, value_states
+        keys, values = super().update(key_states, value_states, layer_idx, *args, **kwargs)
+        if layer_idx not in self.prefix:
+            return keys, values
+        before = self.prefix[layer_idx]
+        return torch.cat([before[0], keys], dim=-2), torch.cat([before[1], values], dim=-2)
+
+    @property
+    def prefix_length(self) -> int:
+        return next(iter(self.prefix.values()))[0].shape[-2] if self.prefix else 0
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep these rows (B,) of the batch, in this order; a row may come several times."""
+        super().batch_select_indices(indices)
+        self.prefix = {layer: (keys[indices], values[indices]) for layer, (keys, values) in self.prefix.items()}
+
+    def reorder_cache(self, beam_idx: Any) -> None:
+        super().reorder_cache(beam_idx)
+        self.prefix = {
+            layer: (keys.index_select(0, beam_idx), values.index_select(0, beam_idx))
+            for layer, (keys, values) in self.prefix.items()
+        }
+
+
+class LayerRecord:
+    """Hidden states and attentions of the layers that ran while it was switched on; None where not asked for."""
+
+    def __init__(self, hidden_states: bool, attentions: bool) -> None:
+        self.wanted = hidden_states, attentions
+        self._states: list[Tensor] = []
+        self._attentions: list[Tensor] = []
+
+    def on_layer(self, _: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        self._states += [output] if self._states else [inputs[0], output]
+
+    def on_attention(self, _: nn.Module, __: Any, output: tuple[Tensor, Tensor]) -> None:
+        self._attentions.append(output[1])
+
+    def states(self) -> tuple[Tensor, ...] | None:
+        return tuple(self._states) if self.wanted[0] else None
+
+    def attentions(self) -> tuple[Tensor, ...] | None:
+        return tuple(self._attentions) if self.wanted[1] else None
+
+    def after(self, tokens: LayerRecord, patches: LayerRecord) -> tuple[Any, Any]:
+        """Hidden states and attentions of the whole stream, its lower layers having run on each side alone."""
+        lower = [torch.cat(pair, dim=1) for pair in zip(tokens._states, patches._states, strict=True)]
+        blocks = [_blocks(*pair) for pair in zip(tokens._attentions, patches._attentions, strict=True)]
+        states = (*lower, *self._states[1 if lower else 0 :])
+        return (states if self.wanted[0] else None), ((*blocks, *self._attentions) if self.wanted[1] else None)
+
+
+def _blocks(tokens: Tensor, patches: Tensor) -> Tensor:
+    """(B, heads, T, T) and (B, heads, P, P) -> (B, heads, T + P, T + P), 0 between the two."""
+    count = tokens.shape[-1], patches.shape[-1]
+    return torch.cat([F.pad(tokens, (0, count[1])), F.pad(patches, (count[0], 0))], dim=-2)
+
+
+def encode_prefix(bert: BertModel, states: Tensor, first: int) -> PrefixCache:
+    """Keys and values of states (B, P, H) in the layers from ``first`` on."""
+    cache = PrefixCache()
+    cache.writing_prefix = True
+    with _without_checkpointing(bert):
+        for layer in bert.encoder.layer[first:]:
+            states = layer(states, past_key_values=cache)
+    cache.writing_prefix = False
+    return cache
+
+
+def decode(
+    bert: BertModel, input_ids: Tensor, cache: PrefixCache, fusion_layer: int, text_only: Tensor | None = None
+) -> Tensor:
+    """Last states (B, T, H) of tokens (B, T) that follow those in the cache, see `KaleidoBertModel.decode_step`."""
+    before, length, patches = cache.get_seq_length(), input_ids.shape[1], cache.prefix_length
+    states = bert.embeddings(input_ids, past_key_values_length=before)
+    lowest = torch.finfo(states.dtype).min
+    later = torch.ones(length, before + length, dtype=torch.bool, device=states.device).triu(before + 1)
+    left = torch.zeros(later.shape, dtype=states.dtype, device=states.device)
+    left = left.masked_fill(later, lowest)[None, None]  # (1, 1, T, before + T)
+    both = F.pad(left, (patches, 0))  # (1, 1, T, P + before + T): patches come first and are seen by all tokens
+    if text_only is not None:
+        blind = (text_only.to(states.dtype) * lowest).view(-1, 1, 1, 1).expand(-1, 1, length, patches)
+        both = torch.cat([blind, left.expand(len(blind), -1, -1, -1)], dim=-1)
+    with _without_checkpointing(bert):
+        for index, layer in enumerate(bert.encoder.layer):
+            states = layer(states, left if index < fusion_layer else both, past_key_values=cache)
+    return states
+
+
+@contextmanager
+def recording(bert: BertModel, hidden_states: bool, attentions: bool) -> Iterator[LayerRecord]:
+    """Record the layers that run in this block. Raises ``ValueError`` for attentions that a fused kernel hides."""
+    if attentions and bert.config._attn_implementation != "eager":
+        raise ValueError("attentions need the eager implementation: call model.set_attn_implementation('eager')")
+    layers: Any = bert.encoder.layer
+    record = LayerRecord(hidden_states, attentions)
+    hooks = [layer.register_forward_hook(record.on_layer) for layer in layers if hidden_states]
+    hooks += [layer.attention.self.register_forward_hook(record.on_attention) for layer in layers if attentions]
+    try:
+        yield record
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@contextmanager
+def _without_checkpointing(bert: BertModel) -> Iterator[None]:
+    """Layers that write to a cache are not checkpointed: the library would drop the cache, with a warning."""
+    layers: Any = bert.encoder.layer
+    before = [layer.gradient_checkpointing for layer in layers]
+    try:
+        for layer in layers:
+            layer.gradient_checkpointing = False
+        yield
+    finally:
+        for layer, was in zip(layers, before, strict=True):
+            layer.gradient_checkpointing = was

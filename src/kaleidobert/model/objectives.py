@@ -1,0 +1,49 @@
+"""What pre-training and fine-tuning minimise: which objectives count how much, and how the pretext tasks are posed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from kaleidobert.errors import InputError
+from kaleidobert.levels import CORRUPTIONS
+from kaleidobert.model.losses import LOSSES
+
+
+@dataclass(frozen=True)
+class Objectives:
+    """Settings of a training run, kept in its settings.yaml and not in the model's configuration.
+
+    weights: of each loss by name, 1 where not given (published: the plain sum); an objective of weight 0 is not
+        computed.
+    corruption: "levels" (every level by its own task at once, as published) or "photos" (one task a photo, done to its
+        pixels, so that no level shows what another hides).
+    kl_temperature: of the softmax over standardised features in the two KL objectives.
+    hard_negatives_from: pair accuracy of ITM at which its negatives turn harder: from random ones to those of the same
+        sub-category, and from these to the nearest by the embeddings.
+    """
+
+    weights: Mapping[str, float] = field(default_factory=dict)
+    corruption: str = "levels"
+    kl_temperature: float = 1.0
+    hard_negatives_from: float = 0.7
+
+    def __post_init__(self) -> None:
+        unknown = set(self.weights) - set(LOSSES)
+        if unknown:
+            raise InputError(f"objectives.weights: no loss {min(unknown)!r}; use {', '.join(LOSSES)}")
+        if self.corruption not in CORRUPTIONS:
+            raise InputError(f"objectives.corruption is {self.corruption!r}; use {' or '.join(CORRUPTIONS)}")
+        if self.kl_temperature <= 0:
+            raise InputError(f"objectives.kl_temperature is {self.kl_temperature}; use a number above 0")
+
+    def weight(self, loss: str) -> float:
+        """Of a loss by name; one of several levels with the same task, such as G2CM_4x4, has its task's."""
+        return self.weights.get(loss.partition("_")[0], 1.0)
+
+    def total(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """The weighted sum of the losses, equation 8."""
+        return torch.stack([self.weight(name) * loss for name, loss in losses.items()]).sum()

@@ -1,0 +1,183 @@
+"""The encoder with its heads for pairs of photo and text: what pre-training and retrieval share."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import initialization
+
+from kaleidobert.model.configuration import KaleidoBertConfig
+from kaleidobert.model.distributed import WHOLE_BATCH, BatchShard
+from kaleidobert.model.encoder import KaleidoBertModel, KaleidoBertPreTrainedModel
+from kaleidobert.model.heads import MaskedTokenHead, MatchingHead
+from kaleidobert.model.layers import PrefixCache
+from kaleidobert.model.losses import NEAREST, captioning_loss, draw_negatives, equal_texts, matching_loss
+from kaleidobert.model.objectives import Objectives
+from kaleidobert.model.outputs import KaleidoBertImageOutput, KaleidoBertTextOutput
+
+LOGIT_SCALE = math.log(1 / 0.07)  # CLIP's first temperature
+
+
+class Negatives(NamedTuple):
+    """For each of the n products here a wrong text and a wrong photo (n,), by their places in the whole batch.
+
+    valid (3n,): whether the pairs that they make count; a matching pair always does, a wrong one where it exists.
+    """
+
+    text: Tensor
+    photo: Tensor
+    valid: Tensor
+
+
+class MatchingOutput(NamedTuple):
+    """loss and balanced accuracy of ITM; states (n, T + P, H): last states of the n matching pairs."""
+
+    loss: Tensor
+    accuracy: Tensor
+    states: Tensor
+
+
+class KaleidoBertPairModel(KaleidoBertPreTrainedModel):
+    """The encoder, the ITM head, the language-model head and the temperature of the contrastive scores.
+
+    ``objectives`` matter in training alone.
+    """
+
+    _tied_weights_keys = {"lm_head.decoder.weight": "kaleidobert.bert.embeddings.word_embeddings.weight"}
+
+    def __init__(self, config: KaleidoBertConfig, objectives: Objectives | None = None) -> None:
+        super().__init__(config)
+        self.objectives = objectives or Objectives()
+        self.kaleidobert = KaleidoBertModel(config)
+        self.itm_head = MatchingHead(config.encoder_config)
+        self.lm_head = MaskedTokenHead(config.encoder_config)
+        self.logit_scale = nn.Parameter(torch.tensor(LOGIT_SCALE))
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if module is self:
+            initialization.constant_(self.logit_scale, LOGIT_SCALE)
+
+    def get_output_embeddings(self) -> nn.Linear:
+        return self.lm_head.decoder
+
+    def scale(self) -> Tensor:
+        """1 / temperature of the contrastive scores, at most 100."""
+        return self.logit_scale.float().exp().clamp(max=100)
+
+    def get_image_features(self, pixel_values: Tensor, **kwargs: bool) -> KaleidoBertImageOutput:
+        """See `KaleidoBertModel.get_image_features`."""
+        return self.kaleidobert.get_image_features(pixel_values, **kwargs)
+
+    def get_text_features(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, **kwargs: bool
+    ) -> KaleidoBertTextOutput:
+        """See `KaleidoBertModel.get_text_features`."""
+        return self.kaleidobert.get_text_features(input_ids, attention_mask, **kwargs)
+
+    def itm_logits(self, input_ids: Tensor, attention_mask: Tensor, patch_states: Tensor) -> Tensor:
+        """Match logits (B,) of texts (B, T) and embedded patches (B, P, H)."""
+        tokens = self.kaleidobert.embed_tokens(input_ids, attention_mask)
+        return self.itm_head(self.kaleidobert.encode_pair(tokens, attention_mask, patch_states).pooler_output).float()
+
+    def token_log_likelihoods(self, input_ids: Tensor, attention_mask: Tensor, cache: PrefixCache) -> Tensor:
+        """Of texts (B, T) after what the cache holds, log p of each token after the first (B, T - 1), 0 at padding."""
+        states, tokens = self.kaleidobert.decode_texts(input_ids, attention_mask, cache)
+        found = -F.cross_entropy(self.lm_head(states).float(), tokens, reduction="none")
+        followed = attention_mask[:, 1:].bool()
+        return found.new_zeros(followed.shape).masked_scatter(followed, found)
+
+    def captioning_loss(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        patch_states: Tensor,
+        text_only: Tensor,
+        shard: BatchShard = WHOLE_BATCH,
+    ) -> Tensor:
+        """LM of texts (B, T) after their photos' patches (B, P, H), or without them where ``text_only`` (B,)."""
+        cache = self.kaleidobert.encode_prefix(patch_states)
+        states, tokens = self.kaleidobert.decode_texts(input_ids, attention_mask, cache, text_only)
+        return captioning_loss(self.lm_head(states).float(), tokens) * shard.weight(tokens)
+
+    def match(
+        self,
+        token_states: Tensor,
+        attention_mask: Tensor,
+        patch_states: Tensor,
+        negatives: Negatives,
+        shard: BatchShard = WHOLE_BATCH,
+    ) -> MatchingOutput:
+        """ITM on n products: each with its own text, with a wrong text, and with a wrong photo.
+
+        token_states (B, T, H) and attention_mask (B, T) of the whole batch, patch_states (n, P, H) of its first n
+        products. Of a sharded batch, the negatives and the output are those of this process's products.
+        """
+        rows = own_rows(len(patch_states), shard, patch_states.device)
+        texts = torch.cat([rows, negatives.text, rows])
+        photos = torch.cat([rows, rows, negatives.photo])
+        states = self.encode_pairs(token_states, attention_mask, patch_states, texts, photos)
+        own, valid = len(rows), negatives.valid
+        matches = torch.arange(3 * own, device=states.device) < own
+        logits = self.itm_head(states[:, 0]).float()
+        right = (logits > 0) == matches
+        return MatchingOutput(
+            loss=matching_loss(logits[valid], matches[valid].float()) * shard.weight(logits[valid]),
+            accuracy=(shard.mean(right[:own]) + shard.mean(right[own:][valid[own:]])) / 2,
+            states=states[:own],
+        )
+
+    def encode_pairs(
+        self, token_states: Tensor, attention_mask: Tensor, patch_states: Tensor, texts: Tensor, photos: Tensor
+    ) -> Tensor:
+        """Last states (N, T + P, H) of N pairs, of which ``texts`` and ``photos`` (N,) are the places in the batch."""
+        # index_select, as plain indexing adds gradients in any order: the same run would end with other weights
+        pair = self.kaleidobert.encode_pair(
+            token_states.index_select(0, texts), attention_mask[texts], patch_states.index_select(0, photos)
+        )
+        return pair.last_hidden_state
+
+
+def own_rows(count: int, shard: BatchShard, device: torch.device) -> Tensor:
+    """Which of the first ``count`` products of the whole batch this process holds."""
+    return torch.arange(count, device=device)[shard.rows]
+
+
+def itm_negatives(
+    similarity: Tensor | None,
+    text_group: Tensor,
+    draws: Tensor,
+    count: int,
+    grade: int = NEAREST,
+    subcategory: Tensor | None = None,
+    shard: BatchShard = WHOLE_BATCH,
+) -> Negatives:
+    """Draw ITM's negatives for the first ``count`` products of a batch of B.
+
+    similarity (B, B): scaled contrastive scores, a row an image, which only the grade NEAREST needs; text_group (B,):
+    products with equal texts are never negatives of each other; draws (2, n): uniform in [0, 1); subcategory (B,),
+    equal for products of one; grade: see `draw_negatives`.
+    """
+    rows = own_rows(count, shard, text_group.device)
+    forbidden = equal_texts(text_group) | torch.eye(len(text_group), dtype=torch.bool, device=text_group.device)
+    unlike = torch.zeros_like(forbidden) if subcategory is None else subcategory[:, None] != subcategory[None, :]
+    scores = torch.zeros_like(forbidden, dtype=torch.float) if similarity is None else similarity.detach()
+    return Negatives(
+        text=draw_negatives(scores[rows], forbidden[rows], draws[0], grade, unlike[rows]),
+        photo=draw_negatives(scores.T[rows, :count], forbidden[rows, :count], draws[1], grade, unlike[rows, :count]),
+        valid=torch.cat([rows >= 0, ~forbidden[rows].all(dim=1), ~forbidden[rows, :count].all(dim=1)]),
+    )
+
+
+def query_inputs(
+    input_ids: Tensor, attention_mask: Tensor, query_ids: Tensor | None, query_mask: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """What text embeddings are made of: the shortened queries where there are some, else the whole texts."""
+    if query_ids is None or query_mask is None:
+        return input_ids, attention_mask
+    return query_ids, query_mask

@@ -1,0 +1,237 @@
+"""The one way to score pairs of photo and text: a run's model, its ranking weights and its memory together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from kaleidobert.errors import InputError
+from kaleidobert.model.configuration import KaleidoBertConfig
+from kaleidobert.model.loading import load_model, load_processor
+from kaleidobert.model.outputs import KaleidoBertImageOutput
+from kaleidobert.model.processing import KaleidoBertProcessor
+from kaleidobert.model.retrieval import KaleidoBertForRetrieval
+from kaleidobert.scoring.joint_scores import JointScorer
+from kaleidobert.scoring.memory import RetrievalMemory
+from kaleidobert.scoring.protocol import ImageBatch, Scores, TextBatch
+from kaleidobert.scoring.ranking import Ranking, RankingWeights
+
+ImageInput = str | Path | Image.Image | np.ndarray | Tensor
+# Settings that change what the same weights compute.
+SHAPING_SETTINGS = (
+    *("levels", "patch_features", "image_mean", "image_std", "image_size", "crop_size"),
+    *("keep_aspect", "saliency", "fusion_layer", "projection_size", "mirror"),
+)
+UNFITTED = Ranking()
+
+
+class KaleidoBertScorer:
+    """Scores and ranks photos for texts and texts for photos, as the search application does.
+
+    Takes the files of a run folder: the model, ``ranking.json`` and, where there is one, ``memory.safetensors``. Safe
+    to call from several threads.
+    """
+
+    def __init__(
+        self,
+        model: KaleidoBertForRetrieval,
+        processor: KaleidoBertProcessor,
+        ranking: Ranking = UNFITTED,
+        memory: RetrievalMemory | None = None,
+        name: str = "the given model",
+    ) -> None:
+        self.model = model.eval()
+        self.processor = processor
+        self.ranking = ranking
+        self.memory = memory if ranking.with_memory else None
+        self.weights = (ranking.with_memory if self.memory else None) or ranking.without_memory
+        self.name = name
+        if self.memory is not None:
+            self.memory.to(model.device)
+        self.joint = JointScorer(model, self.weights, self.memory)
+        self._processing = threading.Lock()  # fast tokenizers refuse concurrent use ("Already borrowed")
+
+    @classmethod
+    def from_pretrained(cls, run: str | Path, memory: bool = True) -> KaleidoBertScorer:
+        """Load a run folder onto the GPU where there is one, without its memory where ``memory`` is False.
+
+        Raises ``InputError`` for a folder that is no finished run, or one that cannot rank.
+        """
+        folder = Path(run)
+        model, processor = load_model(folder, KaleidoBertForRetrieval), load_processor(folder)
+        return cls(
+            model, processor, Ranking.load(folder), RetrievalMemory.load(folder) if memory else None, str(folder)
+        )
+
+    def without_memory(self) -> KaleidoBertScorer:
+        """The same model ranked by the weights that were fitted without the memory."""
+        return KaleidoBertScorer(self.model, self.processor, Ranking(self.ranking.without_memory), name=self.name)
+
+    def with_weights(self, weights: RankingWeights) -> KaleidoBertScorer:
+        """The same model and memory with other weights."""
+        ranking = Ranking(weights, weights if self.memory else None)
+        return KaleidoBertScorer(self.model, self.processor, ranking, self.memory, self.name)
+
+    @property
+    def config(self) -> KaleidoBertConfig:
+        return self.model.config
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    @cached_property
+    def scale(self) -> float:
+        """1 / temperature of the cosines."""
+        return float(self.model.scale().item())
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits over every weight, the memory, and the settings that give them meaning; stored with an index."""
+        settings: dict[str, Any] = {name: getattr(self.config, name) for name in SHAPING_SETTINGS}
+        settings["num_attention_heads"] = self.config.encoder_config.num_attention_heads
+        state = dict(self.model.state_dict())
+        if self.memory is not None:
+            settings |= {name: getattr(self.weights, name) for name in ("memory_weight", "memory_neighbours")}
+            state |= {f"memory.{name}": tensor for name, tensor in self.memory.state_dict().items()}
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+        for name, tensor in sorted(state.items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    # Scores of pairs
+
+    @torch.inference_mode()
+    def score(self, images: Sequence[ImageInput] | ImageInput, texts: Sequence[str] | str) -> Tensor:
+        """Scores (N,) of N pairs, the i-th image with the i-th text: what a search ranks by, the higher the better.
+
+        images: photos, arrays, tensors or paths. Raises ``InputError`` where there are not as many texts as images.
+        """
+        images = _listed(images)
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        if len(images) != len(texts):
+            raise InputError(f"{len(images)} images and {len(texts)} texts: give one text for each image")
+        return self._score_pairs(self.encode_images(images), self.encode_texts(texts))
+
+    @torch.inference_mode()
+    def rank(self, query: str, images: Sequence[ImageInput], top_k: int | None = None) -> list[dict[str, Any]]:
+        """The images in the order of their score with the query, the best first: [{"index": ..., "score": ...}]."""
+        photos, text = self.encode_images(_listed(images)), self.encode_texts([query])
+        repeated = TextBatch(*(part.expand(len(photos.embeds), *part.shape[1:]) for part in text))
+        scores = self._score_pairs(photos, repeated).tolist()
+        order = sorted(range(len(scores)), key=lambda index: -scores[index])[:top_k]
+        return [{"index": index, "score": scores[index]} for index in order]
+
+    def _score_pairs(self, images: ImageBatch, texts: TextBatch) -> Tensor:
+        cosine = (images.embeds * texts.embeds).sum(dim=-1)
+        similarity = self.similarity(cosine, images.hubness + texts.hubness)
+        if not self.weights.joint_weight["TIR"]:
+            return self.combine(similarity, torch.zeros_like(similarity)).cpu()
+        joint = self.joint_scores(texts.input_ids, texts.attention_mask, images.patch_states)
+        return self.combine(similarity, joint).cpu()
+
+    def similarity(self, cosine: Scores, hubness: Scores) -> Scores:
+        """What embeddings alone rank by: the cosine less ``hubness_weight`` times the hubness of photo and text."""
+        return cast(Scores, cosine - self.weights.hubness_weight * hubness)
+
+    def combine(self, similarity: Scores, joint: Scores, direction: str = "TIR") -> Scores:
+        """The ranking formula: similarity / temperature + joint_weight * joint score.
+
+        ``direction``: TIR, photos for a text, or ITR, texts for a photo; each has its own weight.
+        """
+        return cast(Scores, self.scale * similarity + self.weights.joint_weight[direction] * joint)
+
+    # Embeddings
+
+    @torch.inference_mode()
+    def encode_texts(self, texts: Sequence[str]) -> TextBatch:
+        """Texts as a search compares them, enhanced by the memory where there is one."""
+        inputs = self._process(text=list(texts))
+        input_ids, attention_mask = inputs["input_ids"], inputs["attention_mask"]
+        embeds = self.enhance_texts(self.model.get_text_features(input_ids, attention_mask).text_embeds)
+        return TextBatch(embeds, self.text_hubness(embeds), input_ids, attention_mask)
+
+    @torch.inference_mode()
+    def encode_images(self, images: Sequence[ImageInput]) -> ImageBatch:
+        """Photos as a search compares them, enhanced by the memory where there is one."""
+        return self.encode_pixels(self._process(images=list(images))["pixel_values"])
+
+    @torch.inference_mode()
+    def encode_pixels(self, pixel_values: Tensor) -> ImageBatch:
+        """The same of locked portions (N, 3, S, S) in [0, 1]."""
+        output: KaleidoBertImageOutput = self.model.get_image_features(pixel_values.to(self.device))
+        embeds = self.enhance_images(output.image_embeds)
+        return ImageBatch(embeds, self.image_hubness(embeds), output.patch_states)
+
+    def enhance_images(self, embeds: Tensor) -> Tensor:
+        """Photos' plain embeddings (N, V) -> what is stored and searched."""
+        if self.memory is None:
+            return embeds
+        return self.memory.pairs.enhance_images(
+            embeds, self.scale, self.weights.memory_weight, self.weights.memory_neighbours
+        )
+
+    def enhance_texts(self, embeds: Tensor) -> Tensor:
+        """Texts' plain embeddings (N, V) -> what is stored and searched."""
+        if self.memory is None:
+            return embeds
+        return self.memory.pairs.enhance_texts(
+            embeds, self.scale, self.weights.memory_weight, self.weights.memory_neighbours
+        )
+
+    def image_hubness(self, embeds: Tensor) -> Tensor:
+        """How near photos with these embeddings (N, V) are to texts at large, (N,); 0 without a memory."""
+        return (
+            embeds.new_zeros(len(embeds))
+            if self.memory is None
+            else self.memory.pairs.image_hubness(embeds, self.scale)
+        )
+
+    def text_hubness(self, embeds: Tensor) -> Tensor:
+        """How near texts with these embeddings (N, V) are to photos at large, (N,); 0 without a memory."""
+        return (
+            embeds.new_zeros(len(embeds)) if self.memory is None else self.memory.pairs.text_hubness(embeds, self.scale)
+        )
+
+    @torch.inference_mode()
+    def plain_text_embeds(self, texts: Sequence[str]) -> Tensor:
+        """Embeddings (N, V) of texts without the memory."""
+        return self.model.get_text_features(**self._process(text=list(texts))).text_embeds
+
+    @torch.inference_mode()
+    def project_patches(self, patch_states: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Stored patch states (N, P, H) -> plain embeddings (N, V), and each patch's part in them (N, P, V)."""
+        encoder = self.model.kaleidobert
+        states = encoder.image_states(torch.from_numpy(patch_states).to(self.device, self.model.dtype))
+        return encoder.project_image(states.mean(dim=1)), (states @ encoder.image_projection.weight.T).float()
+
+    def joint_scores(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        patch_states: Tensor,
+        photos: Tensor | None = None,
+        log_prior: Tensor | None = None,
+    ) -> Tensor:
+        """How well texts (N, T) and embedded patches (N, P, H) match, (N,); see `JointScorer.joint_scores`."""
+        return self.joint.joint_scores(input_ids, attention_mask, patch_states, photos, log_prior)
+
+    def _process(self, **inputs: Any) -> dict[str, Tensor]:
+        with self._processing:
+            batch = self.processor(**inputs)
+        return {name: tensor.to(self.device) for name, tensor in batch.items()}
+
+
+def _listed(images: Any) -> list[Any]:
+    return list(images) if isinstance(images, list | tuple) else [images]
