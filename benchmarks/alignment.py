@@ -70,7 +70,7 @@ def main() -> None:
     lifts = [float(lift) for lift in arguments.lifts.split(",")]
     image_processor = KaleidoBertImageProcessor.from_pretrained(arguments.align)
     products = list(islice(read_products(arguments.data, arguments.split), arguments.products))
-    figures = []
+    figures: list[dict] = []
     for source in SOURCES:
         for maps in MAPS:
             generator = load_generator(arguments.align, source, least_lift=0.0, maps=maps)
@@ -87,7 +87,8 @@ def measure(
     products: list[Product], generator: AlignmentGenerator, image_processor: KaleidoBertImageProcessor
 ) -> tuple[list[Outcome], list[float]]:
     """The outcome of every pair whose word has a region in the view, and the areas of all words' regions."""
-    outcomes, areas = [], []
+    outcomes: list[Outcome] = []
+    areas: list[float] = []
     views = [(product, view) for product in products for view in range(len(product.images))]
     for start in range(0, len(views), BATCH):
         batch = views[start : start + BATCH]

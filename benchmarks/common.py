@@ -7,7 +7,7 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import Any
 
-from kaleidobert.model import KaleidoBertForRetrieval, KaleidoBertProcessor, load_run
+from kaleidobert.scoring.scorer import KaleidoBertScorer
 from kaleidobert.training.dataset import PreparedDataset, prepare
 
 
@@ -29,10 +29,10 @@ def add_queries(parser: ArgumentParser, queries: int = 1000) -> None:
     parser.add_argument("--seed", type=int, default=0, help="draws queries and candidates, as in kaleidobert evaluate")
 
 
-def open_run(run: Path, data: str, split: str) -> tuple[KaleidoBertForRetrieval, KaleidoBertProcessor, PreparedDataset]:
-    """A run's model and processor, and the split prepared for them."""
-    model, processor = load_run(run)
-    return model, processor, prepare(data, split, processor.image_processor)
+def open_run(run: Path, data: str, split: str) -> tuple[KaleidoBertScorer, PreparedDataset]:
+    """A run as evaluation and search score with it, and the split prepared for it."""
+    scorer = KaleidoBertScorer.from_pretrained(run)
+    return scorer, prepare(data, split, scorer.processor.image_processor)
 
 
 def write_json(figures: Any, path: Path | None) -> None:

@@ -25,12 +25,12 @@ def main() -> None:
     arguments = parser.parse_args()
 
     ranker = Ranker.open(arguments.store)
-    levels = ranker.model.config.level_table
+    levels = ranker.scorer.config.level_table
     grid = max(level.grid for level in levels)
     first = sum(level.patches for level in levels if level.grid < grid)
     outcomes: dict[str, list[tuple[bool, float]]] = {"parts": [], "the whole": []}
     for product in islice(read_products(arguments.data, arguments.split), arguments.products):
-        regions = word_regions(product, 0, product.open(0), ranker.processor.image_processor)
+        regions = word_regions(product, 0, product.open(0), ranker.scorer.processor.image_processor)
         for evidence in ranker.explain(product.title, product.id, 0):
             if evidence.start in regions and evidence.patches:
                 shown = shows(regions[evidence.start], grid)

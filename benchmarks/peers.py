@@ -36,6 +36,7 @@ from kaleidobert.evaluation.protocols import candidate_table, choose_queries
 from kaleidobert.model import KaleidoBertConfig, KaleidoBertImageProcessor
 from kaleidobert.model.processing import train_tokenizer
 from kaleidobert.progress import progress_bar
+from kaleidobert.scoring.ranking import DIRECTIONS
 from kaleidobert.training.collators import PairCollator
 from kaleidobert.training.dataset import PreparedDataset, prepare
 from kaleidobert.training.runs import training_arguments
@@ -80,10 +81,10 @@ def measure(model: Any, collator: PairCollator, table: np.ndarray) -> dict:
                 longest = int(mask[texts].sum(dim=1).max())
                 words = ids[texts, :longest].to(device), mask[texts, :longest].to(device)
                 scores.append(model.pair_scores(*words, photos[images.to(device)]).float().cpu())
-            way = torch.cat(scores).view(table.shape).masked_fill(missing, float("-inf"))
-            ranks.append(partner_ranks(way.numpy()))
+            found = torch.cat(scores).view(table.shape).masked_fill(missing, float("-inf"))
+            ranks.append(partner_ranks(found.numpy()))
     figures = retrieval_figures(*ranks)
-    return figures | {"intervals": {way: recall_intervals(figures[way], len(table)) for way in ("TIR", "ITR")}}
+    return figures | {"intervals": {name: recall_intervals(figures[name], len(table)) for name in DIRECTIONS}}
 
 
 def train_and_measure(name: str, arguments: argparse.Namespace) -> dict:
@@ -109,7 +110,7 @@ def train_and_measure(name: str, arguments: argparse.Namespace) -> dict:
     if arguments.products:
         training.epochs = arguments.products / len(train)
     torch.manual_seed(arguments.seed)
-    model = PEERS[name](config, arguments.patch)
+    model = PEERS[name](config, arguments.patch, settings.objectives.hard_negatives_from)
     trainer = peer_trainer(model, name, tokenizer, train, validation, settings.training, arguments)
     trainer.train()
     asked = choose_queries(len(measured), arguments.queries, arguments.seed)
@@ -148,10 +149,10 @@ def peer_trainer(
 
 def show(rows: dict[str, dict]) -> None:
     table = Table("model", "products seen", "parameters", title="101 candidates, in percent")
-    for column in (*(f"{way} R@{k}" for way in ("TIR", "ITR") for k in (1, 5, 10)), "SumR"):
+    for column in (*(f"{name} R@{k}" for name in DIRECTIONS for k in (1, 5, 10)), "SumR"):
         table.add_column(column, justify="right")
     for name, row in rows.items():
-        values = [*(row[way][f"R@{k}"] for way in ("TIR", "ITR") for k in (1, 5, 10)), row["SumR"]]
+        values = [*(row[direction][f"R@{k}"] for direction in DIRECTIONS for k in (1, 5, 10)), row["SumR"]]
         sizes = [f"{row[key]:,}" if key in row else "" for key in ("products_seen", "parameters")]
         table.add_row(name, *sizes, *(f"{value:.1f}" for value in values))
     Console(width=140).print(table)

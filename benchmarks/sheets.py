@@ -28,7 +28,7 @@ from kaleidobert.alignment.generator import SOURCES
 from kaleidobert.data.readers import read_products
 from kaleidobert.model import KaleidoBertImageProcessor
 from kaleidobert.model.processing import to_pixel_values
-from kaleidobert.scoring.pair_scorer import RERANK
+from kaleidobert.scoring.ranking import RERANK
 from kaleidobert.search.contact_sheet import result_sheets
 from kaleidobert.search.query import Query
 from kaleidobert.search.ranker import STAGES, Ranker
