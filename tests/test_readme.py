@@ -77,7 +77,8 @@ def commands(text: str) -> Iterator[str]:
     for language, body in FENCE.findall(text):
         if language in ("", "sh", "bash"):
             yield from re.sub(r"\s*\\?\n[ \t]+", " ", body).splitlines()
-    yield from re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
+    for paragraph in FENCE.sub("", text).split("\n\n"):
+        yield from re.findall(r"`([^`]+)`", re.sub(r"\s+", " ", paragraph))
 
 
 def program_lines(text: str) -> list[list[str]]:
@@ -120,6 +121,13 @@ def test_every_script_and_make_target_exists(page: Path) -> None:
             assert (ROOT / script[1]).is_file(), line
         if target := re.match(r"make (\w+)", line):
             assert target[1] in targets, line
+
+
+@pytest.mark.parametrize("page", CURRENT, ids=page_name)
+def test_every_module_that_is_named_exists(page: Path) -> None:
+    for line in commands(page.read_text()):
+        if re.fullmatch(r"[a-z_]+(/\w+)*\.py|(src|tests|benchmarks)/[\w/.]+", line):
+            assert (ROOT / line).exists() or (ROOT / "src" / "kaleidobert" / line).exists(), line
 
 
 def anchors(page: Path) -> set[str]:
