@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -14,8 +15,12 @@ def importable_benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [str(Path(__file__).parents[2] / "benchmarks"), *sys.path])
 
 
-@pytest.fixture
-def ranking_run(copy: Path, shapes: Path) -> Path:
-    """The tiny run with a fitted ranking and a retrieval memory."""
-    fit_ranker(shapes, copy)
-    return copy
+@pytest.fixture(scope="session")
+def ranking_run(run: Path, shapes: Path, prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tiny run with a fitted ranking and a retrieval memory."""
+    ignored = shutil.ignore_patterns("checkpoints", "logs")
+    copied = Path(shutil.copytree(run, tmp_path_factory.mktemp("runs") / "ranking", ignore=ignored))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KALEIDOBERT_CACHE", str(prepared))
+        fit_ranker(shapes, copied)
+    return copied
