@@ -1,21 +1,18 @@
-"""How often aligned patches show what their word says, on a catalogue with known word regions, against chance.
+"""How often an aligned patch shows what its word describes, on a synthetic catalogue with known word regions.
 
 kaleidobert synthesize catalogue --products 2600 --seed 11
 kaleidobert align catalogue --out runs/align --max-minutes 12
 python benchmarks/alignment.py catalogue --align runs/align --json alignment.json
 
-A patch shows a region where their overlap is at least half of the smaller of the two. Chance is the share of the
-level's patches that do, an exact expectation, for the same pairs. Words whose region fills more than a quarter
-of the locked portion (colours, materials, names of the product) are counted apart: there chance is high.
-``on product`` is the chance of a patch drawn by how much of the product it shows: maps keep to the product, so
-this tells knowing the part from knowing the product. ``covered`` is the share of such words, over all views that
-show their region, that have a pair.
+A patch is a hit if it overlaps the word's region by at least half of the smaller of the two. ``chance`` is the share of
+the level's patches that would be hits, for the same pairs. Words whose region fills more than a quarter of the locked
+portion (colours, materials, product names) are counted separately, as chance is high for them. ``on product`` is a
+stricter baseline: a patch drawn in proportion to the product area it shows. ``covered`` is the share of words with a
+visible region that have a pair.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -29,6 +26,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from common import catalogue_parser, write_json
 from kaleidobert.alignment.attention_maps import patch_masses
 from kaleidobert.alignment.generator import GRIDS, MAPS, SOURCES, AlignedPair, AlignmentGenerator
 from kaleidobert.alignment.matching import content_words
@@ -36,17 +34,17 @@ from kaleidobert.data.product import Product
 from kaleidobert.data.readers import read_products
 from kaleidobert.levels import Level, patch_boxes
 from kaleidobert.model import KaleidoBertImageProcessor
-from kaleidobert.model.processing import to_pixel_values
+from kaleidobert.model.image_processing import to_pixel_values
 from kaleidobert.training.align import load_generator
 from kaleidobert.vision.patches import locked_window
-from kaleidobert.vision.saliency.border_colour import DETECTORS
+from kaleidobert.vision.saliency.detectors import DETECTORS
 
 KINDS = {"parts": (0.0, 0.25), "smallest parts": (0.0, 0.1), "the whole": (0.25, 1.01)}  # region's share of the portion
 BATCH = 32
 
 
 class Outcome(NamedTuple):
-    """One pair: whether its patch shows the word's region, and what random patches, of all or on the product, give."""
+    """One pair: whether it is a hit, and the probability that a random patch is one: of all, or on the product."""
 
     word: str
     level: int
@@ -58,13 +56,13 @@ class Outcome(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", help="a catalogue by kaleidobert synthesize")
-    parser.add_argument("--align", type=Path, required=True, help="the folder of a captioner")
-    parser.add_argument("--split", default="test")
+    parser = catalogue_parser(__doc__, "a catalogue made by kaleidobert synthesize")
+    parser.add_argument("--align", type=Path, required=True, help="the folder that kaleidobert align wrote")
     parser.add_argument("--products", type=int, default=260)
-    parser.add_argument("--lifts", default="0,1.5,2,3,4", help="thresholds on how peaked a map must be")
-    parser.add_argument("--words", type=int, default=0, help="also show so many words of parts, level 5, teacher")
+    parser.add_argument("--lifts", default="0,1.5,2,3,4", help="thresholds on a patch's lift")
+    parser.add_argument(
+        "--words", type=int, default=0, help="also list this many frequent words of parts (level 5, teacher)"
+    )
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
 
@@ -72,7 +70,7 @@ def main() -> None:
     lifts = [float(lift) for lift in arguments.lifts.split(",")]
     image_processor = KaleidoBertImageProcessor.from_pretrained(arguments.align)
     products = list(islice(read_products(arguments.data, arguments.split), arguments.products))
-    figures = []
+    figures: list[dict] = []
     for source in SOURCES:
         for maps in MAPS:
             generator = load_generator(arguments.align, source, least_lift=0.0, maps=maps)
@@ -82,15 +80,15 @@ def main() -> None:
             if arguments.words and (source, maps) == ("teacher", "attentions"):
                 show_words(outcomes, arguments.words)
     show(figures)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+    write_json(figures, arguments.json)
 
 
 def measure(
     products: list[Product], generator: AlignmentGenerator, image_processor: KaleidoBertImageProcessor
 ) -> tuple[list[Outcome], list[float]]:
-    """Every pair whose word has a region in the view, and the areas of all words' regions, paired or not."""
-    outcomes, areas = [], []
+    """The outcome of every pair whose word has a region in the view, and the areas of all words' regions."""
+    outcomes: list[Outcome] = []
+    areas: list[float] = []
     views = [(product, view) for product in products for view in range(len(product.images))]
     for start in range(0, len(views), BATCH):
         batch = views[start : start + BATCH]
@@ -108,9 +106,9 @@ def measure(
 def word_regions(
     product: Product, view: int, photo: Image.Image, image_processor: KaleidoBertImageProcessor
 ) -> dict[int, np.ndarray]:
-    """Of each content word (by its first character) with a region: the region's box in the locked portion, clipped.
+    """Boxes in the locked portion, clipped to it, of the content words that have a region, by their first character.
 
-    A region's phrase may come several times in the text. Longer phrases go first, as in the catalogue's own search.
+    A phrase may occur several times in the text. Longer phrases take precedence.
     """
     width, height = photo.size
     left, top, right, bottom = locked_window(image_processor.locked_box(photo)[0], image_processor.keep_aspect)
@@ -129,7 +127,7 @@ def word_regions(
 
 
 def judged(pairs: list[AlignedPair], regions: dict[int, np.ndarray], product: np.ndarray) -> Iterator[Outcome]:
-    """The pairs whose word has a region; ``product`` (S, S) is spread evenly over the product and sums to 1."""
+    """Outcomes of the pairs whose word has a region; ``product`` (S, S) is uniform over the product and sums to 1."""
     for pair in pairs:
         if pair.word.start in regions:
             box = regions[pair.word.start]
@@ -140,7 +138,7 @@ def judged(pairs: list[AlignedPair], regions: dict[int, np.ndarray], product: np
 
 
 def shows(box: np.ndarray, grid: int) -> np.ndarray:
-    """(n * n,) bool: which patches overlap the box by half of the smaller of the two."""
+    """(n * n,) bool: which patches overlap the box by at least half of the smaller of the two."""
     patches = patch_boxes([Level(grid)])
     sides = np.minimum(patches[:, 2:], box[2:]) - np.maximum(patches[:, :2], box[:2])
     return np.clip(sides, 0, None).prod(axis=1) >= 0.5 * min(area(box), 1 / grid**2)
@@ -151,17 +149,17 @@ def area(box: np.ndarray) -> float:
 
 
 def rows(names: dict[str, str], lift: float, outcomes: list[Outcome], areas: np.ndarray) -> Iterator[dict]:
-    """One row a kind of word and level: percentages, and how many times chance the hits are."""
+    """One row per kind of word and level: percentages, and the ratio of hits to chance."""
     for kind, (least, most) in KINDS.items():
         words = ((areas > least) & (areas <= most)).sum()
         for level in GRIDS:
-            of = [each for each in outcomes if each.level == level and each.score >= lift and least < each.area <= most]
-            if of:
-                hit = 100 * float(np.mean([each.hit for each in of]))
-                chance = 100 * float(np.mean([each.chance for each in of]))
-                row = {**names, "words": kind, "level": level, "least_lift": lift, "pairs": len(of)}
-                row |= {"covered": 100 * len(of) / words, "hit": hit, "chance": chance, "ratio": hit / chance}
-                row["on product"] = 100 * float(np.mean([each.product_chance for each in of]))
+            own = [o for o in outcomes if o.level == level and o.score >= lift and least < o.area <= most]
+            if own:
+                hit = 100 * float(np.mean([each.hit for each in own]))
+                chance = 100 * float(np.mean([each.chance for each in own]))
+                row = {**names, "words": kind, "level": level, "least_lift": lift, "pairs": len(own)}
+                row |= {"covered": 100 * len(own) / words, "hit": hit, "chance": chance, "ratio": hit / chance}
+                row["on product"] = 100 * float(np.mean([each.product_chance for each in own]))
                 yield {name: round(value, 2) if isinstance(value, float) else value for name, value in row.items()}
 
 

@@ -1,39 +1,36 @@
-"""How often the patch that a word points at shows what the word says, on a catalogue with known regions.
+"""How often the patch that explains a word shows what the word describes, on a catalogue with known word regions.
 
 kaleidobert index catalogue --split test --model RUN --store synthetic.store
 python benchmarks/explaining.py catalogue --store synthetic.store
 
-As in benchmarks/alignment.py: a patch shows a region where their overlap is at least half of the smaller of the two;
-chance is the share of the finest grid's patches that do. Each product's title is explained on its first photo.
+Each product's title is explained on its first photo. Hits and chance as in benchmarks/alignment.py, on the finest grid.
 """
 
 from __future__ import annotations
 
-import argparse
 from itertools import islice
 
 import numpy as np
 
 from alignment import area, shows, word_regions
+from common import catalogue_parser
 from kaleidobert.data.readers import read_products
 from kaleidobert.search.ranker import Ranker
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", help="a catalogue by kaleidobert synthesize")
+    parser = catalogue_parser(__doc__, "a catalogue made by kaleidobert synthesize")
     parser.add_argument("--store", required=True)
-    parser.add_argument("--split", default="test")
     parser.add_argument("--products", type=int, default=260)
     arguments = parser.parse_args()
 
     ranker = Ranker.open(arguments.store)
-    levels = ranker.model.config.level_table
+    levels = ranker.scorer.config.level_table
     grid = max(level.grid for level in levels)
     first = sum(level.patches for level in levels if level.grid < grid)
     outcomes: dict[str, list[tuple[bool, float]]] = {"parts": [], "the whole": []}
     for product in islice(read_products(arguments.data, arguments.split), arguments.products):
-        regions = word_regions(product, 0, product.open(0), ranker.processor.image_processor)
+        regions = word_regions(product, 0, product.open(0), ranker.scorer.processor.image_processor)
         for evidence in ranker.explain(product.title, product.id, 0):
             if evidence.start in regions and evidence.patches:
                 shown = shows(regions[evidence.start], grid)

@@ -1,4 +1,4 @@
-"""The peers of `peers.py`: `transformers` classes, with a score for a text and a photo each."""
+"""The models of `peers.py`: `transformers` classes, each with a score for pairs of a text and a photo."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ GRID = 5  # of VisualBERT, the finest of the preset's levels
 
 @dataclass
 class PeerOutput(ModelOutput):
-    """What `KaleidoBertTrainer` trains by and logs."""
+    """What `KaleidoBertTrainer` minimises and logs."""
 
     loss: Tensor | None = None
-    parts: dict[str, Tensor] | None = None
+    losses: dict[str, Tensor] | None = None
     accuracies: dict[str, Tensor] | None = None
 
 
 class PooledResNet(ResNetModel):
-    """A ResNet whose pooled output is (B, D), as a dual encoder expects, and not (B, D, 1, 1)."""
+    """A ResNet whose pooled output is (B, D), as the dual encoder expects, instead of (B, D, 1, 1)."""
 
     def forward(self, pixel_values: Tensor, **_: Any) -> Any:
         output = super().forward(pixel_values)
@@ -54,7 +54,7 @@ class PooledResNet(ResNetModel):
 
 
 class Normalised(nn.Module):
-    """Photos (B, 3, S, S) in [0, 1] by the preset's mean and deviation."""
+    """Photos (B, 3, S, S) in [0, 1], normalised by the preset's mean and standard deviation."""
 
     def __init__(self, config: KaleidoBertConfig) -> None:
         super().__init__()
@@ -66,9 +66,9 @@ class Normalised(nn.Module):
 
 
 class Clip(nn.Module):
-    """The dual encoder: a vector each, their cosine."""
+    """A dual encoder, scored by cosine."""
 
-    def __init__(self, config: KaleidoBertConfig, patch: int) -> None:  # noqa: ARG002
+    def __init__(self, config: KaleidoBertConfig, patch: int, harder_from: float) -> None:  # noqa: ARG002
         super().__init__()
         text, vision = config.encoder_config, config.backbone_config
         vision.hidden_size = vision.hidden_sizes[-1]
@@ -93,11 +93,11 @@ class Clip(nn.Module):
         scale = self.model.logit_scale.exp().clamp(max=100)
         vectors = self.photos(pixel_values), self.texts(input_ids, attention_mask)
         loss = contrastive_loss(*vectors, scale, text_group)
-        return PeerOutput(loss=loss, parts={"contrastive": loss})
+        return PeerOutput(loss=loss, losses={"contrastive": loss})
 
 
 class SingleStream(nn.Module):
-    """Learns to tell a product's own text and photo from wrong ones; ``pair_scores`` are match logits."""
+    """Trained by image-text matching (ITM) alone; ``pair_scores`` are its logits."""
 
     accuracy: Tensor
     grade: Tensor
@@ -124,14 +124,16 @@ class SingleStream(nn.Module):
         attention_mask: Tensor,
         text_group: Tensor,
         subcategory: Tensor,
-        draws: Tensor,
+        negative_draws: Tensor,
         **_: Any,
     ) -> PeerOutput:
         rows = torch.arange(len(pixel_values), device=pixel_values.device)
         forbidden = equal_texts(text_group) | torch.eye(len(rows), dtype=torch.bool, device=rows.device)
         unlike = subcategory[:, None] != subcategory[None, :]
         flat = torch.zeros(forbidden.shape, device=rows.device)
-        wrong_text, wrong_photo = (draw_negatives(flat, forbidden, draw, int(self.grade), unlike) for draw in draws)
+        wrong_text, wrong_photo = (
+            draw_negatives(flat, forbidden, draw, int(self.grade), unlike) for draw in negative_draws
+        )
         texts, photos = torch.cat([rows, wrong_text, rows]), torch.cat([rows, rows, wrong_photo])
         logits = self.pair_scores(
             input_ids[texts], attention_mask[texts], self.photos(pixel_values).index_select(0, photos)
@@ -145,22 +147,22 @@ class SingleStream(nn.Module):
             self.accuracy.lerp_(accuracy.detach(), 0.02)
             if self.grade < SAME_SUBCATEGORY and self.accuracy > self.harder_from:
                 self.grade.fill_(SAME_SUBCATEGORY)
-        return PeerOutput(loss=loss, parts={"ITM": loss}, accuracies={"ITM": accuracy})
+        return PeerOutput(loss=loss, losses={"ITM": loss}, accuracies={"ITM": accuracy})
 
 
 class Vilt(SingleStream):
-    """Linear patches of the photo beside the words."""
+    """One stream over words and linear image patches."""
 
-    def __init__(self, config: KaleidoBertConfig, patch: int) -> None:
+    def __init__(self, config: KaleidoBertConfig, patch: int, harder_from: float) -> None:
         text = config.encoder_config
-        super().__init__(text.hidden_size, text.initializer_range, config.hard_negatives_from)
+        super().__init__(text.hidden_size, text.initializer_range, harder_from)
         sizes = {name: getattr(text, name) for name in SIZES}
         chosen = ViltConfig(**sizes, image_size=config.image_size, patch_size=patch, max_image_length=-1)
         self.normalised = Normalised(config)
         self.model = ViltModel(chosen)
 
     def photos(self, pixels: Tensor) -> Tensor:
-        """Embedded patches (B, 1 + P, H): they are the same for every text."""
+        """Embedded patches (B, 1 + P, H), the same for every text."""
         whole = torch.ones(len(pixels), *pixels.shape[-2:], dtype=torch.long, device=pixels.device)
         return self.model.embeddings.visual_embed(self.normalised(pixels), whole, max_image_length=-1)[0]
 
@@ -171,11 +173,11 @@ class Vilt(SingleStream):
 
 
 class VisualBert(SingleStream):
-    """One grid of the backbone's features beside the words; the backbone is trained along."""
+    """One stream over words and one grid of backbone features; the backbone is trained as well."""
 
-    def __init__(self, config: KaleidoBertConfig, patch: int) -> None:  # noqa: ARG002
+    def __init__(self, config: KaleidoBertConfig, patch: int, harder_from: float) -> None:  # noqa: ARG002
         text = config.encoder_config
-        super().__init__(text.hidden_size, text.initializer_range, config.hard_negatives_from)
+        super().__init__(text.hidden_size, text.initializer_range, harder_from)
         self.encoder = PatchEncoder(
             config.backbone_config, "pyramid", config.crop_size, config.image_mean, config.image_std
         )

@@ -1,17 +1,17 @@
-"""Other architectures from scratch on the same data, with the same budget, by the same protocol.
+"""Other architectures, trained from scratch on the same data with the same budget and measured by the same protocol.
 
 python benchmarks/peers.py DATA --minutes 10 --out runs/peers [--only clip] [--ours figures.json]
 
-Three peers, of `transformers` classes and of a preset's sizes: ``clip``, a dual encoder (the preset's ResNet and BERT,
-two vectors); ``vilt``, one stream over words and linear patches; ``visualbert``, one stream over words and one fixed
-grid of the same ResNet's features. All are trained by the preset's trainer, optimiser, schedule and augmentation. The
-dual encoder learns by contrast, the single streams by matching alone (no masked words): each product with its own text,
-with a wrong text and with a wrong photo; wrong ones are drawn at random until pair accuracy passes 0.7, then from the
-same sub-category, as in pre-training here. Budget: ``--minutes`` each, or ``--products`` seen. Candidates are those of
-`kaleidobert evaluate retrieval` with the same seed, whose figures ``--ours`` (its JSON) puts beside.
+Three models of `transformers` classes in a preset's sizes: ``clip``, a dual encoder of the preset's ResNet and BERT;
+``vilt``, one stream over words and linear patches; ``visualbert``, one stream over words and one grid of the same
+ResNet's features. All use the preset's optimiser, schedule and augmentation. The dual encoder is trained
+contrastively, the single streams by image-text matching alone (no masked words), with a positive pair, a wrong text
+and a wrong photo per product; negatives are random until pair accuracy passes 0.7, then of the same sub-category, as
+in pre-training. The budget is ``--minutes`` per model, or ``--products`` seen. Candidates are those of `kaleidobert
+evaluate retrieval` with the same seed; ``--ours`` adds that command's JSON to the table.
 
-Each model writes OUT/<name>.json; with ``--only`` models can be trained side by side, and the table shows all that are
-there. ``--overfit N`` trains and measures on the same N products: a model that works reaches 100.
+Each model writes OUT/<name>.json, and the table shows every model found in OUT. ``--overfit N`` trains and measures on
+the same N products: a correctly wired model reaches 100 %.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
-from transformers import (
-    set_seed,
-)
+from transformers import set_seed
 
+from common import write_json
 from kaleidobert.evaluation.metrics.retrieval import partner_ranks, recall_intervals, retrieval_figures
 from kaleidobert.evaluation.protocols import candidate_table, choose_queries
 from kaleidobert.model import KaleidoBertConfig, KaleidoBertImageProcessor
-from kaleidobert.model.processing import train_tokenizer
+from kaleidobert.model.tokenizer import train_tokenizer
 from kaleidobert.progress import progress_bar
+from kaleidobert.scoring.ranking import DIRECTIONS
 from kaleidobert.training.collators import PairCollator
 from kaleidobert.training.dataset import PreparedDataset, prepare
 from kaleidobert.training.runs import training_arguments
@@ -46,11 +46,11 @@ from kaleidobert.training.time_budget import TimeBudget
 from kaleidobert.training.trainer import KaleidoBertTrainer
 from peer_models import PEERS
 
-PAIRS = 512  # a pass of a single stream in evaluation
+PAIRS = 512  # pairs per batch in evaluation
 
 
 class PeerCollator(PairCollator):
-    """Pairs, and each product's sub-category (B,) as a number."""
+    """Pairs, and each product's sub-category (B,) as an integer."""
 
     def __init__(self, catalogue: PreparedDataset, *arguments: Any, **kwargs: Any) -> None:
         super().__init__(catalogue, *arguments, **kwargs)
@@ -62,7 +62,7 @@ class PeerCollator(PairCollator):
 
 @torch.inference_mode()
 def measure(model: Any, collator: PairCollator, table: np.ndarray) -> dict:
-    """Both directions' figures over candidates (Q, C), the partner first, with the intervals of 95 %."""
+    """Figures of both directions over candidates (Q, C), the true partner first, with 95 % intervals."""
     model.eval()
     device, catalogue = next(model.parameters()).device, collator.catalogue
     tokens = collator.tokenizer(catalogue.texts, padding=True, truncation=True, return_tensors="pt")
@@ -81,14 +81,14 @@ def measure(model: Any, collator: PairCollator, table: np.ndarray) -> dict:
                 longest = int(mask[texts].sum(dim=1).max())
                 words = ids[texts, :longest].to(device), mask[texts, :longest].to(device)
                 scores.append(model.pair_scores(*words, photos[images.to(device)]).float().cpu())
-            way = torch.cat(scores).view(table.shape).masked_fill(missing, float("-inf"))
-            ranks.append(partner_ranks(way.numpy()))
+            found = torch.cat(scores).view(table.shape).masked_fill(missing, float("-inf"))
+            ranks.append(partner_ranks(found.numpy()))
     figures = retrieval_figures(*ranks)
-    return figures | {"intervals": {way: recall_intervals(figures[way], len(table)) for way in ("TIR", "ITR")}}
+    return figures | {"intervals": {name: recall_intervals(figures[name], len(table)) for name in DIRECTIONS}}
 
 
 def train_and_measure(name: str, arguments: argparse.Namespace) -> dict:
-    """One peer from scratch; its figures, and what it took."""
+    """Train one model from scratch; its figures, and what they cost."""
     standard = [f"model.encoder_config.initializer_range={arguments.init_std}"]
     settings = load_settings(arguments.preset, [*standard, *arguments.set])
     set_seed(arguments.seed)
@@ -106,11 +106,11 @@ def train_and_measure(name: str, arguments: argparse.Namespace) -> dict:
     else:
         validation, measured = (prepare(arguments.data, split, image_processor) for split in ("validation", "test"))
     training = settings.training
-    training.joint_samples = training.batch_size  # a single stream has no other way to learn
+    training.joint_samples = training.batch_size  # ITM is the only objective of a single stream
     if arguments.products:
         training.epochs = arguments.products / len(train)
     torch.manual_seed(arguments.seed)
-    model = PEERS[name](config, arguments.patch)
+    model = PEERS[name](config, arguments.patch, settings.objectives.hard_negatives_from)
     trainer = peer_trainer(model, name, tokenizer, train, validation, settings.training, arguments)
     trainer.train()
     asked = choose_queries(len(measured), arguments.queries, arguments.seed)
@@ -149,10 +149,10 @@ def peer_trainer(
 
 def show(rows: dict[str, dict]) -> None:
     table = Table("model", "products seen", "parameters", title="101 candidates, in percent")
-    for column in (*(f"{way} R@{k}" for way in ("TIR", "ITR") for k in (1, 5, 10)), "SumR"):
+    for column in (*(f"{name} R@{k}" for name in DIRECTIONS for k in (1, 5, 10)), "SumR"):
         table.add_column(column, justify="right")
     for name, row in rows.items():
-        values = [*(row[way][f"R@{k}"] for way in ("TIR", "ITR") for k in (1, 5, 10)), row["SumR"]]
+        values = [*(row[direction][f"R@{k}"] for direction in DIRECTIONS for k in (1, 5, 10)), row["SumR"]]
         sizes = [f"{row[key]:,}" if key in row else "" for key in ("products_seen", "parameters")]
         table.add_row(name, *sizes, *(f"{value:.1f}" for value in values))
     Console(width=140).print(table)
@@ -162,29 +162,32 @@ def main(given: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data")
     budget = parser.add_mutually_exclusive_group(required=True)
-    budget.add_argument("--minutes", type=float, help="of training, each model; the schedule follows the clock")
-    budget.add_argument("--products", type=int, help="seen by each model, with repetition")
+    budget.add_argument("--minutes", type=float, help="of training per model; the schedule follows the clock")
+    budget.add_argument("--products", type=int, help="samples seen by each model, with repetition")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--only", choices=PEERS, action="append", help="these models alone")
+    parser.add_argument("--only", choices=PEERS, action="append", help="train this model only; may be repeated")
     parser.add_argument("--preset", default="mini")
     parser.add_argument("--set", action="append", default=[], help="a setting of the preset, as in pretrain")
-    parser.add_argument("--init-std", type=float, default=0.06, help="of encoder weights; BERT's 0.02 is for 768 units")
-    parser.add_argument("--patch", type=int, default=16, help="side of ViLT's patches in pixels: 25 of mini's photos")
+    parser.add_argument(
+        "--init-std", type=float, default=0.06, help="of initial encoder weights; BERT's 0.02 suits 768 units"
+    )
+    parser.add_argument(
+        "--patch", type=int, default=16, help="side of ViLT's patches in pixels; 16 gives 25 patches in mini"
+    )
     parser.add_argument("--queries", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=0, help="as of `kaleidobert evaluate`, whose candidates these are")
-    parser.add_argument("--overfit", type=int, help="train and measure on so many products")
-    parser.add_argument("--ours", type=Path, help="JSON of `kaleidobert evaluate retrieval`, to stand in the table")
+    parser.add_argument("--seed", type=int, default=0, help="draws queries and candidates, as in kaleidobert evaluate")
+    parser.add_argument("--overfit", type=int, help="train and measure on this many products")
+    parser.add_argument("--ours", type=Path, help="JSON of kaleidobert evaluate retrieval, to add to the table")
     arguments = parser.parse_args(given)
 
-    arguments.out.mkdir(parents=True, exist_ok=True)
     for name in arguments.only or PEERS:
         figures = train_and_measure(name, arguments)
-        (arguments.out / f"{name}.json").write_text(json.dumps(figures, indent=2) + "\n")
+        write_json(figures, arguments.out / f"{name}.json")
     found = [name for name in PEERS if (arguments.out / f"{name}.json").exists()]
     rows = {name: json.loads((arguments.out / f"{name}.json").read_text()) for name in found}
     if arguments.ours:
         ours = json.loads(arguments.ours.read_text())
-        rows |= {f"kaleidobert, {name}": ours[name] for name in ("cosine", "vectors", "joint", "combined")}
+        rows |= {f"kaleidobert, {name}": row for name, row in ours.items() if isinstance(row, dict) and "SumR" in row}
     show(rows)
 
 

@@ -1,4 +1,4 @@
-"""Compare foreground detectors: on drawn photos with known masks, and by eye on a catalogue's own.
+"""Compare foreground detectors on synthetic photos with known masks, and by eye on a catalogue's own photos.
 
 python benchmarks/saliency.py --synthetic 300 --json saliency.json
 python benchmarks/saliency.py --photos catalogue/ --split test --out sheet.png
@@ -7,7 +7,6 @@ python benchmarks/saliency.py --photos catalogue/ --split test --out sheet.png
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -19,12 +18,14 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
+from common import write_json
 from kaleidobert.data.readers import read_products
 from kaleidobert.synthetic.composites import composites
 from kaleidobert.vision.drawing import Locked, photo_tile
-from kaleidobert.vision.saliency.border_colour import DETECTORS, Box, ForegroundDetector, detector, locked_box
+from kaleidobert.vision.saliency.base import Box, ForegroundDetector, locked_box
+from kaleidobert.vision.saliency.detectors import DETECTORS, detector
 
-HELD_OUT = 1  # the seed of photos to measure on; the shipped weights were trained on seed 0
+HELD_OUT = 1  # seed of the test photos; the shipped weights were trained on seed 0
 TILE, GAP, CAPTION = 150, 8, 22  # pixels
 
 
@@ -41,7 +42,7 @@ def box_iou(a: Box, b: Box) -> float:
 
 
 def scores(found: ForegroundDetector, photos: Sequence[tuple[Image.Image, Image.Image]]) -> dict[str, float]:
-    """Mean IoU of masks and boxes in %, photos with a box, and boxes a second: of one core's time, and of all cores."""
+    """Mean IoU of masks and boxes and photos with a box, in %; boxes per second of CPU time, and on all cores."""
     found(photos[0][0])
     started = time.process_time()
     masks = [found(image) for image, _ in photos]
@@ -65,7 +66,7 @@ def scores(found: ForegroundDetector, photos: Sequence[tuple[Image.Image, Image.
 
 
 def measure(names: Sequence[str], count: int) -> dict[str, dict[str, dict[str, float]]]:
-    """Busy backgrounds and studio shots apart, ``count`` photos each."""
+    """``count`` photos with busy backgrounds, and as many studio shots, separately."""
     figures: dict[str, dict[str, dict[str, float]]] = {}
     for place, busy in (("busy", 1.0), ("studio", 0.0)):
         photos = list(composites(count, HELD_OUT, busy))
@@ -76,14 +77,14 @@ def measure(names: Sequence[str], count: int) -> dict[str, dict[str, dict[str, f
 
 
 def drawn_photos(data: str, split: str, count: int, seed: int) -> Iterator[Image.Image]:
-    """``count`` first views drawn from the first 1,000 products of a split."""
+    """``count`` random first views among the first 1,000 products of a split."""
     products = list(islice(read_products(data, split), 1000))
     for index in sorted(np.random.default_rng(seed).permutation(len(products))[:count]):
         yield products[index].open(0)
 
 
 def sheet(names: Sequence[str], photos: Sequence[Image.Image], columns: int) -> Image.Image:
-    """Each photo once a detector, side by side and numbered, with its mask and locked box drawn."""
+    """Each photo once per detector, numbered, with its mask and locked box drawn."""
     cell = (len(names) * TILE + GAP, TILE + CAPTION)
     picture = Image.new("RGB", (columns * cell[0] + GAP, -(-len(photos) // columns) * cell[1] + GAP), "white")
     draw = ImageDraw.Draw(picture)
@@ -99,20 +100,19 @@ def sheet(names: Sequence[str], photos: Sequence[Image.Image], columns: int) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--detectors", nargs="+", default=list(DETECTORS), help="names, weights or checkpoints")
-    parser.add_argument("--synthetic", type=int, help="measure on so many drawn photos a kind")
+    parser.add_argument("--synthetic", type=int, help="measure on this many synthetic photos per kind")
     parser.add_argument("--json", type=Path, help="write the figures here")
-    parser.add_argument("--photos", help="draw a sheet of this catalogue's photos")
+    parser.add_argument("--photos", help="draw a contact sheet of this catalogue's photos")
     parser.add_argument("--split", default="test")
     parser.add_argument("--count", type=int, default=40)
-    parser.add_argument("--seed", type=int, default=0, help="which photos are drawn")
+    parser.add_argument("--seed", type=int, default=0, help="chooses the photos of the sheet")
     parser.add_argument("--out", type=Path, default=Path("saliency.png"))
     arguments = parser.parse_args()
 
     torch.set_num_threads(1)
     if arguments.synthetic:
         figures = measure(arguments.detectors, arguments.synthetic)
-        if arguments.json:
-            arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+        write_json(figures, arguments.json)
     if arguments.photos:
         names = [name for name in arguments.detectors if name != "none"]
         photos = list(drawn_photos(arguments.photos, arguments.split, arguments.count, arguments.seed))

@@ -1,4 +1,4 @@
-"""Photographs of the shop in docs/images, from a running service on drawn products.
+"""Screenshots of the search application for docs/images, from a running service on the synthetic catalogue.
 
 kaleidobert serve --store STORE &  then:  python benchmarks/screenshots.py http://127.0.0.1:8000/ --photo shoe.png
 """
@@ -21,12 +21,12 @@ SPACE = 24  # pixels between phones
 
 def why(page: Page) -> None:
     page.locator(".card .photo").first.hover()
-    page.wait_for_selector(".veiled")
+    page.wait_for_selector(".overlay")
 
 
 def tap_why(page: Page) -> None:
     page.locator(".why").first.tap()
-    page.wait_for_selector(".veiled")
+    page.wait_for_selector(".overlay")
 
 
 def open_filters(page: Page) -> None:
@@ -39,14 +39,14 @@ def open_first(page: Page) -> None:
 
 
 def picture(browser: Browser, address: str, act: Callable[[Page], Any] | None = None, **settings: Any) -> Image.Image:
-    """What a visitor sees after ``act``."""
+    """A screenshot of the page after ``act``."""
     context = browser.new_context(**settings)
     page = context.new_page()
     page.goto(address)
     page.wait_for_load_state("networkidle")
     if act:
         act(page)
-    page.wait_for_timeout(400)  # what fades in has come
+    page.wait_for_timeout(400)  # until transitions have ended
     image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     context.close()
     return image
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("address")
     parser.add_argument("--photo", type=Path, required=True, help="a shopper's photo")
     parser.add_argument("--query", default="navy striped sweater")
-    parser.add_argument("--with-photo", default="in red", help="the words beside the photo")
+    parser.add_argument("--with-photo", default="in red", help="the text of the photo query")
     parser.add_argument("--out", type=Path, default=Path("docs/images"))
     parser.add_argument("--chromium", default=shutil.which("chromium"))
     options = parser.parse_args()
@@ -76,7 +76,7 @@ def main() -> None:
     def send_photo(page: Page) -> None:
         page.fill("#query", options.with_photo)
         page.set_input_files("#photo", options.photo)
-        page.wait_for_selector(".sample")
+        page.wait_for_selector(".query-image")
         page.wait_for_load_state("networkidle")
 
     with sync_playwright() as driver:

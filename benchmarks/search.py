@@ -1,18 +1,16 @@
-"""What re-ranking gives and costs: recall of products by their titles, and latency of each stage, over K.
+"""Quality and latency of the search application over K, the number of candidates that are re-ranked.
 
 kaleidobert index DATA --split test --model RUN --store test.store
 python benchmarks/search.py DATA --store test.store --queries 500 --json search.json --picture search.png
 
-Queries are titles of the split; a hit is the product itself or one with the same title. K candidates are re-ranked;
-0 is the order by vectors alone. Where validation gave the joint model no weight, every K is the
-same. Users ask one after the other, without a pause, in threads of one process.
+Queries are titles of the split; a hit is the product itself or one with the same title. K = 0 ranks by embeddings
+alone. Each user is a thread that sends one query after another without a pause.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
+from common import add_queries, catalogue_parser, write_json
 from kaleidobert.data.readers import read_products
 from kaleidobert.search.query import Query
 from kaleidobert.search.ranker import STAGES, Ranker
@@ -28,51 +27,44 @@ from kaleidobert.search.ranker import STAGES, Ranker
 TOP = 10
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data")
+def main(given: Sequence[str] | None = None) -> None:
+    parser = catalogue_parser(__doc__)
     parser.add_argument("--store", required=True)
-    parser.add_argument("--split", default="test")
-    parser.add_argument("--queries", type=int, default=500)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rerank", default="0,10,25,50,100,200", help="values of K")
-    parser.add_argument("--users", default="1,8")
+    add_queries(parser, 500)
+    parser.add_argument("--rerank", default="0,10,20,50,100,200", help="values of K")
+    parser.add_argument("--users", default="1,8", help="numbers of concurrent users")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--picture", type=Path)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(given)
 
-    ranker = Ranker.open(arguments.store)
-    weight = ranker.model.config.joint_weight
     titles = sorted({product.title for product in read_products(arguments.data, arguments.split)})
     count = min(arguments.queries, len(titles))
     queries = np.random.default_rng(arguments.seed).choice(titles, count, replace=False).tolist()
     rows = []
     for rerank in map(int, arguments.rerank.split(",")):
         for users in map(int, arguments.users.split(",")):
-            ranker.forget()
+            ranker = Ranker.open(arguments.store)  # a new one, as a ranker caches its answers
             rows.append({"K": rerank, "users": users} | measure(ranker, queries, rerank, users))
-    figures = {"queries": count, "rows": ranker.store.rows(), "joint_weight": weight, "figures": rows}
     show(rows)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+    write_json({"queries": count, "rows": ranker.store.rows(), "figures": rows}, arguments.json)
     if arguments.picture:
         draw(rows, arguments.picture)
 
 
 def measure(ranker: Ranker, queries: list[str], rerank: int, users: int) -> dict:
-    """Recall in percent, and milliseconds at the middle and at 95 % of the whole and of each stage."""
+    """Recall in percent, and median and 95th percentile milliseconds of each stage and of the whole."""
 
-    def ask(text: str) -> tuple[int, dict[str, float]]:
+    def search(text: str) -> tuple[int, dict[str, float]]:
         started = time.perf_counter()
         answer = ranker.answer(Query(text, top=TOP, rerank=rerank))
         seconds = answer.seconds | {"whole": time.perf_counter() - started}
         same = [hit.rank for hit in answer.hits if hit.product.title == text]
         return min(same, default=TOP + 1), seconds
 
-    ask("warm up")
+    search("warm up")
     started = time.perf_counter()
     with ThreadPoolExecutor(users) as pool:
-        outcomes = list(pool.map(ask, queries))
+        outcomes = list(pool.map(search, queries))
     per_second = len(queries) / (time.perf_counter() - started)
     ranks = np.array([rank for rank, _ in outcomes])
     figures: dict = {f"R@{k}": round(100 * float((ranks <= k).mean()), 1) for k in (1, 10)}
@@ -93,7 +85,7 @@ def show(rows: list[dict]) -> None:
 
 
 def draw(rows: list[dict], path: Path) -> None:
-    """Quality over latency, a point a K, a line a number of users."""
+    """Quality over latency: one line per number of users, one point per K."""
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.subplots()
     for users in dict.fromkeys(row["users"] for row in rows):

@@ -13,7 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageDraw
 
-pytest_plugins = ("fixtures.shop_fixtures", "fixtures.run_fixtures", "fixtures.batch_fixtures")
+pytest_plugins = (
+    "fixtures.shop_fixtures",
+    "fixtures.run_fixtures",
+    "fixtures.batch_fixtures",
+    "fixtures.tokenizer_fixtures",
+)
 
 COLOURS = ("red", "green", "blue", "orange", "black")
 SHAPES = ("circle", "square", "triangle", "bar")

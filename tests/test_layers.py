@@ -1,6 +1,7 @@
-"""Imports point to the same layer or a lower one, so each layer can be used and tested without those above."""
+"""Imports point upward only, also inside packages, and nothing below the server knows HTTP."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -10,21 +11,35 @@ import kaleidobert
 ROOT = Path(kaleidobert.__file__).parent
 LAYERS = [
     "levels errors progress",
-    "metrics",
     "data",
+    "synthetic",
     "vision",
     "alignment",
     "model",
+    "scoring",
     "training",
+    "evaluation",
+    "index",
     "search",
+    "server",
     "demo",
     "cli",
+    "__main__",
 ]
-RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()} | {"__main__": len(LAYERS)}
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()}
+HTTP = ("fastapi", "starlette", "uvicorn", "prometheus_client")
+
+
+def module_name(path: Path) -> str:
+    parts = ["kaleidobert", *path.relative_to(ROOT).with_suffix("").parts]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+SOURCES = {module_name(path): path for path in sorted(ROOT.rglob("*.py"))}
 
 
 def imported(source: str, module: str, is_package: bool = False) -> set[str]:
-    """Top-level parts of `kaleidobert` that a module's source imports, wherever in it."""
+    """Everything that a module's source imports, wherever in it, by its full name."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -34,25 +49,44 @@ def imported(source: str, module: str, is_package: bool = False) -> set[str]:
             if node.level:
                 package = module.split(".") if is_package else module.split(".")[:-1]
                 base = ".".join([*package[: len(package) - node.level + 1], *filter(None, [node.module])])
-            names |= {f"{base}.{alias.name}" for alias in node.names} if base == "kaleidobert" else {base}
-    return {name.split(".")[1] for name in names if name.startswith("kaleidobert.")}
+            names |= {f"{base}.{alias.name}" for alias in node.names}
+    return names
 
 
-def upward(module: str, imports: set[str]) -> set[str]:
+def own_imports(module: str) -> set[str]:
+    """Modules of the package that a module imports."""
+    path = SOURCES[module]
+    names = imported(path.read_text(), module, path.name == "__init__.py")
+    found = {name if name in SOURCES else name.rpartition(".")[0] for name in names}
+    return {name for name in found if name in SOURCES and name != module}
+
+
+def upward(module: str, names: set[str]) -> set[str]:
+    """Of these modules, those of a higher layer than the module's own."""
     own = module.split(".")[1]
     assert own in RANK, f"{own} has no layer yet: give it one in LAYERS"
-    return {name for name in imports if RANK[name] > RANK[own]}
+    layers = {name.split(".")[1] for name in names if name.startswith("kaleidobert.")}
+    return {layer for layer in layers if RANK.get(layer, 0) > RANK[own]}
 
 
-SOURCES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
+@pytest.mark.parametrize("module", [name for name in SOURCES if name != "kaleidobert"])
+def test_a_module_imports_nothing_from_a_higher_layer(module):
+    assert upward(module, own_imports(module)) == set()
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_module_imports_nothing_from_a_higher_layer(path):
-    parts = ["kaleidobert", *path.relative_to(ROOT).with_suffix("").parts]
-    is_package = parts[-1] == "__init__"
-    module = ".".join(parts[:-1] if is_package else parts)
-    assert upward(module, imported(path.read_text(), module, is_package)) == set()
+def test_no_imports_go_in_a_circle():
+    """Inside packages, too; the lazy table of the package itself imports nothing until it is asked."""
+    graph = {module: own_imports(module) - {"kaleidobert"} for module in SOURCES if module != "kaleidobert"}
+    order = list(TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle
+    assert len(order) == len(SOURCES) - 1 > 100
+
+
+@pytest.mark.parametrize(
+    "module", [name for name in SOURCES if RANK.get((name + "..").split(".")[1], 0) < RANK["server"]]
+)
+def test_nothing_below_the_server_knows_http(module):
+    names = imported(SOURCES[module].read_text(), module)
+    assert not {name for name in names if name.split(".")[0] in HTTP}
 
 
 @pytest.mark.parametrize(
@@ -67,10 +101,14 @@ def test_a_module_imports_nothing_from_a_higher_layer(path):
     ],
 )
 def test_every_form_of_an_upward_import_is_seen(statement):
-    assert upward("kaleidobert.vision.patches", imported(statement, "kaleidobert.vision.patches")) == {"training"}
-    assert not upward("kaleidobert.index.lancedb_store", imported(statement, "kaleidobert.index.lancedb_store"))
+    names = imported(statement, "kaleidobert.vision.patches")
+    assert upward("kaleidobert.vision.patches", names) == {"training"}
+    assert not upward("kaleidobert.search.ranker", imported(statement, "kaleidobert.search.ranker"))
 
 
-def test_a_package_s_own_relative_imports_start_at_itself():
-    assert imported("from .catalogue import write", "kaleidobert.synthetic", is_package=True) == {"data"}
-    assert imported("from ..product import Product", "kaleidobert.synthetic.look") == {"data"}
+def test_tests_mirror_the_packages():
+    """Every folder of tests is named after a package, but for the shared fixtures, data and the benchmarks."""
+    tests = Path(__file__).parent
+    folders = {str(path.parent.relative_to(tests)) for path in tests.rglob("test_*.py")} - {".", "benchmarks"}
+    packages = {str(path.parent.relative_to(ROOT)) for path in ROOT.rglob("__init__.py")} | {"server/browser"}
+    assert folders <= packages

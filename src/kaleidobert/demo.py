@@ -1,4 +1,4 @@
-"""The whole journey on the synthetic catalogue: draw, pre-train, measure, index, search."""
+"""Every step on a synthetic catalogue: draw it, pre-train, fine-tune, evaluate, index and search."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from kaleidobert.evaluation.fit_ranker import fit_ranker
 from kaleidobert.evaluation.retrieval import evaluate_retrieval
 from kaleidobert.index.indexer import index_catalogue
 from kaleidobert.levels import PUBLISHED
+from kaleidobert.model.pretext_objectives import illustrate
 from kaleidobert.scoring.ranking import RANKING_FILE
 from kaleidobert.search.contact_sheet import result_sheets
 from kaleidobert.search.ranker import Ranker
@@ -36,13 +37,13 @@ QUERIES = (
     "floral skirt",
     "black hooded jacket with a zip",
 )
-LEAST_PRODUCTS = 400  # fewer leave less than one batch to train on, or too few to rank
+LEAST_PRODUCTS = 400  # fewer do not fill a training batch, or are too few to rank
 
 
 def demo(out: Path, products: int, minutes: float) -> tuple[str, dict]:
-    """Run every step into the folder ``out``; returns the store's address and the retrieval figures.
+    """Run every step in the folder ``out``; returns the path of the product store and the retrieval figures.
 
-    ``minutes``: of pre-training; fine-tuning takes a third of that. Steps that ``out`` holds are not repeated.
+    ``minutes``: of pre-training; fine-tuning takes a third of that. Steps whose results are in ``out`` are skipped.
     """
     if products < LEAST_PRODUCTS:
         raise InputError(f"--products {products}: the demo needs {LEAST_PRODUCTS} or more")
@@ -50,7 +51,7 @@ def demo(out: Path, products: int, minutes: float) -> tuple[str, dict]:
     data, pretrained, run, store = out / "catalogue", out / "pretrained", out / "run", str(out / "store")
     figures_file = out / "retrieval.json"
     out.mkdir(parents=True, exist_ok=True)
-    with _step(console, "1/6 a catalogue of drawn garments", data / "test.parquet") as wanted:
+    with _step(console, "1/6 synthetic catalogue", data / "test.parquet") as wanted:
         if wanted:
             write_catalogue(data, products, seed=0)
             contact_sheet(islice(read_products(data, "test"), 50), columns=10).save(out / "catalogue.png")
@@ -67,10 +68,10 @@ def demo(out: Path, products: int, minutes: float) -> tuple[str, dict]:
             settings = finetune_settings("retrieval", pretrained)
             finetune("retrieval", data, pretrained, run, settings, max_minutes=minutes / 3)
             fit_ranker(data, run)
-    with _step(console, "5/6 retrieval on products never seen", figures_file) as wanted:
+    with _step(console, "5/6 retrieval on held-out products", figures_file) as wanted:
         if wanted:
             figures_file.write_text(json.dumps(evaluate_retrieval(data, run, queries=100), indent=2) + "\n")
-    with _step(console, "6/6 indexing, and six searches", out / "results.png") as wanted:
+    with _step(console, "6/6 indexing and six searches", out / "results.png") as wanted:
         if wanted:
             index_catalogue(str(data), run, store, split="test")
             draw_results(store).save(out / "results.png")
@@ -79,19 +80,19 @@ def demo(out: Path, products: int, minutes: float) -> tuple[str, dict]:
 
 @contextmanager
 def _step(console: Console, title: str, done: Path) -> Iterator[bool]:
-    """Announce a step; yields whether it still has to run."""
+    """Print a step's title; yields whether it still has to run, that is, whether its result ``done`` is missing."""
     wanted = not done.exists()
-    console.print(f"[bold]{title}[/bold]" + ("" if wanted else f" (there already: {done})"))
+    console.print(f"[bold]{title}[/bold]" + ("" if wanted else f" (skipped, {done} exists)"))
     yield wanted
 
 
 def draw_example(data: Path) -> Image.Image:
     """The patch generator and the five pretext tasks on the catalogue's first test products."""
     product, other = (Locked.of(each.open(), border_colour) for each in islice(read_products(data, "test"), 2))
-    return draw_patches(product, PUBLISHED, 224, True, np.random.default_rng(0), other)
+    return draw_patches(product, PUBLISHED, 224, True, np.random.default_rng(0), illustrate, other)
 
 
 def draw_results(store: str) -> Image.Image:
-    """The demo's queries with their best hits, one row each."""
+    """A contact sheet of the demo's queries, each with a row of its best results."""
     ranker = Ranker.open(store)
     return result_sheets([(query, ranker.search(query, top=8)) for query in QUERIES])

@@ -1,8 +1,8 @@
-"""The one exception a user is meant to see."""
+"""The exception for errors that a user can correct."""
 
 
 class InputError(ValueError):
-    """Input that cannot be used. The message is one line: what, where, and what to do about it.
+    """Unusable input. The message is one line: what is wrong, where, and what to do about it.
 
-    The command line prints it and exits with code 2; library callers may catch it as a ``ValueError``.
+    The command line prints the message and exits with code 2; library callers may catch a ``ValueError``.
     """

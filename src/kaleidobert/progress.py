@@ -1,4 +1,4 @@
-"""The progress bar that everything uses."""
+"""The progress bar of all commands but training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.progress import (
 
 
 def progress_bar() -> Progress:
-    """A bar on standard error with the time left; it shows nothing where nobody watches, as in a log."""
+    """A bar on standard error with the time left; shows nothing unless standard error is a terminal."""
     console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),

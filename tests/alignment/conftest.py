@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from kaleidobert.alignment.captioner import Captioner, CaptionerConfig
-from kaleidobert.model.processing import train_tokenizer
+from kaleidobert.model.tokenizer import train_tokenizer
 
 SMALL = {"layer_type": "basic", "embedding_size": 8, "hidden_sizes": [16, 24], "depths": [1, 1]}
 SIZES = {"image_size": 56, "embedding_size": 24, "hidden_size": 32, "attention_size": 16, "dropout": 0.0}

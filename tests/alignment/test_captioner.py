@@ -32,19 +32,19 @@ def test_every_token_has_a_map_that_sums_to_one(captioner, tokenizer, eight):
     assert torch.allclose(attentions.sum((2, 3)), torch.ones(8, ids.shape[1] - 1))
 
 
-def test_evidence_is_what_a_place_alone_says_for_the_token(captioner, tokenizer, eight):
+def test_evidence_is_what_a_location_alone_predicts_for_the_token(captioner, tokenizer, eight):
     pixels, texts = eight
     ids, mask = encode(tokenizer, texts)
     output = captioner(pixels, ids, mask)
     assert torch.allclose(output.evidence.sum((2, 3)), torch.ones(8, ids.shape[1] - 1))
     vectors = captioner.annotate(pixels).vectors
-    said = (captioner.from_context(vectors[2]) @ captioner.output.weight[ids[2, 2]]).exp()  # (L,)
-    assert torch.allclose(output.evidence[2, 1].flatten(), said / said.sum(), atol=1e-5)
+    scores = (captioner.from_context(vectors[2]) @ captioner.output.weight[ids[2, 2]]).exp()  # (L,)
+    assert torch.allclose(output.evidence[2, 1].flatten(), scores / scores.sum(), atol=1e-5)
     (caption,) = generate(captioner, pixels[2:3])
     assert torch.allclose(caption.evidence[1], output.evidence[2, 1], atol=1e-5)
 
 
-def test_places_learn_to_speak_for_words_without_the_lstm(eight, tokenizer, small_config):
+def test_locations_learn_to_predict_words_without_the_lstm(eight, tokenizer, small_config):
     pixels, texts = eight
     torch.manual_seed(0)
     model = Captioner(small_config(vocab_size=len(tokenizer))).train()
@@ -53,7 +53,7 @@ def test_places_learn_to_speak_for_words_without_the_lstm(eight, tokenizer, smal
     losses = []
     for _ in range(40):
         optimizer.zero_grad()
-        output = model(pixels, ids, mask, told=0)
+        output = model(pixels, ids, mask, lstm_samples=0)
         assert output.logits is None and output.loss == output.word_evidence
         output.loss.backward()
         losses.append(output.loss.item())
@@ -63,10 +63,10 @@ def test_places_learn_to_speak_for_words_without_the_lstm(eight, tokenizer, smal
     assert model.recurrent.weight.grad is None
 
 
-def test_the_lstm_reads_as_much_of_a_batch_as_it_is_told(captioner, tokenizer, eight):
+def test_the_lstm_gets_the_first_samples_of_a_batch(captioner, tokenizer, eight):
     pixels, texts = eight
     ids, mask = encode(tokenizer, texts)
-    part, alone = captioner(pixels, ids, mask, told=3), captioner(pixels[:3], ids[:3], mask[:3])
+    part, alone = captioner(pixels, ids, mask, lstm_samples=3), captioner(pixels[:3], ids[:3], mask[:3])
     assert torch.allclose(part.logits, alone.logits, atol=1e-4)
     assert part.word_evidence == captioner(pixels, ids, mask).word_evidence != alone.word_evidence
 
@@ -85,11 +85,11 @@ def greedy(model, pixels):
     found = []
     for photo in pixels:
         annotations = model.annotate(photo[None])
-        state, tokens = model.begin(annotations), [model.config.start_token_id]
+        state, tokens = model.initial_state(annotations), [model.config.start_token_id]
         while len(tokens) < model.config.longest_caption:
             embedded = model.embedding(torch.tensor(tokens[-1:]))
             state, context, _ = model.step(model.from_token(embedded), annotations, state)
-            tokens.append(int(model.say(embedded, state.hidden, context).argmax()))
+            tokens.append(int(model.token_logits(embedded, state.hidden, context).argmax()))
             if tokens[-1] == model.config.end_token_id:
                 break
         found.append([token for token in tokens[1:] if token != model.config.end_token_id])
@@ -147,13 +147,13 @@ def test_saved_and_loaded_it_gives_the_same_maps(captioner, tokenizer, eight, tm
     assert loaded.fingerprint() != captioner.fingerprint()
 
 
-def test_the_regulariser_asks_for_even_looks():
-    spoken = torch.tensor([[True, True, False]])
+def test_the_regulariser_is_zero_for_evenly_spread_attention():
+    targets = torch.tensor([[True, True, False]])
     even = torch.full((1, 3, 4), 0.25)
-    assert doubly_stochastic(even, spoken) == 0
+    assert doubly_stochastic(even, targets) == 0
     shared = torch.tensor([[[0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5], [1, 0, 0, 0]]])
-    assert doubly_stochastic(shared, spoken) == 0  # the third is padding
-    assert doubly_stochastic(torch.tensor([[[1.0, 0, 0, 0]] * 3]), spoken) == pytest.approx(3)  # (3² + 3 · 1²) / 4
+    assert doubly_stochastic(shared, targets) == 0  # the third is padding
+    assert doubly_stochastic(torch.tensor([[[1.0, 0, 0, 0]] * 3]), targets) == pytest.approx(3)  # (3² + 3 · 1²) / 4
 
 
 @pytest.mark.parametrize(("side", "cells"), [(80, 10), (224, 14)])

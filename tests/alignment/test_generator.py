@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from kaleidobert.alignment.generator import SOURCES, AlignmentGenerator, WordMap, spelled
+from kaleidobert.alignment.generator import SOURCES, AlignmentGenerator, WordMap, detokenize
 from kaleidobert.alignment.matching import Word, content_words
 from kaleidobert.errors import InputError
 
 
-def test_tokens_are_spelled_as_words():
+def test_tokens_become_words():
     tokens = ["navy", "v", "-", "neck", "##line", "t", "-", "shirt", "with", "women", "'", "s"]
-    text, spans = spelled(tokens)
+    text, spans = detokenize(tokens)
     assert text == "navy v-neckline t-shirt with women's"
     pieces = [text[start:end] for start, end in spans]
     assert pieces == [token.removeprefix("##") for token in tokens]
@@ -54,7 +54,7 @@ def test_maps_keep_to_the_product(captioner, tokenizer, eight):
     (maps,) = AlignmentGenerator(captioner, tokenizer, detector=upper_left).word_maps(pixels[:1], texts[:1])
     (plain,) = AlignmentGenerator(captioner, tokenizer).word_maps(pixels[:1], texts[:1])
     for each, before in zip(maps, plain, strict=True):
-        assert each.product == 0.25 and before.product == 1
+        assert each.product_share == 0.25 and before.product_share == 1
         assert each.attention[:4, :4].sum() > 0.999 and before.attention[:4, :4].sum() < 0.9
         assert each.attention.sum() == pytest.approx(1, abs=1e-5)
     nothing = AlignmentGenerator(captioner, tokenizer, detector=lambda _: np.zeros((56, 56), np.float32))
@@ -62,7 +62,7 @@ def test_maps_keep_to_the_product(captioner, tokenizer, eight):
     assert all(np.allclose(one.attention, other.attention) for one, other in zip(kept, plain, strict=True))
 
 
-def test_an_even_map_gives_no_pair_and_the_score_is_match_times_lift(captioner, tokenizer):
+def test_a_uniform_map_gives_no_pair_and_the_score_is_match_times_lift(captioner, tokenizer):
     even = np.full((10, 10), 0.01)
     peak = even.copy()
     peak[0, :2] += 0.2

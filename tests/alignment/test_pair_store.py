@@ -13,7 +13,7 @@ from kaleidobert.alignment.matching import content_words
 from kaleidobert.alignment.pair_store import PAIRS_FILE, SCHEMA, Alignment, AlignmentSummary, AlignmentWriter
 from kaleidobert.errors import InputError
 from kaleidobert.levels import PUBLISHED, Level, patch_boxes
-from kaleidobert.model.processing import train_tokenizer
+from kaleidobert.model.tokenizer import train_tokenizer
 
 TITLE = "Navy V-Neck T-Shirt"
 TEXT = f"{TITLE}. Made of cotton, with a chest pocket"
@@ -127,5 +127,5 @@ def test_what_is_no_alignment_is_refused(tmp_path, path):
     table = pq.read_table(path / PAIRS_FILE)
     metadata = {b"kaleidobert": json.dumps({"version": 0}).encode()}
     pq.write_table(table.replace_schema_metadata(metadata), tmp_path / "old.parquet")
-    with pytest.raises(InputError, match="write it anew"):
+    with pytest.raises(InputError, match="write it again"):
         Alignment.load(tmp_path / "old.parquet")

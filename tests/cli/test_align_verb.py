@@ -1,4 +1,4 @@
-"""The verb ``align``, and ``patches`` with words: what they write, say and refuse."""
+"""The verb ``align``, and ``patches`` with words: what they write, print and refuse."""
 
 import json
 import re
@@ -8,6 +8,7 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
+from kaleidobert.alignment.pair_store import Alignment
 from kaleidobert.cli.align import align
 from kaleidobert.cli.patches import patches
 from kaleidobert.errors import InputError
@@ -37,15 +38,26 @@ def folder(shapes, tmp_path_factory):
     settings = [part for each in (*TINY, f"captioner.backbone_config={BACKBONE}") for part in ("--set", each)]
     result = run("align", shapes, "--out", out, *settings, "--json", out.parent / "figures.json")
     assert result.exit_code == 0, result.output
-    (out / "said.txt").write_text(result.output)
+    (out / "printed.txt").write_text(result.output)
     return out
 
 
-def test_align_says_and_writes_what_the_pairs_cover(folder):
+def test_align_prints_and_writes_its_counts(folder):
     figures = json.loads((folder.parent / "figures.json").read_text())
-    said = (folder / "said.txt").read_text()
+    printed = (folder / "printed.txt").read_text()
     assert figures["product_share"] == figures["word_share"] == 100
-    assert f"{figures['pairs']:,} pairs" in said and "140 of 140 products" in said and "pretrain" in said
+    assert f"{figures['pairs']:,} pairs" in printed and "140 of 140 products" in printed and "pretrain" in printed
+
+
+def test_align_warns_in_one_line_where_it_found_no_pair(folder, shapes, tmp_path):
+    for path in folder.iterdir():
+        if path.is_file():
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    result = run("align", shapes, "--out", tmp_path, "--set", "least_lift=1000")
+    assert result.exit_code == 0 and result.stdout == ""
+    (warning,) = result.stderr.splitlines()
+    assert warning.startswith(f"warning: no pairs in {tmp_path}") and "--set least_lift=" in warning
+    assert "--max-minutes" in warning and len(Alignment.load(tmp_path)) == 0
 
 
 @pytest.fixture

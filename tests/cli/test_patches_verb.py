@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from kaleidobert.cli.patches import patches
 from kaleidobert.errors import InputError
-from kaleidobert.vision.saliency.border_colour import DETECTORS
+from kaleidobert.vision.saliency.detectors import DETECTORS
 
 app = typer.Typer()
 app.command()(patches)

@@ -1,4 +1,4 @@
-"""Every source in its true format, written small, and every way a source can be wrong."""
+"""Every supported source in its real format, and everything that can be wrong with one."""
 
 import io
 import json
@@ -70,20 +70,20 @@ def test_the_synthetic_schema_with_masks_and_regions(tmp_path):
     report = Problems()
     (product,) = read_products(write_parquet(tmp_path / "a.parquet", [row]), report=report, max_bad=1)
     assert product.attributes == {"colour": "red", "year": "2011"}
-    assert product.images == (JPEG,)  # the unreadable view went, and its mask and regions with it
+    assert product.images == (JPEG,)  # the unreadable view is dropped with its mask and regions
     assert product.masks == (encoded("white", "PNG"),)
     assert product.regions == ((Region("dress", (0.1, 0.2, 0.9, 1.0)),),)
     assert report.count == 1
     assert "kept with 1 of 2 views" in report.summary()
 
 
-def test_ground_truth_that_does_not_fit_is_a_bad_row(tmp_path):
+def test_ground_truth_that_does_not_match_the_views_is_a_bad_row(tmp_path):
     row = {"id": "1", "title": "x", "images": [JPEG], "masks": [JPEG, JPEG], "regions": "[]"}
     broken = {**row, "id": "2", "masks": [], "regions": '[["dress"]]'}
     report = Problems()
     with pytest.raises(InputError, match="1 images but 2 masks"):
         ids(write_parquet(tmp_path / "a.parquet", [row, broken]), report=report)
-    assert "regions is not a JSON list" in report.examples[1]
+    assert "regions must be a JSON list" in report.examples[1]
 
 
 def test_a_regions_column_without_masks_is_an_attribute(tmp_path):
@@ -126,7 +126,7 @@ def test_class_numbers_become_class_names(tmp_path):
         assert [product.category for product in read_products(tmp_path / source)] == ["bags", "shoes"]
 
 
-def test_a_damaged_part_is_not_touched_before_the_products_ahead_of_it(tmp_path):
+def test_products_before_a_damaged_part_are_still_read(tmp_path):
     path = write_parquet(tmp_path / "a.parquet", shop_rows(range(400)), row_group_size=100, compression="none")
     size = path.stat().st_size
     content = bytearray(path.read_bytes())
@@ -200,13 +200,13 @@ def test_every_bad_line_is_reported_with_its_place_and_reason(photos):
     list(read_products(photos / "shop.csv", report=report))
     assert report_all == [
         ("line 3", f"image file missing: {photos / 'photos/gone.jpg'}"),
-        ("line 4", f"image file {photos / 'photos/corrupt.jpg'}: not an image PIL can read"),
+        ("line 4", f"image file {photos / 'photos/corrupt.jpg'}: not an image that PIL can read"),
         ("line 5", "no text (column title)"),
         ("line 6", "no image (column image)"),
         ("line 7", "4 cells where the header has 3"),
         (
             "line 8",
-            "images are not fetched: download https://a.example/7.jpg and put the file's path in its place",
+            "images are not downloaded: save https://a.example/7.jpg and give the file's path instead",
         ),
         ("line 9", "title is not valid UTF-8 text; save the file as UTF-8"),
         ("line 10", "no product id (column id)"),
@@ -214,13 +214,13 @@ def test_every_bad_line_is_reported_with_its_place_and_reason(photos):
     ]
 
 
-def test_a_quote_left_open_says_how_far_it_reaches(photos):
+def test_an_unclosed_quote_is_reported_with_its_extent(photos):
     (photos / "shop.csv").write_text('id,title,image\n1,"Open,photos/a.jpg\n2,Lost,photos/a.jpg\n')
     with pytest.raises(InputError, match="line 2: 2 cells where the header has 3 up to line 3: a quote left open"):
         ids(photos / "shop.csv")
 
 
-def test_too_many_bad_rows_end_in_one_line(photos):
+def test_too_many_bad_rows_are_reported_in_one_line(photos):
     rows = [f"{n},Bag,photos/{'a' if n % 10 else 'gone'}.jpg" for n in range(1, 101)]
     (photos / "shop.csv").write_text("\n".join(["id,title,image", *rows]))
     with pytest.raises(InputError) as error:
@@ -234,7 +234,7 @@ def test_too_many_bad_rows_end_in_one_line(photos):
     assert len(ids(photos / "shop.csv", max_bad=0.1)) == 90
 
 
-def test_a_hopeless_file_is_given_up_early(photos):
+def test_a_file_of_bad_rows_is_abandoned_early(photos):
     with (photos / "shop.csv").open("w") as file:
         file.write("id,title,image\n")
         file.writelines(f"{n},Bag,gone.jpg\n" for n in range(5000))
@@ -244,7 +244,7 @@ def test_a_hopeless_file_is_given_up_early(photos):
     assert report.total == 1000
 
 
-def test_bad_rows_are_logged_where_no_report_is_asked_for(photos, caplog):
+def test_bad_rows_are_logged_if_there_is_no_report(photos, caplog):
     (photos / "shop.csv").write_text("id,title,image\n1,Bag,photos/a.jpg\n2,Bag,gone.jpg\n")
     with caplog.at_level(logging.WARNING):
         ids(photos / "shop.csv", max_bad=0.5)
@@ -317,14 +317,14 @@ def test_a_mapping_overrides_the_known_names(photos):
         ("id,title,image", {"titel": "title"}, "no field 'titel'; the fields are id, title, description"),
     ],
 )
-def test_columns_that_cannot_be_told(tmp_path, header, mapping, message):
+def test_columns_that_cannot_be_identified(tmp_path, header, mapping, message):
     (tmp_path / "shop.csv").write_text(f"{header}\n1,a,b\n")
     with pytest.raises(InputError, match=message):
         read_products(tmp_path / "shop.csv", columns=mapping)
 
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "title: [a]\n", "title: {", ""])
-def test_a_columns_file_that_is_none(tmp_path, text):
+def test_invalid_columns_files(tmp_path, text):
     (tmp_path / "columns.yaml").write_text(text)
     with pytest.raises(InputError, match="columns.yaml"):
         load_columns(tmp_path / "columns.yaml")
@@ -335,7 +335,7 @@ def test_a_columns_file_that_is_none(tmp_path, text):
 # --- Kaggle ----------------------------------------------------------------------------------------------
 
 
-def test_kaggle_folder_with_a_title_that_holds_a_comma(tmp_path):
+def test_kaggle_folder_with_a_comma_in_a_title(tmp_path):
     (tmp_path / "images").mkdir()
     for number in (15970, 39386):
         (tmp_path / "images" / f"{number}.jpg").write_bytes(JPEG)
@@ -386,7 +386,7 @@ def write_fashion_gen(path, product_ids):
     return path
 
 
-def test_fashion_gen_with_views_of_a_product_apart(tmp_path):
+def test_fashion_gen_with_a_product_s_views_apart(tmp_path):
     path = write_fashion_gen(tmp_path / "fashiongen_256_256_train.h5", [70, 71, 70, 72, 71, 70])
     first, second, third = read_products(path)
     assert [product.id for product in (first, second, third)] == ["70", "71", "72"]
@@ -416,7 +416,7 @@ def test_a_fashion_gen_folder_has_the_splits_of_its_files(tmp_path):
 def test_another_hdf5_file(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["images"] = np.zeros(3)
-    with pytest.raises(InputError, match="no input_image and no input_productID, as Fashion-Gen has; it holds: images"):
+    with pytest.raises(InputError, match="not Fashion-Gen: no input_image and no input_productID; it contains: images"):
         read_products(tmp_path / "a.h5")
     (tmp_path / "b.h5").write_bytes(b"no")
     with pytest.raises(InputError, match="b.h5: not a readable HDF5 file"):
@@ -435,12 +435,12 @@ def test_save_to_disk_with_and_without_splits(tmp_path):
     parts = {"train": saved(shop_rows([1, 2])), "val": saved(shop_rows([3]))}
     datasets.DatasetDict(parts).save_to_disk(tmp_path / "parts")
     products = list(read_products(tmp_path / "plain"))
-    assert [product.images for product in products] == [(JPEG,), (JPEG,)]  # as encoded, not decoded and back
+    assert [product.images for product in products] == [(JPEG,), (JPEG,)]  # still encoded as they were
     assert splits_of(tmp_path / "parts") == ("train", "validation")
     assert ids(tmp_path / "parts", "validation") == ids(tmp_path / "parts", "val") == ["3"]
 
 
-def test_a_folder_that_load_dataset_reads(tmp_path, monkeypatch):
+def test_a_folder_that_load_dataset_can_read(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     for split, numbers in {"train": [1, 2], "test": [3]}.items():
         (tmp_path / split).mkdir()
@@ -454,7 +454,7 @@ def test_a_folder_that_load_dataset_reads(tmp_path, monkeypatch):
     assert product.open().size == (6, 8)
 
 
-def test_images_within_an_archive(tmp_path):
+def test_images_inside_an_archive(tmp_path):
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
         archive.writestr("1.jpg", JPEG)
     lines = [{"id": n, "title": "Bag", "image": f"zip://{n}.jpg::{tmp_path / 'photos.zip'}"} for n in (1, 2)]
@@ -502,7 +502,7 @@ def test_a_single_file_is_divided_by_product(tmp_path):
     assert all(split_of(product_id) == split for split, part in parts.items() for product_id in part)
 
 
-def test_validation_is_carved_from_train_where_there_is_only_test(tmp_path):
+def test_validation_is_taken_from_train_if_there_is_only_test(tmp_path):
     write_parquet(tmp_path / "train.parquet", shop_rows(range(60)))
     write_parquet(tmp_path / "test.parquet", shop_rows(range(60, 65)))
     assert splits_of(tmp_path) == ("train", "validation", "test")
@@ -523,7 +523,7 @@ def test_a_broken_line_is_counted_in_one_split_only(photos):
     assert sum(report.total for report in reports.values()) == 200
 
 
-def test_shards_and_other_names_of_splits(tmp_path):
+def test_shards_and_aliases_of_splits(tmp_path):
     write_parquet(tmp_path / "hub/train-00000-of-00002.parquet", shop_rows([1]))
     write_parquet(tmp_path / "hub/train-00001-of-00002.parquet", shop_rows([2]))
     write_parquet(tmp_path / "hub/valid.parquet", shop_rows([3]))
@@ -538,7 +538,7 @@ def test_shards_and_other_names_of_splits(tmp_path):
 # --- nothing to read -------------------------------------------------------------------------------------
 
 
-def test_sources_that_are_not_there(tmp_path, monkeypatch):
+def test_sources_that_do_not_exist(tmp_path, monkeypatch):
     def empty(path):
         path.touch()
         return path
@@ -552,12 +552,12 @@ def test_sources_that_are_not_there(tmp_path, monkeypatch):
     (tmp_path / "header.csv").write_text("id,title,image\n")
     messages = {
         tmp_path / "gone.parquet": "no such file or folder",
-        tmp_path / "empty": "the folder is empty; looked for train/validation/test files",
-        tmp_path / "notes": "no data found; looked for train/validation/test files",
-        tmp_path / "shop.xlsx": "unknown suffix; readable are .parquet",
+        tmp_path / "empty": "the folder is empty; expected train/validation/test files",
+        tmp_path / "notes": "no data found; expected train/validation/test files",
+        tmp_path / "shop.xlsx": "unknown suffix; supported are .parquet",
         empty(tmp_path / "empty.csv"): "the file is empty",
         tmp_path / "no.parquet": "not a readable parquet file",
-        tmp_path / "blank.jsonl": "no JSON object, one a line, found",
+        tmp_path / "blank.jsonl": "no line with a JSON object",
         tmp_path / "header.csv": "no product in it",
     }
     for path, message in messages.items():

@@ -1,4 +1,4 @@
-"""Captioning from fine-tuning to the verbs, on the drawn catalogue; the COCO tools are stood in for."""
+"""Captioning from fine-tuning to the CLI, on the drawn catalogue, with a stand-in for the COCO tools."""
 
 import json
 from dataclasses import replace
@@ -9,9 +9,10 @@ from typer.testing import CliRunner
 from kaleidobert.cli.main import app
 from kaleidobert.errors import InputError
 from kaleidobert.evaluation import captioning
-from kaleidobert.evaluation.captioning import CaptioningCollator, evaluate_captioning
+from kaleidobert.evaluation.captioning import evaluate_captioning
 from kaleidobert.evaluation.metrics import captioning as metrics
 from kaleidobert.evaluation.metrics.captioning import METRICS
+from kaleidobert.training.downstream import CaptioningCollator
 from kaleidobert.training.finetune import finetune, finetune_settings
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
@@ -31,26 +32,26 @@ def captioner(run, shapes, prepared, tmp_path_factory):
 
 @pytest.fixture
 def stand_in(monkeypatch):
-    """The share of words that are right, for every metric but SPICE."""
+    """Stands in for every metric but SPICE: the share of correct words."""
 
-    def figures(references, said):
-        pairs = zip(references, said, strict=True)
+    def metrics_of(references, captions):
+        pairs = zip(references, captions, strict=True)
         hits = [len(set(text.split()) & set(caption.split())) / 3 for text, caption in pairs]
         share = 100 * sum(hits) / len(hits)
         computed = METRICS[:-1]
         sums = {"SumCAP": 4 * share, "SumCAP_of": list(computed), "not_computed": {"SPICE": "no models"}}
         return {**dict.fromkeys(computed, share), "SPICE": None, **sums}
 
-    monkeypatch.setattr(captioning, "check_tools", lambda: None)
-    monkeypatch.setattr(captioning, "caption_figures", figures)
+    monkeypatch.setattr(captioning, "check_dependencies", lambda: None)
+    monkeypatch.setattr(captioning, "captioning_metrics", metrics_of)
 
 
 @pytest.mark.usefixtures("stand_in")
-def test_a_run_learns_how_texts_are_made(captioner, shapes):
+def test_a_run_learns_to_caption(captioner, shapes):
     returned = json.loads((captioner / "returned.json").read_text())
-    assert returned["eval_captioning_accuracy"] > 0.85  # without the photo some 0.5
+    assert returned["eval_captioning_accuracy"] > 0.85  # without the photo about 0.5
     figures = evaluate_captioning(shapes, captioner, products=20)
-    assert figures["products"] == 20 and figures["BLEU-4"] > 80  # words that are right; guessed: 32
+    assert figures["products"] == 20 and figures["BLEU-4"] > 80  # share of correct words; by guessing: 32
     rows = json.loads((captioner / "evaluation" / "captions-test-20-beams3.json").read_text())
     assert len(rows) == 20 and len({row["caption"] for row in rows}) > 2
     assert all(row["caption"].split()[-1] in ("shirt", "bag") for row in rows)
@@ -58,7 +59,7 @@ def test_a_run_learns_how_texts_are_made(captioner, shapes):
     assert saved == figures and saved["SPICE"] is None
 
 
-def test_captions_are_learnt_from_whole_texts(catalogue, tokenizer):
+def test_batches_hold_whole_texts(catalogue, tokenizer):
     changed = [f"{text} of cotton" for text in catalogue.texts]
     whole = replace(catalogue.head(16), texts=changed[:16])
     batch = CaptioningCollator(whole, tokenizer, seed=0, augmented=True)(range(16))
@@ -67,7 +68,7 @@ def test_captions_are_learnt_from_whole_texts(catalogue, tokenizer):
     assert batch["input_ids"].tolist() == expected.tolist()
 
 
-def test_missing_tools_are_told_before_anything_else(shapes, tmp_path, monkeypatch):
+def test_missing_tools_are_reported_first(shapes, tmp_path, monkeypatch):
     monkeypatch.setattr(metrics, "find_spec", lambda _: None)
     with pytest.raises(InputError, match="install it with"):
         evaluate_captioning(shapes, tmp_path)

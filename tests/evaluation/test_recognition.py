@@ -1,4 +1,4 @@
-"""Category and sub-category recognition from fine-tuning to the three verbs, on the drawn catalogue."""
+"""Category and sub-category recognition from fine-tuning to the CLI, on the drawn catalogue."""
 
 import json
 import sys
@@ -23,7 +23,7 @@ CLASSES = {f"{shape} {kind}" for kind in ("shirt", "bag") for shape in ("circle"
 
 
 @pytest.fixture(scope="module")
-def recogniser(run, shapes, prepared, tmp_path_factory):
+def classifier(run, shapes, prepared, tmp_path_factory):
     """Fine-tuned for sub-categories from photo and text."""
     out = tmp_path_factory.mktemp("recognition") / "subcategory"
     with pytest.MonkeyPatch.context() as patch:
@@ -35,9 +35,9 @@ def recogniser(run, shapes, prepared, tmp_path_factory):
 
 
 @pytest.fixture
-def unlike(drawn_products, tmp_path):
-    """A catalogue with a class and labels of its own: 40 products to train on, 8 to validate, 20 to test."""
-    folder = tmp_path / "unlike"
+def other_catalogue(drawn_products, tmp_path):
+    """40 products to train on, 8 to validate, 20 to test; some lack a label, some are of classes not trained on."""
+    folder = tmp_path / "other"
     folder.mkdir()
     for seed, (split, count) in enumerate({"train": 40, "validation": 8, "test": 20}.items()):
         rows = drawn_products(count, seed)
@@ -49,14 +49,14 @@ def unlike(drawn_products, tmp_path):
     return folder
 
 
-def test_a_run_learns_the_labels(recogniser, shapes):
-    config = KaleidoBertConfig.from_pretrained(recogniser)
+def test_a_run_learns_the_labels(classifier, shapes):
+    config = KaleidoBertConfig.from_pretrained(classifier)
     assert set(config.label2id) == CLASSES and config.id2label == dict(enumerate(sorted(CLASSES)))
     assert (config.task, config.inputs, config.architectures) == (
         *("subcategory", "both"),
         ["KaleidoBertForClassification"],
     )
-    figures = evaluate_recognition("subcategory", shapes, recogniser)
+    figures = evaluate_recognition("subcategory", shapes, classifier)
     assert figures["accuracy"] > 80  # chance: 12.5
     assert figures["SumCLS"] == pytest.approx(sum(figures[name] for name in ("accuracy", "micro_f1", "macro_f1")))
     assert (figures["products"], figures["products_without_label"], figures["classes_never_trained"]) == (44, 0, 0)
@@ -64,14 +64,14 @@ def test_a_run_learns_the_labels(recogniser, shapes):
     assert sum(row["support"] for row in figures["per_class"].values()) == 44
     assert np.array(figures["confusion"]["counts"]).sum() == 44
 
-    saved = json.loads((recogniser / "evaluation" / "subcategory-test.json").read_text())
+    saved = json.loads((classifier / "evaluation" / "subcategory-test.json").read_text())
     assert saved == json.loads(json.dumps(figures))
-    assert Image.open(recogniser / "evaluation" / "subcategory-test.png").width > 300
-    assert {"classification", "classification_accuracy"} <= set(read_curves(recogniser))
+    assert Image.open(classifier / "evaluation" / "subcategory-test.png").width > 300
+    assert {"classification", "classification_accuracy"} <= set(read_curves(classifier))
 
 
-def test_classes_that_were_never_trained_count_as_wrong(recogniser, unlike):
-    figures = evaluate_recognition("subcategory", unlike, recogniser)
+def test_classes_that_were_never_trained_count_as_wrong(classifier, other_catalogue):
+    figures = evaluate_recognition("subcategory", other_catalogue, classifier)
     assert (figures["products"], figures["products_without_label"]) == (16, 4)
     assert (figures["classes_never_trained"], figures["products_never_trained"]) == (2, 3)
     assert figures["accuracy"] <= 100 * 13 / 16 and figures["per_class"]["hat"]["recall"] == 0
@@ -79,29 +79,29 @@ def test_classes_that_were_never_trained_count_as_wrong(recogniser, unlike):
 
 
 @pytest.mark.parametrize("inputs", ["image", "text"])
-def test_one_side_alone(run, unlike, tmp_path, inputs):
+def test_classifying_by_one_modality(run, other_catalogue, tmp_path, inputs):
     settings = finetune_settings("subcategory", run, [*QUICK, f"model.inputs={inputs}", "training.batch_size=12"])
-    figures = finetune("subcategory", unlike, run, tmp_path / "out", settings)
+    figures = finetune("subcategory", other_catalogue, run, tmp_path / "out", settings)
     assert figures["products_left_out"] == 4
     model = KaleidoBertForClassification.from_pretrained(tmp_path / "out")
     before = load_run(run)[0]
     assert model.config.inputs == inputs
-    for side in ("image", "text"):
-        moved = model.kaleidobert.patch_encoder if side == "image" else model.kaleidobert.get_input_embeddings()
-        kept = before.kaleidobert.patch_encoder if side == "image" else before.kaleidobert.get_input_embeddings()
+    for modality in ("image", "text"):
+        moved = model.kaleidobert.patch_encoder if modality == "image" else model.kaleidobert.get_input_embeddings()
+        kept = before.kaleidobert.patch_encoder if modality == "image" else before.kaleidobert.get_input_embeddings()
         same = all((a == b).all() for a, b in zip(moved.parameters(), kept.parameters(), strict=True))
-        assert same == (side != inputs), side
+        assert same == (modality != inputs), modality
 
 
-def test_what_cannot_be_trained_or_measured(run, recogniser, drawn_products, shapes, tmp_path):
+def test_what_cannot_be_trained_or_evaluated(run, classifier, drawn_products, shapes, tmp_path):
     with pytest.raises(InputError, match="was fine-tuned for subcategory, not for category"):
-        evaluate_recognition("category", shapes, recogniser)
+        evaluate_recognition("category", shapes, classifier)
     with pytest.raises(InputError, match="not a KaleidoBertForClassification"):
         evaluate_recognition("category", shapes, run)
     with pytest.raises(InputError, match="not a KaleidoBertForRetrieval"):
-        finetune("retrieval", shapes, recogniser, tmp_path / "out", finetune_settings("retrieval", recogniser))
+        finetune("retrieval", shapes, classifier, tmp_path / "out", finetune_settings("retrieval", classifier))
     rows = drawn_products(20, 3)
-    for label, message in (("", "no product of train has a category"), ("shirt", "nothing to tell apart")):
+    for label, message in (("", "no product of train has a category"), ("shirt", "at least two classes")):
         folder = tmp_path / f"all-{label}"
         folder.mkdir()
         for split in ("train", "validation"):
@@ -112,26 +112,26 @@ def test_what_cannot_be_trained_or_measured(run, recogniser, drawn_products, sha
     assert not (tmp_path / "out").exists()
 
 
-def test_a_confusion_of_many_classes_draws_the_largest(tmp_path):
+def test_of_many_classes_the_most_frequent_are_drawn(tmp_path):
     counts = np.diag(np.arange(1, 91))
     draw_confusion(counts, [f"class {number}" for number in range(90)], "many", tmp_path / "many.png")
     draw_confusion(counts[:3, :3], ["a", "b", "c"], "few", tmp_path / "few.png")
     assert Image.open(tmp_path / "many.png").width > Image.open(tmp_path / "few.png").width
 
 
-def test_the_verbs(run, unlike, drawn_products, tmp_path):
+def test_the_verbs(run, other_catalogue, drawn_products, tmp_path):
     def invoke(*arguments):
         return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
     out, figures = tmp_path / "out", tmp_path / "figures.json"
     sets = [part for each in (*QUICK, "training.batch_size=12") for part in ("--set", each)]
-    tuned = invoke("finetune", "subcategory", unlike, "--model", run, "--out", out, "--inputs", "image", *sets)
+    tuned = invoke("finetune", "subcategory", other_catalogue, "--model", run, "--out", out, "--inputs", "image", *sets)
     assert tuned.exit_code == 0, tuned.output
-    assert "4 products of train have no subcategory and were left out" in tuned.output
-    measured = invoke("evaluate", "subcategory", unlike, "--model", out, "--json", figures)
+    assert "left out 4 training products without a subcategory" in tuned.output
+    measured = invoke("evaluate", "subcategory", other_catalogue, "--model", out, "--json", figures)
     assert measured.exit_code == 0, measured.output
-    assert "4 products without a subcategory are left out" in measured.output
-    assert "2 classes were never trained; their 3 products count as wrong" in measured.output
+    assert "left out 4 products without a subcategory" in measured.output
+    assert "not trained on 2 of the classes; their 3 products count as wrong" in measured.output
     assert {"accuracy", "micro_f1", "macro_f1", "SumCLS", "per_class"} <= set(json.loads(figures.read_text()))
 
     photo = tmp_path / "photo.png"
@@ -143,7 +143,7 @@ def test_the_verbs(run, unlike, drawn_products, tmp_path):
     assert len(classes) == 3 and shares == sorted(shares, reverse=True) and 0 < sum(shares) <= 100.01
     assert told.output.startswith(f"subcategory: {classes[0]['label']} {shares[0]:.1f} %")
     again = invoke("describe", photo, "--model", out, "--model", out)
-    assert "give one run a task" in str(again.exception)
+    assert "give one run per task" in str(again.exception)
 
 
 @pytest.mark.parametrize(
@@ -158,11 +158,11 @@ def test_the_verbs(run, unlike, drawn_products, tmp_path):
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
-    arguments, message, run, recogniser, shapes, drawn_products, tmp_path, monkeypatch, capsys
+    arguments, message, run, classifier, shapes, drawn_products, tmp_path, monkeypatch, capsys
 ):
     (tmp_path / "photo.png").write_bytes(drawn_products(1, 9)[0]["images"][0])
     places = {"DATA": shapes, "RUN": run, "OUT": tmp_path / "out", "PHOTO": tmp_path / "photo.png"}
-    places["TUNED"] = recogniser
+    places["TUNED"] = classifier
     given = [str(places.get(argument, argument)) for argument in arguments]
     monkeypatch.setattr(sys, "argv", ["kaleidobert", *given])
     with pytest.raises(SystemExit) as stopped:

@@ -237,7 +237,7 @@ def test_the_verb_s_options(copy, shapes, tmp_path):
     result = CliRunner().invoke(app, [*line, "--draws", "2", "--rerank", "5", "--json", str(tmp_path / "out.json")])
     assert result.exit_code == 0 and "mean of 2 draws" in " ".join(result.output.split())
     assert json.loads((tmp_path / "out.json").read_text())["rerank"] == 5
-    with pytest.raises(InputError, match="--queries draws candidates, which --candidates gives"):
+    with pytest.raises(InputError, match="--queries cannot be combined with --candidates"):
         CliRunner().invoke(app, [*line, "--candidates", "lists.json"], catch_exceptions=False)
     with pytest.raises(InputError, match="--rerank goes with retrieval, not with category"):
         CliRunner().invoke(app, ["evaluate", "category", *line[2:5], "--rerank", "5"], catch_exceptions=False)

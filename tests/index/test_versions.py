@@ -1,4 +1,4 @@
-"""Versions of a store: built beside the one that is searched, switched in one step, dropped after a while."""
+"""Versions of a store: built beside the current one, switched atomically, dropped after a grace period."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fixtures.shop import Shop, loaded
 from kaleidobert.data.product import Product
 from kaleidobert.errors import InputError
 from kaleidobert.index.indexer import Indexer
-from kaleidobert.index.lancedb_store import Store
+from kaleidobert.index.lancedb_store import LanceDBIndex
 from kaleidobert.index.records import StoredView, StoreInfo
 
 NOW = timedelta(0)
@@ -28,43 +28,43 @@ def view(product_id: str, size: int = 8) -> StoredView:
     return StoredView(Product(id=product_id, title=product_id), 0, vector, 0.0, np.zeros((3, 4)), b"jpeg")
 
 
-def test_a_new_version_is_searched_after_publish_only(tmp_path: Path) -> None:
+def test_a_new_version_is_searched_only_after_publish(tmp_path: Path) -> None:
     uri = str(tmp_path / "store")
-    old = Store.create(uri, info("old"))
+    old = LanceDBIndex.create(uri, info("old"))
     old.upsert([view("a")])
-    new = Store.create(uri, info("new", size=16), new_version=True)
+    new = LanceDBIndex.create(uri, info("new", size=16), new_version=True)
     new.upsert([view("b", 16)])
-    reader = Store.open(uri, refresh_seconds=0)
+    reader = LanceDBIndex.open(uri, refresh_seconds=0)
     assert [hit.id for hit in reader.recall(np.ones(8), 5)] == ["a"] and not reader.superseded
     new.publish()
     assert reader.superseded and reader.info.fingerprint == "old"
-    assert [hit.id for hit in reader.recall(np.ones(8), 5)] == ["a"]  # it stays with its model
-    later = Store.open(uri)
+    assert [hit.id for hit in reader.recall(np.ones(8), 5)] == ["a"]  # it stays with its version
+    later = LanceDBIndex.open(uri)
     assert [hit.id for hit in later.recall(np.ones(16), 5)] == ["b"] and later.info.fingerprint == "new"
-    assert later.published and not later.superseded and later.version != reader.version
+    assert not later.superseded and later.version != reader.version
 
 
-def test_an_unfinished_version_is_continued_by_its_model_only(tmp_path: Path) -> None:
+def test_an_unfinished_version_is_continued_only_by_its_model(tmp_path: Path) -> None:
     uri = str(tmp_path / "store")
-    Store.create(uri, info("old"))
-    numbers = [Store.create(uri, info(name), new_version=True).number for name in ("new", "new", "other")]
+    LanceDBIndex.create(uri, info("old"))
+    numbers = [LanceDBIndex.create(uri, info(name), new_version=True).number for name in ("new", "new", "other")]
     assert numbers == [2, 2, 3]
 
 
-def test_old_versions_are_dropped_after_their_grace(tmp_path: Path) -> None:
+def test_old_versions_are_dropped_after_the_grace_period(tmp_path: Path) -> None:
     uri = str(tmp_path / "store")
-    old = Store.create(uri, info("old"))
+    old = LanceDBIndex.create(uri, info("old"))
     old.upsert([view("a")])
-    new = Store.create(uri, info("new"), new_version=True)
+    new = LanceDBIndex.create(uri, info("new"), new_version=True)
     new.publish()
     assert new.drop_old_versions() == [] and old.rows() == 1
     assert new.drop_old_versions(NOW) == [1] and new.drop_old_versions(NOW) == []
     with pytest.raises(InputError, match="version 1 of the store .* has been dropped: open the store again"):
-        _ = Store.open(uri) and old.info
-    assert Store.create(uri, info("third"), new_version=True).number == 3
+        _ = LanceDBIndex.open(uri) and old.info
+    assert LanceDBIndex.create(uri, info("third"), new_version=True).number == 3
 
 
-def test_a_reader_searches_on_while_a_new_version_is_built(new_shop: Shop, other_model_folder: Path) -> None:
+def test_a_reader_is_not_affected_while_a_new_version_is_built(new_shop: Shop, other_model_folder: Path) -> None:
     new_shop.indexer().index(new_shop.products)
     ranker = new_shop.ranker()
     before = [hit.product.id for hit in ranker.search("red bag", top=12)]
@@ -84,20 +84,20 @@ def test_a_reader_searches_on_while_a_new_version_is_built(new_shop: Shop, other
     assert answers and all(answer == before for answer in answers)
     assert (figures["version"], figures["products"], figures["left_behind"]) == (2, 12, 0)
     assert ranker.store.superseded
-    assert Store.open(new_shop.uri).info.fingerprint == other.fingerprint
+    assert LanceDBIndex.open(new_shop.uri).info.fingerprint == other.fingerprint
 
 
 @pytest.mark.parametrize(("photos", "found"), [("stored", 12), ("thumbnails", 6)])
-def test_products_that_the_new_catalogue_lacks(
+def test_products_missing_from_the_new_catalogue(
     new_shop: Shop, other_model_folder: Path, photos: str, found: int
 ) -> None:
-    """With their photos stored they are taken along, else counted."""
+    """They are carried over if their photos are stored; otherwise they are counted."""
     Indexer(loaded(new_shop.model_folder), new_shop.uri, photos=photos).index(new_shop.products)
-    before = Store.open(new_shop.uri)
+    before = LanceDBIndex.open(new_shop.uri)
     newer = Indexer(loaded(other_model_folder), new_shop.uri, new_version=True)
     figures = newer.index(new_shop.products[6:])
-    after = Store.open(new_shop.uri)
-    assert after.products() == found and figures["left_behind"] == 12 - found
+    after = LanceDBIndex.open(new_shop.uri)
+    assert len(after.product_ids()) == found and figures["left_behind"] == 12 - found
     assert after.info.photos == photos
     if photos == "stored":
         one, other = before.product("p00"), after.product("p00")
@@ -109,8 +109,8 @@ def test_products_that_the_new_catalogue_lacks(
 
 
 def test_two_writers_at_once_lose_nothing(tmp_path: Path) -> None:
-    """A service stores products while an indexer runs."""
-    writers = [Store.create(str(tmp_path / "store"), info("old")) for _ in range(2)]
+    """For example a service that stores products while an indexer runs."""
+    writers = [LanceDBIndex.create(str(tmp_path / "store"), info("old")) for _ in range(2)]
 
     def write(number: int) -> None:
         for each in range(15):
@@ -121,14 +121,14 @@ def test_two_writers_at_once_lose_nothing(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    rows = Store.open(writers[0].uri).contents()
+    rows = LanceDBIndex.open(writers[0].uri).contents()
     assert set(rows) >= {f"{number}-{each}" for number in range(2) for each in range(15)}
-    assert Store.open(writers[0].uri).rows() == 45  # none is there twice
+    assert LanceDBIndex.open(writers[0].uri).rows() == 45  # no duplicates
 
 
-def test_descriptions_change_without_another_version(tmp_path: Path) -> None:
-    store = Store.create(str(tmp_path / "store"), info("old"))
-    reader = Store.open(store.uri, refresh_seconds=0)
+def test_the_description_can_be_changed_in_place(tmp_path: Path) -> None:
+    store = LanceDBIndex.create(str(tmp_path / "store"), info("old"))
+    reader = LanceDBIndex.open(store.uri, refresh_seconds=0)
     store.describe(calibration={"weak": 0.2})
     assert reader.info.calibration == {"weak": 0.2} and reader.info.fingerprint == "old"
 
@@ -138,18 +138,18 @@ def test_a_store_of_another_format_is_refused(tmp_path: Path) -> None:
 
     lancedb.connect(str(tmp_path / "first")).create_table("products", [{"id": "a"}])
     with pytest.raises(InputError, match="older store format: re-index"):
-        Store.open(str(tmp_path / "first"))
-    for _ in range(2):  # it is made, then opened again
-        with pytest.raises(InputError, match="has store format 99, this version reads"):
-            Store.create(str(tmp_path / "later"), StoreInfo("f", "/f", 8, 3, 4, "0", format=99))
+        LanceDBIndex.open(str(tmp_path / "first"))
+    for _ in range(2):  # created, then opened again
+        with pytest.raises(InputError, match="has store format 99, this version of kaleidobert reads"):
+            LanceDBIndex.create(str(tmp_path / "later"), StoreInfo("f", "/f", 8, 3, 4, "0", format=99))
 
 
 @pytest.mark.parametrize("scheme", ["memory://", "file://"])
 def test_an_address_instead_of_a_folder(tmp_path: Path, scheme: str) -> None:
-    store = Store.create(f"{scheme}{tmp_path}/store", info("old"))
+    store = LanceDBIndex.create(f"{scheme}{tmp_path}/store", info("old"))
     store.upsert([view("a"), view("b")])
     assert store.delete(["a"]) == 1
     store.optimize()
     assert [hit.id for hit in store.recall(np.ones(8), 5)] == ["b"]
-    if scheme == "file://":  # what lies in memory is its own database's
-        assert Store.open(store.uri).rows() == Store.open(str(tmp_path / "store")).rows() == 1
+    if scheme == "file://":  # an in-memory database cannot be opened again
+        assert LanceDBIndex.open(store.uri).rows() == LanceDBIndex.open(str(tmp_path / "store")).rows() == 1

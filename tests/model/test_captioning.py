@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import GenerationConfig
 
-from kaleidobert.errors import InputError
 from kaleidobert.levels import patch_count
 from kaleidobert.model import KaleidoBertForCaptioning, KaleidoBertForPreTraining
-from kaleidobert.model.captioning import Limits
-from kaleidobert.model.describing import closed_up
+from kaleidobert.model.describing import detokenize
 from kaleidobert.model.loading import load_model
 
-START, END = 2, 3
+START, END, PAD = 2, 3, 0
+SPECIAL = [0, 1, 2, 4]
 
 
 @pytest.fixture(params=[0, 1], ids=["fusion0", "fusion1"])
@@ -23,6 +23,7 @@ def model(request, tiny_config):
     with torch.no_grad():
         for parameter in captioner.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
+    captioner.set_special_tokens(START, END, PAD, SPECIAL)
     return captioner.eval()
 
 
@@ -33,7 +34,12 @@ def batch(model, make_batch):
 
 
 def logits(model, pixel_values, ids) -> torch.Tensor:
-    return model.masked_tokens(model.kaleidobert.read(ids, model.look(pixel_values)))
+    return model(ids, pixel_values).logits
+
+
+def prefix(model, pixel_values):
+    encoder = model.kaleidobert
+    return encoder.encode_prefix(encoder.embed_patches(encoder.patch_features(pixel_values)))
 
 
 def test_one_stream_under_the_whole_mask_gives_the_same_states(model, batch):
@@ -45,18 +51,21 @@ def test_one_stream_under_the_whole_mask_gives_the_same_states(model, batch):
     seen[:, length:] = True
     mask = torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float).min)[None, None]
     fusion = model.config.fusion_layer
-    tokens = encoder._layers(encoder.bert.embeddings(ids), mask[..., :length, :length], 0, fusion)
-    looks = encoder.embed_patches(encoder.patch_features(batch["pixel_values"]))
-    states = encoder._layers(torch.cat([tokens, looks], dim=1), mask, fusion, None)
-    read = model.kaleidobert.read(ids, model.look(batch["pixel_values"]))
-    assert torch.allclose(read, states[:, :length], atol=1e-5)
+    states, layers = encoder.bert.embeddings(ids), encoder.bert.encoder.layer
+    for layer in layers[:fusion]:
+        states = layer(states, mask[..., :length, :length])
+    states = torch.cat([states, encoder.embed_patches(encoder.patch_features(batch["pixel_values"]))], dim=1)
+    for layer in layers[fusion:]:
+        states = layer(states, mask)
+    decoded = encoder.decode_step(ids, prefix(model, batch["pixel_values"]))
+    assert torch.allclose(decoded, states[:, :length], atol=1e-5)
 
 
 def test_one_by_one_from_the_cache_is_all_at_once(model, batch):
     whole = logits(model, batch["pixel_values"], batch["input_ids"])
-    cache = model.look(batch["pixel_values"])
+    cache = prefix(model, batch["pixel_values"])
     parts = [batch["input_ids"][:, :1], batch["input_ids"][:, 1:3], *batch["input_ids"][:, 3:].split(1, dim=1)]
-    steps = torch.cat([model.masked_tokens(model.kaleidobert.read(part, cache)) for part in parts], dim=1)
+    steps = torch.cat([model(part, past_key_values=cache).logits for part in parts], dim=1)
     assert torch.allclose(whole, steps, atol=1e-5)
 
 
@@ -72,7 +81,7 @@ def test_a_token_sees_the_photo_and_its_left_alone(model, batch):
 
 
 def test_the_loss_is_of_each_next_token_without_padding(model, batch):
-    output = model(**batch)
+    output = model(**batch, labels=batch["input_ids"])
     guesses = logits(model, batch["pixel_values"], batch["input_ids"])
     losses = [
         torch.nn.functional.cross_entropy(guesses[row, place], batch["input_ids"][row, place + 1])
@@ -85,24 +94,30 @@ def test_the_loss_is_of_each_next_token_without_padding(model, batch):
     assert model.kaleidobert.patch_encoder.backbone.embedder.embedder.convolution.weight.grad.abs().sum() > 0
 
 
+def generated(model, pixels, **kwargs) -> list[list[int]]:
+    """Token ids between start and end."""
+    return [[each for each in row.tolist()[1:] if each not in (END, PAD)] for row in model.generate(pixels, **kwargs)]
+
+
 def test_greedy_search_takes_the_likeliest_token_each_time(model, batch):
-    said = model.generate(batch["pixel_values"], Limits(START, END, beams=1, shortest=0, longest=8, no_repeat=0))
-    for row, tokens in enumerate(said):
+    pixels = batch["pixel_values"]
+    free = {"num_beams": 1, "min_new_tokens": None, "no_repeat_ngram_size": 0}
+    for row, tokens in enumerate(generated(model, pixels, max_new_tokens=8, **free)):
         ids = torch.tensor([[START, *tokens]])
-        best = logits(model, batch["pixel_values"][row : row + 1], ids)[0].argmax(dim=-1).tolist()
+        best = logits(model, pixels[row : row + 1], ids)[0].argmax(dim=-1).tolist()
         assert best[: len(tokens)] == tokens and (len(tokens) == 8 or best[-1] == END)
 
 
-@pytest.mark.parametrize("penalty", [0.0, 1.0])
-def test_with_enough_beams_the_best_caption_is_found(tiny_config, make_batch, penalty):
+def test_with_enough_beams_the_best_caption_is_found(tiny_config, make_batch):
     torch.manual_seed(1)
     model = KaleidoBertForCaptioning(tiny_config(vocab_size=8)).eval()
+    model.set_special_tokens(START, END, PAD, [0, 1, 2])
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(0.5 * torch.randn_like(parameter))  # so that what was said before matters
+            parameter.add_(0.5 * torch.randn_like(parameter))  # so that earlier tokens matter
     pixels = make_batch(tiny_config())["pixel_values"]
-    limits = Limits(START, END, (0, 1, 2), 90, shortest=1, longest=3, length_penalty=penalty, no_repeat=0)
-    found = model.generate(pixels, limits)
+    limits = {"num_beams": 90, "max_new_tokens": 3, "min_new_tokens": 2, "length_penalty": 0.0}
+    found = generated(model, pixels, **limits, no_repeat_ngram_size=0, early_stopping="never")
     words = (4, 5, 6, 7)
     captions = [(a, END) for a in words] + [(a, b, END) for a, b in product(words, words)]
     captions += list(product(words, words, words))  # cut off at the longest
@@ -110,45 +125,55 @@ def test_with_enough_beams_the_best_caption_is_found(tiny_config, make_batch, pe
         scores = {}
         for caption in captions:
             steps = logits(model, pixels[row : row + 1], torch.tensor([[START, *caption[:-1]]]))[0].log_softmax(-1)
-            said = [token for token in caption if token != END]
             total = sum(steps[place, token].item() for place, token in enumerate(caption))
-            scores[tuple(said)] = total / (len(said) + 1) ** penalty
+            scores[tuple(token for token in caption if token != END)] = total
         assert tuple(tokens) == max(scores, key=lambda each: scores[each])
 
 
-def test_beam_search_is_that_of_whole_texts_read_anew(model, batch):
-    """Beams change places, and what the cache holds of them must do so, too."""
+def test_beam_search_is_that_of_whole_texts_encoded_anew(model, batch):
+    """Beams change places, and the cache must follow them."""
     pixels = batch["pixel_values"]
-    found = model.generate(pixels, Limits(START, END, beams=4, shortest=0, longest=8, no_repeat=0))
+    limits = {"num_beams": 4, "max_new_tokens": 6, "min_new_tokens": 6, "no_repeat_ngram_size": 0}
+    found = generated(model, pixels, **limits)
     for row, tokens in enumerate(found):
         beams = [(0.0, (START,))]
-        for _ in range(8):
-            longer = [beam for beam in beams if beam[1][-1] == END]
-            for score, said in beams:
-                if said[-1] != END:
-                    steps = logits(model, pixels[row : row + 1], torch.tensor([said]))[0, -1].log_softmax(-1)
-                    longer += [(score + step, (*said, token)) for token, step in enumerate(steps.tolist())]
+        for _ in range(6):
+            longer = []
+            for score, before in beams:
+                steps = logits(model, pixels[row : row + 1], torch.tensor([before]))[0, -1].log_softmax(-1)
+                steps[[END, *SPECIAL]] = float("-inf")
+                longer += [(score + step, (*before, token)) for token, step in enumerate(steps.tolist())]
             beams = sorted(longer, reverse=True)[:4]
-        best = max(beams, key=lambda beam: beam[0] / (len([token for token in beam[1][1:] if token != END]) + 1))
-        assert tokens == [token for token in best[1][1:] if token != END]
+        assert tokens == list(beams[0][1][1:])
 
 
-def test_length_and_repeats_are_held(model, batch):
-    banned = (0, 1, START, 4)
+def test_generate_has_the_library_s_signature(model, batch):
+    """Output objects, several captions a photo, a `GenerationConfig`, sampling, a beginning that is given."""
+    pixels = batch["pixel_values"]
+    output = model.generate(pixels, return_dict_in_generate=True, output_scores=True, max_new_tokens=5)
+    assert output.sequences.shape[0] == 4 and output.sequences_scores.shape == (4,)
+    several = model.generate(pixels, num_beams=4, num_return_sequences=2, max_new_tokens=5)
+    assert several.shape[0] == 8
+    chosen = GenerationConfig(
+        num_beams=1, max_new_tokens=7, min_new_tokens=7, bos_token_id=START, eos_token_id=END, pad_token_id=PAD
+    )
+    assert model.generate(pixels, chosen).shape == (4, 8)
+    torch.manual_seed(0)
+    drawn = model.generate(pixels, do_sample=True, num_beams=1, max_new_tokens=8, min_new_tokens=8)
+    assert not torch.equal(drawn, model.generate(pixels, num_beams=1, max_new_tokens=8, min_new_tokens=8))
+    begun = model.generate(pixels, input_ids=torch.tensor([[START, 9]] * 4), max_new_tokens=3)
+    assert (begun[:, 1] == 9).all()
+
+
+def test_length_repeats_and_special_tokens_are_held(model, batch):
+    model.set_special_tokens(START, END, PAD, [0, 1, START, 4])
     for beams in (1, 3):
-        limits = Limits(START, END, banned, beams, shortest=12, longest=12, no_repeat=2)
-        for tokens in model.generate(batch["pixel_values"], limits):
-            assert len(tokens) == 12 and not set(tokens) & {*banned, END}
+        limits = {"num_beams": beams, "min_new_tokens": 12, "max_new_tokens": 12, "no_repeat_ngram_size": 2}
+        for tokens in generated(model, batch["pixel_values"], **limits):
+            assert len(tokens) == 12 and not set(tokens) & {0, 1, START, 4, END}
             pairs = list(zip(tokens, tokens[1:], strict=False))
             assert len(set(pairs)) == len(pairs)
-    assert all(len(each) <= 23 for each in model.generate(batch["pixel_values"], Limits(START, END)))  # 24 positions
-
-
-def test_limits_that_cannot_be():
-    with pytest.raises(InputError, match="beams is 0"):
-        Limits(START, END, beams=0)
-    with pytest.raises(InputError, match="captions of 5 to 4 tokens"):
-        Limits(START, END, shortest=5, longest=4)
+    assert model.generate(batch["pixel_values"]).shape[1] <= 24  # the encoder's positions
 
 
 def test_it_starts_from_a_pre_training_run_and_keeps_its_head(tiny_config, batch, tmp_path):
@@ -158,12 +183,18 @@ def test_it_starts_from_a_pre_training_run_and_keeps_its_head(tiny_config, batch
     captioner, report = loaded
     assert not report["missing_keys"] and not report["unexpected_keys"]
     words = captioner.kaleidobert.bert.embeddings.word_embeddings.weight
-    assert captioner.masked_tokens.decoder.weight is words
-    assert torch.equal(captioner.masked_tokens.decoder.bias, pretrained.masked_tokens.decoder.bias)
+    assert captioner.lm_head.decoder.weight is words
+    assert torch.equal(captioner.lm_head.decoder.bias, pretrained.lm_head.decoder.bias)
+    captioner.set_special_tokens(START, END, PAD, SPECIAL)
     captioner.save_pretrained(tmp_path / "tuned")
     again = load_model(tmp_path / "tuned", KaleidoBertForCaptioning)
-    limits = Limits(START, END, longest=6)
-    assert again.generate(batch["pixel_values"], limits) == captioner.eval().generate(batch["pixel_values"], limits)
+    expected = captioner.eval().generate(batch["pixel_values"], max_new_tokens=6)
+    assert torch.equal(again.generate(batch["pixel_values"], max_new_tokens=6), expected)
+
+
+def test_without_a_photo_it_says_what_it_needs(model, batch):
+    with pytest.raises(ValueError, match="pixel_values or patch_states"):
+        model(batch["input_ids"])
 
 
 @pytest.mark.parametrize(
@@ -175,5 +206,5 @@ def test_it_starts_from_a_pre_training_run_and_keeps_its_head(tiny_config, batch
         ("purple & blue pyjama set", "purple & blue pyjama set"),
     ],
 )
-def test_marks_are_closed_up(said, written):
-    assert closed_up(said) == written
+def test_spaces_around_punctuation_are_removed(said, written):
+    assert detokenize(said) == written

@@ -3,13 +3,14 @@ import torch
 
 from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertConfig, KaleidoBertForPreTraining
+from kaleidobert.model.objectives import Objectives
 from kaleidobert.training.settings import load_settings
 
 
 def test_base_is_the_published_size():
     settings = load_settings("base")
     with torch.device("meta"):  # sizes without the memory
-        model = KaleidoBertForPreTraining(KaleidoBertConfig(**settings.model))
+        model = KaleidoBertForPreTraining(KaleidoBertConfig(**settings.model), settings.objectives)
     encoder = model.config.encoder_config
     assert (encoder.num_hidden_layers, encoder.hidden_size, encoder.num_attention_heads) == (12, 768, 12)
     assert len(model.kaleidobert.bert.encoder.layer) == 12
@@ -25,14 +26,14 @@ def test_base_is_the_published_size():
         (5, "blank", 3),
     ]
     assert model.config.patch_features == "crops" and model.config.fusion_layer == 0
-    assert not any(parameter.requires_grad for parameter in model.kaleidobert.patch_encoder.parameters())
+    assert settings.training.freeze_backbone
 
 
 def test_base_has_the_published_optimiser_and_plain_sum():
     settings = load_settings("base")
     training = settings.training
     assert (training.learning_rate, training.weight_decay, training.warmup_steps) == (2e-5, 1e-4, 5000)
-    assert KaleidoBertConfig(**settings.model).loss_weights == {"LM": 0}  # which is not the publication's
+    assert settings.objectives.weights == {"LM": 0}  # which is not the publication's
     assert training.joint_samples == training.batch_size and training.joint_from == 0
 
 
@@ -46,7 +47,6 @@ def test_base_has_the_published_optimiser_and_plain_sum():
         ({"levels": [{"grid": 3, "task": "camouflage"}]}, "camouflage hides one patch, masked is 0"),
         ({"levels": [{"grid": 2, "task": "blank", "masked": 5}]}, "level 2: cannot mask 5 of 4 patches"),
         ({"levels": [{"size": 2}]}, "unknown settings; use grid, task and masked"),
-        ({"loss_weights": {"MLM": 1.0}}, "no loss 'MLM'; use contrastive, AMLM"),
         ({"image_size": "big"}, "image_size is 'big'"),
         ({"projection_size": 0}, "projection_size is 0"),
     ],
@@ -66,6 +66,19 @@ def test_the_published_table_has_55_patches_and_any_other_its_own(tiny_config):
 def test_models_do_not_share_their_configuration(tiny_config):
     one, other = tiny_config(), tiny_config()
     one.levels[0]["task"] = "jigsaw"
-    one.loss_weights["AMLM"] = 2.0
-    assert other.levels[0]["task"] == "rotation" and other.loss_weights == {}
+    assert other.levels[0]["task"] == "rotation"
     assert tiny_config().levels[0]["task"] == "rotation"
+
+
+@pytest.mark.parametrize(
+    "setting, message",
+    [
+        ({"weights": {"MLM": 1.0}}, "no loss 'MLM'; use contrastive, AMLM"),
+        ({"corruption": "pixels"}, "corruption is 'pixels'; use levels or photos"),
+        ({"kl_temperature": 0}, "kl_temperature is 0"),
+    ],
+)
+def test_objectives_that_cannot_be(setting, message):
+    with pytest.raises(InputError, match=message) as error:
+        Objectives(**setting)
+    assert "\n" not in str(error.value)

@@ -3,8 +3,10 @@ from functools import partial
 import pytest
 import torch
 from torch.nn import functional as F
+from transformers.modeling_outputs import ModelOutput
 
 from kaleidobert.model import KaleidoBertForRetrieval, KaleidoBertModel
+from kaleidobert.model.layers import PrefixCache
 
 KINDS = [(0, "pyramid"), (1, "pyramid"), (1, "crops")]
 
@@ -34,139 +36,132 @@ def texts():
     return ids * mask, mask
 
 
-def test_shapes_of_the_three_entries(model, photos, texts):
-    image, text = model.encode_image(photos), model.encode_text(*texts)
-    joint = model.kaleidobert.encode_pair(text.tokens, texts[1], image.patches)
-    assert image.vectors.shape == text.vectors.shape == (3, 24)
-    assert image.features.shape == (3, 55, 16)
-    assert image.patches.shape == joint.patches.shape == (3, 55, 32)
-    assert text.tokens.shape == joint.tokens.shape == (3, 7, 32)
-    assert model.joint_scores(*texts, image.patches).shape == (3,)
+def test_shapes(model, photos, texts):
+    image, text = model.get_image_features(photos), model.get_text_features(*texts)
+    pair = model.kaleidobert.encode_pair(text.token_states, texts[1], image.patch_states)
+    assert image.image_embeds.shape == text.text_embeds.shape == (3, 24)
+    assert image.patch_features.shape == (3, 55, 16)
+    assert image.patch_states.shape == image.last_hidden_state.shape == (3, 55, 32)
+    assert text.token_states.shape == text.last_hidden_state.shape == (3, 7, 32)
+    assert image.pooler_output.shape == text.pooler_output.shape == pair.pooler_output.shape == (3, 32)
+    assert pair.last_hidden_state.shape == (3, 62, 32)
+    assert model.itm_logits(*texts, image.patch_states).shape == (3,)
 
 
-def test_vectors_have_unit_length(model, photos, texts):
-    for vectors in (model.encode_image(photos).vectors, model.encode_text(*texts).vectors):
-        assert vectors.norm(dim=-1).tolist() == pytest.approx([1, 1, 1])
+def test_embeddings_have_unit_length(model, photos, texts):
+    for embeds in (model.get_image_features(photos).image_embeds, model.get_text_features(*texts).text_embeds):
+        assert embeds.norm(dim=-1).tolist() == pytest.approx([1, 1, 1])
+
+
+def test_outputs_are_the_library_s(model, photos, texts):
+    """By name, by key, by place, and as tuples; a mask is optional."""
+    output = model.kaleidobert(photos, *texts)
+    assert isinstance(output, ModelOutput) and torch.equal(output[0], output["last_hidden_state"])
+    as_tuple = model.kaleidobert(photos, *texts, return_dict=False)
+    assert isinstance(as_tuple, tuple) and torch.equal(as_tuple[0], output.last_hidden_state)
+    assert list(model.get_text_features(*texts))[:2] == ["text_embeds", "last_hidden_state"]
+    whole = torch.ones_like(texts[0])
+    assert torch.equal(
+        model.get_text_features(texts[0]).text_embeds, model.get_text_features(texts[0], whole).text_embeds
+    )
+    scores = model(photos, *texts)
+    expected = model.scale() * scores.text_embeds @ scores.image_embeds.T
+    torch.testing.assert_close(scores.logits_per_text, expected)
+    assert torch.equal(scores.logits_per_image, scores.logits_per_text.T) and scores.itm_logits.shape == (3,)
 
 
 def test_features_are_standardised(model, photos):
-    features = model.encode_image(photos).features
+    features = model.get_image_features(photos).patch_features
     torch.testing.assert_close(features.mean(dim=-1), torch.zeros(3, 55), atol=1e-5, rtol=0)
     assert features.var(dim=-1, unbiased=False).median().item() == pytest.approx(1, abs=1e-2)
 
 
+def log_likelihood(model, ids, mask, patches) -> torch.Tensor:
+    return model.token_log_likelihoods(ids, mask, model.kaleidobert.encode_prefix(patches)).sum(dim=1)
+
+
 def test_padding_is_invisible(model, photos, texts):
     ids, mask = texts
-    image = model.encode_image(photos)
-    short = model.encode_text(ids, mask)
+    patches = model.get_image_features(photos).patch_states
+    short = model.get_text_features(ids, mask)
     # what stands at padded places must not matter either, so they hold the ids of real tokens
     longer, longer_mask = F.pad(ids, (0, 9), value=33), F.pad(mask, (0, 9))
-    long = model.encode_text(longer, longer_mask)
+    long = model.get_text_features(longer, longer_mask)
     close = partial(torch.testing.assert_close, atol=1e-5, rtol=1e-5)
-    close(long.vectors, short.vectors)
-    close(long.tokens[:, :7][mask.bool()], short.tokens[mask.bool()])
-    for model.config.joint_scorer in ("matching", "reading"):
-        scores = model.joint_scores(ids, mask, image.patches)
-        close(model.joint_scores(longer, longer_mask, image.patches), scores)
+    close(long.text_embeds, short.text_embeds)
+    close(long.token_states[:, :7][mask.bool()], short.token_states[mask.bool()])
+    for score in (model.itm_logits, partial(log_likelihood, model)):
+        scores = score(ids, mask, patches)
+        close(score(longer, longer_mask, patches), scores)
         assert scores.std() > 1e-3
 
 
 def test_a_product_does_not_see_the_others_of_its_batch(model, photos, texts):
     ids, mask = texts
-    together = model(photos, ids, mask).scores
-    alone = torch.cat([model(photos[i : i + 1], ids[i : i + 1], mask[i : i + 1]).scores for i in range(3)])
+    together = model(photos, ids, mask).itm_logits
+    alone = torch.cat([model(photos[i : i + 1], ids[i : i + 1], mask[i : i + 1]).itm_logits for i in range(3)])
     torch.testing.assert_close(alone, together, atol=1e-4, rtol=1e-4)
 
 
-def test_forward_is_the_joint_entry_of_the_uni_modal_ones(model, photos, texts):
-    image, text = model.encode_image(photos), model.encode_text(*texts)
-    joint = model.kaleidobert.encode_pair(text.tokens, texts[1], image.patches)
-    direct = model.kaleidobert(photos, *texts)
-    torch.testing.assert_close(direct.tokens, joint.tokens)
-    torch.testing.assert_close(direct.patches, joint.patches)
+def test_forward_is_encode_pair_of_the_two_sides(model, photos, texts):
+    image, text = model.get_image_features(photos), model.get_text_features(*texts)
+    pair = model.kaleidobert.encode_pair(text.token_states, texts[1], image.patch_states)
+    torch.testing.assert_close(model.kaleidobert(photos, *texts).last_hidden_state, pair.last_hidden_state)
 
 
-def test_the_joint_entry_sees_both_sides(model, photos, texts):
+def test_the_single_stream_sees_both_sides(model, photos, texts):
     ids, mask = texts
-    before = model.kaleidobert(photos, ids, mask)
-    other_photo = model.kaleidobert(photos.flip(0), ids, mask)
-    other_text = model.kaleidobert(photos, (ids + 1) * mask, mask)
-    assert (before.tokens - other_photo.tokens)[0].abs().max() > 1e-3
-    assert (before.patches - other_text.patches)[0].abs().max() > 1e-3
-
-
-def test_combined_scores(model, photos, texts):
-    model.config.joint_weight = 0.5
-    image, text = model.encode_image(photos), model.encode_text(*texts)
-    joint = model.joint_scores(*texts, image.patches)
-    expected = model.logit_scale.exp() * (image.vectors * text.vectors).sum(dim=-1) + 0.5 * joint
-    torch.testing.assert_close(model(photos, *texts).scores, expected)
-
-
-def test_a_photo_that_asks_weighs_the_joint_model_in_its_own_way(model):
-    one, joint = torch.zeros(1), torch.ones(1)
-    model.config.joint_weight, model.config.joint_weight_itr = 0.5, None
-    assert [model.combined_scores(one, joint, way).item() for way in ("TIR", "ITR")] == [0.5, 0.5]
-    model.config.joint_weight_itr = 0.0
-    assert [model.combined_scores(one, joint, way).item() for way in ("TIR", "ITR")] == [0.5, 0.0]
-
-
-def test_attention_implementations_agree(tmp_path, photos, texts, model):
-    model.save_pretrained(tmp_path)
-    eager = KaleidoBertForRetrieval.from_pretrained(tmp_path, attn_implementation="eager")
-    assert eager.config.encoder_config._attn_implementation == "eager"
-    torch.testing.assert_close(eager(photos, *texts).scores, model(photos, *texts).scores, atol=1e-4, rtol=1e-4)
+    encode = model.kaleidobert
+    before = encode(photos, ids, mask).last_hidden_state
+    other_photo = encode(photos.flip(0), ids, mask).last_hidden_state
+    other_text = encode(photos, (ids + 1) * mask, mask).last_hidden_state
+    assert (before - other_photo)[0, :7].abs().max() > 1e-3  # tokens
+    assert (before - other_text)[0, 7:].abs().max() > 1e-3  # patches
 
 
 def test_lower_layers_serve_one_side_and_upper_layers_both(tiny_config, photos, texts):
-    """With fusion_layer 1 of 3, the joint entry costs two layers a pair, the uni-modal entries one."""
+    """With fusion_layer 1 of 3, a pair costs two layers, and each side alone one."""
     model = KaleidoBertModel(tiny_config(fusion_layer=1)).eval()
     calls = [0, 0, 0]
     for number, layer in enumerate(model.bert.encoder.layer):
         layer.register_forward_hook(lambda *_, number=number: calls.__setitem__(number, calls[number] + 1))
     image, text = model.encode_image(photos), model.encode_text(*texts)
     assert calls == [2, 0, 0]
-    model.encode_pair(text.tokens, texts[1], image.patches)
+    model.encode_pair(text.token_states, texts[1], image.patch_states)
     assert calls == [2, 1, 1]
 
 
-def test_a_mirrored_photo_has_the_same_vector_where_both_sides_are_looked_at(tiny_config):
+def test_with_mirror_a_photo_and_its_mirror_image_have_the_same_embedding(tiny_config):
     torch.manual_seed(0)
     model = KaleidoBertForRetrieval(tiny_config(mirror=True)).eval()
     pixels = torch.rand(3, 3, 40, 40)
-    one, other = (model.encode_image(each) for each in (pixels, pixels.flip(-1)))
-    torch.testing.assert_close(one.vectors, other.vectors)
-    torch.testing.assert_close(one.vectors.norm(dim=1), torch.ones(3))
+    one, other = (model.get_image_features(each) for each in (pixels, pixels.flip(-1)))
+    torch.testing.assert_close(one.image_embeds, other.image_embeds)
+    torch.testing.assert_close(one.image_embeds.norm(dim=1), torch.ones(3))
     plain = model.kaleidobert.encode_image(pixels)
-    assert torch.equal(one.patches, plain.patches) and not torch.allclose(one.vectors, plain.vectors)
+    assert torch.equal(one.patch_states, plain.patch_states)
+    assert not torch.allclose(one.image_embeds, plain.image_embeds)
+    assert torch.equal(model.train().get_image_features(pixels).image_embeds.norm(dim=1).round(), torch.ones(3))
 
 
-@pytest.mark.parametrize("scorer", ["matching", "reading"])
-def test_photos_with_many_texts_are_looked_at_once(model, photos, texts, scorer):
-    model.config.joint_scorer, model.config.prior_weight = scorer, 0.7
-    patches = model.encode_image(photos).patches
-    which = torch.tensor([2, 0, 2])
-    expected = model.joint_scores(*texts, patches[which])
-    torch.testing.assert_close(model.joint_scores(*texts, patches, which, model.text_log_prior(*texts)), expected)
-
-
-def test_a_photo_is_seen_by_the_patches_that_are_kept(model, photos):
-    kept = torch.tensor([[0, 3, 54], [1, 2, 3], [5, 30, 50]])
-    image, whole = model.kaleidobert.encode_image(photos, kept), model.kaleidobert.encode_image(photos)
-    assert image.patches.shape[1] == 3 and torch.equal(image.features, whole.features)
+def test_a_photo_is_embedded_from_its_visible_patches(model, photos):
+    visible = torch.tensor([[0, 3, 54], [1, 2, 3], [5, 30, 50]])
+    image, whole = model.kaleidobert.encode_image(photos, visible), model.kaleidobert.encode_image(photos)
+    assert image.patch_states.shape[1] == 3 and torch.equal(image.patch_features, whole.patch_features)
     again = model.kaleidobert.encode_image(photos, torch.arange(55).expand(len(photos), -1))
-    torch.testing.assert_close(again.vectors, whole.vectors)
-    assert not torch.allclose(image.vectors, whole.vectors)
+    torch.testing.assert_close(again.image_embeds, whole.image_embeds)
+    assert not torch.allclose(image.image_embeds, whole.image_embeds)
 
 
-def test_reading_without_a_photo_is_the_texts_own_likelihood(model, photos, texts):
+def test_text_only_is_the_text_s_own_likelihood(model, photos, texts):
     """`text_only` in training and no patches at all are the same function, and a photo changes it."""
     ids, mask = texts
-    patches = model.encode_image(photos).patches
+    patches = model.get_image_features(photos).patch_states
     everyone = torch.ones(len(ids), dtype=torch.bool)
-    seen = model.captioning_loss(ids, mask, patches, ~everyone)
-    blind = model.captioning_loss(ids, mask, patches, everyone)
-    model.config.joint_scorer = "reading"
-    gain = model.joint_scores(ids, mask, patches).sum() / mask[:, 1:].sum()
-    assert abs((blind - seen).item()) > 1e-4
-    torch.testing.assert_close(blind - seen, gain, atol=1e-5, rtol=1e-4)
+    with_photo = model.captioning_loss(ids, mask, patches, ~everyone)
+    without = model.captioning_loss(ids, mask, patches, everyone)
+    count = mask[:, 1:].sum()
+    assert abs((without - with_photo).item()) > 1e-4
+    alone = model.token_log_likelihoods(ids, mask, PrefixCache()).sum()
+    torch.testing.assert_close(without, -alone / count, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(with_photo, -log_likelihood(model, ids, mask, patches).sum() / count)

@@ -1,152 +1,151 @@
-"""Leaks: what can be copied from overlapping patches when all levels are corrupted at once, and when photos are."""
+"""The pretext tasks one by one: classes, labels, names, pictures, and what a new one takes."""
 
 import math
 
+import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
 
-from kaleidobert.levels import PUBLISHED, Level, level_slices
+from kaleidobert.errors import InputError
+from kaleidobert.levels import PUBLISHED, Level
 from kaleidobert.model import KaleidoBertForPreTraining
-from kaleidobert.model.losses import NO_LABEL, TASK_LOSS, unigram_loss
-from kaleidobert.model.pretext_tasks import corrupt_photos, overlap_shares, pretext_references
-from kaleidobert.vision.corruptions import jigsaw_orders
-from kaleidobert.vision.patches import pool_patches
+from kaleidobert.model.losses import NO_LABEL, loss_weight
+from kaleidobert.model.objectives import Objectives
+from kaleidobert.model.pretext_base import ClassificationTask
+from kaleidobert.model.pretext_objectives import illustrate
+from kaleidobert.model.pretext_tasks import PRETEXT_TASKS, level_tasks, pretraining_losses
+from kaleidobert.training.collators import PreTrainingCollator
+from kaleidobert.vision.corruptions import grey_cells
 
-GREY = torch.full((1, 3, 1, 1), 0.5)
-NAMES = [TASK_LOSS[level.task] for level in PUBLISHED]
-
-
-def photos(count: int = 48, side: int = 60) -> torch.Tensor:
-    """Smooth colours that differ from place to place."""
-    numbers = torch.rand(count, 3, 3, 3, generator=torch.Generator().manual_seed(0))
-    return F.interpolate(numbers, (side, side), mode="bilinear").clamp(0, 1)
+TASKS = [each.task for each in level_tasks(PUBLISHED)]
 
 
-def one_task(index: int, count: int, seed: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
-    """Labels (count, 5) and hidden patches (count, 55) of the published level ``index`` alone."""
-    numbers = torch.Generator().manual_seed(seed)
-    level, where = PUBLISHED[index], level_slices(PUBLISHED)[index]
-    labels, hidden = torch.full((count, 5), NO_LABEL), torch.zeros(count, 55, dtype=torch.bool)
-    chosen = torch.rand(count, level.patches, generator=numbers).argsort(dim=1) < level.masked
-    hidden[:, where] = chosen
-    if level.task == "camouflage":
-        labels[:, index] = chosen.int().argmax(dim=1)
-    elif level.labels:
-        labels[:, index] = torch.randint(level.labels, (count,), generator=numbers)
-    return labels, hidden
+class Mirror(ClassificationTask):
+    """Is the level mirrored?"""
+
+    abbreviation = "MIR"
+
+    def classes(self, _level):
+        return 2
+
+    def corrupt_pixels(self, pixels, batch):
+        return torch.where(batch.labels.view(-1, 1, 1, 1) == 1, pixels.flip(-1), pixels)
 
 
-def standardised(pixels: torch.Tensor) -> torch.Tensor:
-    """Colours of cells as features: what a backbone that sees no further than its cell would give."""
-    features = pool_patches(F.pixel_unshuffle(pixels, 2), PUBLISHED)
-    return F.layer_norm(features, features.shape[-1:])
-
-
-def references(corruption: str, index: int) -> dict[str, float]:
-    pixels = photos()
-    labels, hidden = one_task(index, len(pixels))
-    features = standardised(pixels)
-    if corruption == "photos":
-        seen = standardised(corrupt_photos(PUBLISHED, pixels, labels, hidden, GREY))
-    else:  # this level alone changes
-        seen, where = features.clone(), level_slices(PUBLISHED)[index]
-        if PUBLISHED[index].task == "jigsaw":
-            order = jigsaw_orders(4)[labels[:, index]]
-            seen[:, where] = features[:, where].gather(1, order.unsqueeze(-1).expand(-1, -1, features.shape[-1]))
-        else:
-            replaced = features.roll(1, 0) if PUBLISHED[index].task == "camouflage" else torch.zeros_like(features)
-            seen = torch.where(hidden.unsqueeze(-1), replaced, features)
-    figures = pretext_references(PUBLISHED, seen, features, labels, hidden, 1.0)
-    return {name: value.item() for name, value in figures.items()}
-
-
-@pytest.mark.parametrize("index, name", [(1, "JPS"), (2, "CP")])
-def test_other_levels_give_published_classes_away_and_whole_photos_do_not(index, name):
-    leaking, tight = references("levels", index), references("photos", index)
-    chance = leaking[f"{name}_accuracy_chance"]
-    assert chance == pytest.approx(1 / PUBLISHED[index].labels)
-    assert leaking[f"{name}_accuracy_copy"] > 0.7
-    assert tight[f"{name}_accuracy_copy"] < 3 * chance
-
-
-def test_a_blank_patch_is_read_off_the_level_above_unless_that_is_blank_too():
-    leaking, tight = references("levels", 4), references("photos", 4)
-    assert leaking["B2CM_chance"] == pytest.approx(tight["B2CM_chance"], rel=1e-5)
-    assert leaking["B2CM_copy"] < 0.7 * tight["B2CM_copy"]
-
-
-def test_chance_and_the_constant_by_hand():
-    pixels = photos()
-    labels, hidden = one_task(3, len(pixels))
-    features = standardised(pixels)
-    figures = pretext_references(PUBLISHED, features, features, labels, hidden, 2.0)
-    true = (features[hidden] / 2).softmax(-1)
-    mean = (features[hidden].mean(0) / 2).softmax(-1)
-    assert figures["G2CM_chance"].item() == pytest.approx((true * (true / mean).log()).sum(-1).mean().item(), rel=1e-4)
-    assert figures["JPS_chance"].item() == pytest.approx(math.log(24))
-    assert figures["RR_accuracy_chance"].item() == 0.25
-
-
-def test_shares_of_overlap():
-    shares = overlap_shares((Level(1), Level(2), Level(4)))
-    assert torch.allclose(shares.sum(dim=1), torch.ones(21))
-    first = shares[5]  # the upper left of the 4 x 4: a sixteenth of the whole, a quarter of the upper left of the 2 x 2
-    assert first[0] == pytest.approx(1 / 5) and first[1] == pytest.approx(4 / 5) and not first[5:].any()
-    assert shares[1, [5, 6, 9, 10]].tolist() == pytest.approx([4 / 17] * 4)  # all of each; a quarter of the whole
-
-
-@pytest.mark.parametrize("index", range(5), ids=NAMES)
-def test_each_task_is_seen_in_the_photo(index):
-    """The corruption is where it should be, and nowhere else."""
-    pixels = photos()
-    labels, hidden = one_task(index, len(pixels))
-    corrupted = corrupt_photos(PUBLISHED, pixels, labels, hidden, GREY)
-    assert corrupted.shape == pixels.shape
-    cells = hidden[:, level_slices(PUBLISHED)[index]]
-    if index == 0:
-        assert torch.equal(corrupted[3], torch.rot90(pixels[3], int(labels[3, 0]), (-2, -1)))
-    elif index == 1:
-        order = jigsaw_orders(4)[labels[:, 1]]
-        quarters = [pixels[..., y : y + 30, x : x + 30] for y in (0, 30) for x in (0, 30)]
-        assert torch.equal(corrupted[5, :, :30, 30:], quarters[int(order[5, 1])][5])
-    else:
-        grid = PUBLISHED[index].grid
-        inside = F.interpolate(cells.view(-1, 1, grid, grid).float(), (60, 60)).bool().expand_as(pixels)
-        assert torch.equal(corrupted[~inside], pixels[~inside])
-        expected = {2: pixels.roll(1, 0), 4: GREY.expand_as(pixels)}.get(index)
-        if expected is not None:
-            assert torch.equal(corrupted[inside], expected[inside])
-        else:  # grey: three equal channels
-            assert (corrupted - corrupted.mean(1, keepdim=True)).abs()[inside].max() < 1e-6
-
-
-def test_photos_without_a_task_stay_as_they_are():
-    pixels = photos()
-    nothing = torch.full((len(pixels), 5), NO_LABEL), torch.zeros(len(pixels), 55, dtype=torch.bool)
-    assert torch.equal(corrupt_photos(PUBLISHED, pixels, *nothing, GREY), pixels)
-
-
-def test_a_model_trains_on_corrupted_photos(tiny_config, make_batch):
-    """Tasks that do not occur have no loss; those that do have theirs, and references outside training."""
+@pytest.mark.parametrize("corruption", ["levels", "photos"])
+def test_a_new_task_is_a_class_and_an_entry(corruption, monkeypatch, catalogue, tokenizer, tiny_config):
+    monkeypatch.setitem(PRETEXT_TASKS, "mirror", Mirror())
+    levels = [{"grid": 1, "task": "mirror"}, {"grid": 2, "task": "jigsaw"}]
     torch.manual_seed(0)
-    model = KaleidoBertForPreTraining(tiny_config(corruption="photos")).eval()
-    batch = make_batch(model.config, products=6)
-    for row in range(6):
-        for index, where in enumerate(level_slices(PUBLISHED)):
-            if index != (1, 1, 4, 4, 2, 5)[row]:  # the last photo has no task
-                batch["masked_patches"][row, where] = False
-                batch["level_labels"][row, index] = NO_LABEL
-    output = model(**batch)
-    assert set(output.parts) == {"contrastive", "ITM", "AMLM", "LM", "JPS", "B2CM", "CP"}
-    assert {"JPS_accuracy_copy", "B2CM_copy", "AMLM_chance", "ITM_accuracy_chance"} <= set(output.references)
-    output.loss.backward()
-    assert model.pretext["1"].out.weight.grad.abs().sum() > 0 and model.pretext["0"].out.weight.grad is None
-    assert not model.train()(**batch).references
+    config = tiny_config(vocab_size=len(tokenizer), levels=levels)
+    model = KaleidoBertForPreTraining(config, Objectives({"MIR": 2.0}, corruption))
+    collate = PreTrainingCollator(catalogue, tokenizer, model.config.level_table, 0, True, 24, corruption=corruption)
+    batch = collate(range(24))
+    before = model.pretext_heads["0"].out.weight.clone()
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
+    for _ in range(40):
+        model(**batch).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    output = model.eval()(**batch)
+    assert output.references["MIR_chance"].item() == pytest.approx(math.log(2))
+    assert output.losses["MIR"] < 0.7 * output.references["MIR_chance"] and output.accuracies["MIR"] > 0.7
+    assert not torch.equal(model.pretext_heads["0"].out.weight, before)
 
 
-def test_unigram_loss_by_hand():
-    ids = torch.tensor([[1, 1, 2, 0], [1, 3, 0, 0]])
-    mask = torch.tensor([[1, 1, 1, 0], [1, 1, 0, 0]])
-    loss = unigram_loss(ids, mask, torch.tensor([1, 2]), vocabulary=4)
-    assert loss.item() == pytest.approx(-(math.log(4 / 9) + math.log(2 / 9)) / 2)
+def test_the_published_tasks():
+    assert list(PRETEXT_TASKS) == ["rotation", "jigsaw", "camouflage", "grey", "blank"]
+    assert [task.classes(level) for task, level in zip(TASKS, PUBLISHED, strict=True)] == [4, 24, 9, 0, 0]
+    assert pretraining_losses() == ("contrastive", "AMLM", "ITM", "LM", "RR", "JPS", "CP", "G2CM", "B2CM")
+
+
+def test_a_loss_is_named_by_its_task_and_where_that_is_ambiguous_by_its_grid():
+    def names(*levels):
+        return [each.loss for each in level_tasks(levels)]
+
+    grey = [Level(grid, "grey", 1) for grid in (3, 4)]
+    assert names(*PUBLISHED) == ["RR", "JPS", "CP", "G2CM", "B2CM"]
+    assert names(grey[0], Level(2), grey[1], PUBLISHED[4]) == ["G2CM_3x3", "G2CM_4x4", "B2CM"]
+    assert names(*grey, grey[0]) == ["G2CM_3x3_1", "G2CM_4x4", "G2CM_3x3_3"]
+    weights = {"G2CM": 0.5}
+    assert [loss_weight(weights, name) for name in ("G2CM", "G2CM_3x3", "G2CM_3x3_1", "B2CM")] == [0.5, 0.5, 0.5, 1]
+
+
+def test_labels():
+    masked = np.array([False, False, True, False])
+    rng = np.random.default_rng(0)
+    labels = {
+        name: [task.draw_label(Level(2), masked, rng) for _ in range(200)] for name, task in PRETEXT_TASKS.items()
+    }
+    assert set(labels["rotation"]) == set(range(4)) and set(labels["jigsaw"]) == set(range(24))
+    assert set(labels["camouflage"]) == {2}
+    assert set(labels["grey"]) == set(labels["blank"]) == {NO_LABEL}
+    assert {TASKS[0].draw_label(Level(2), masked, rng, first=1) for _ in range(100)} == {1, 2, 3}
+
+
+def test_only_a_task_that_asks_for_the_patch_needs_exactly_one():
+    for name, task in PRETEXT_TASKS.items():
+        for masked in (0, 2):
+            if name == "camouflage":
+                with pytest.raises(InputError, match=f"level 3: camouflage hides one patch, masked is {masked}"):
+                    task.check(Level(3, name, masked))
+            else:
+                task.check(Level(3, name, masked))
+
+
+@pytest.fixture
+def portions():
+    return torch.rand(2, 3, 60, 60, generator=torch.Generator().manual_seed(0))
+
+
+def cell(pixels, grid, patch):
+    row, column = divmod(patch, grid)
+    side = pixels.shape[-1] // grid
+    return pixels[:, row * side : (row + 1) * side, column * side : (column + 1) * side]
+
+
+def illustrated(portions, level, masked):
+    """The corrupted portion, its caption and the patches that changed."""
+    result, caption = illustrate(*portions, level, masked, np.random.default_rng(0))
+    changed = [
+        patch
+        for patch in range(level.patches)
+        if not torch.equal(cell(result, level.grid, patch), cell(portions[0], level.grid, patch))
+    ]
+    return result, caption, changed
+
+
+def test_a_picture_of_rotation(portions):
+    result, caption, _ = illustrated(portions, PUBLISHED[0], ())
+    turns = int(caption.split("°")[0].split()[-1]) // 90
+    assert turns in (1, 2, 3)
+    assert torch.equal(result, torch.rot90(portions[0], turns, dims=(-2, -1)))
+
+
+def test_a_picture_of_the_jigsaw_has_the_order_in_its_caption(portions):
+    result, caption, changed = illustrated(portions, PUBLISHED[1], ())
+    order = [int(number) - 1 for number in caption.split()[1:]]
+    assert sorted(order) == [0, 1, 2, 3] and changed
+    for place, patch in enumerate(order):
+        assert torch.equal(cell(result, 2, place), cell(portions[0], 2, patch))
+
+
+def test_a_picture_of_camouflage_has_the_donor_s_patch(portions):
+    result, caption, changed = illustrated(portions, PUBLISHED[2], [4])
+    assert changed == [4] and caption == "patch 5 replaced"
+    assert torch.equal(cell(result, 3, 4), cell(portions[1], 3, 4))
+
+
+def test_pictures_of_grey_and_blank_patches(portions):
+    result, caption, changed = illustrated(portions, PUBLISHED[3], [1, 10])
+    assert changed == [1, 10] and caption == "patches 2, 11 in grey"
+    masked = torch.isin(torch.arange(16), torch.tensor([1, 10]))[None]
+    assert torch.allclose(result, grey_cells(portions[:1], 4, masked)[0])
+    result, _, changed = illustrated(portions, PUBLISHED[4], [0, 7, 24])
+    assert changed == [0, 7, 24] and all((cell(result, 5, patch) == 0).all() for patch in changed)
+
+
+def test_a_task_without_a_caption_of_its_own_can_be_drawn_too(portions, monkeypatch):
+    monkeypatch.setitem(PRETEXT_TASKS, "mirror", Mirror())
+    result, caption, _ = illustrated(portions, Level(1, "mirror"), ())
+    assert torch.equal(result, portions[0].flip(-1)) and caption == "class 1"

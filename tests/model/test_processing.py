@@ -1,82 +1,17 @@
+"""The processor keeps the manners of `transformers`: both sides in one call, its keywords, saving."""
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
-from transformers import AutoTokenizer
+from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer, BatchFeature, ProcessorMixin
 
 from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertImageProcessor, KaleidoBertProcessor
-from kaleidobert.model.processing import SPECIAL_TOKENS, train_tokenizer
+from kaleidobert.model.tokenizer import train_tokenizer
 
-KINDS = ("wordpiece", "bpe", "unigram", "sentencepiece")
-COLOURS = ("red", "green", "blue", "orange", "purple", "black", "cyan", "white")
-TEXTS = [f"{colour} {shape} shirt, size {n}" for colour in COLOURS for n in (1, 2) for shape in ("circle", "square")]
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def tokenizer(request):
-    return train_tokenizer(TEXTS, request.param, vocabulary=120, max_length=12)
-
-
-def test_a_text_stands_between_cls_and_sep_and_comes_back(tokenizer):
-    ids = tokenizer("Purple  square shirt")["input_ids"]
-    tokens = tokenizer.convert_ids_to_tokens(ids)
-    assert tokens[0] == "[CLS]" and tokens[-1] == "[SEP]"
-    assert not set(tokens[1:-1]) & set(SPECIAL_TOKENS.values())
-    assert tokenizer.decode(ids, skip_special_tokens=True).split() == ["purple", "square", "shirt"]
-
-
-def test_ids_survive_saving(tokenizer, tmp_path):
-    tokenizer.save_pretrained(tmp_path)
-    loaded = AutoTokenizer.from_pretrained(tmp_path)
-    texts = ["red circle shirt", "a new word: zebra", "", "ÉTÉ 女"]
-    assert loaded(texts)["input_ids"] == tokenizer(texts)["input_ids"]
-    assert [loaded(text).word_ids() for text in texts] == [tokenizer(text).word_ids() for text in texts]
-    assert loaded.mask_token_id == tokenizer.mask_token_id and loaded.model_max_length == 12
-    assert len(loaded) == len(tokenizer) <= 120
-
-
-def test_special_tokens_come_first(tokenizer):
-    """`mask_tokens` draws its random tokens behind the mask token."""
-    assert [tokenizer.convert_tokens_to_ids(token) for token in SPECIAL_TOKENS.values()] == [0, 1, 2, 3, 4]
-    assert tokenizer.pad_token_id == 0 and tokenizer.mask_token_id == 4
-
-
-def test_unknown_characters_become_unk_and_nothing_else(tokenizer):
-    tokens = tokenizer.convert_ids_to_tokens(tokenizer("red 女 shirt")["input_ids"])
-    assert "[UNK]" in tokens
-    rest = tokenizer.decode(tokenizer("red 女 shirt")["input_ids"], skip_special_tokens=True)
-    assert rest.split() == ["red", "shirt"]
-
-
-def test_long_texts_are_cut_and_keep_sep(tokenizer):
-    ids = tokenizer("purple square " * 20, truncation=True)["input_ids"]
-    assert len(ids) == 12 and ids[-1] == tokenizer.sep_token_id
-
-
-def test_tokens_know_their_words(tokenizer):
-    """Whole-word masking and alignment need them."""
-    words = tokenizer("purple square shirt").word_ids()
-    assert words[0] is None and words[-1] is None
-    assert words[1:-1] == sorted(words[1:-1]) and set(words[1:-1]) == {0, 1, 2}
-
-
-@pytest.mark.parametrize("vocabulary", [75, 120])  # ties at the limit, and room for all
-@pytest.mark.parametrize("kind", KINDS)
-def test_training_again_gives_the_same_tokenizer(kind, vocabulary):
-    """Ids are what a model's embeddings are bound to."""
-    states = {train_tokenizer(TEXTS, kind, vocabulary).backend_tokenizer.to_str() for _ in range(4)}
-    assert len(states) == 1
-
-
-def test_only_the_special_tokens_are_special(tokenizer):
-    assert set(tokenizer.all_special_tokens) == set(SPECIAL_TOKENS.values())
-    assert set(tokenizer.get_added_vocab()) == set(SPECIAL_TOKENS.values())
-
-
-def test_a_kind_that_is_none():
-    with pytest.raises(InputError, match="no tokenizer 'words'; use wordpiece, bpe"):
-        train_tokenizer(TEXTS, "words")
+TEXTS = ["red circle shirt", "blue square bag", "red square shirt", "blue circle bag"] * 3
+SHORT, LONG = "red circle", "blue circle shirt"  # 4 and 5 tokens with [CLS] and [SEP]
 
 
 @pytest.fixture
@@ -86,46 +21,109 @@ def photo():
     return image
 
 
-@pytest.mark.parametrize("keep_aspect", [True, False])
-def test_lock_and_pixel_values_are_the_same_picture(photo, keep_aspect):
-    processor = KaleidoBertImageProcessor(32, "border-colour", keep_aspect)
-    locked = processor.lock(photo)
-    assert locked.shape == (32, 32, 3) and locked.dtype == np.uint8
-    pixels = processor(photo)["pixel_values"]
-    assert pixels.shape == (1, 3, 32, 32) and pixels.dtype == torch.float32
-    assert np.array_equal((pixels[0].permute(1, 2, 0) * 255).round().byte().numpy(), locked)
-    assert pixels.max() <= 1 and pixels.min() >= 0
-    red = (locked[:, :, 1] < 120).mean()
-    assert red > 0.8 if not keep_aspect else 0.45 < red < 0.7  # 30 x 20 pixels, in a square or stretched
-
-
-def test_without_saliency_the_whole_photo_is_locked(photo):
-    locked = KaleidoBertImageProcessor(40, "none", keep_aspect=False).lock(photo)
-    expected = photo.resize((40, 40), Image.Resampling.BILINEAR)
-    assert np.array_equal(locked, np.asarray(expected))
-
-
-def test_grey_and_palette_photos(photo):
-    processor = KaleidoBertImageProcessor(16)
-    batch = processor([photo, photo.convert("L"), photo.convert("P")])["pixel_values"]
-    assert batch.shape == (3, 3, 16, 16)
-    assert torch.equal(batch[1, 0], batch[1, 2])
-    torch.testing.assert_close(batch[2], batch[0], atol=0.1, rtol=0)
-
-
-def test_a_detector_that_is_none():
-    with pytest.raises(InputError, match="no saliency detector 'eyes'"):
-        KaleidoBertImageProcessor(saliency="eyes")
-
-
-def test_processor_gives_each_side_what_it_needs(photo):
+@pytest.fixture(scope="module")
+def processor():
     tokenizer = train_tokenizer(TEXTS, vocabulary=120, max_length=12)
-    processor = KaleidoBertProcessor(KaleidoBertImageProcessor(24), tokenizer)
-    both = processor(images=[photo, photo], text=["red circle", "blue circle shirt"])
+    return KaleidoBertProcessor(KaleidoBertImageProcessor(24), tokenizer)
+
+
+def test_processor_gives_each_side_what_it_needs(processor, photo):
+    both = processor(images=[photo, photo], text=[SHORT, LONG])
+    assert isinstance(processor, ProcessorMixin) and isinstance(both, BatchFeature)
     assert set(both) == {"pixel_values", "input_ids", "attention_mask"}
     assert both["input_ids"].shape == both["attention_mask"].shape == (2, 5)
     assert both["attention_mask"].sum(dim=1).tolist() == [4, 5]
+    assert torch.equal(both["pixel_values"], processor.image_processor([photo, photo])["pixel_values"])
     assert set(processor(images=photo)) == {"pixel_values"}
-    assert set(processor(text="red circle")) == {"input_ids", "attention_mask"}
+    assert set(processor(text=SHORT)) == {"input_ids", "attention_mask"} <= set(processor.model_input_names)
     with pytest.raises(InputError, match="nothing to process"):
         processor()
+
+
+def test_texts_may_be_any_iterable_and_images_any_form(processor, photo, tmp_path):
+    photo.save(tmp_path / "photo.png")
+    expected = processor(images=[photo, photo], text=[SHORT, LONG])
+    given = processor(images=[np.asarray(photo), tmp_path / "photo.png"], text=iter((SHORT, LONG)))
+    for name, values in expected.items():
+        assert torch.equal(given[name], values)
+
+
+@pytest.mark.parametrize(("return_tensors", "kind"), [("pt", torch.Tensor), ("np", np.ndarray), (None, list)])
+def test_return_tensors(processor, photo, return_tensors, kind):
+    inputs = processor(images=[photo, photo], text=[SHORT, LONG], return_tensors=return_tensors)
+    assert set(inputs) == {"pixel_values", "input_ids", "attention_mask"}
+    assert all(isinstance(values, kind) and len(values) == 2 for values in inputs.values())
+
+
+def test_padding(processor):
+    assert processor(text=[SHORT, LONG], padding="max_length")["input_ids"].shape == (2, 12)
+    assert processor(text=[SHORT, LONG], padding="max_length", max_length=9)["input_ids"].shape == (2, 9)
+    ragged = processor(text=[SHORT, LONG], padding=False, return_tensors=None)["input_ids"]
+    assert [len(ids) for ids in ragged] == [4, 5]
+    with pytest.raises(ValueError, match="padding=True"):
+        processor(text=[SHORT, LONG], padding=False)
+
+
+def test_truncation_and_max_length(processor):
+    text = "red circle shirt " * 10
+    assert processor(text=text)["input_ids"].shape == (1, 12)  # the tokenizer's own limit
+    assert processor(text=text, max_length=6)["input_ids"].shape == (1, 6)
+    assert processor(text=text, truncation=False)["input_ids"].shape == (1, 32)
+    assert processor(text=text, text_kwargs={"max_length": 6})["input_ids"].shape == (1, 6)
+
+
+def test_the_image_processor_s_settings_pass_through(processor, photo):
+    changed = processor(images=photo, text=SHORT, size=16, do_normalize=True)["pixel_values"]
+    assert torch.equal(changed, processor.image_processor(photo, size=16, do_normalize=True)["pixel_values"])
+    assert processor(images=photo, images_kwargs={"size": 8})["pixel_values"].shape == (1, 3, 8, 8)
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [
+        {"paddding": True},
+        {"do_resize": True},
+        {"videos": [1]},
+        {"images_kwargs": {"do_resize": True}},
+        {"text_kwargs": {"paddding": True}},
+    ],
+    ids=str,
+)
+def test_unknown_keywords_are_refused(processor, photo, keywords):
+    unknown = next(
+        (name for nested in keywords.values() if isinstance(nested, dict) for name in nested), [*keywords][0]
+    )
+    with pytest.raises(TypeError, match=f"'{unknown}'"):
+        processor(images=photo, text=SHORT, **keywords)
+
+
+def test_parts_in_the_wrong_order_are_refused(processor):
+    with pytest.raises(TypeError, match="image_processor"):
+        KaleidoBertProcessor(processor.tokenizer, processor.image_processor)
+
+
+def test_decoding(processor):
+    ids = processor(text=[SHORT, LONG])["input_ids"]
+    assert processor.batch_decode(ids, skip_special_tokens=True) == [SHORT, LONG]
+    assert processor.decode(ids[0], skip_special_tokens=True) == SHORT
+
+
+@pytest.mark.parametrize("load", [KaleidoBertProcessor.from_pretrained, AutoProcessor.from_pretrained])
+def test_saving_and_loading(processor, photo, tmp_path, load):
+    processor.save_pretrained(tmp_path)
+    loaded = load(tmp_path)
+    assert isinstance(loaded, KaleidoBertProcessor)
+    assert loaded.image_processor.to_dict() == processor.image_processor.to_dict()
+    expected = processor(images=photo, text=[SHORT, LONG])
+    for name, values in loaded(images=photo, text=[SHORT, LONG]).items():
+        assert torch.equal(values, expected[name])
+    assert AutoImageProcessor.from_pretrained(tmp_path).to_dict() == processor.image_processor.to_dict()
+    assert AutoTokenizer.from_pretrained(tmp_path)(LONG)["input_ids"] == processor.tokenizer(LONG)["input_ids"]
+
+
+def test_parts_saved_one_by_one_are_a_processor(processor, photo, tmp_path):
+    """A run folder holds the image processor's and the tokenizer's own files."""
+    processor.image_processor.save_pretrained(tmp_path)
+    processor.tokenizer.save_pretrained(tmp_path)
+    loaded = KaleidoBertProcessor.from_pretrained(tmp_path)
+    assert torch.equal(loaded(images=photo)["pixel_values"], processor(images=photo)["pixel_values"])

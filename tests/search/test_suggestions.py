@@ -1,9 +1,8 @@
-"""Completions and corrections."""
+"""Completions and corrections of queries."""
 
 import pytest
 
 from kaleidobert.search.suggestions import Suggester, Vocabulary
-from kaleidobert.server.caching import CachedPerVersion
 
 TITLES = [
     "Red Dress with Long Sleeves",
@@ -28,9 +27,9 @@ def suggester() -> Suggester:
     [
         ("dr", "dress"),
         ("red d", "red dress"),
-        ("blue d", "blue denim"),  # the commonest after blue
+        ("blue d", "blue denim"),  # the most frequent word after blue
         ("blu den", "blue denim"),
-        ("blue denmi", "blue denim"),  # two letters swapped
+        ("blue denmi", "blue denim"),  # two letters transposed
         ("swaeter", "sweater"),
         ("striped swet", "striped sweater"),
         ("red ", "red dress"),
@@ -43,22 +42,22 @@ def test_suggestions(suggester: Suggester, typed: str, first: str) -> None:
     assert suggester.suggest(typed)[0] == first
 
 
-def test_what_is_not_suggested(suggester: Suggester) -> None:
+def test_no_suggestions(suggester: Suggester) -> None:
     assert suggester.suggest("") == suggester.suggest("  ") == []
     assert suggester.suggest("xyzzyx") == []
     assert "dress" not in suggester.suggest("dress")
     assert not any(query.endswith(" with") for query in suggester.suggest("dress "))
-    assert len(suggester.suggest("b", most=2)) == 2
+    assert len(suggester.suggest("b", limit=2)) == 2
 
 
 @pytest.mark.parametrize(
     ("query", "corrected"),
     [
-        ("red dres", None),  # an inflection for all we know
+        ("red dres", None),  # may be an inflection
         ("red drsss", "red dress"),
         ("stripd sweter", "striped sweater"),
         ("Leathr belt, blakc!", "leather belt, black!"),
-        ("comfortable belt", None),  # a description's word
+        ("comfortable belt", None),  # a word of a description
         ("belts", None),
         ("a belt for me", None),
         ("2019", None),
@@ -66,15 +65,3 @@ def test_what_is_not_suggested(suggester: Suggester) -> None:
 )
 def test_corrections(suggester: Suggester, query: str, corrected: str | None) -> None:
     assert suggester.correction(query) == corrected
-
-
-def test_what_is_kept_belongs_to_one_version() -> None:
-    version, uses = [1], []
-    kept = CachedPerVersion(lambda: version[0] * 10, lambda: version[0], observe=uses.append)
-    assert (kept(), kept()) == (10, 10)
-    version[0] = 2
-    assert kept() == 20 and uses == [False, True, False]
-    stale = CachedPerVersion(lambda: version[0], lambda: version[0], seconds=60)
-    assert stale() == 2
-    version[0] = 3
-    assert stale() == 2

@@ -1,3 +1,5 @@
+"""The service's pages and its JSON API."""
+
 import base64
 import json
 import re
@@ -12,7 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from fixtures.shop import Shop, drawn
-from kaleidobert.index.lancedb_store import Store
+from kaleidobert.index.lancedb_store import LanceDBIndex
 from kaleidobert.server.app import ServerSettings, create_app
 
 
@@ -23,7 +25,7 @@ def client(shop: Shop) -> Iterator[TestClient]:
 
 
 class Page(HTMLParser):
-    """What a browser would load, and the elements people use."""
+    """The elements of a page, and the addresses that it links to or loads."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -47,7 +49,7 @@ def problem(response: Any, status: int) -> str:
     return body["detail"]
 
 
-def test_the_start_page_has_a_box_a_photo_button_and_a_shop_window(client: TestClient) -> None:
+def test_the_start_page_has_a_search_box_a_photo_upload_and_categories(client: TestClient) -> None:
     response = client.get("/")
     page = Page(response.text)
     assert response.status_code == 200 and "<h1>" in response.text
@@ -72,7 +74,7 @@ def test_a_search_without_javascript_shows_cards(client: TestClient) -> None:
 def test_nothing_is_loaded_from_other_hosts(client: TestClient, path: str) -> None:
     response = client.get(path)
     assert not [address for address in Page(response.text).loads if re.match(r"(\w+:)?//|data:", address)]
-    assert "style=" not in response.text and "<script>" not in response.text  # the policy forbids both
+    assert "style=" not in response.text and "<script>" not in response.text  # the content security policy forbids both
     policy = response.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'") and "script-src 'self'" in policy and "unsafe" not in policy
 
@@ -88,7 +90,7 @@ def test_page_states(client: TestClient) -> None:
     nothing = client.get("/?q=bag&filter=colour%3Dpink").text
     assert "Nothing found" in nothing and "No product passes the filters" in nothing
     broken = client.get("/?q=bag&filter=pink")
-    assert broken.status_code == 400 and "This did not work" in broken.text and "NAME=VALUE" in broken.text
+    assert broken.status_code == 400 and "That did not work" in broken.text and "NAME=VALUE" in broken.text
     assert client.get("/?q=bag&page=0").status_code == 422
     assert "There is no page 2" in client.get("/?q=bag&page=2").text
     assert client.get("/product?id=none").status_code == 404
@@ -100,21 +102,21 @@ def test_page_states(client: TestClient) -> None:
 def test_the_page_of_a_product(client: TestClient) -> None:
     text = client.get("/product?id=p00&view=2&q=red+bag").text
     first = Page(text[text.index("gallery") :]).all("img")[0]
-    assert first["src"] == "images/p00/2?large=true"  # the view that was found
-    assert "You may also like" in text and "Why it was found for “red bag”" in text
+    assert first["src"] == "images/p00/2?large=true"  # the view that the search found comes first
+    assert "You may also like" in text and "Why this matches “red bag”" in text
     assert "./?filter=colour%3Dred" in text
 
 
-def test_a_photo_is_kept_and_searched_for(client: TestClient) -> None:
+def test_an_uploaded_photo_is_cached_and_searched_with(client: TestClient) -> None:
     sent = client.post("/photo", files={"photo": drawn("red", "ellipse")}, data={"q": "blue"}, follow_redirects=False)
     assert sent.status_code == 303
     address = sent.headers["location"]
     assert address.startswith("./?q=blue&photo=")
     text = client.get(address.removeprefix(".")).text
     assert "Like your photo" in text and text.count("data-card") == 12
-    (sample,) = (each["src"] for each in Page(text).all("img") if str(each["src"]).startswith("photos/"))
-    kept = client.get("/" + str(sample))
-    assert kept.headers["content-type"] == "image/jpeg" and "private" in kept.headers["cache-control"]
+    (source,) = (each["src"] for each in Page(text).all("img") if str(each["src"]).startswith("photos/"))
+    cached = client.get("/" + str(source))
+    assert cached.headers["content-type"] == "image/jpeg" and "private" in cached.headers["cache-control"]
     assert client.post("/photo", files={"photo": b"none"}).status_code == 400
     assert client.post("/photo").status_code == 400
 
@@ -126,18 +128,18 @@ def test_api_search_pages_through_one_order(client: TestClient, shop: Shop) -> N
     assert first["hits"] + last["hits"] == whole["hits"]
     assert (first["next_offset"], last["next_offset"]) == (5, None)
     assert whole["total"] == 12 and whole["exact"]
-    assert whole["model"] == Store.open(shop.uri).info.fingerprint
+    assert whole["model"] == LanceDBIndex.open(shop.uri).info.fingerprint
     assert [hit["rank"] for hit in whole["hits"]] == list(range(1, 13))
     assert all(0 <= hit["match"] <= 1 and hit["why"] is None for hit in whole["hits"])
 
 
 def test_timings_on_demand(client: TestClient) -> None:
     assert client.post("/api/search", json={"query": "a red bag"}).json()["milliseconds"] is None
-    told = client.post("/api/search", json={"query": "one red bag", "timings": True}).json()["milliseconds"]
-    assert {"queue", "encode", "recall", "rerank"} <= set(told) and told["encode"] > 0
+    times = client.post("/api/search", json={"query": "one red bag", "timings": True}).json()["milliseconds"]
+    assert {"queue", "encode", "recall", "rerank"} <= set(times) and times["encode"] > 0
 
 
-def test_api_filters_facets_and_reasons(client: TestClient) -> None:
+def test_api_filters_facets_and_explanations(client: TestClient) -> None:
     request = {"query": "red bag", "filters": ["fabric=it's 100% 'wool'", "colour=red", "colour=green"]}
     found = client.post("/api/search", json={**request, "why": True, "facets": ["colour"], "rerank": 0}).json()
     assert sorted(hit["id"] for hit in found["hits"]) == ["p00", "p01"]
@@ -155,7 +157,7 @@ def test_api_search_by_photo(client: TestClient) -> None:
     text = base64.b64encode(photo).decode()
     body = client.post("/api/search", json={"photo": text, "top": 5})
     assert form.json()["hits"] == body.json()["hits"] and len(form.json()["hits"]) == 5
-    assert form.json()["hits"][0]["cosine"] == pytest.approx(1.0, abs=1e-3)  # the photo itself is in the shop
+    assert form.json()["hits"][0]["cosine"] == pytest.approx(1.0, abs=1e-3)  # the index has this very photo
     both = client.post("/api/search", json={"photo": text, "query": "blue", "top": 5})
     assert both.json()["hits"] != body.json()["hits"]
 
@@ -174,14 +176,15 @@ def test_api_suggest(client: TestClient) -> None:
 
 
 def test_api_describe_falls_back_on_the_catalogue(client: TestClient) -> None:
-    told = client.post("/api/describe", files={"photo": drawn("red", "ellipse")}).json()
-    assert told["title"] == "red ellipse bag" and told["told_by"] == dict.fromkeys(told["told_by"], "catalogue")
-    assert told["category"][0]["label"] in ("Women", 'Men\'s "best"')
-    assert 0 < sum(each["probability"] for each in told["subcategory"]) <= 1 + 1e-6
+    described = client.post("/api/describe", files={"photo": drawn("red", "ellipse")}).json()
+    assert described["title"] == "red ellipse bag"
+    assert described["sources"] == dict.fromkeys(("title", "category", "subcategory"), "catalogue")
+    assert described["category"][0]["label"] in ("Women", 'Men\'s "best"')
+    assert 0 < sum(each["probability"] for each in described["subcategory"]) <= 1 + 1e-6
     assert "photo" in problem(client.post("/api/describe", json={}), 422)
 
 
-def test_api_problems_are_documents_with_one_sentence(client: TestClient) -> None:
+def test_api_errors_are_problem_documents_with_one_sentence(client: TestClient) -> None:
     def post(body: dict) -> Any:
         return client.post("/api/search", json=body)
 
@@ -206,28 +209,30 @@ def test_api_problems_are_documents_with_one_sentence(client: TestClient) -> Non
     assert "larger than" in problem(client.post("/api/search", json={"photo": "a" * 14_000_000}), 413)
 
 
-def test_a_failure_inside_is_a_problem_too(shop: Shop) -> None:
+def test_an_internal_error_is_a_problem_document_too(shop: Shop) -> None:
     ranker = shop.ranker()
     ranker.answer_many = lambda *_: 1 / 0  # type: ignore[method-assign, assignment, return-value]
     with TestClient(create_app(ranker), raise_server_exceptions=False) as client:
-        assert "its log says why" in problem(client.post("/api/search", json={"query": "a"}), 500)
-        assert "not quite ready" in client.get("/?q=a").text
+        failed = client.post("/api/search", json={"query": "a"})
+        assert "see its log for the reason" in problem(failed, 500)
+        assert "content-security-policy" in failed.headers
+        assert "Something went wrong" in client.get("/?q=a").text
         assert 'status="500"' in client.get("/metrics").text
 
 
-def test_a_crowd_is_refused_fast(shop: Shop) -> None:
+def test_searches_beyond_the_queue_are_refused_at_once(shop: Shop) -> None:
     ranker, go = shop.ranker(), threading.Event()
     answer_many = ranker.answer_many
     ranker.answer_many = lambda queries: go.wait(20) and answer_many(queries)  # type: ignore[method-assign]
-    with TestClient(create_app(ranker, ServerSettings(workers=1, waiting=1, batch=1))) as client:
-        with ThreadPoolExecutor(4) as crowd:
-            asked = [crowd.submit(client.post, "/api/search", json={"query": f"bag {n}"}) for n in range(4)]
-            done, _ = wait(asked, return_when="FIRST_COMPLETED")
+    with TestClient(create_app(ranker, ServerSettings(workers=1, max_queue=1, max_batch=1))) as client:
+        with ThreadPoolExecutor(4) as threads:
+            requests = [threads.submit(client.post, "/api/search", json={"query": f"bag {n}"}) for n in range(4)]
+            done, _ = wait(requests, return_when="FIRST_COMPLETED")
             refused = done.pop().result()
             assert "try again in a second" in problem(refused, 503) and refused.headers["retry-after"] == "1"
             assert client.get("/healthz").text == "ok"
             go.set()
-        assert sorted(each.result().status_code for each in asked) == [200, 200, 503, 503]
+        assert sorted(each.result().status_code for each in requests) == [200, 200, 503, 503]
         assert "kaleidobert_queue_waiting 0.0" in client.get("/metrics").text
 
 
@@ -258,7 +263,9 @@ def test_health_readiness_metrics_and_description(client: TestClient) -> None:
     assert 'kaleidobert_requests_total{route="/api/search",status="200"}' in metrics
     for stage in ("encode", "recall", "rerank"):
         assert f'kaleidobert_search_stage_seconds_count{{stage="{stage}"}}' in metrics
-    assert 'kaleidobert_cache_total{cache="window",outcome="miss"}' in metrics and "kaleidobert_batch_size" in metrics
+    assert (
+        'kaleidobert_cache_total{cache="start_page",outcome="miss"}' in metrics and "kaleidobert_batch_size" in metrics
+    )
     description = client.get("/openapi.json").json()
     references = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(description)))
     assert "SearchRequest" in references and references <= set(description["components"]["schemas"])
@@ -271,7 +278,7 @@ def test_health_readiness_metrics_and_description(client: TestClient) -> None:
 def test_not_ready_without_products(shop: Shop) -> None:
     ranker = shop.ranker()
     ranker.store.rows = lambda: 0  # type: ignore[method-assign]
-    ranker.store.facets = lambda *_: {}  # type: ignore[method-assign]
+    ranker.store.facets = lambda **_: {}  # type: ignore[method-assign]
     with TestClient(create_app(ranker)) as client:
         assert "is empty" in problem(client.get("/readyz"), 503)
         assert "The store is empty" in client.get("/").text

@@ -1,4 +1,4 @@
-"""The queue before the model."""
+"""Bounded execution and batching."""
 
 import threading
 from collections.abc import Sequence
@@ -7,16 +7,16 @@ import anyio
 import pytest
 from starlette.exceptions import HTTPException
 
-from kaleidobert.server.batching import Batcher, Gate
+from kaleidobert.server.batching import Batcher, BoundedExecutor
 
 
-def test_a_full_queue_is_refused_at_once() -> None:
+def test_calls_beyond_the_queue_are_refused_at_once() -> None:
     async def scenario() -> list[str]:
-        gate, release, results = Gate(workers=1, waiting=1), threading.Event(), []
+        executor, release, results = BoundedExecutor(workers=1, max_queue=1), threading.Event(), []
 
-        async def ask() -> None:
+        async def call() -> None:
             try:
-                await gate.run(release.wait)
+                await executor.run(release.wait)
                 results.append("done")
             except HTTPException as error:
                 results.append(str(error.status_code))
@@ -24,80 +24,80 @@ def test_a_full_queue_is_refused_at_once() -> None:
 
         async with anyio.create_task_group() as group:
             for _ in range(3):
-                group.start_soon(ask)
+                group.start_soon(call)
         return results
 
     assert anyio.run(scenario) == ["503", "done", "done"]
 
 
 class Model:
-    """Doubles numbers, is slow until told to go on, and cannot stand 13."""
+    """Doubles numbers after ``go`` is set; a batch with 13 fails."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
         self.started, self.go = threading.Event(), threading.Event()
 
-    def __call__(self, questions: Sequence[int]) -> list[int]:
-        self.batches.append([*questions])
+    def __call__(self, items: Sequence[int]) -> list[int]:
+        self.batches.append([*items])
         self.started.set()
         assert self.go.wait(10)
-        if 13 in questions:
+        if 13 in items:
             raise ValueError("13")
-        return [2 * each for each in questions]
+        return [2 * each for each in items]
 
 
-async def ask_all(batcher: Batcher[int, int], model: Model, questions: Sequence[int]) -> list[object]:
-    """The first question alone, the others while it is answered; their answers, or the errors' names."""
-    answers: list[object] = [None] * len(questions)
+async def submit_all(batcher: Batcher[int, int], model: Model, items: Sequence[int]) -> list[object]:
+    """Submit the first item, and the others while it is processed; returns results, or status codes and messages."""
+    results: list[object] = [None] * len(items)
 
-    async def ask(place: int) -> None:
+    async def submit(place: int) -> None:
         try:
-            answers[place], waited = await batcher.ask(questions[place])
+            results[place], waited = await batcher.submit(items[place])
             assert waited >= 0
         except (ValueError, HTTPException) as error:
-            answers[place] = getattr(error, "status_code", str(error))
+            results[place] = getattr(error, "status_code", str(error))
 
     async with anyio.create_task_group() as group:
-        group.start_soon(ask, 0)
+        group.start_soon(submit, 0)
         await anyio.to_thread.run_sync(model.started.wait)
-        for place in range(1, len(questions)):
-            group.start_soon(ask, place)
+        for place in range(1, len(items)):
+            group.start_soon(submit, place)
         await anyio.sleep(0.05)
         model.go.set()
-    return answers
+    return results
 
 
-def test_what_waits_together_is_answered_together() -> None:
+def test_queued_items_share_a_batch() -> None:
     model = Model()
-    batcher = Batcher(model, workers=1, waiting=9, largest=3)
-    assert anyio.run(ask_all, batcher, model, [1, 2, 3, 4, 5]) == [2, 4, 6, 8, 10]
+    batcher = Batcher(model, workers=1, max_queue=9, max_batch=3)
+    assert anyio.run(submit_all, batcher, model, [1, 2, 3, 4, 5]) == [2, 4, 6, 8, 10]
     assert model.batches == [[1], [2, 3, 4], [5]]
-    assert batcher.waiting == 0
+    assert batcher.queued == 0
 
 
-def test_beyond_the_queue_questions_are_refused() -> None:
+def test_items_beyond_the_queue_are_refused() -> None:
     model = Model()
-    batcher = Batcher(model, workers=1, waiting=2, largest=8)
-    assert anyio.run(ask_all, batcher, model, [1, 2, 3, 4]) == [2, 4, 6, 503]
+    batcher = Batcher(model, workers=1, max_queue=2, max_batch=8)
+    assert anyio.run(submit_all, batcher, model, [1, 2, 3, 4]) == [2, 4, 6, 503]
 
 
-def test_a_question_that_fails_spoils_no_other() -> None:
+def test_a_failing_item_does_not_affect_others() -> None:
     model = Model()
-    batcher = Batcher(model, workers=1, waiting=9, largest=8)
-    assert anyio.run(ask_all, batcher, model, [1, 2, 13, 3]) == [2, 4, "13", 6]
+    batcher = Batcher(model, workers=1, max_queue=9, max_batch=8)
+    assert anyio.run(submit_all, batcher, model, [1, 2, 13, 3]) == [2, 4, "13", 6]
 
 
-def test_who_left_is_not_answered() -> None:
+def test_cancelled_items_are_not_processed() -> None:
     model = Model()
-    batcher = Batcher(model, workers=1, waiting=9, largest=8)
+    batcher = Batcher(model, workers=1, max_queue=9, max_batch=8)
 
     async def scenario() -> None:
         async with anyio.create_task_group() as group:
-            group.start_soon(batcher.ask, 1)
+            group.start_soon(batcher.submit, 1)
             await anyio.to_thread.run_sync(model.started.wait)
             with anyio.move_on_after(0.05):
-                await batcher.ask(2)
-            group.start_soon(batcher.ask, 3)
+                await batcher.submit(2)
+            group.start_soon(batcher.submit, 3)
             await anyio.sleep(0.05)
             model.go.set()
 
@@ -106,17 +106,17 @@ def test_who_left_is_not_answered() -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_threads_work_side_by_side(workers: int) -> None:
-    together = threading.Barrier(workers)
+def test_workers_run_in_parallel(workers: int) -> None:
+    barrier = threading.Barrier(workers)
 
-    def answer(questions: Sequence[int]) -> list[int]:
-        together.wait(10)  # nobody comes through alone
-        return [*questions]
+    def process(items: Sequence[int]) -> list[int]:
+        barrier.wait(10)  # passes only if all workers get here
+        return [*items]
 
     async def scenario() -> None:
-        batcher = Batcher(answer, workers=workers, waiting=9, largest=1)
+        batcher = Batcher(process, workers=workers, max_queue=9, max_batch=1)
         async with anyio.create_task_group() as group:
             for number in range(workers):
-                group.start_soon(batcher.ask, number)
+                group.start_soon(batcher.submit, number)
 
     anyio.run(scenario)

@@ -1,4 +1,4 @@
-"""Products in and out through the API."""
+"""Storing and removing products through the API."""
 
 import base64
 import io
@@ -11,9 +11,10 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from fixtures.shop import Shop, drawn
-from kaleidobert.server import app
-from kaleidobert.server.app import WATCH_SECONDS, ServerSettings, create_app
+from fixtures.shop import Shop, drawn, loaded
+from kaleidobert.index.indexer import Indexer
+from kaleidobert.server import batched_ranker
+from kaleidobert.server.app import ServerSettings, create_app
 from kaleidobert.server.auth import Tokens
 
 TOKEN = "correct-horse-battery-staple"
@@ -43,7 +44,7 @@ def product(product_id: str = "new", **fields: Any) -> dict[str, Any]:
     return {"id": product_id, "title": "purple ellipse bag", "category": "Women", "photos": [photo], **fields}
 
 
-def test_the_next_search_finds_what_was_put_and_misses_what_was_deleted(client: TestClient) -> None:
+def test_the_next_search_sees_stored_and_removed_products(client: TestClient) -> None:
     before = ids(client)
     many = [product(f"new/{number}", title=f"purple bag {number}") for number in range(3)]
     stored = client.put("/api/products", json={"products": many}, headers=HEADERS)
@@ -56,7 +57,7 @@ def test_the_next_search_finds_what_was_put_and_misses_what_was_deleted(client: 
     assert "no product" in detail(client.delete("/api/products/new%2F1", headers=HEADERS), 404)
 
 
-def test_a_product_is_replaced_with_all_its_photos(client: TestClient) -> None:
+def test_replacing_a_product_replaces_all_its_photos(client: TestClient) -> None:
     assert len(client.get("/api/products/p00").json()["images"]) == 3
     form = {"product": json.dumps({"id": "p00", "title": "green bag", "attributes": {"colour": "green"}})}
     photos = [("photo", ("a.png", drawn("green", shape), "image/png")) for shape in ("ellipse", "rectangle")]
@@ -102,14 +103,11 @@ def test_writes_are_limited(client: TestClient) -> None:
     assert "larger than 64 MB" in detail(client.put("/api/products", json=large, headers=HEADERS), 413)
 
 
-def test_the_service_goes_over_to_a_new_version_of_the_store(
+def test_the_service_switches_to_a_new_version_of_the_store(
     new_shop: Shop, other_model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fixtures.shop import loaded
-    from kaleidobert.index.indexer import Indexer
-
-    assert WATCH_SECONDS > 1
-    monkeypatch.setattr(app, "WATCH_SECONDS", 0.05)
+    assert batched_ranker.VERSION_CHECK_SECONDS > 1
+    monkeypatch.setattr(batched_ranker, "VERSION_CHECK_SECONDS", 0.05)
     new_shop.indexer().index(new_shop.products[:4])
     with TestClient(create_app(new_shop.ranker())) as client:
         old = client.post("/api/search", json={"query": "bag"}).json()["model"]
@@ -117,7 +115,7 @@ def test_the_service_goes_over_to_a_new_version_of_the_store(
         Indexer(other, new_shop.uri, new_version=True).index(new_shop.products)
         for _ in range(200):
             found = client.post("/api/search", json={"query": "bag"}).json()
-            assert found["hits"]  # at every moment one of both
+            assert found["hits"]  # one of the two versions answers at any time
             if found["model"] != old:
                 break
         assert found["model"] == other.fingerprint and found["total"] == 12

@@ -1,4 +1,4 @@
-"""A captioner fitted for a few steps on the drawn catalogue, and the pairs it writes."""
+"""A captioner trained for a few steps on the drawn catalogue, and the pairs that it writes."""
 
 import json
 
@@ -50,7 +50,7 @@ def test_the_folder_and_its_figures(aligned, shapes):
     with_pairs = {product.id for product in products for view in (0, 1) if alignment.stored(product.id, view)}
     assert len(with_pairs) == figures["products_with_pairs"] > 0
     rows = [row for row in json.loads((aligned / "history.json").read_text()) if "eval_loss" in row]
-    assert [row["step"] for row in rows] == [3, 6, 8, 8]  # the last step counts, too
+    assert [row["step"] for row in rows] == [3, 6, 8, 8]  # the last step is validated, too
     assert all({"eval_cross_entropy", "eval_word_evidence", "eval_doubly_stochastic"} <= set(row) for row in rows)
     assert figures["validation_loss"] == min(row["eval_loss"] for row in rows)  # the best is kept
 
@@ -63,7 +63,7 @@ def test_pairs_fit_their_product_and_the_quota_of_masking(aligned, shapes, token
             stored = alignment.stored(product.id, view)
             views += bool(stored)
             assert {(each.start, each.end, each.word) for each in stored} <= words
-            assert len({(each.start, each.level) for each in stored}) == len(stored)  # one a word and level
+            assert len({(each.start, each.level) for each in stored}) == len(stored)  # one for each word and level
             assert all(each.level in (3, 4, 5) and each.patch < each.level**2 for each in stored)
             encoded = tokenizer([product.text])
             pairs = alignment.pairs(product.id, encoded, view=view)
@@ -72,7 +72,7 @@ def test_pairs_fit_their_product_and_the_quota_of_masking(aligned, shapes, token
     assert views == 72  # every eighth has a second view, with pairs of its own
 
 
-def test_the_other_source_uses_the_captioner_that_is_there(aligned, shapes, settings, tmp_path):
+def test_the_other_source_reuses_the_captioner(aligned, shapes, settings, tmp_path):
     folder = tmp_path / "again"
     folder.mkdir()
     for path in aligned.iterdir():
@@ -89,6 +89,21 @@ def test_the_other_source_uses_the_captioner_that_is_there(aligned, shapes, sett
         align(shapes, folder, settings(), tiny(), max_minutes=1)
     with pytest.raises(InputError, match="prepared in another way"):
         align(shapes, folder, settings("model.image_size=48"), tiny())
+
+
+def test_a_folder_of_an_earlier_version_is_read(aligned, tmp_path):
+    for path in aligned.iterdir():
+        if path.is_file():
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    settings = tmp_path / "align.yaml"
+    text = settings.read_text()
+    settings.write_text(text.replace("lstm_samples: 24", "told: 24").replace("lstm_from: 0.4", "told_from: 0.4"))
+    assert text.count("lstm_") == 2 and "lstm_" not in settings.read_text()
+    generator = load_generator(tmp_path)
+    assert generator.captioner.fingerprint() == Alignment.load(tmp_path).summary.captioner
+    settings.write_text(settings.read_text() + "speed: 3\n")
+    with pytest.raises(InputError, match="align.yaml: speed: Extra inputs are not permitted"):
+        load_generator(tmp_path)
 
 
 def test_training_stops_where_validation_no_longer_improves(shapes, settings, tmp_path):

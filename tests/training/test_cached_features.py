@@ -1,4 +1,4 @@
-"""Features of a frozen backbone, read instead of computed."""
+"""Features of a frozen backbone, loaded instead of computed."""
 
 import json
 
@@ -12,7 +12,9 @@ from kaleidobert.errors import InputError
 from kaleidobert.levels import PUBLISHED
 from kaleidobert.model import KaleidoBertConfig, KaleidoBertForPreTraining
 from kaleidobert.model.distributed import BatchShard
-from kaleidobert.training.cached_features import STATE_FILE, build_features, open_features
+from kaleidobert.model.encoder import KaleidoBertModel
+from kaleidobert.model.pretext_objectives import corrupt_levels
+from kaleidobert.training.cached_features import STATE_FILE, build_features, compute_features, open_features
 from kaleidobert.training.collators import PreTrainingCollator
 from kaleidobert.training.pretrain import pretrain
 
@@ -23,7 +25,7 @@ FROZEN = ("model.freeze_backbone=true", "model.patch_features=crops", "training.
 
 @pytest.fixture(scope="module")
 def backbone(tiny_config, tmp_path_factory):
-    """A backbone to start from, and another one."""
+    """An initial backbone, ``one``, with ``other`` beside it."""
     folder = tmp_path_factory.mktemp("backbones")
     for seed, name in enumerate(("one", "other")):
         torch.manual_seed(seed)
@@ -46,7 +48,7 @@ def features(shapes, prepared, frozen, tmp_path_factory):
 
 
 def test_a_run_is_the_same_with_features_and_with_pixels(shapes, frozen, features, history, tmp_path):
-    """But for the rounding to half precision."""
+    """Up to rounding to half precision."""
     settings = frozen("training.learning_rate=1e-4")
     pretrain(shapes, tmp_path / "pixels", settings)
     pretrain(shapes, tmp_path / "features", settings, features=features)
@@ -56,22 +58,22 @@ def test_a_run_is_the_same_with_features_and_with_pixels(shapes, frozen, feature
         assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-3)
 
 
-def test_no_pixel_goes_through_the_backbone(catalogue, tokenizer, features, frozen, backbone, monkeypatch):
+def test_the_backbone_is_not_run(catalogue, tokenizer, features, frozen, backbone, monkeypatch):
     config = KaleidoBertConfig(**frozen().model)
     config.encoder_config.vocab_size = len(tokenizer)
     model = KaleidoBertForPreTraining(config)
     model.kaleidobert.load_backbone(str(backbone))
-    tables = open_features(features, "train", catalogue, model.kaleidobert)
+    cached = open_features(features, "train", catalogue, model.kaleidobert)
     plain, stored = (
         PreTrainingCollator(catalogue, tokenizer, PUBLISHED, 1, True, 8, strength=0, features=source)(range(16))
-        for source in (None, tables)
+        for source in (None, cached)
     )
     assert set(plain) == set(stored) and stored["pixel_values"].shape == (16, 55 + 3 + 16, 16)
     for name in set(plain) - {"pixel_values"}:
         assert torch.equal(plain[name], stored[name]), name
     for process in range(2):
         split = BatchShard(process, 2)
-        own = PreTrainingCollator(catalogue, tokenizer, PUBLISHED, 1, True, 8, strength=0, shard=split, features=tables)
+        own = PreTrainingCollator(catalogue, tokenizer, PUBLISHED, 1, True, 8, strength=0, shard=split, features=cached)
         assert torch.equal(own(range(16))["pixel_values"], stored["pixel_values"][process::2])
     expected = model(**plain)
     monkeypatch.delattr(type(model.kaleidobert.patch_encoder), "forward")
@@ -80,8 +82,29 @@ def test_no_pixel_goes_through_the_backbone(catalogue, tokenizer, features, froz
         torch.testing.assert_close(found.parts[name], loss, rtol=2e-3, atol=2e-3)
 
 
-def test_a_killed_build_goes_on(shapes, frozen, features, tmp_path):
-    """From its last chunk that was whole; what it wrote beyond that is written again."""
+@pytest.mark.parametrize("label", [0, 1, 3])
+def test_cached_versions_are_what_the_backbone_computes(backbone, tiny_config, make_batch, label):
+    """Also where levels share a task, and stand in another order than the tasks."""
+    levels = [{"grid": 3, "task": "grey", "masked": 2}, {"grid": 2}, {"grid": 2, "task": "rotation"}]
+    levels += [{"grid": 1, "task": "rotation"}, {"grid": 2, "task": "jigsaw"}, {"grid": 2, "task": "grey", "masked": 1}]
+    config = tiny_config(levels=levels, freeze_backbone=True, patch_features="crops")
+    model = KaleidoBertModel(config).eval()
+    model.load_backbone(str(backbone))
+    batch, table = make_batch(config), config.level_table
+    pixels, masked = batch["pixel_values"], batch["masked_patches"]
+    labels = torch.full_like(batch["level_labels"], label)
+    cached = compute_features(model, pixels)
+    assert cached.shape == (4, 26 + 3 * (4 + 1) + 9 + 4, 16)
+    features = model.patch_features(cached)
+    torch.testing.assert_close(features, model.patch_features(pixels))
+    found = corrupt_levels(model.patch_encoder, table, cached, features, labels, masked)
+    expected = corrupt_levels(model.patch_encoder, table, pixels, features, labels, masked)
+    torch.testing.assert_close(found, expected)
+    assert not torch.equal(found, features)
+
+
+def test_an_interrupted_build_continues(shapes, frozen, features, tmp_path):
+    """After its last complete chunk; an incomplete one is written again."""
     folder = tmp_path / "features"
     folder.mkdir()
     state = json.loads((features / STATE_FILE).read_text())
@@ -102,8 +125,8 @@ def test_features_that_do_not_fit_are_refused(shapes, frozen, features, backbone
         return str(error.value)
 
     other = f"initial.backbone={backbone.with_name('other')}"
-    assert "another backbone's" in refusal(other)
-    assert "another backbone's" in refusal("model.crop_size=24")
+    assert "another backbone" in refusal(other)
+    assert "another backbone" in refusal("model.crop_size=24")
     assert "of other photos" in refusal("model.keep_aspect=false")
     assert "training.augmentation=0" in refusal("training.augmentation=1")
     assert "model.freeze_backbone=true" in refusal("model.freeze_backbone=false")
@@ -120,12 +143,12 @@ def test_features_that_do_not_fit_are_refused(shapes, frozen, features, backbone
     assert "0 of 72 train views are done" in refusal(folder=tmp_path)
 
 
-def test_the_verbs(shapes, preset, backbone, tmp_path):
+def test_features_and_pretrain_commands(shapes, preset, backbone, tmp_path):
     sets = ("model.fusion_layer=1", *FROZEN, f"initial.backbone={backbone}", "training.epochs=1")
     shared = ["--preset", str(preset), *(part for each in sets for part in ("--set", each))]
     folder = str(tmp_path / "features")
-    said = CliRunner().invoke(app, ["features", str(shapes), "--out", folder, *shared])
-    assert said.exit_code == 0 and "features of 108 views" in said.output and "--features" in said.output
+    built = CliRunner().invoke(app, ["features", str(shapes), "--out", folder, *shared])
+    assert built.exit_code == 0 and "features of 108 views" in built.output and "--features" in built.output
     out = tmp_path / "run"
     done = CliRunner().invoke(app, ["pretrain", str(shapes), "--out", str(out), "--features", folder, *shared])
     assert done.exit_code == 0 and (out / "model.safetensors").exists()

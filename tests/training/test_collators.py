@@ -4,8 +4,8 @@ import torch
 
 from kaleidobert.alignment.pair_store import Alignment
 from kaleidobert.levels import PUBLISHED, level_slices
+from kaleidobert.model.image_processing import to_pixel_values
 from kaleidobert.model.losses import NO_LABEL
-from kaleidobert.model.processing import to_pixel_values
 from kaleidobert.training.augmentation import augment
 from kaleidobert.training.collators import PairCollator, PreTrainingCollator, plain_patches
 

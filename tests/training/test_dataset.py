@@ -49,7 +49,7 @@ def truncate(source: Path, product: str) -> None:
     photo.write_bytes(photo.read_bytes()[:120])
 
 
-def test_what_is_prepared(source, train):
+def test_texts_and_labels(source, train):
     catalogue = prepare(source, "train", PROCESSOR)
     assert catalogue.ids == [row["id"] for row in train]
     assert catalogue.texts == [row["title"] for row in train]
@@ -58,7 +58,7 @@ def test_what_is_prepared(source, train):
     assert len(catalogue) == len(train) > 40
 
 
-def test_views_lie_product_by_product(source, train):
+def test_views_are_stored_product_by_product(source, train):
     catalogue = prepare(source, "train", PROCESSOR)
     views = [len(row["images"]) for row in train]
     assert 2 in views
@@ -87,6 +87,14 @@ def test_a_second_call_does_not_read_the_source(source, monkeypatch, own_cache):
         prepare(source, "train", KaleidoBertImageProcessor(32))
     with pytest.raises(AssertionError):
         prepare(source, "train", KaleidoBertImageProcessor(24, "none"))
+    with pytest.raises(AssertionError):
+        prepare(source, "train", KaleidoBertImageProcessor(24, resample=Image.Resampling.BICUBIC))
+
+
+def test_settings_after_the_locked_portion_do_not_matter(source, own_cache):
+    for processor in (PROCESSOR, KaleidoBertImageProcessor(24, do_normalize=True, image_mean=[0.1, 0.2, 0.3])):
+        prepare(source, "validation", processor)
+    assert len(list(own_cache.iterdir())) == 1
 
 
 def test_a_changed_source_is_read_again(source, train, own_cache):
@@ -96,7 +104,7 @@ def test_a_changed_source_is_read_again(source, train, own_cache):
     assert len(list(own_cache.iterdir())) == 2
 
 
-def test_a_photo_that_cannot_be_decoded_is_counted(source, train):
+def test_undecodable_photos_are_counted(source, train):
     truncate(source, train[3]["id"])
     problems = Problems()
     catalogue = prepare(source, "train", PROCESSOR, problems=problems)
@@ -105,14 +113,14 @@ def test_a_photo_that_cannot_be_decoded_is_counted(source, train):
     assert train[3]["id"] in problems.summary() and "cannot be decoded" in problems.summary()
 
 
-def test_what_was_left_out_is_told_when_nobody_counts(source, train, caplog):
+def test_skipped_products_are_logged_if_nobody_counts_them(source, train, caplog):
     truncate(source, train[3]["id"])
     with caplog.at_level(logging.WARNING):
         prepare(source, "train", PROCESSOR)
     assert f"1 of {len(train)} rows could not be used" in caplog.text
 
 
-def test_too_many_bad_photos_stop_it_and_leave_no_cache(source, train, own_cache):
+def test_too_many_bad_photos_are_an_error_and_leave_no_cache(source, train, own_cache):
     for row in train[:4]:
         truncate(source, row["id"])
     with pytest.raises(InputError, match=f"4 of {len(train)} rows could not be used"):
@@ -120,7 +128,7 @@ def test_too_many_bad_photos_stop_it_and_leave_no_cache(source, train, own_cache
     assert not list(own_cache.iterdir())
 
 
-def test_a_preparation_that_breaks_off_leaves_no_cache(source, monkeypatch, own_cache):
+def test_an_interrupted_preparation_leaves_no_cache(source, monkeypatch, own_cache):
     def stop(*_):
         raise KeyboardInterrupt
 
@@ -130,7 +138,7 @@ def test_a_preparation_that_breaks_off_leaves_no_cache(source, monkeypatch, own_
     assert not list(own_cache.iterdir())
 
 
-def test_the_cache_folder_may_be_the_default(monkeypatch, tmp_path):
+def test_the_default_cache_folder(monkeypatch, tmp_path):
     monkeypatch.delenv("KALEIDOBERT_CACHE")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert module.cache_folder() == tmp_path / ".cache" / "kaleidobert"
@@ -145,7 +153,7 @@ def test_text_groups_and_head(catalogue):
     assert head.texts == catalogue.texts[:9] and len(catalogue.head(999)) == 64
 
 
-def test_equal_texts_but_for_case_and_spaces_are_one_group(catalogue):
+def test_titles_that_differ_in_case_and_spaces_are_one_group(catalogue):
     other = json.loads(json.dumps(catalogue.titles))
     other[5] = f"  {other[0].upper().replace(' ', '   ')} "
     changed = type(catalogue)(
@@ -160,11 +168,11 @@ def test_photos_without_a_product_are_counted_and_used_whole(source, train, capl
     Image.new("RGB", (48, 56), "white").save(source.parent / f"{train[3]['id']}-0.png")
     with caplog.at_level(logging.WARNING):
         catalogue = prepare(source, "train", PROCESSOR)
-    assert "no product stands out in 1 of" in caplog.text
+    assert "no product found in 1 of" in caplog.text
     assert (catalogue.pixels[catalogue.first_view[3]] == 255).all()
 
 
-def test_other_weights_are_another_preparation(source, tmp_path, own_cache):
+def test_other_weights_give_another_preparation(source, tmp_path, own_cache):
     weights = tmp_path / "net.safetensors"
     for widths in ((4, 6, 8, 10), (4, 6, 8, 12)):
         save_network(SaliencyNetwork(widths, 4), weights, side=32)

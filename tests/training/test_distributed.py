@@ -1,4 +1,4 @@
-"""Two processes of `torchrun` train as one does on the same batches."""
+"""Training in two processes of `torchrun` equals training in one on the same batches."""
 
 import json
 import os
@@ -18,26 +18,25 @@ from kaleidobert.training.collators import PairCollator, PreTrainingCollator
 from kaleidobert.training.finetune import finetune, finetune_settings
 from kaleidobert.training.pretrain import pretrain
 
-# A quarter of the run is contrastive only, so that parameters are unused; then negatives are hard, and may lie with
-# the other process. The rate is low, as Adam makes whole steps of gradients that are next to nothing. Words are in
-# pieces, and corrupted photos have one task each, so that processes differ in how much of a loss is theirs.
+# The first quarter of the run is contrastive only, so that some parameters are unused; then negatives are hard, and may
+# be rows of the other process. The learning rate is low, since Adam turns tiny gradients into whole steps. With a small
+# vocabulary and one pretext task for each photo, the processes hold unequal numbers of a loss's terms.
 OVERRIDES = ("training.joint_from=0.25", "model.hard_negatives_from=0.0", "training.learning_rate=1e-4")
 OVERRIDES += ("tokenizer.vocabulary=40", "model.corruption=photos")
 
 
 def torchrun(*arguments: str) -> str:
-    """`kaleidobert` in two processes -> standard output."""
+    """A script, or `-m kaleidobert` with its arguments, in two processes -> standard output."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    command = [*launcher, "-m", "kaleidobert", *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([*launcher, *arguments], env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 @pytest.fixture(scope="module")
 def arguments(shapes, preset, tmp_path_factory):
-    """Of a run whose photos nobody has prepared yet."""
+    """The arguments of a run whose photos are not prepared yet."""
     folder = tmp_path_factory.mktemp("two")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KALEIDOBERT_CACHE", str(folder / "cache"))
@@ -47,9 +46,9 @@ def arguments(shapes, preset, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def two(arguments):
-    """The run by two processes; its last figures are in ``figures.json``, what it printed in ``printed.txt``."""
+    """The run of two processes; its last figures are in ``figures.json``, its output in ``printed.txt``."""
     folder = Path(arguments[3])
-    printed = torchrun(*arguments, "--json", str(folder / "figures.json"))
+    printed = torchrun("-m", "kaleidobert", *arguments, "--json", str(folder / "figures.json"))
     (folder / "printed.txt").write_text(printed)
     return folder
 
@@ -60,26 +59,36 @@ def test_two_processes_give_the_loss_curve_of_one(two, shapes, settings, history
     assert len(rows) == len(expected)
     for row, other in zip(rows, expected, strict=True):
         ours, theirs = ({name: row[name] for name in row if not name.endswith("accuracy")} for row in (row, other))
+        # Sums in another order bring a unit of the backbone from one side of ReLU's kink to the other (-5e-6 and 5e-7
+        # at step 4), which leaves every loss as it is and moves the gradient's norm by 4e-4 of it. One process with
+        # two threads instead of one differs from itself by as much.
+        if "grad_norm" in ours:
+            assert ours.pop("grad_norm") == pytest.approx(theirs.pop("grad_norm"), rel=1e-3)
         assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-4)
 
 
-def test_the_main_process_alone_writes_and_speaks(two):
+def test_gathered_rows_have_the_gradients_of_the_whole_batch():
+    """And those of the library's gather, which is deprecated; see the script."""
+    torchrun(str(Path(__file__).parents[1] / "fixtures" / "gathering.py"))
+
+
+def test_only_the_main_process_writes_and_prints(two):
     assert (two / "printed.txt").read_text().count("the run is in") == 1
     assert len(list((two / "logs").iterdir())) == 1
     prepared = list((two.parent / "cache").iterdir())
-    assert len(prepared) == 2  # train and validation, and nobody's scratch
+    assert len(prepared) == 2  # train and validation, and no temporary folder
     figures = json.loads((two / "figures.json").read_text())
     assert figures["joint_weight"] == json.loads((two / "config.json").read_text())["joint_weight"]
     ranks = {path.name for path in (two / "checkpoints" / "checkpoint-8").glob("rng_state*")}
     assert ranks == {"rng_state_0.pth", "rng_state_1.pth"}
 
 
-def test_two_processes_go_on_and_stop_by_the_clock_together(two, arguments, history, tmp_path):
-    """From step 6; a process that stopped by its own clock would leave the other waiting."""
+def test_two_processes_resume_and_stop_at_the_same_step(two, arguments, history, tmp_path):
+    """From step 6; a process that stopped by a clock of its own would leave the other waiting."""
     copy = shutil.copytree(two, tmp_path / "copy")
     shutil.rmtree(copy / "checkpoints" / "checkpoint-8")
     arguments = [*arguments[:3], str(copy), *arguments[4:], "--set", "training.epochs=1000"]
-    torchrun(*arguments, "--resume", "--max-minutes", "0.06")
+    torchrun("-m", "kaleidobert", *arguments, "--resume", "--max-minutes", "0.06")
     rows = [row for row in history(copy) if "loss" in row]
     assert rows[:6] == [row for row in history(two) if "loss" in row][:6]
     assert 6 < rows[-1]["step"] < 4000
@@ -87,11 +96,13 @@ def test_two_processes_go_on_and_stop_by_the_clock_together(two, arguments, hist
 
 
 @pytest.mark.parametrize("task", ["captioning", "retrieval"])
-def test_two_processes_fine_tune_as_one_does(run, shapes, history, tmp_path, task):
+def test_two_processes_fine_tune_like_one(run, shapes, history, tmp_path, task):
     overrides = ["training.epochs=1", "training.learning_rate=1e-4", "training.evaluate_every=2"]
     overrides += ["model.loss_weights={LM: 0.5}"] if task == "retrieval" else []
     sets = [part for each in overrides for part in ("--set", each)]
-    torchrun("finetune", task, str(shapes), "--model", str(run), "--out", str(tmp_path / "two"), *sets)
+    torchrun(
+        "-m", "kaleidobert", "finetune", task, str(shapes), "--model", str(run), "--out", str(tmp_path / "two"), *sets
+    )
     finetune(task, shapes, run, tmp_path / "one", finetune_settings(task, run, overrides))
     rows, expected = history(tmp_path / "two"), history(tmp_path / "one")
     assert len(rows) == len(expected) > 4
@@ -100,7 +111,7 @@ def test_two_processes_fine_tune_as_one_does(run, shapes, history, tmp_path, tas
 
 
 @pytest.mark.parametrize("pretraining", [False, True])
-def test_processes_share_out_the_rows_of_the_same_batch(catalogue, tokenizer, pretraining):
+def test_processes_divide_the_rows_of_a_batch(catalogue, tokenizer, pretraining):
     indices = [3, 44, 7, 15, 4, 43]
 
     def collator(shard):
@@ -115,9 +126,9 @@ def test_processes_share_out_the_rows_of_the_same_batch(catalogue, tokenizer, pr
         assert torch.equal(values, together.T if name == "draws" else together), name
 
 
-def test_a_batch_that_cannot_be_shared_out_is_refused(settings, tmp_path, monkeypatch):
+def test_a_batch_that_cannot_be_divided_is_refused(settings, tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "processes", lambda: type("Three", (), {"num_processes": 3}))
     for name, size in (("batch_size", 16), ("joint_samples", 8)):
         training = settings("training.batch_size=15", "training.joint_samples=6", f"training.{name}={size}").training
-        with pytest.raises(InputError, match=f"{name} {size} cannot be shared out among 3 processes; choose a mult"):
+        with pytest.raises(InputError, match=f"{name} {size} cannot be divided among 3 processes; choose a mult"):
             runs.training_arguments(tmp_path, training, 64)

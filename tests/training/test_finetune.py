@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("shared_cache")
 FIGURES = {"contrastive", "ITM", "ITM_accuracy"}
 
 
-def test_settings_are_the_runs_own_with_a_gentler_rate(run):
+def test_settings_are_those_of_the_run_with_a_lower_learning_rate(run):
     settings = finetune_settings("retrieval", run, ["training.batch_size=8"])
     assert settings.model["fusion_layer"] == 1 and settings.tokenizer.vocabulary == 120
     assert settings.training.learning_rate == 2e-4 and settings.training.subcategory_group == 32
@@ -39,7 +39,7 @@ def test_fine_tuning_end_to_end(run, shapes, history, tmp_path):
     assert {f"eval_{name}" for name in FIGURES} <= set(figures) and "joint_weight" in figures
 
     started = [row for row in history(run) if "loss" in row]
-    assert training[0]["contrastive"] < started[0]["contrastive"]  # it starts from what was learnt
+    assert training[0]["contrastive"] < started[0]["contrastive"]  # it starts from the pre-trained weights
     last = [row["contrastive"] for row in training]
     assert sum(last[-3:]) < sum(last[:3])
     tuned, pretrained = KaleidoBertForRetrieval.from_pretrained(out), KaleidoBertForRetrieval.from_pretrained(run)
@@ -52,14 +52,16 @@ def test_fine_tuning_end_to_end(run, shapes, history, tmp_path):
     assert evaluate_retrieval(shapes, out, queries=10)["vectors"]["SumR"] > 0
     with pytest.raises(InputError, match="there is a run already"):
         finetune("retrieval", shapes, run, out, finetune_settings("retrieval", run))
-    longer = finetune_settings("retrieval", out, [*overrides, "training.epochs=3"])  # settings of the tuned run itself
+    longer = finetune_settings(
+        "retrieval", out, [*overrides, "training.epochs=3"]
+    )  # with the settings of the fine-tuned run itself
     finetune("retrieval", shapes, run, out, longer, resume=True)
     assert json.loads((out / "history.json").read_text())[-1]["step"] == 12
     assert history(out)[: len(training)] == rows[: len(training)]
 
 
-def test_batches_of_photos_that_the_run_finds_alike(run, shapes, catalogue, history, tmp_path, monkeypatch):
-    """Runs of four look more alike than any four, a resumed run keeps the order, and only retrieval may ask for it."""
+def test_batches_of_similar_photos(run, shapes, catalogue, history, tmp_path, monkeypatch):
+    """Groups of four are more similar than chance, resuming keeps the order, and only fine-tuning for retrieval can."""
     seen: list[list[int]] = []
     plain = GroupedSampler.__iter__
     monkeypatch.setattr(GroupedSampler, "__iter__", lambda self: iter([seen.append(o := list(plain(self))), o][1]))
@@ -75,11 +77,11 @@ def test_batches_of_photos_that_the_run_finds_alike(run, shapes, catalogue, hist
     finetune("retrieval", shapes, run, tmp_path / "b", longer)
     assert seen[-1] in seen[:-1] and history(tmp_path / "a")[-1]["step"] == 8
     assert finetune_settings("category", tmp_path / "a").training.similar_group == 1
-    asked = finetune_settings("category", run, ["training.similar_group=4"])
+    refused = finetune_settings("category", run, ["training.similar_group=4"])
     with pytest.raises(InputError, match="similar_group is for retrieval; category"):
-        finetune("category", shapes, run, tmp_path / "c", asked)
+        finetune("category", shapes, run, tmp_path / "c", refused)
     with pytest.raises(InputError, match="similar_group asks a trained model .* for fine-tuning"):
-        pretrain(shapes, tmp_path / "d", asked)
+        pretrain(shapes, tmp_path / "d", refused)
 
 
 def test_only_a_run_can_be_fine_tuned(tmp_path):
@@ -87,7 +89,7 @@ def test_only_a_run_can_be_fine_tuned(tmp_path):
         finetune_settings("retrieval", tmp_path)
 
 
-def test_what_the_run_decides_cannot_be_set(run):
+def test_settings_that_the_pre_trained_run_fixes_cannot_be_changed(run):
     given = finetune_settings("category", run, ["model.inputs=image", "model.loss_weights={LM: 0.5}"]).model
     assert given["inputs"] == "image" and given["loss_weights"] == {"LM": 0.5}
     with pytest.raises(InputError, match="model.image_size: the run that is fine-tuned gives it; inputs and loss_weig"):

@@ -1,4 +1,4 @@
-"""Runs that SIGKILL ends go on with `--resume` as if nothing had happened."""
+"""Runs ended by SIGKILL and resumed with `--resume` give the same result as uninterrupted ones."""
 
 import os
 import random
@@ -25,7 +25,7 @@ def fingerprint(run: Path) -> str:
 
 @pytest.fixture
 def killed(run, tmp_path) -> Path:
-    """The run after step 8, before its model was written."""
+    """The run as it is after step 8, before the model is written."""
     copy = shutil.copytree(run, tmp_path / "killed")
     for name in ("model.safetensors", "config.json", "history.json"):
         (copy / name).unlink()
@@ -33,7 +33,7 @@ def killed(run, tmp_path) -> Path:
 
 
 def half_written(checkpoint: Path) -> None:
-    """As if the process had been killed in the middle of its weights."""
+    """As if the process had been killed while writing its weights."""
     for path in checkpoint.iterdir():
         if path.name == "model.safetensors":
             os.truncate(path, 1000)
@@ -41,7 +41,7 @@ def half_written(checkpoint: Path) -> None:
             path.unlink()
 
 
-def test_a_half_written_checkpoint_is_passed_over(killed, run, shapes, settings, history):
+def test_an_incomplete_checkpoint_is_ignored(killed, run, shapes, settings, history):
     half_written(killed / "checkpoints" / "checkpoint-8")
     assert last_checkpoint(killed, resume=True) == killed / "checkpoints" / "checkpoint-6"
     pretrain(shapes, killed, settings(), resume=True)
@@ -56,7 +56,7 @@ def test_a_run_killed_after_its_last_step_is_finished(killed, run, shapes, setti
     assert [row["step"] for row in history(killed) if "loss" in row] == list(range(1, 9))
 
 
-def test_without_a_whole_checkpoint_a_run_starts_anew_resumed_or_not(killed):
+def test_without_a_complete_checkpoint_a_run_starts_from_scratch(killed):
     shutil.rmtree(killed / "checkpoints" / "checkpoint-6")
     half_written(killed / "checkpoints" / "checkpoint-8")
     assert last_checkpoint(killed, resume=True) is None
@@ -66,19 +66,33 @@ def test_without_a_whole_checkpoint_a_run_starts_anew_resumed_or_not(killed):
 
 
 def test_a_finished_run_without_checkpoints_is_left_alone(copy):
-    with pytest.raises(InputError, match="a finished run without checkpoints, which cannot go on; choose another"):
+    with pytest.raises(InputError, match="a finished run without checkpoints cannot be continued; choose another"):
         last_checkpoint(copy, resume=True)
     with pytest.raises(InputError, match="there is a run already"):
         last_checkpoint(copy, resume=False)
 
 
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_run_of_an_earlier_version_is_refused_and_left_alone(killed, shapes, settings, resume):
+    """Its weights have other names; starting from scratch without a word would delete hours of training."""
+    for checkpoint in (killed / "checkpoints").glob("checkpoint-*"):
+        (checkpoint / "time_budget.json").rename(checkpoint / "pace.json")
+    before = sorted(killed.rglob("*"))
+    with pytest.raises(
+        InputError, match="of an earlier version .* cannot be resumed; finish .* another --out"
+    ) as caught:
+        pretrain(shapes, killed, settings(), resume=resume)
+    assert str(killed) in str(caught.value) and "\n" not in str(caught.value)
+    assert sorted(killed.rglob("*")) == before
+
+
 def environment() -> dict[str, str]:
-    """As many threads as the run to compare with had: sums in another order would end with other weights."""
+    """With the number of threads of the run to compare with, on which the order of sums and so the weights depend."""
     return os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
 
 
 def start_and_kill(arguments: list[str], path: Path, moment: float) -> None:
-    """`kaleidobert` in a process of its own, killed so many seconds after ``path`` is there."""
+    """`kaleidobert` in a process of its own, killed ``moment`` seconds after ``path`` exists."""
     command = [sys.executable, "-m", "kaleidobert", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment())
     deadline = time.monotonic() + 60
@@ -93,14 +107,14 @@ def start_and_kill(arguments: list[str], path: Path, moment: float) -> None:
 
 
 def test_a_run_killed_twice_ends_with_the_same_weights(run, shapes, preset, history, tmp_path):
-    """First while its first checkpoint is written, so it starts anew; then at some moment after that one is whole."""
+    """Killed while its first checkpoint is written, so that it starts from scratch, and again after it is complete."""
     out = tmp_path / "out"
     arguments = ["pretrain", str(shapes), "--out", str(out), "--preset", str(preset), "--set", "model.fusion_layer=1"]
     first = out / "checkpoints" / "checkpoint-3"
     start_and_kill(arguments, first, 0)
     arguments.append("--resume")
     moment = random.uniform(0, 0.4)
-    start_and_kill(arguments, first / "budget.json", moment)
+    start_and_kill(arguments, first / "time_budget.json", moment)
     command = [sys.executable, "-m", "kaleidobert", *arguments]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment())
     assert fingerprint(out) == fingerprint(run), f"killed {moment:.3f} s after the first checkpoint"

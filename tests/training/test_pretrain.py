@@ -12,7 +12,7 @@ from transformers import AutoModelForPreTraining
 from kaleidobert.errors import InputError
 from kaleidobert.evaluation.fit_ranker import JOINT_WEIGHTS
 from kaleidobert.model import KaleidoBertForPreTraining, KaleidoBertForRetrieval, KaleidoBertProcessor
-from kaleidobert.model.losses import LOSSES
+from kaleidobert.model.pretext_tasks import pretraining_losses
 from kaleidobert.training.collators import PairCollator
 from kaleidobert.training.pretrain import pretrain
 from kaleidobert.training.sampling import GroupedSampler
@@ -20,6 +20,7 @@ from kaleidobert.training.settings import RUN_SETTINGS, load_settings
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
 
+LOSSES = pretraining_losses()
 FIGURES = {*LOSSES, "ITM_accuracy", "RR_accuracy", "JPS_accuracy", "CP_accuracy"}
 
 
@@ -117,7 +118,7 @@ def test_a_stopped_run_goes_on_as_if_it_never_stopped(run, shapes, settings, his
     assert history(stopped) == history(run)
     one, other = (KaleidoBertForPreTraining.from_pretrained(folder) for folder in (run, stopped))
     assert one.fingerprint() == other.fingerprint()
-    assert json.loads((stopped / "checkpoints/checkpoint-8/budget.json").read_text())["seconds"] > 0
+    assert json.loads((stopped / "checkpoints/checkpoint-8/time_budget.json").read_text())["seconds"] > 0
 
 
 def test_a_run_goes_on_with_its_own_tokenizer(run, shapes, settings, history, tmp_path):

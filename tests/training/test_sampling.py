@@ -24,17 +24,17 @@ def test_the_order_depends_on_seed_and_epoch_alone():
         assert order(group) != order(group, seed=1)
 
 
-def test_groups_share_a_sub_category_and_singles_do_not():
+def test_groups_share_a_sub_category_and_a_plain_shuffle_does_not():
     def neighbours(group: int) -> float:
         labels = [LABELS[index] for index in order(group)]
         return sum(a == b for a, b in zip(labels, labels[1:], strict=False)) / 102
 
     assert neighbours(1) < 0.4
     assert neighbours(8) > 0.75
-    assert order(8) != sorted(order(8), key=lambda index: LABELS[index])  # runs are shuffled
+    assert order(8) != sorted(order(8), key=lambda index: LABELS[index])  # the groups are shuffled
 
 
-def test_runs_of_neighbours_hold_what_is_alike_and_change_with_the_epoch():
+def test_groups_of_neighbours_have_similar_vectors_and_change_with_the_epoch():
     rng = np.random.default_rng(0)
     places = rng.normal(size=(103, 3)).astype(np.float32)
     sampler = GroupedSampler(LABELS, 8, 0, places)

@@ -10,13 +10,13 @@ from kaleidobert.training.time_budget import TimeBudget
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Seconds that pass when a test says so."""
+    """A clock that a test sets."""
     now = SimpleNamespace(seconds=1000.0)
     monkeypatch.setattr(module.time, "monotonic", lambda: now.seconds)
     return now
 
 
-NOTHING: Any = None  # what a callback is given and does not look at
+NOTHING: Any = None  # for arguments that the callback ignores
 
 
 def at(step: int, steps: int = 10) -> Any:
@@ -24,7 +24,7 @@ def at(step: int, steps: int = 10) -> Any:
 
 
 def after_step(budget: TimeBudget, step: int, steps: int = 10) -> bool:
-    """Tell the budget that a step is done; whether it ends the training."""
+    """Whether the budget ends training after this step."""
     control: Any = SimpleNamespace(should_training_stop=False)
     budget.on_step_end(NOTHING, at(step, steps), control)
     return control.should_training_stop
@@ -63,19 +63,19 @@ def test_the_factor_warms_up_and_ends_at_zero():
     factors = []
     for step in range(100):
         budget.on_step_begin(NOTHING, at(step, 100), NOTHING)
-        factors.append(budget.factor(step, warmup_steps=10))
+        factors.append(budget.learning_rate_factor(step, warmup_steps=10))
     assert factors[:10] == sorted(factors[:10])
     assert factors[0] == pytest.approx(0.1)
     assert max(factors) > 0.97 and factors[9] == max(factors)
     assert factors[10:] == sorted(factors[10:], reverse=True)
     budget.on_step_begin(NOTHING, at(50, 100), NOTHING)
-    assert budget.factor(50, 10) == pytest.approx(0.5)
+    assert budget.learning_rate_factor(50, 10) == pytest.approx(0.5)
     after_step(budget, 100, 100)
-    assert budget.factor(100, 10) == pytest.approx(0, abs=1e-9)
+    assert budget.learning_rate_factor(100, 10) == pytest.approx(0, abs=1e-9)
 
 
 def test_without_warm_up_the_factor_begins_at_one():
-    assert TimeBudget().factor(0, warmup_steps=0) == 1
+    assert TimeBudget().learning_rate_factor(0, warmup_steps=0) == 1
 
 
 def test_the_factor_ends_at_zero_when_minutes_run_out(clock):
@@ -83,7 +83,7 @@ def test_the_factor_ends_at_zero_when_minutes_run_out(clock):
     budget.on_train_begin(NOTHING, at(0), NOTHING)
     clock.seconds += 60
     after_step(budget, 7)
-    assert budget.factor(7, warmup_steps=2) == pytest.approx(0, abs=1e-9)
+    assert budget.learning_rate_factor(7, warmup_steps=2) == pytest.approx(0, abs=1e-9)
 
 
 def test_seconds_before_a_resume_count(clock, tmp_path):
@@ -93,7 +93,7 @@ def test_seconds_before_a_resume_count(clock, tmp_path):
     (tmp_path / "checkpoint-7").mkdir()
     arguments: Any = SimpleNamespace(output_dir=str(tmp_path))
     budget.on_save(arguments, at(7), NOTHING)
-    assert json.loads((tmp_path / "checkpoint-7" / "budget.json").read_text()) == {"seconds": 45}
+    assert json.loads((tmp_path / "checkpoint-7" / "time_budget.json").read_text()) == {"seconds": 45}
     clock.seconds += 9999  # the machine was off
     resumed = TimeBudget.resumed(tmp_path / "checkpoint-7", max_minutes=2)
     resumed.on_train_begin(NOTHING, at(7), NOTHING)

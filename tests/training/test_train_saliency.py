@@ -1,6 +1,7 @@
-"""Training the saliency network: it learns, it repeats, and it says what it cannot read."""
+"""Training the saliency network: it learns, is reproducible, and names the files that it cannot read."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from kaleidobert.errors import InputError
 from kaleidobert.synthetic.composites import composites, write_composites
 from kaleidobert.training.time_budget import TimeBudget
 from kaleidobert.training.train_saliency import augmented, fit, mean_iou, read_pairs, train_saliency
-from kaleidobert.vision.saliency.border_colour import detector
+from kaleidobert.vision.saliency.detectors import detector
 from kaleidobert.vision.saliency.network import SaliencyNetwork, saliency_loss
 
 
@@ -22,7 +23,7 @@ def folder(tmp_path_factory):
     return place
 
 
-def test_composites_repeat_whatever_their_number(folder):
+def test_composites_depend_on_seed_and_index_alone(folder):
     photos = list(composites(3, seed=3))
     for index, (image, mask) in enumerate(photos):
         assert image.size == mask.size and max(image.size) == 160
@@ -42,7 +43,7 @@ def test_corners_are_busier_on_busy_backgrounds():
     assert contrast(1.0) > 2 * contrast(0.0)
 
 
-def test_the_network_learns_eight_photos_by_heart(folder):
+def test_the_network_overfits_eight_photos(folder):
     pairs = read_pairs([folder], 48)
     batch = torch.from_numpy(pairs).permute(0, 3, 1, 2).float() / 255
     torch.manual_seed(0)
@@ -57,7 +58,7 @@ def test_the_network_learns_eight_photos_by_heart(folder):
     assert before < 0.5 and mean_iou(network, pairs) > 0.9
 
 
-def test_losses_fall_also_on_photos_changed_at_each_step(folder):
+def test_losses_fall_with_augmentation(folder):
     pairs = np.repeat(read_pairs([folder], 48), 2, axis=0)
     torch.manual_seed(0)
     network = SaliencyNetwork((12, 16, 24, 32), 8)
@@ -67,7 +68,7 @@ def test_losses_fall_also_on_photos_changed_at_each_step(folder):
         assert np.mean([step[name] for step in losses[-5:]]) < 0.85 * losses[0][name]
 
 
-def test_a_mask_moves_with_its_photo_and_keeps_its_values(folder):
+def test_a_mask_is_augmented_like_its_photo(folder):
     pairs = torch.from_numpy(read_pairs([folder], 64))
     pairs[..., :3] = pairs[..., 3:]  # each photo is its own mask
     batch = augmented(pairs, torch.Generator().manual_seed(1))
@@ -76,13 +77,14 @@ def test_a_mask_moves_with_its_photo_and_keeps_its_values(folder):
     assert ((batch[:, :3].mean(1) > 0.5) == (batch[:, 3] > 0.5)).float().mean() > 0.97
 
 
-def test_a_run_repeats_and_its_file_is_a_detector(folder, tmp_path):
+def test_a_run_is_reproducible_and_its_file_is_a_detector(folder, tmp_path):
     lines: list[str] = []
     outs = [tmp_path / f"{name}.safetensors" for name in "ab"]
     figures = [train_saliency([folder], out, epochs=1, batch_size=4, report=lines.append) for out in outs]
     assert outs[0].read_bytes() == outs[1].read_bytes()
     assert figures[0]["mask_iou"] == figures[1]["mask_iou"] and figures[0]["pairs"] == 8
-    assert lines and "100%" in lines[-1]
+    assert lines and all(re.match(r"\d+% · \d+\.\d min, \d+\.\d left · ", line) for line in lines)
+    assert "100%" in lines[-1]
     assert detector(str(outs[0]))(Image.new("RGB", (40, 30))).shape == (30, 40)
 
 
@@ -118,4 +120,4 @@ def test_bad_pairs_are_named(tmp_path, capsys):
         picture(tmp_path / "masks" / f"{index}.png", "L")
     (tmp_path / "masks" / "7.png").write_bytes(io.BytesIO(b"no image").getvalue())
     assert len(read_pairs([tmp_path], 16)) == 30
-    assert "7.jpg" in capsys.readouterr().out  # one of 31 is left out, and said
+    assert "7.jpg" in capsys.readouterr().out  # one of 31 is left out, with a warning

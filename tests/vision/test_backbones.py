@@ -1,4 +1,4 @@
-"""Any backbone of `transformers` gives (B, P, D), in both modes and for any levels."""
+"""Any backbone of `transformers` gives features (B, P, D), in both modes and for any levels."""
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ def pixels():
 @pytest.mark.parametrize("levels", LEVELS.values(), ids=LEVELS)
 @pytest.mark.parametrize("mode", ["crops", "pyramid"])
 @torch.no_grad()
-def test_both_modes_give_one_feature_a_patch(pixels, mode, levels):
+def test_both_modes_give_one_feature_per_patch(pixels, mode, levels):
     encode = encoder(mode=mode)
     features = encode(pixels, levels)
     assert encode.feature_size == 16
@@ -46,7 +46,7 @@ def test_both_modes_give_one_feature_a_patch(pixels, mode, levels):
 @pytest.mark.parametrize(("config", "size"), [(CONVNEXT, 12), (SWIN, 16)], ids=["convnext", "swin"])
 @pytest.mark.parametrize("mode", ["crops", "pyramid"])
 @torch.no_grad()
-def test_other_backbones_fit_in(pixels, config, size, mode):
+def test_other_backbones(pixels, config, size, mode):
     features = encoder(config, mode)(pixels, PUBLISHED)
     assert features.shape == (2, 55, size)
     assert features.isfinite().all() and features[0].std() > 0
@@ -54,13 +54,13 @@ def test_other_backbones_fit_in(pixels, config, size, mode):
 
 @torch.no_grad()
 def test_both_modes_agree_on_the_first_level(pixels):
-    """One patch, the whole portion: encoding it as a crop of its own size is pooling everything."""
+    """With a single patch, encoding a crop of the same size equals pooling the whole feature map."""
     whole = [Level(1)]
     assert torch.allclose(encoder(mode="crops")(pixels, whole), encoder()(pixels, whole), atol=1e-5)
 
 
 @torch.no_grad()
-def test_a_crop_does_not_see_its_neighbours_and_a_pooled_patch_does(pixels):
+def test_crops_are_independent_of_their_neighbours_and_pooled_patches_are_not(pixels):
     changed = pixels.clone()
     changed[:, :, :16, 16:] = 0  # the right upper quarter
 

@@ -1,4 +1,4 @@
-"""Each corruption does what it says, exactly, and leaves its inputs alone."""
+"""Each corruption changes exactly what it should, and not its inputs."""
 
 import pytest
 import torch
@@ -6,11 +6,12 @@ import torch
 from kaleidobert.levels import Level
 from kaleidobert.vision.corruptions import (
     LUMA,
-    blank_patches,
-    camouflage_patches,
     grey_cells,
     jigsaw_orders,
+    permute_cells,
     permute_patches,
+    replace_cells,
+    replace_patches,
     rotate_cells,
 )
 from kaleidobert.vision.patches import cut_patches
@@ -26,29 +27,29 @@ def features():
     return torch.rand(3, 9, 5, generator=torch.Generator().manual_seed(1))
 
 
-def chosen(rows, count):
+def selected(rows, count):
     mask = torch.zeros(len(rows), count, dtype=torch.bool)
     for row, patches in enumerate(rows):
         mask[row, patches] = True
     return mask
 
 
-def test_turning_the_whole_is_rot90(pixels):
-    turned = rotate_cells(pixels, 1, torch.tensor([0, 1, 2, 3]))
+def test_rotating_the_whole_photo_is_rot90(pixels):
+    rotated = rotate_cells(pixels, 1, torch.tensor([0, 1, 2, 3]))
     for turns in range(4):
-        assert torch.equal(turned[turns], torch.rot90(pixels[turns], turns, dims=(-2, -1)))
+        assert torch.equal(rotated[turns], torch.rot90(pixels[turns], turns, dims=(-2, -1)))
 
 
 @pytest.mark.parametrize("grid", [1, 2, 3])
 def test_four_quarter_turns_are_the_identity(pixels, grid):
-    turned = pixels
+    rotated = pixels
     for number in range(1, 5):
-        turned = rotate_cells(turned, grid, torch.ones(4, dtype=torch.long))
-        assert torch.equal(turned, pixels) == (number == 4)
+        rotated = rotate_cells(rotated, grid, torch.ones(4, dtype=torch.long))
+        assert torch.equal(rotated, pixels) == (number == 4)
 
 
 @pytest.mark.parametrize("grid", [1, 2, 3])
-def test_turning_then_cutting_is_cutting_then_turning(pixels, grid):
+def test_rotating_and_cutting_commute(pixels, grid):
     turns = torch.tensor([3, 0, 1, 2])
     cut = cut_patches(rotate_cells(pixels, grid, turns), [Level(grid)], 12 // grid)
     patches = cut_patches(pixels, [Level(grid)], 12 // grid)
@@ -56,14 +57,14 @@ def test_turning_then_cutting_is_cutting_then_turning(pixels, grid):
     assert torch.allclose(cut, expected)
 
 
-def test_resizing_commutes_with_turning(pixels):
-    """Otherwise a network could tell the turn by traces of the resampling."""
+def test_rotating_and_resizing_commute(pixels):
+    """Otherwise a network could detect the rotation from resampling artefacts."""
     turns = torch.ones(4, dtype=torch.long)
     small = cut_patches(rotate_cells(pixels, 1, turns), [Level(1)], 8)
     assert torch.allclose(small, torch.rot90(cut_patches(pixels, [Level(1)], 8), 1, dims=(-2, -1)), atol=1e-6)
 
 
-def test_there_are_24_different_orders_and_the_first_changes_nothing():
+def test_there_are_24_different_orders_and_the_first_is_the_identity():
     for patches in (4, 9, 16):
         orders = jigsaw_orders(patches)
         assert orders.shape == (24, patches)
@@ -73,7 +74,7 @@ def test_there_are_24_different_orders_and_the_first_changes_nothing():
         assert torch.equal(orders, jigsaw_orders(patches))
 
 
-def test_a_jigsaw_undone_is_the_identity():
+def test_a_permutation_and_its_inverse_are_the_identity():
     features = torch.rand(24, 4, 5, generator=torch.Generator().manual_seed(2))
     orders = jigsaw_orders(4)
     permuted = permute_patches(features, orders)
@@ -83,37 +84,48 @@ def test_a_jigsaw_undone_is_the_identity():
 
 
 def test_grey_cells_have_equal_channels_and_others_stay(pixels):
-    cells = chosen([[0], [4, 8], [], [2]], 9)
+    cells = selected([[0], [4, 8], [], [2]], 9)
     grey = grey_cells(pixels, 3, cells)
-    before = pixels.unflatten(3, (3, 4)).unflatten(2, (3, 4)).permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
-    after = grey.unflatten(3, (3, 4)).unflatten(2, (3, 4)).permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
+    before, after = (cells_of(each).unflatten(2, (3, 4, 4)) for each in (pixels, grey))
     assert torch.equal(after[~cells], before[~cells])
     assert torch.equal(after[cells][:, 0], after[cells][:, 1]) and torch.equal(after[cells][:, 0], after[cells][:, 2])
     luma = (before[cells] * torch.tensor(LUMA).view(3, 1, 1)).sum(dim=1)
     assert torch.allclose(after[cells][:, 0], luma)
 
 
-def test_camouflage_takes_the_same_place_of_the_other_product(features):
-    mask = chosen([[3], [0, 8], []], 9)
-    swapped = camouflage_patches(features, mask, features[[2, 0, 1]])
-    assert torch.equal(swapped[0, 3], features[2, 3])
-    assert torch.equal(swapped[1, [0, 8]], features[0, [0, 8]])
-    assert torch.equal(swapped[~mask], features[~mask])
-
-
-def test_blank_patches_are_zero_and_others_stay(features):
-    mask = chosen([[3], [0, 8], []], 9)
-    blank = blank_patches(features, mask)
+def test_replaced_patches_are_those_of_the_replacement_and_others_stay(features):
+    mask = selected([[3], [0, 8], []], 9)
+    replaced = replace_patches(features, mask, features[[2, 0, 1]])
+    assert torch.equal(replaced[0, 3], features[2, 3])
+    assert torch.equal(replaced[1, [0, 8]], features[0, [0, 8]])
+    assert torch.equal(replaced[~mask], features[~mask])
+    blank = replace_patches(features, mask, 0.0)
     assert (blank[mask] == 0).all()
     assert torch.equal(blank[~mask], features[~mask])
 
 
-def test_inputs_stay_as_they_were(pixels, features):
+def test_cells_of_pixels_are_replaced_and_permuted_as_patches_of_features_are(pixels):
+    mask, order = selected([[0], [4, 8], [], [2]], 9), jigsaw_orders(9)[[3, 0, 7, 23]]
+    cells, colour = cells_of(pixels), torch.tensor([0.1, 0.2, 0.3]).view(1, 3, 1, 1)
+    assert torch.equal(cells_of(permute_cells(pixels, 3, order)), permute_patches(cells, order))
+    others = pixels.roll(1, 0)
+    assert torch.equal(cells_of(replace_cells(pixels, 3, mask, others)), replace_patches(cells, mask, cells_of(others)))
+    blank = cells_of(replace_cells(pixels, 3, mask, colour)).unflatten(2, (3, -1))
+    assert (blank[mask] == colour.view(3, 1)).all() and torch.equal(blank[~mask].flatten(1), cells[~mask])
+
+
+def cells_of(pixels):
+    """(B, 3, 12, 12) -> (B, 9, 3 * 4 * 4)."""
+    return pixels.unflatten(3, (3, 4)).unflatten(2, (3, 4)).permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
+
+
+def test_inputs_are_not_modified(pixels, features):
     cells, mask = torch.ones(4, 9, dtype=torch.bool), torch.ones(3, 9, dtype=torch.bool)
-    seen_pixels, seen_features = pixels.clone(), features.clone()
+    old_pixels, old_features = pixels.clone(), features.clone()
     rotate_cells(pixels, 3, torch.tensor([1, 2, 3, 1]))
     grey_cells(pixels, 3, cells)
     permute_patches(features, torch.arange(8, -1, -1).expand(3, -1))
-    camouflage_patches(features, mask, features[[1, 2, 0]])
-    blank_patches(features, mask)
-    assert torch.equal(pixels, seen_pixels) and torch.equal(features, seen_features)
+    permute_cells(pixels, 3, torch.arange(8, -1, -1).expand(4, -1))
+    replace_patches(features, mask, features[[1, 2, 0]])
+    replace_cells(pixels, 3, cells, 0.0)
+    assert torch.equal(pixels, old_pixels) and torch.equal(features, old_features)

@@ -1,4 +1,4 @@
-"""Cutting and pooling: the locked portion, its crops, and levels pooled from a feature map."""
+"""Cutting the locked portion and its patches, and pooling levels from a feature map."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ def random_pixels(side, channels=3):
     return torch.rand(2, channels, side, side, generator=torch.Generator().manual_seed(0))
 
 
-def test_each_crop_is_its_region_where_no_resize_is_needed():
+def test_crops_are_plain_regions_if_no_resizing_is_needed():
     pixels = random_pixels(12)
     for grid in (1, 2, 3, 4):
         size = 12 // grid
@@ -25,7 +25,7 @@ def test_each_crop_is_its_region_where_no_resize_is_needed():
             assert torch.allclose(crops[:, patch], region), (grid, patch)
 
 
-def test_all_levels_give_55_crops_in_the_table_s_order():
+def test_all_levels_give_55_crops_in_order():
     pixels = random_pixels(20)
     crops = cut_patches(pixels, PUBLISHED, 5)
     assert crops.shape == (2, 55, 3, 5, 5)
@@ -33,14 +33,14 @@ def test_all_levels_give_55_crops_in_the_table_s_order():
         assert torch.equal(crops[:, where], cut_patches(pixels, [level], 5))
 
 
-def test_shrinking_averages():
-    """Fine stripes become their mean, not whichever pixel lies in the middle."""
+def test_downscaling_is_antialiased():
+    """Fine stripes become their mean, not the value of the pixel in the middle."""
     stripes = torch.tensor([0.0, 1.0, 1.0, 0.0]).repeat(6).expand(1, 3, 24, 24)
     crops = cut_patches(stripes, [Level(2)], 3)
     assert torch.allclose(crops, torch.full_like(crops, 0.5), atol=0.15)
 
 
-def test_pooling_gives_each_patch_its_region_s_mean():
+def test_pooling_gives_the_mean_of_each_patch_s_region():
     features = random_pixels(12, channels=7)
     pooled = pool_patches(features, PUBLISHED[:4])
     assert pooled.shape == (2, 30, 7)
@@ -57,12 +57,12 @@ def photo():
 
 
 def red_extent(portion):
-    """Width and height of what is red, in pixels."""
+    """Width and height of the red area, in pixels."""
     red = np.asarray(portion)[..., 1] < 128
     return int(red.any(axis=0).sum()), int(red.any(axis=1).sum())
 
 
-def test_keeping_the_aspect_keeps_a_disc_round_and_stretching_does_not():
+def test_a_disc_stays_round_only_if_the_aspect_is_kept():
     box = (0, 15, 60, 65)  # 60 x 50
     kept = cut_locked_portion(photo(), box, 120, keep_aspect=True)
     stretched = cut_locked_portion(photo(), box, 120, keep_aspect=False)
@@ -71,7 +71,7 @@ def test_keeping_the_aspect_keeps_a_disc_round_and_stretching_does_not():
     assert red_extent(stretched) == pytest.approx((80, 96), abs=1)
 
 
-def test_what_lies_beyond_the_photo_is_white():
+def test_the_area_beyond_the_photo_is_white():
     tall = Image.new("RGB", (20, 80), "blue")
     portion = np.asarray(cut_locked_portion(tall, (0, 0, 20, 80), 80, keep_aspect=True))
     assert (portion[:, :29] == 255).all() and (portion[:, 51:] == 255).all()

@@ -1,9 +1,9 @@
 """The captioner of the alignment generator: Show, Attend and Tell (Xu et al. 2015; SEED: FIG. 5, SAT 504).
 
-A backbone's feature map gives L = h * w annotation vectors. Before each token an LSTM says where it looks
-(soft attention, section 4.2), and the context it gets from there, gated by beta, decides with its state and the
-previous token which one comes next (the deep output of section 3.1.2). It sees locked portions, the same that
-pre-training cuts into patches, so its maps are in the locked portion's coordinates from the start.
+A backbone's feature map gives L = h * w annotation vectors. Before each token an LSTM attends to them (soft
+attention, section 4.2); the context vector, gated by beta, predicts the next token together with the LSTM's state and
+the previous token (deep output, section 3.1.2). The input is the locked portion, which pre-training cuts into patches,
+so attention maps are in the locked portion's coordinates.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from kaleidobert.errors import InputError
 
 STRIDE_8 = {"embedding_size": 32, "hidden_sizes": [32, 96], "depths": [1, 2], "out_features": ["stage2"]}
 STRIDE_16 = {"embedding_size": 32, "hidden_sizes": [32, 64, 96], "depths": [1, 1, 2], "out_features": ["stage3"]}
-LARGE_IMAGE = 160  # side from which the smallest backbone gets a stage more
-LEAST_MAP = 7  # cells a side: a coarser map cannot tell the patches of a 5 x 5 grid
+LARGE_IMAGE = 160  # side in pixels from which the default backbone has one more stage
+LEAST_MAP = 7  # cells a side: a coarser map cannot separate the patches of a 5 x 5 grid
 
 
 class CaptionerConfig(PretrainedConfig):
-    """What a captioner is built from.
+    """Configuration of a `Captioner`.
 
-    backbone_config: any `transformers` backbone; by default a small ResNet from scratch whose maps are 10 x 10
-        for portions of 80 pixels and 14 x 14 for 224.
+    backbone_config: any `transformers` backbone; by default a small ResNet without pre-trained weights, with feature
+        maps of 10 x 10 cells for locked portions of 80 pixels and of 14 x 14 for 224.
     image_size: side of the locked portion in pixels.
-    doubly_stochastic: weight of the regulariser that has all of the image looked at (section 4.2.1).
-    word_evidence: weight of the objective that has single places speak for words; 0 is the paper's model.
+    doubly_stochastic: weight of the regulariser that spreads a text's attention over the photo (section 4.2.1).
+    word_evidence: weight of the objective by which single locations predict words; 0 is the paper's model.
     """
 
     model_type = "kaleidobert-captioner"
@@ -82,32 +82,32 @@ class CaptionerConfig(PretrainedConfig):
 
 
 class Annotations(NamedTuple):
-    """What attention looks at: vectors (B, L, D), the same as keys (B, L, A), and the map's (h, w)."""
+    """A photo's annotation vectors (B, L, D), their attention keys (B, L, A), and the feature map's (h, w)."""
 
     vectors: Tensor
     keys: Tensor
     shape: tuple[int, int]
 
     def repeat(self, times: int) -> Annotations:
-        """Every photo ``times`` over, one for each beam."""
+        """Each photo ``times`` times, once for each beam."""
         return Annotations(self.vectors.repeat_interleave(times, 0), self.keys.repeat_interleave(times, 0), self.shape)
 
 
-class State(NamedTuple):
-    """The LSTM's hidden state and cell, both (B, H)."""
+class LSTMState(NamedTuple):
+    """Hidden state and cell, both (B, H)."""
 
     hidden: Tensor
     cell: Tensor
 
-    def take(self, rows: Tensor) -> State:
-        return State(self.hidden[rows], self.cell[rows])
+    def select(self, rows: Tensor) -> LSTMState:
+        return LSTMState(self.hidden[rows], self.cell[rows])
 
 
 @dataclass
 class CaptionerOutput(ModelOutput):
-    """``attentions`` (B, T - 1, h, w): map t is where the model looked to say token t + 1; each sums to 1.
+    """``attentions`` (B, T - 1, h, w): map t is the attention with which token t + 1 is predicted; each sums to 1.
 
-    ``evidence``, of the same shape: which places alone speak for token t + 1; not while training.
+    ``evidence``, of the same shape: see `Captioner.evidence_maps`; None in training.
     """
 
     loss: Tensor | None = None
@@ -120,9 +120,9 @@ class CaptionerOutput(ModelOutput):
 
 
 class Captioner(PreTrainedModel):
-    """Locked portions (B, 3, S, S), RGB in [0, 1] -> tokens with one attention map each.
+    """Locked portions (B, 3, S, S), RGB in [0, 1] -> tokens, each with an attention map.
 
-    Raises ``InputError`` where the backbone's map is coarser than 7 x 7.
+    Raises ``InputError`` if the backbone's feature map is coarser than 7 x 7.
     """
 
     config_class = CaptionerConfig
@@ -138,8 +138,9 @@ class Captioner(PreTrainedModel):
         self.keys = nn.Linear(features, config.attention_size)
         self.query = nn.Linear(hidden, config.attention_size)
         self.gate = nn.Linear(hidden, 1)
-        self.from_token = nn.Linear(embedding, 4 * hidden)  # the LSTM's gates, its input apart from the rest, so
-        self.recurrent = nn.Linear(hidden + features, 4 * hidden, bias=False)  # that all steps' go in at once
+        # The LSTM's gates in two parts, so that the tokens' part is computed for all steps at once.
+        self.from_token = nn.Linear(embedding, 4 * hidden)
+        self.recurrent = nn.Linear(hidden + features, 4 * hidden, bias=False)
         self.from_hidden = nn.Linear(hidden, embedding)
         self.from_context = nn.Linear(features, embedding, bias=False)
         self.output = nn.Linear(embedding, config.vocab_size)
@@ -147,67 +148,72 @@ class Captioner(PreTrainedModel):
         self.post_init()
 
     def forward(
-        self, pixel_values: Tensor, input_ids: Tensor, attention_mask: Tensor, told: int | None = None, **_: Any
+        self,
+        pixel_values: Tensor,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        lstm_samples: int | None = None,
+        **_: Any,
     ) -> CaptionerOutput:
-        """Teacher forcing: the text input_ids (B, T), attention_mask (B, T), goes in as it should come out.
+        """Teacher forcing with texts input_ids (B, T), attention_mask (B, T).
 
-        told: how many of the batch the LSTM reads (all where not given, or none), as it is the slow part; word
-        evidence learns from every photo.
+        lstm_samples: how many samples of the batch go through the LSTM, the slow part; by default all. The word
+        evidence loss is always of the whole batch.
         """
-        everywhere = self.annotate(pixel_values)
-        evidence = self.evidence_loss(everywhere, input_ids, attention_mask)
-        if told == 0:
+        whole = self.annotate(pixel_values)
+        evidence = self.evidence_loss(whole, input_ids, attention_mask)
+        if lstm_samples == 0:
             return CaptionerOutput(loss=self.config.word_evidence * evidence, word_evidence=evidence)
-        annotations = Annotations(everywhere.vectors[:told], everywhere.keys[:told], everywhere.shape)
-        input_ids, spoken = input_ids[:told], attention_mask[:told, 1:].bool()
-        state, embedded = self.begin(annotations), self.embedding(input_ids[:, :-1])  # (B, T - 1, E)
+        annotations = Annotations(whole.vectors[:lstm_samples], whole.keys[:lstm_samples], whole.shape)
+        input_ids, targets = input_ids[:lstm_samples], attention_mask[:lstm_samples, 1:].bool()
+        state, embedded = self.initial_state(annotations), self.embedding(input_ids[:, :-1])  # (B, T - 1, E)
         hidden, contexts, maps = [], [], []
         for inputs in self.from_token(embedded).unbind(1):  # (B, 4 H) each
             state, context, attention = self.step(inputs, annotations, state)
             hidden.append(state.hidden)
             contexts.append(context)
             maps.append(attention)
-        logits = self.say(embedded, torch.stack(hidden, 1), torch.stack(contexts, 1))
+        logits = self.token_logits(embedded, torch.stack(hidden, 1), torch.stack(contexts, 1))
         attentions = torch.stack(maps, 1)  # (B, T - 1, L)
-        cross_entropy = F.cross_entropy(logits[spoken].float(), input_ids[:, 1:][spoken])
-        regulariser = doubly_stochastic(attentions, spoken)
+        cross_entropy = F.cross_entropy(logits[targets].float(), input_ids[:, 1:][targets])
+        regulariser = doubly_stochastic(attentions, targets)
         weighted = self.config.doubly_stochastic * regulariser + self.config.word_evidence * evidence
-        places = None if self.training else self.evidence_maps(annotations.vectors, input_ids[:, 1:])
+        evidence_maps = None if self.training else self.evidence_maps(annotations.vectors, input_ids[:, 1:])
         return CaptionerOutput(
             loss=cross_entropy + weighted,
             logits=logits,
             attentions=attentions.unflatten(2, annotations.shape),
-            evidence=None if places is None else places.unflatten(2, annotations.shape),
+            evidence=None if evidence_maps is None else evidence_maps.unflatten(2, annotations.shape),
             cross_entropy=cross_entropy,
             doubly_stochastic=regulariser,
             word_evidence=evidence,
         )
 
     def evidence_loss(self, annotations: Annotations, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Cross-entropy of each text's tokens among the batch's, from single places' evidence for them.
+        """Cross-entropy of each text's tokens among all tokens of the batch, predicted from single locations.
 
         Multiple-instance learning (Fang et al. 2015, From Captions to Visual Concepts): a token's logit is the
-        log mean of the exponentials of what each place says alone through the deep output's own weights, so
-        that the places that show it learn to say it.
+        log-mean-exp over locations of the logits that the deep output gives each location's vector alone, so that
+        the locations that show a word learn to predict it.
         """
-        candidates, places = torch.unique(input_ids[:, 1:], return_inverse=True)
+        candidates, columns_of = torch.unique(input_ids[:, 1:], return_inverse=True)
         present = torch.zeros(len(input_ids), len(candidates), device=input_ids.device)
         rows, columns = attention_mask[:, 1:].nonzero(as_tuple=True)
-        present[rows, places[rows, columns]] = 1
+        present[rows, columns_of[rows, columns]] = 1
         evidence = self.from_context(annotations.vectors) @ self.output.weight[candidates].T  # (B, L, C)
         pooled = evidence.float().logsumexp(1) - math.log(evidence.shape[1]) + self.output.bias[candidates]
         return -(present * pooled.log_softmax(1)).sum() / present.sum()
 
     def evidence_maps(self, vectors: Tensor, token_ids: Tensor) -> Tensor:
-        """(B, T, L), each summing to 1: how much each place (B, L, D) alone speaks for the tokens (B, T).
+        """(B, T, L), each summing to 1: the logits of tokens (B, T) from each location's vector (B, L, D) alone.
 
-        The LSTM looks before it knows the token, at all that may come next; this knows the token.
+        Unlike attention, which precedes the token and covers all that may come next, these maps are given the token.
         """
         evidence = self.output.weight[token_ids] @ self.from_context(vectors).transpose(1, 2)
         return torch.softmax(evidence.float(), dim=2)
 
     def annotate(self, pixel_values: Tensor) -> Annotations:
-        """The backbone's map as annotation vectors, row by row."""
+        """The backbone's feature map as annotation vectors, in row-major order."""
         mean, std = (
             pixel_values.new_tensor(values).view(1, 3, 1, 1)
             for values in (self.config.image_mean, self.config.image_std)
@@ -218,19 +224,19 @@ class Captioner(PreTrainedModel):
         if min(height, width) < LEAST_MAP:
             raise InputError(
                 f"the captioner's feature map is {height} x {width}, too coarse for the 5 x 5 grid; "
-                f"give a backbone with {LEAST_MAP} x {LEAST_MAP} cells or more"
+                f"use a backbone with {LEAST_MAP} x {LEAST_MAP} cells or more"
             )
         vectors = features.flatten(2).transpose(1, 2)  # (B, L, D)
         return Annotations(vectors, self.keys(vectors), (height, width))
 
-    def begin(self, annotations: Annotations) -> State:
-        """The first state, from the mean annotation vector."""
-        return State(*torch.tanh(self.first_state(annotations.vectors.mean(1))).chunk(2, dim=1))
+    def initial_state(self, annotations: Annotations) -> LSTMState:
+        """The LSTM's first state, predicted from the mean annotation vector."""
+        return LSTMState(*torch.tanh(self.first_state(annotations.vectors.mean(1))).chunk(2, dim=1))
 
-    def step(self, inputs: Tensor, annotations: Annotations, state: State) -> tuple[State, Tensor, Tensor]:
-        """Look, then go on: the next state, the gated context (B, D), the attention (B, L).
+    def step(self, inputs: Tensor, annotations: Annotations, state: LSTMState) -> tuple[LSTMState, Tensor, Tensor]:
+        """Attend, then update the LSTM: the next state, the gated context (B, D), the attention (B, L).
 
-        inputs (B, 4 H): ``from_token`` of the token before. The energies are scaled dot products: the paper's
+        inputs (B, 4 H): ``from_token`` of the previous token. The energies are scaled dot products; the paper's
         small network took about a fifth of the training time.
         """
         query = self.query(state.hidden).unsqueeze(2) / self.config.attention_size**0.5
@@ -238,17 +244,17 @@ class Captioner(PreTrainedModel):
         context = torch.bmm(attention.to(annotations.vectors.dtype).unsqueeze(1), annotations.vectors).squeeze(1)
         context = torch.sigmoid(self.gate(state.hidden)) * context
         gates = inputs + self.recurrent(torch.cat([state.hidden, context], dim=1))
-        keep, write, show = torch.sigmoid(gates[:, : 3 * self.config.hidden_size]).chunk(3, dim=1)
-        cell = keep * state.cell + write * torch.tanh(gates[:, 3 * self.config.hidden_size :])
-        return State(show * torch.tanh(cell), cell), context, attention
+        forget, write, output = torch.sigmoid(gates[:, : 3 * self.config.hidden_size]).chunk(3, dim=1)
+        cell = forget * state.cell + write * torch.tanh(gates[:, 3 * self.config.hidden_size :])
+        return LSTMState(output * torch.tanh(cell), cell), context, attention
 
-    def say(self, embedded: Tensor, hidden: Tensor, context: Tensor) -> Tensor:
+    def token_logits(self, embedded: Tensor, hidden: Tensor, context: Tensor) -> Tensor:
         """Logits (..., V) of the next token."""
         mixed = embedded + self.from_hidden(self.dropout(hidden)) + self.from_context(context)
         return self.output(self.dropout(mixed))
 
     def fingerprint(self) -> str:
-        """Of the weights and of what pixels become: alignments by another captioner bear another one."""
+        """A hash of weights and pixel normalisation, which identifies the captioner that an alignment was made with."""
         pixels = (self.config.image_size, self.config.image_mean, self.config.image_std)
         digest = hashlib.sha256(repr(pixels).encode())
         for name, tensor in sorted(self.state_dict().items()):
@@ -257,15 +263,15 @@ class Captioner(PreTrainedModel):
         return digest.hexdigest()[:16]
 
 
-def doubly_stochastic(attentions: Tensor, spoken: Tensor) -> Tensor:
-    """How unevenly a whole text looked over the photo (section 4.2.1, equation 14), a mean over the batch.
+def doubly_stochastic(attentions: Tensor, targets: Tensor) -> Tensor:
+    """How unevenly a text's attention is spread over the photo (section 4.2.1, equation 14), a mean over the batch.
 
-    attentions (B, T, L), spoken (B, T) bool. The paper asks that each of the L places gets 1 of the T looks in
-    all, which T < L looks cannot give; here each is asked to get its share, T / L.
+    attentions (B, T, L), targets (B, T) bool. In the paper, attention to each of the L locations should sum to 1 over
+    the T tokens, which is impossible for T < L; here it should sum to T / L.
     """
-    weights = spoken.unsqueeze(2)
-    looks = (attentions * weights).sum(1) * attentions.shape[2] / weights.sum(1)
-    return (looks - 1).square().mean()
+    weights = targets.unsqueeze(2)
+    coverage = (attentions * weights).sum(1) * attentions.shape[2] / weights.sum(1)
+    return (coverage - 1).square().mean()
 
 
 AutoConfig.register(CaptionerConfig.model_type, CaptionerConfig)

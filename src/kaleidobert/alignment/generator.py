@@ -1,8 +1,8 @@
-"""The alignment generator: a product's words, and the patches that each of them talks about (SEED: FIG. 5, AAG).
+"""The alignment generator: pairs of a word of a product's text and a patch of its photo (SEED: FIG. 5, AAG).
 
-Two sources of attention maps. ``caption``, as published: the captioner describes the photo, and the words it
-finds that the text has, too, are aligned. ``teacher``: the text itself is fed through the captioner, which gives
-a map for every word of it.
+There are two sources of attention maps. ``caption``, as published: the captioner describes the photo, and the words
+of its caption that match words of the text are aligned. ``teacher``: the text itself goes through the captioner by
+teacher forcing, which gives an attention map for each of its words.
 """
 
 from __future__ import annotations
@@ -17,40 +17,40 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 from transformers import PreTrainedTokenizerFast
 
-from kaleidobert.alignment.attention_maps import on_product, point
+from kaleidobert.alignment.attention_maps import most_attended_patch, restrict_to_product
 from kaleidobert.alignment.beam_search import generate
 from kaleidobert.alignment.captioner import Captioner
 from kaleidobert.alignment.matching import EXACT, Word, content_words, match_words
 from kaleidobert.errors import InputError
-from kaleidobert.vision.saliency.border_colour import ForegroundDetector, whole_image
+from kaleidobert.vision.saliency.base import ForegroundDetector, whole_image
 
 SOURCES = ("caption", "teacher")
 MAPS = ("attentions", "evidence")
 GRIDS = (3, 4, 5)
 LEAST_LIFT = 2.0  # chosen by measurement, see docs/alignment.md
-LEAST_PRODUCT = 0.01  # share of the portion below which no product was found
+LEAST_PRODUCT = 0.01  # a mask that covers a smaller share of the locked portion counts as no product found
 JOINTS = ("-", "'", "’")
 
 
 @dataclass(frozen=True)
 class WordMap:
-    """A word of the text, its tokens, where the captioner looked for it (h, w), and how well it was matched.
+    """A word of the text, its tokens, their mean attention map (h, w), and the score of its match.
 
-    ``product``: the share of the locked portion that is product.
+    ``product_share``: the share of the locked portion that the product covers.
     """
 
     word: Word
     tokens: tuple[str, ...]
     attention: np.ndarray
     match: float
-    product: float = 1.0
+    product_share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class AlignedPair:
-    """A word (characters ``start`` to ``end`` of `Product.text`) and a patch (row by row in its ``level``'s grid).
+    """A word (characters ``start`` to ``end`` of `Product.text`) and a patch (row-major in its ``level``'s grid).
 
-    ``match``: how well the word was matched; ``score``: that times the patch's lift, see `attention.Pointer`.
+    ``match``: score of the word's match; ``score``: this times the patch's lift, see `attention_maps.AttendedPatch`.
     """
 
     word: Word
@@ -64,10 +64,10 @@ class AlignedPair:
 class AlignmentGenerator:
     """Photos and texts in, aligned pairs out.
 
-    grids: the n of the n x n levels to align to. least_lift: how peaked a map must be, see `attention.point`.
-    maps: ``attentions``, or the places that alone speak for a word (``evidence``, see `Captioner.evidence_maps`).
-    detector: finds the product in a locked portion; maps keep what lies on it. All of it where not given.
-    Raises ``InputError`` for an unknown source or no grids.
+    grids: the n of the n x n levels to align to. least_lift: how peaked a map must be, see `most_attended_patch`.
+    maps: ``attentions`` or ``evidence``, see `CaptionerOutput`. detector: finds the product in a locked portion, to
+    which maps are restricted; by default the whole portion. Raises ``InputError`` for an unknown source or kind of
+    maps, or no grids.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class AlignmentGenerator:
     ) -> None:
         check_source(source)
         if not grids or min(grids) < 1:
-            raise InputError(f"levels {list(grids)}: give the sides of one grid or more, for example 3,4,5")
+            raise InputError(f"levels {list(grids)}: give the side of one grid or more, for example 3,4,5")
         if maps not in MAPS:
             raise InputError(f"no maps {maps!r}; use {' or '.join(MAPS)}")
         self.captioner = captioner.eval()
@@ -96,36 +96,39 @@ class AlignmentGenerator:
         self.detector = detector
 
     def __call__(self, pixel_values: Tensor, texts: Sequence[str]) -> list[list[AlignedPair]]:
-        """Pairs of each product: locked portions (B, 3, S, S) in [0, 1] and their B texts."""
+        """The pairs of each product, from locked portions (B, 3, S, S) in [0, 1] and their B texts."""
         return [self.pairs(maps) for maps in self.word_maps(pixel_values, texts)]
 
     def pairs(self, maps: Sequence[WordMap]) -> list[AlignedPair]:
-        """The patches that word maps point at, one a level where the map is peaked enough."""
+        """Each word map's most attended patch at every level where the map is peaked enough."""
         return [
-            AlignedPair(each.word, each.tokens, grid, pointer.patch, each.match, each.match * pointer.lift)
+            AlignedPair(each.word, each.tokens, grid, best.patch, each.match, each.match * best.lift)
             for each in maps
             for grid in self.grids
-            if (pointer := point(each.attention, grid, self.least_lift, each.product))
+            if (best := most_attended_patch(each.attention, grid, self.least_lift, each.product_share))
         ]
 
     @torch.no_grad()
     def word_maps(self, pixel_values: Tensor, texts: Sequence[str]) -> list[list[WordMap]]:
-        """Of each product every content word that has a map, in the text's order."""
-        source = self._taught if self.source == "teacher" else self._captioned
+        """For each product the maps of its content words, in the text's order; words without a map are left out."""
+        source = self._teacher_maps if self.source == "teacher" else self._caption_maps
         found = source(pixel_values.to(self.captioner.device), texts)
-        return [self._on_product(pixels, maps) for pixels, maps in zip(pixel_values, found, strict=True)]
+        return [self._restricted(pixels, maps) for pixels, maps in zip(pixel_values, found, strict=True)]
 
-    def _on_product(self, pixels: Tensor, maps: list[WordMap]) -> list[WordMap]:
-        """Maps of one portion (3, S, S) without what lies beside the product, if there is one to be found."""
+    def _restricted(self, pixels: Tensor, maps: list[WordMap]) -> list[WordMap]:
+        """Maps of one portion (3, S, S) restricted to its product; as they are if none is found."""
         image = Image.fromarray((pixels.permute(1, 2, 0) * 255).round().byte().contiguous().numpy())
         mask = torch.from_numpy(self.detector(image))
         share = float(mask.mean())
         if not maps or share < LEAST_PRODUCT:
             return maps
         foreground = adaptive_avg_pool2d(mask[None, None], maps[0].attention.shape)[0, 0].numpy()
-        return [replace(each, attention=on_product(each.attention, foreground), product=share) for each in maps]
+        return [
+            replace(each, attention=restrict_to_product(each.attention, foreground), product_share=share)
+            for each in maps
+        ]
 
-    def _taught(self, pixel_values: Tensor, texts: Sequence[str]) -> list[list[WordMap]]:
+    def _teacher_maps(self, pixel_values: Tensor, texts: Sequence[str]) -> list[list[WordMap]]:
         encoded = self.tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
         inputs = {name: encoded[name].to(self.captioner.device) for name in ("input_ids", "attention_mask")}
         attentions = getattr(self.captioner(pixel_values, **inputs), self.maps).float().cpu().numpy()
@@ -135,13 +138,13 @@ class AlignmentGenerator:
             found.append(_word_maps(words, encoded.tokens(row)[1:], encoded[row].offsets[1:], attentions[row]))
         return found
 
-    def _captioned(self, pixel_values: Tensor, texts: Sequence[str]) -> list[list[WordMap]]:
+    def _caption_maps(self, pixel_values: Tensor, texts: Sequence[str]) -> list[list[WordMap]]:
         found = []
         for caption, text in zip(generate(self.captioner, pixel_values, self.beams), texts, strict=True):
             tokens = self.tokenizer.convert_ids_to_tokens(caption.token_ids)
-            said, spans = spelled(tokens)
+            description, spans = detokenize(tokens)
             attentions = getattr(caption, self.maps).float().cpu().numpy()
-            generated = _word_maps(content_words(said), tokens, spans, attentions)
+            generated = _word_maps(content_words(description), tokens, spans, attentions)
             words = content_words(text)
             matches = match_words([each.word.text for each in generated], [word.text for word in words])
             found.append(
@@ -155,13 +158,13 @@ class AlignmentGenerator:
 
 
 def check_source(source: str) -> None:
-    """Raises ``InputError`` for a source that there is not."""
+    """Raises ``InputError`` for an unknown source."""
     if source not in SOURCES:
         raise InputError(f"no alignment source {source!r}; use {' or '.join(SOURCES)}")
 
 
-def spelled(tokens: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
-    """WordPiece tokens as text, and each one's characters in it; hyphens and apostrophes join as in "v-neck"."""
+def detokenize(tokens: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
+    """WordPiece tokens as text, and each token's span in it; hyphens and apostrophes join words as in "v-neck"."""
     text, spans = "", []
     for index, token in enumerate(tokens):
         piece = token.removeprefix("##")
@@ -175,7 +178,7 @@ def spelled(tokens: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
 def _word_maps(
     words: Sequence[Word], tokens: Sequence[str], spans: Sequence[tuple[int, int]], attentions: np.ndarray
 ) -> list[WordMap]:
-    """Each word's tokens and the mean of their maps (T, h, w); a word that was cut off has none."""
+    """Each word's tokens and the mean of their maps (T, h, w); words lost by truncation are left out."""
     found = []
     for word in words:
         own = [

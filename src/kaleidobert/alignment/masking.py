@@ -1,26 +1,30 @@
-"""Alignment-guided masking (SEED: FIG. 5, AGM): which tokens and patches pre-training hides.
+"""Alignment-guided masking (SEED: FIG. 5, AGM): which tokens and patches are masked in pre-training.
 
-Pairs of aligned word and patch go first; of each chosen pair either side is hidden, at random. When pairs run
-out, or there are none, words and patches are drawn at random until the quotas are met: 15 % of the tokens, and
-each level's own number of patches. Random masking is the same call without pairs.
+Aligned pairs of a word and a patch come first: of each pair, in random order, one side is masked, chosen at random.
+Then words and patches are drawn at random until the quotas are met: 15 % of the tokens, and each level's number of
+patches. Without pairs this is plain random masking.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kaleidobert.levels import Level, level_slices
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 TOKEN_SHARE = 0.15
-MASKED, RANDOM = 0.8, 0.1  # of the chosen tokens; the rest stay as they are
+MASK_SHARE, RANDOM_SHARE = 0.8, 0.1  # of the masked tokens, as in BERT; the rest are left unchanged
 
 
 @dataclass(frozen=True, slots=True)
 class AlignmentPair:
-    """One word (its index among the text's words) and one patch (its index in the sequence of P patches)."""
+    """A word (index among the text's words) and a patch (index among the P patches of all levels)."""
 
     word: int
     patch: int
@@ -28,7 +32,10 @@ class AlignmentPair:
 
 @dataclass(frozen=True, slots=True)
 class MaskPlan:
-    """What is hidden: ``tokens`` (T,) bool, ``patches`` (P,) bool, and how many choices a pair guided."""
+    """The masked ``tokens`` (T,) bool and ``patches`` (P,) bool.
+
+    ``drawn``: number of masked words and patches; ``guided``: how many of them were chosen because of a pair.
+    """
 
     tokens: np.ndarray
     patches: np.ndarray
@@ -41,52 +48,54 @@ def plan_masks(
     levels: Sequence[Level],
     rng: np.random.Generator,
     pairs: Sequence[AlignmentPair] = (),
-    masked_patches: np.ndarray | None = None,
+    excluded_patches: np.ndarray | None = None,
 ) -> MaskPlan:
-    """Choose what to hide in one product; of no pair both sides.
+    """Choose the tokens and patches to mask in one product, never both sides of a pair.
 
-    word_ids: a token's word, None for special tokens and padding, as fast tokenizers give it. Whole words are
-    hidden together, so the token quota is met when it is reached or passed by part of the last word. The
-    levels' quotas are always met, the token quota unless no word is left whose patches are all visible.
-    masked_patches (P,) bool: patches that may not be chosen, for example because they show only background;
-    a level with too few others takes them nevertheless. Pairs whose word is not in the text are passed over.
+    word_ids: for each token the index of its word, None for special tokens and padding, as fast tokenizers give it.
+        Words are masked whole, so the last one may exceed the token quota.
+    pairs: aligned words and patches. Pairs whose word is not in the text are ignored.
+    excluded_patches (P,) bool: patches not to be masked, such as plain background. A level with too few others
+        uses them nevertheless.
+
+    Each level's quota is always met; the token quota too, unless every remaining word has a masked patch.
     """
-    state = _State(word_ids, levels, pairs, masked_patches)
+    state = _State(word_ids, levels, pairs, excluded_patches)
     guided = 0
     for index in rng.permutation(len(pairs)):
         word, patch = pairs[index].word, pairs[index].patch
-        can_word = state.may_hide_word(word)
-        can_patch = state.may_hide_patch(patch) and word in state.positions
-        if can_word and (not can_patch or rng.random() < 0.5):
-            state.hide_word(word)
-        elif can_patch:
-            state.hide_patch(patch)
-        guided += can_word or can_patch
+        word_allowed = state.may_mask_word(word)
+        patch_allowed = state.may_mask_patch(patch) and word in state.positions
+        if word_allowed and (not patch_allowed or rng.random() < 0.5):
+            state.mask_word(word)
+        elif patch_allowed:
+            state.mask_patch(patch)
+        guided += word_allowed or patch_allowed
 
     drawn = guided
     for word in rng.permutation(sorted(state.free_words)):
-        if state.may_hide_word(word):
-            state.hide_word(word)
+        if state.may_mask_word(word):
+            state.mask_word(word)
             drawn += 1
     for level, where in enumerate(level_slices(levels)):
         free = where.start + np.flatnonzero(state.free_patches[where])
         for patch in rng.permutation(free)[: state.room[level]]:
-            state.hide_patch(patch)
+            state.mask_patch(patch)
             drawn += 1
     return MaskPlan(state.tokens, state.patches, guided, drawn)
 
 
 class _State:
-    """What is hidden so far and what is still free to be; hiding one side of a pair takes the other out."""
+    """What is masked so far, and what still may be: masking one side of a pair rules out the other."""
 
     def __init__(
         self,
         word_ids: Sequence[int | None],
         levels: Sequence[Level],
         pairs: Sequence[AlignmentPair],
-        masked_patches: np.ndarray | None,
+        excluded_patches: np.ndarray | None,
     ) -> None:
-        self.positions: dict[int, list[int]] = {}  # of each word's tokens
+        self.positions: dict[int, list[int]] = {}  # word -> positions of its tokens
         for position, word in enumerate(word_ids):
             if word is not None:
                 self.positions.setdefault(word, []).append(position)
@@ -98,9 +107,9 @@ class _State:
         self.patches = np.zeros(len(self.level_of), dtype=bool)
         self.room = np.array([level.masked for level in levels])
         self.free_patches = np.ones(len(self.level_of), dtype=bool)
-        if masked_patches is not None:
-            enough = self._counts(~masked_patches) >= self.room
-            self.free_patches = ~(masked_patches & enough[self.level_of])
+        if excluded_patches is not None:
+            enough = self._counts(~excluded_patches) >= self.room
+            self.free_patches = ~(excluded_patches & enough[self.level_of])
 
         self.patches_of: dict[int, list[int]] = {}
         self.words_of: dict[int, set[int]] = {}
@@ -108,40 +117,50 @@ class _State:
             self.patches_of.setdefault(pair.word, []).append(pair.patch)
             self.words_of.setdefault(pair.patch, set()).add(pair.word)
 
-    def may_hide_word(self, word: int) -> bool:
-        """Whether the word is free, the token quota open, and every level left with patches enough."""
+    def may_mask_word(self, word: int) -> bool:
+        """Whether the word is free, the token quota not yet met, and enough patches would remain on every level."""
         if word not in self.free_words or self.token_room <= 0:
             return False
         left = self.free_patches.copy()
         left[self.patches_of.get(word, [])] = False
         return bool((self._counts(left) >= self.room).all())
 
-    def may_hide_patch(self, patch: int) -> bool:
+    def may_mask_patch(self, patch: int) -> bool:
         return bool(self.free_patches[patch] and self.room[self.level_of[patch]] > 0)
 
-    def hide_word(self, word: int) -> None:
+    def mask_word(self, word: int) -> None:
         self.tokens[self.positions[word]] = True
         self.token_room -= len(self.positions[word])
         self.free_words.discard(word)
         self.free_patches[self.patches_of.get(word, [])] = False
 
-    def hide_patch(self, patch: int) -> None:
+    def mask_patch(self, patch: int) -> None:
         self.patches[patch] = True
         self.room[self.level_of[patch]] -= 1
         self.free_patches[patch] = False
         self.free_words -= self.words_of.get(patch, set())
 
     def _counts(self, patches: np.ndarray) -> np.ndarray:
-        """How many of the patches (P,) bool lie in each level."""
+        """Number of the patches (P,) bool on each level."""
         return np.bincount(self.level_of[patches], minlength=len(self.room))
 
 
+def ordinary_tokens(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
+    """The ids of all tokens that are not special, ascending: the pool of random replacements for `mask_tokens`."""
+    special = set(tokenizer.all_special_ids)
+    special |= {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}
+    return np.array(sorted(set(tokenizer.get_vocab().values()) - special), dtype=np.int64)
+
+
 def mask_tokens(
-    ids: np.ndarray, chosen: np.ndarray, mask_id: int, vocabulary: int, rng: np.random.Generator
+    ids: np.ndarray, chosen: np.ndarray, mask_id: int, replacements: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Token ids (T,) with the chosen (T,) bool hidden: 80 % the mask token, 10 % a random one, 10 % unchanged."""
+    """Token ids (T,) with the chosen (T,) bool masked as in BERT.
+
+    80 % become the mask token, 10 % a random one of ``replacements`` (see `ordinary_tokens`), 10 % stay unchanged.
+    """
     draw = rng.random(len(ids))
-    hidden = np.where(chosen & (draw < MASKED), mask_id, ids)
-    random = chosen & (draw >= MASKED) & (draw < MASKED + RANDOM)
-    hidden[random] = rng.integers(mask_id + 1, vocabulary, random.sum())
-    return hidden
+    masked = np.where(chosen & (draw < MASK_SHARE), mask_id, ids)
+    random = chosen & (draw >= MASK_SHARE) & (draw < MASK_SHARE + RANDOM_SHARE)
+    masked[random] = replacements[rng.integers(0, len(replacements), random.sum())]
+    return masked

@@ -1,7 +1,7 @@
-"""Which words of a product's text the captioner named (SEED: FIG. 5, token-attention map alignment 506).
+"""Matches a generated caption's words with a text's (SEED: FIG. 5, token-attention map alignment 506).
 
 A word is a run of letters and digits, with hyphens and apostrophes inside it: "v-neck" is one word, however a
-tokenizer splits it. Stop words and punctuation are not looked at.
+tokenizer splits it. Stop words and punctuation are ignored.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import snowballstemmer
+
 EXACT, STEM, PART = 1.0, 0.8, 0.6  # scores of a match: the same word; another ending or spelling; part of a compound
-LEAST_PART = 4  # letters that a part of a compound has at least: "neck" of "v-neck", not "up" of "zip-up"
+LEAST_PART = 4  # minimum length of a compound's part that may match: "neck" of "v-neck", not "up" of "zip-up"
 STOP_WORDS = frozenset(
     "a an the this that these those it its is are be been being was were am i you your yours he his she her hers we "
     "our they their them and or but nor so if as at by for from in into of off on onto out over per to too up via "
@@ -27,7 +29,7 @@ _JOINTS = re.compile(r"[-'’]")
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A content word and its characters ``start`` to ``end`` (exclusive) of the text."""
+    """A content word, and its span of characters in the text, ``start`` to ``end`` (exclusive)."""
 
     text: str
     start: int
@@ -36,7 +38,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Which generated word names which word of the text, and how well: EXACT, STEM or PART."""
+    """Indices of a generated word and of the text's word that it matches; ``score`` is EXACT, STEM or PART."""
 
     generated: int
     word: int
@@ -44,36 +46,36 @@ class Match:
 
 
 def content_words(text: str) -> list[Word]:
-    """The words of a text that could name something to be seen: not stop words, at least one letter."""
+    """The words of a text that may describe something visible: no stop words, and at least one letter."""
     found = (Word(match.group(), *match.span()) for match in _WORD.finditer(text))
     return [word for word in found if word.text.lower() not in STOP_WORDS and any(map(str.isalpha, word.text))]
 
 
 def match_words(generated: Sequence[str], words: Sequence[str]) -> list[Match]:
-    """For each word of the text the generated word that names it best, if any; one match a word.
+    """For each word of the text its best match among the generated words, if there is one.
 
-    Where a word comes more than once on both sides they are matched in order. Text words left over take the
-    last generated one: "a navy shirt ... in navy" is looked at in one place.
+    Repeated words are matched in order. If the text repeats a word more often than the caption, the last generated
+    one serves the rest, as in "a navy shirt ... in navy".
     """
-    matches, met = [], dict[str, int]()
+    matches, occurrences = [], dict[str, int]()
     for index, word in enumerate(words):
-        scored = [(likeness(other, word), position) for position, other in enumerate(generated)]
+        scored = [(match_score(other, word), position) for position, other in enumerate(generated)]
         best = max((score for score, _ in scored), default=0.0)
         if best > 0:
-            places = [position for score, position in scored if score == best]
-            turn = met.get(word.lower(), 0)
-            met[word.lower()] = turn + 1
-            matches.append(Match(places[min(turn, len(places) - 1)], index, best))
+            positions = [position for score, position in scored if score == best]
+            occurrence = occurrences.get(word.lower(), 0)
+            occurrences[word.lower()] = occurrence + 1
+            matches.append(Match(positions[min(occurrence, len(positions) - 1)], index, best))
     return matches
 
 
 @lru_cache(maxsize=1 << 16)
-def likeness(one: str, other: str) -> float:
-    """EXACT, STEM, PART or 0, whatever the case: "Shirt" and "shirts", "t-shirt" and "tshirt", "v-neck" and "neck"."""
+def match_score(one: str, other: str) -> float:
+    """EXACT, STEM, PART or 0, ignoring case: "Shirt" and "shirts", "t-shirt" and "tshirt", "v-neck" and "neck"."""
     one, other = one.lower(), other.lower()
     if one == other:
         return EXACT
-    if stem(_JOINTS.sub("", one)) == stem(_JOINTS.sub("", other)):
+    if _same_stem(_JOINTS.sub("", one), _JOINTS.sub("", other)):
         return STEM
     compound = _JOINTS.search(one) or _JOINTS.search(other)
     return PART if compound and set(_parts(one)) & set(_parts(other)) else 0.0
@@ -85,19 +87,22 @@ def _parts(word: str) -> Iterator[str]:
     yield from (stem(piece) for piece in pieces if len(piece) >= LEAST_PART or len(pieces) == 1)
 
 
-def stem(word: str) -> str:
-    """A word in lower case without plural and -ed: "dresses" and "dress", "dotted" and "dots", "pleated" and "pleats".
+def _same_stem(one: str, other: str) -> bool:
+    """Whether two words share their stem, or one is the other with a regular -s, -es or -d.
 
-    -ing stays, since leggings are not legs.
+    The stemmer alone misses "bras", "buses" and "tie-dyed".
     """
-    if len(word) > 4 and word.endswith("ies"):
-        return word[:-3] + "y"
-    if len(word) > 4 and word.endswith(("sses", "ches", "shes", "xes")):
-        return word[:-2]
-    if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
-        word = word[:-1]
-    elif len(word) > 5 and word.endswith("ed"):
-        word = word[:-2]
-        if word[-1] == word[-2] and word[-1] not in "sl":
-            word = word[:-1]
-    return word[:-1] if len(word) > 3 and word.endswith("e") else word
+    short, long = sorted((one, other), key=len)
+    endings = {"s": ("es",), "e": ("s", "d")}.get(short[-1:], ("s",))
+    return long in [short + ending for ending in endings] or stem(one) == stem(other)
+
+
+@lru_cache(maxsize=1 << 16)
+def stem(word: str) -> str:
+    """The Snowball stem of a lower-case word, "dress" of "dresses", "pleat" of "pleated" and "pleats".
+
+    Words in -ing only lose their plural: the stemmer would take leggings for legs, and clothing for cloth.
+    """
+    if word.endswith(("ing", "ings")):
+        return word.removesuffix("s")
+    return snowballstemmer.stemmer("english").stemWord(word)

@@ -1,7 +1,7 @@
-"""Aligned pairs as a parquet file: written once, read by the collator whatever its tokenizer (DESIGN: alignment).
+"""Aligned pairs in a parquet file, independent of the tokenizer that reads them (DESIGN: alignment).
 
-A row is one word and one patch of one view. The word is a span of characters of `Product.text`, of which the
-title is the beginning, so a pair fits the title alone, the whole text, and any fast tokenizer's tokens.
+A row is one word and one patch of one view. The word is a span of characters of `Product.text`, which begins with the
+title, so a pair is valid for the title alone, for the whole text, and for the tokens of any fast tokenizer.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SCHEMA = pa.schema(
 
 @dataclass
 class AlignmentSummary:
-    """What an alignment covers; words are the content words of all views' texts, each counted once a view."""
+    """Counts of an alignment. ``words``: content words, counted once for each view of their product."""
 
     source: str
     captioner: str
@@ -56,7 +56,7 @@ class AlignmentSummary:
     pairs: int = 0
 
     def figures(self) -> dict[str, Any]:
-        """All of it, with the shares covered in percent."""
+        """All counts, and the shares of products and words with pairs in percent."""
         return {
             **asdict(self),
             "products_without_pairs": self.products - self.products_with_pairs,
@@ -66,7 +66,7 @@ class AlignmentSummary:
 
 
 class AlignmentWriter:
-    """Writes pairs as they come; the file appears under its name when all are in.
+    """Writes pairs in batches; the file gets its name when it is complete.
 
     with AlignmentWriter(path, summary) as writer: writer.add(...)
     """
@@ -81,7 +81,7 @@ class AlignmentWriter:
         return self
 
     def add(self, products: Sequence[tuple[str, int, Sequence[AlignedPair]]]) -> None:
-        """Pairs of some views: (product id, view, pairs); a product's views one after another."""
+        """Write pairs of views, (product id, view, pairs), in the order of products and their views."""
         rows = [
             {
                 "product_id": product_id,
@@ -114,7 +114,7 @@ class AlignmentWriter:
 
 
 class StoredPair(NamedTuple):
-    """One row of the store, but for its product and view."""
+    """One row of the store without product, view and provenance."""
 
     start: int
     end: int
@@ -126,10 +126,7 @@ class StoredPair(NamedTuple):
 
 
 class Alignment:
-    """A store of pairs in memory, by product and view.
-
-    ``summary`` says how many products it was made for and how many of them have pairs.
-    """
+    """A store of pairs in memory, by product and view; ``summary`` has its counts."""
 
     def __init__(self, table: pa.Table, summary: AlignmentSummary) -> None:
         self.summary = summary
@@ -148,7 +145,7 @@ class Alignment:
 
     @classmethod
     def load(cls, path: str | Path) -> Alignment:
-        """Read an alignment folder or its ``pairs.parquet``. Raises ``InputError`` where it is none."""
+        """Read an alignment folder or its ``pairs.parquet``. Raises ``InputError`` for anything else."""
         path = Path(path)
         file = path / PAIRS_FILE if path.is_dir() else path
         if not file.is_file():
@@ -158,15 +155,15 @@ class Alignment:
             summary = AlignmentSummary(**json.loads(pq.read_metadata(file).metadata[SUMMARY]))
             table.select(SCHEMA.names)
         except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{file}: not a file of aligned pairs; write it anew with kaleidobert align") from error
+            raise InputError(f"{file}: not a file of aligned pairs; write it again with kaleidobert align") from error
         return cls(table, summary)
 
     def __len__(self) -> int:
-        """How many pairs there are."""
+        """Number of pairs."""
         return self.table.num_rows
 
     def stored(self, product_id: str, view: int = 0) -> list[StoredPair]:
-        """A view's pairs as they are stored; none for an unknown product."""
+        """A view's pairs as stored; empty for an unknown product."""
         columns = self.columns
         return [
             StoredPair(
@@ -190,10 +187,10 @@ class Alignment:
         view: int = 0,
         mirrored: bool = False,
     ) -> list[AlignmentPair]:
-        """A view's pairs for row ``row`` of an encoding of its text or title, by a fast tokenizer.
+        """A view's pairs as indices of words and patches, for row ``row`` of a fast tokenizer's encoding.
 
-        Words that the text does not have (a title alone, a text cut off) and grids that ``levels`` does not have
-        are left out. ``mirrored``: the photo was flipped left to right, so the patches are, too.
+        The encoded text may be the title alone, or truncated. Pairs of words beyond it, and of grids that ``levels``
+        lacks, are left out. ``mirrored``: the photo was flipped left to right, so the patches are as well.
         """
         return to_word_pairs(self.stored(product_id, view), encoded, row, levels, mirrored)
 
@@ -205,7 +202,7 @@ def to_word_pairs(
     levels: Sequence[Level],
     mirrored: bool = False,
 ) -> list[AlignmentPair]:
-    """Stored pairs as masking takes them: word indices of the encoding, patch indices of the table of levels."""
+    """Stored pairs as indices of the encoding's words and of all levels' patches, the form that masking uses."""
     places = {level.grid: where.start for level, where in zip(levels, level_slices(levels), strict=True)}
     words: dict[tuple[int, int], list[int]] = {}
     found = []
@@ -222,7 +219,7 @@ def to_word_pairs(
 
 
 def _words_in(pair: StoredPair, encoded: BatchEncoding, row: int) -> list[int]:
-    """The tokenizer's words in a span, without those that are its punctuation: "v" and "neck" of "v-neck"."""
+    """The tokenizer's words inside a span, without punctuation: "v" and "neck" of "v-neck"."""
     letters = (pair.start + offset for offset, letter in enumerate(pair.word) if letter.isalnum())
     words = {encoded.char_to_word(row, position) for position in letters}
     return sorted(word for word in words if word is not None)

@@ -10,7 +10,7 @@ import typer
 
 
 class Source(str, Enum):
-    """Where attention maps come from."""
+    """The words whose attention maps are used."""
 
     caption = "caption"
     teacher = "teacher"
@@ -18,17 +18,19 @@ class Source(str, Enum):
 
 def align(
     data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or a data set's name.")],
-    out: Annotated[Path, typer.Option(help="The alignment folder to write; a captioner in it is used again.")],
+    out: Annotated[Path, typer.Option(help="The alignment folder to write; a captioner in it is reused.")],
     source: Annotated[
-        Source, typer.Option(help="Maps of a generated description's words (caption) or of the text's own (teacher).")
+        Source, typer.Option(help="Align the words of a generated caption, or the text's own (teacher forcing).")
     ] = Source.teacher,
-    preset: Annotated[str, typer.Option(help="Whose photos to see: mini, small, base, or a YAML file.")] = "mini",
+    preset: Annotated[
+        str, typer.Option(help="The preset with the photo settings: mini, small, base, or a YAML file.")
+    ] = "mini",
     columns: Annotated[Path | None, typer.Option(help="A file that maps unusual column names.")] = None,
-    max_minutes: Annotated[float | None, typer.Option(min=0.01, help="End training after so long.")] = None,
+    max_minutes: Annotated[float | None, typer.Option(min=0.01, help="Time limit for training the captioner.")] = None,
     set: Annotated[list[str] | None, typer.Option(help="Override a setting: key=value.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write what the pairs cover here.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the alignment's counts to this file.")] = None,
 ) -> None:
-    """Fit a captioner on a catalogue, and write which patches of each photo its words talk about.
+    """Train a captioner on a catalogue, and write which patches of each photo the words of its text describe.
 
     Example: kaleidobert align catalogue/ --out runs/align --max-minutes 10
     """
@@ -41,9 +43,16 @@ def align(
     settings, photos = align_settings(set or []), load_settings(preset)
     mapping = load_columns(columns) if columns else None
     figures = run(data, out, photos, settings, source.value, mapping, max_minutes)
-    typer.echo(
-        f"{figures['pairs']:,} pairs in {out}: {figures['products_with_pairs']:,} of {figures['products']:,} products "
-        f"and {figures['word_share']:.1f} % of their content words have one; "
-        f"next: kaleidobert pretrain {data} --align {out}"
-    )
+    if figures["pairs"]:
+        typer.echo(
+            f"{figures['pairs']:,} pairs in {out}: {figures['products_with_pairs']:,} of {figures['products']:,} "
+            f"products and {figures['word_share']:.1f}% of their content words have at least one; "
+            f"next: kaleidobert pretrain {data} --align {out}"
+        )
+    else:
+        typer.echo(
+            f"warning: no pairs in {out}: every attention map is too even, so masking would be random; lower the "
+            "threshold with --set least_lift=1.2, or train longer with --max-minutes into another --out",
+            err=True,
+        )
     write_figures(figures, json)

@@ -9,14 +9,16 @@ import typer
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="The folder for everything the demo makes.")] = Path("demo-out"),
-    products: Annotated[int, typer.Option(help="How many products to draw.")] = 1200,
-    minutes: Annotated[float, typer.Option(min=0.05, help="Pre-train so long; fine-tune a third of it.")] = 2.5,
-    serve: Annotated[bool, typer.Option("--serve/--no-serve", help="End with the search page, running.")] = True,
-    host: Annotated[str, typer.Option(help="The address of the search page.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port of the search page.")] = 8000,
+    out: Annotated[Path, typer.Option(help="The folder for all results of the demo.")] = Path("demo-out"),
+    products: Annotated[int, typer.Option(help="Number of synthetic products.")] = 1200,
+    minutes: Annotated[
+        float, typer.Option(min=0.05, help="Minutes of pre-training; fine-tuning takes a third of that.")
+    ] = 2.5,
+    serve: Annotated[bool, typer.Option("--serve/--no-serve", help="Start the search page at the end.")] = True,
+    host: Annotated[str, typer.Option(help="Address that the search page listens on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the search page.")] = 8000,
 ) -> None:
-    """The whole journey on a drawn catalogue: photos and texts in, a model, its figures and a search page out.
+    """Draw a synthetic catalogue, train a model on it, measure retrieval, and search it in the browser.
 
     Example: kaleidobert demo --out demo-out --no-serve
     """

@@ -10,21 +10,25 @@ import typer
 
 def describe(
     image: Annotated[Path, typer.Argument(help="The photo.")],
-    model: Annotated[list[Path], typer.Option(help="Runs of finetune category, subcategory, captioning.")],
-    text: Annotated[str | None, typer.Option(help="The product's text, for runs that read it.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write classes and probabilities here.")] = None,
+    model: Annotated[
+        list[Path], typer.Option(help="A run fine-tuned for category, subcategory or captioning; repeat for several.")
+    ],
+    text: Annotated[str | None, typer.Option(help="The product's text, for runs that classify by text.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write title, classes and probabilities to this file.")] = None,
 ) -> None:
-    """Tell a new photo's title, category and sub-category: of classes the three likeliest, with their probabilities.
+    """Describe a photo: a generated title, and the three most probable categories and sub-categories.
 
-    Example: kaleidobert describe shoe.jpg --model runs/category --model runs/subcategory
+    Example: kaleidobert describe shoe.jpg --model runs/category --model runs/captioning
+
+    Example: kaleidobert describe shoe.jpg --model runs/subcategory --text "white leather trainers" --json shoe.json
     """
     from kaleidobert.cli.figures import write_figures
-    from kaleidobert.cli.patches import open_photo
-    from kaleidobert.model.describing import describe as run
+    from kaleidobert.data.images import open_photo
+    from kaleidobert.model.describing import Describer
 
-    found = run(open_photo(image), model, text)
-    for name, told in found.items():
-        if name != "title":
-            told = ", ".join(f"{each['label']} {each['probability']:.1f} %" for each in told)
-        typer.echo(f"{name}: {told}")
-    write_figures(found, json)
+    description = Describer(model).describe(open_photo(image), text)
+    for field, value in description.items():
+        if field != "title":
+            value = ", ".join(f"{each['label']} {each['probability']:.1f} %" for each in value)
+        typer.echo(f"{field}: {value}")
+    write_figures(description, json)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,36 +25,43 @@ class Protocol(str, Enum):
 
 
 def evaluate(
-    task: Annotated[Task, typer.Argument(help="What to measure.")],
-    data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or a data set's name.")],
-    model: Annotated[Path, typer.Option(help="The model folder: a run of pretrain or finetune.")],
-    split: Annotated[str, typer.Option(help="The split to measure on.")] = "test",
+    task: Annotated[Task, typer.Argument(help="The task to evaluate.")],
+    data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or the name of a data set.")],
+    model: Annotated[Path, typer.Option(help="The run folder, written by pretrain or finetune.")],
+    split: Annotated[str, typer.Option(help="The split to evaluate on.")] = "test",
     protocol: Annotated[
-        Protocol | None, typer.Option(help="Retrieval: 101 candidates a query, or the full split.", show_default="101")
+        Protocol | None,
+        typer.Option(help="Retrieval: rank 101 candidates per query, or the full split.", show_default="101"),
     ] = None,
     queries: Annotated[
-        int | None, typer.Option(min=1, help="Retrieval, captioning: ask with so many products only.")
+        int | None, typer.Option(min=1, help="Retrieval, captioning: evaluate on this many random products.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Draws queries and candidates.", show_default="0")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed for drawing queries and candidates.", show_default="0")
+    ] = None,
     draws: Annotated[
-        int | None, typer.Option(min=1, help="Retrieval: draw queries and candidates so often, and average.")
+        int | None,
+        typer.Option(min=1, help="Retrieval: draw queries and candidates this many times, and report the means."),
     ] = None,
     candidates: Annotated[
         Path | None,
-        typer.Option(help="Retrieval: fixed candidates, a JSON list of product ids a query, its own first."),
+        typer.Option(help="Retrieval: a JSON file of product ids, one list per query, its own product first."),
     ] = None,
     rerank: Annotated[
-        int | None, typer.Option(min=1, help="Retrieval: the joint model reads only the best so many by vectors.")
+        int | None,
+        typer.Option(min=1, help="Retrieval: candidates per query that the joint model scores; default all."),
     ] = None,
-    beams: Annotated[int | None, typer.Option(min=1, help="Captioning: 1 is greedy search.", show_default="3")] = None,
+    beams: Annotated[
+        int | None, typer.Option(min=1, help="Captioning: beams of the search; 1 is greedy.", show_default="3")
+    ] = None,
     columns: Annotated[Path | None, typer.Option(help="A file that maps unusual column names.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
 ) -> None:
-    """Measure a run on products that it never saw.
+    """Evaluate a run on products that it was not trained on.
 
-    retrieval ranks each query's true partner among others: by vectors, by the joint model, and by both.
-    category and subcategory count how often the product's class is found, and draw what was taken for what.
-    captioning compares what the run says of photos with the products' texts.
+    retrieval ranks the matching photo or text of each query among candidates and reports R@1, R@5 and R@10.
+    category and subcategory report accuracy and F1, and draw the confusion matrix.
+    captioning generates captions and compares them with the products' texts.
 
     Example: kaleidobert evaluate retrieval catalogue/ --model runs/mini --protocol 101 --json figures.json
 
@@ -64,24 +71,10 @@ def evaluate(
     """
     from kaleidobert.cli.figures import print_captioning, print_recognition, print_retrieval, write_figures
     from kaleidobert.data.readers import load_columns
-    from kaleidobert.errors import InputError
 
-    both = (Task.retrieval, Task.captioning)
-    for option, value, tasks in (
-        ("--protocol", protocol, both[:1]),
-        ("--queries", queries, both),
-        ("--seed", seed, both),
-        ("--draws", draws, both[:1]),
-        ("--candidates", candidates, both[:1]),
-        ("--rerank", rerank, both[:1]),
-        ("--beams", beams, both[1:]),
-    ):
-        if value is not None and task not in tasks:
-            names = " and ".join(each.value for each in tasks)
-            raise InputError(f"{option} goes with {names}, not with {task.value}; leave it out")
     drawing = {"--protocol": protocol, "--queries": queries, "--seed": seed, "--draws": draws}
-    if candidates and (given := [option for option, value in drawing.items() if value is not None]):
-        raise InputError(f"{given[0]} draws candidates, which --candidates gives; leave one of them out")
+    _check_options(task, drawing | {"--candidates": candidates, "--rerank": rerank, "--beams": beams})
+    _check_candidates(candidates, drawing)
     mapping = load_columns(columns) if columns else None
     if task is Task.retrieval:
         from kaleidobert.evaluation.retrieval import evaluate_retrieval
@@ -102,3 +95,27 @@ def evaluate(
         figures = evaluate_recognition(task.value, data, model, split, mapping)
         print_recognition(figures)
     write_figures(figures, json)
+
+
+def _check_options(task: Task, options: dict[str, Any]) -> None:
+    """Raises ``InputError`` for an option that the task does not have."""
+    from kaleidobert.errors import InputError
+
+    both = (Task.retrieval, Task.captioning)
+    allowed = {"--queries": both, "--seed": both, "--beams": (Task.captioning,)}
+    for option, value in options.items():
+        tasks = allowed.get(option, (Task.retrieval,))
+        if value is not None and task not in tasks:
+            names = " and ".join(each.value for each in tasks)
+            raise InputError(f"{option} goes with {names}, not with {task.value}; leave it out")
+
+
+def _check_candidates(candidates: Path | None, drawing: dict[str, Any]) -> None:
+    """Raises ``InputError`` where fixed candidates are given together with an option for drawing them."""
+    from kaleidobert.errors import InputError
+
+    given = [option for option, value in drawing.items() if value is not None]
+    if candidates and given:
+        raise InputError(
+            f"{given[0]} cannot be combined with --candidates, which fixes queries and candidates; leave one out"
+        )

@@ -10,12 +10,14 @@ import typer
 
 def features(
     data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or a data set's name.")],
-    out: Annotated[Path, typer.Option(help="The folder to write; one that was stopped half-way is gone on with.")],
-    preset: Annotated[str, typer.Option(help="Whose backbone and photos: base, or a YAML file.")] = "base",
+    out: Annotated[Path, typer.Option(help="The folder to write; an interrupted run is continued.")],
+    preset: Annotated[
+        str, typer.Option(help="The preset with backbone and photo settings: base, or a YAML file.")
+    ] = "base",
     columns: Annotated[Path | None, typer.Option(help="A file that maps unusual column names.")] = None,
     set: Annotated[list[str] | None, typer.Option(help="Override a setting: key=value.")] = None,
 ) -> None:
-    """Compute a frozen backbone's features of every photo once, for pretrain --features.
+    """Compute a frozen backbone's features of every photo once, to be used by pretrain --features.
 
     Example: kaleidobert features catalogue/ --out features/ --preset base
     """

@@ -1,4 +1,4 @@
-"""What verbs share in showing figures."""
+"""How the verbs print figures and write them as JSON."""
 
 from __future__ import annotations
 
@@ -6,116 +6,93 @@ import os
 from json import dumps
 from pathlib import Path
 
-ROWS = {
-    "vectors": "vectors",
-    "joint": "joint",
-    "combined": "combined",
-    "vectors_memory": "vectors + memory",
-    "joint_memory": "joint + memory",
-    "combined_memory": "combined + memory",
-}
+from rich.console import Console
+from rich.table import Table
+
+INPUTS = {"both": "photo and text", "image": "the photo", "text": "the text"}
 
 
 def write_figures(figures: dict, path: Path | None) -> None:
-    """Write figures as JSON where a path is given; of several processes that torchrun started the first one does."""
+    """Write figures as JSON, if a path is given; under torchrun only the first process writes."""
     if path and os.environ.get("RANK", "0") == "0":
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(dumps(figures, indent=2) + "\n")
 
 
 def print_recognition(figures: dict) -> None:
-    """The four figures in one row, and in words what they leave out or cannot be."""
-    from rich.console import Console
-    from rich.table import Table
-
+    """Accuracy, F1 and SumCLS in one row, then what was left out and which classes were not trained."""
     task, split, products = (figures[name] for name in ("task", "split", "products"))
-    read = {"both": "photo and text", "image": "the photo", "text": "the text"}[figures["inputs"]]
-    title = f"{task} from {read}, {products:,} products of {split}, {figures['classes']} classes trained"
-    table = Table(title=title)
-    names = ("accuracy", "micro_f1", "macro_f1", "SumCLS")
-    for name in names:
-        table.add_column(name, justify="right")
-    table.add_row(*(f"{figures[name]:.1f}" for name in names))
-    console = Console()
-    console.print(table)
+    title = f"{task} from {INPUTS[figures['inputs']]}, {products:,} products of {split}, {figures['classes']} classes"
+    _print_row(title, {name: figures[name] for name in ("accuracy", "micro_f1", "macro_f1", "SumCLS")})
     if figures["products_without_label"]:
-        console.print(f"{figures['products_without_label']:,} products without a {task} are left out")
+        print(f"left out {figures['products_without_label']:,} products without a {task}")
     if figures["classes_never_trained"]:
-        count, wrong = figures["classes_never_trained"], figures["products_never_trained"]
-        console.print(f"{count} classes were never trained; their {wrong:,} products count as wrong")
+        classes, products = figures["classes_never_trained"], figures["products_never_trained"]
+        print(f"the run was not trained on {classes} of the classes; their {products:,} products count as wrong")
 
 
 def print_captioning(figures: dict) -> None:
-    """Each metric and their sum in one row, and in words which were not computed, and why."""
-    from rich.console import Console
-    from rich.table import Table
-
-    title = f"captions of {figures['products']:,} products of {figures['split']}, {figures['beams']} beams"
-    table, values = Table(title=title), []
-    for name in ("BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "SPICE", "SumCAP"):
-        table.add_column(name, justify="right")
-        values.append("-" if figures[name] is None else f"{figures[name]:.1f}")
-    table.add_row(*values)
-    console = Console()
-    console.print(table)
+    """Each metric and their sum in one row, then what was left out and which metrics were not computed."""
+    title = f"captioning, {figures['products']:,} products of {figures['split']}, {figures['beams']} beams"
+    _print_row(title, {name: figures[name] for name in ("BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "SPICE", "SumCAP")})
     if figures["products_without_text"]:
-        console.print(f"{figures['products_without_text']:,} products without a text are left out")
+        print(f"left out {figures['products_without_text']:,} products without a text")
     for name, reason in figures["not_computed"].items():
-        console.print(f"{name} is not computed: {reason}", markup=False)
+        print(f"{name} is not computed: {reason}")
 
 
 def print_retrieval(figures: dict) -> None:
-    """The retrieval table: one row a scorer, both directions."""
-    from rich.console import Console
-    from rich.table import Table
+    """R@1, R@5, R@10 of both directions and SumR, one row per scorer."""
+    from kaleidobert.evaluation.metrics.retrieval import recall_values, scorer_rows
 
-    title = f"Retrieval, protocol {figures['protocol']}, {figures['queries']:,} queries of {figures['split']}"
+    title = f"retrieval, protocol {figures['protocol']}, {figures['queries']:,} queries of {figures['split']}"
     spread = figures.get("spread")
-    title += f", mean of {figures['draws']} draws ± their standard deviation" if spread else ""
-    title += f", the joint model reads the best {figures['rerank']}" if figures["rerank"] else ""
+    title += f", mean of {figures['draws']} draws ± standard deviation" if spread else ""
+    title += f", the joint model re-ranks the best {figures['rerank']}" if figures["rerank"] else ""
     table = Table("ranked by", title=title)
-    for way in ("text→image", "image→text"):
+    for direction in ("text→image", "image→text"):
         for k in (1, 5, 10):
-            table.add_column(f"{way if k == 1 else ''}\nR@{k}", justify="right")
+            table.add_column(f"{direction if k == 1 else ''}\nR@{k}", justify="right")
     table.add_column("\nSumR", justify="right")
-    for name in ROWS:
-        if name not in figures:
-            continue
-        row = figures[name]
-        cells = [f"{value:.1f}" for value in _recalls(row)]
+    for scorer, row in scorer_rows(figures).items():
+        cells = [f"{value:.1f}" for value in recall_values(row)]
         if spread:
-            cells = [f"{cell} ± {value:.1f}" for cell, value in zip(cells, _recalls(spread[name]), strict=True)]
-        table.add_row(ROWS[name], *cells)
+            deviations = recall_values(spread[scorer])
+            cells = [f"{cell} ± {deviation:.1f}" for cell, deviation in zip(cells, deviations, strict=True)]
+        table.add_row(scorer.replace("_memory", " + memory"), *cells)
     Console().print(table)
 
 
-def _recalls(row: dict) -> list[float]:
-    """The six recalls and their sum."""
-    return [*(row[way][f"R@{k}"] for way in ("TIR", "ITR") for k in (1, 5, 10)), row["SumR"]]
-
-
 def print_ranking(figures: dict) -> None:
-    """The fitted weights, and how well match probabilities agree with observed matches, by kind of score."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
+    """The fitted weights, without and with the memory, and how well match probabilities agree with observed matches."""
     for name, fit in figures.items():
-        title = f"ranking {name.replace('_', ' ')}"
-        weights = {key: value for key, value in fit.items() if key != "calibration"}
-        console.print(f"{title}: " + ", ".join(f"{key} {value}" for key, value in weights.items()), markup=False)
-        quality = fit.get("calibration")
-        if not quality:
-            continue
-        table = Table(title=f"match probabilities, {quality['queries']:,} queries on {quality['products']:,} products")
-        for column in ("scores", "pairs held out", "matches, %", "ECE, %"):
-            table.add_column(column, justify="left" if column == "scores" else "right")
-        for kind in ("vectors", "combined", "photo"):
-            if kind in quality:
-                bins = quality[kind]["reliability"]
-                count = sum(each["pairs"] for each in bins)
-                share = sum(each["pairs"] * each["observed"] for each in bins) / count
-                table.add_row(kind, f"{count:,}", f"{100 * share:.1f}", f"{100 * quality[kind]['ECE']:.1f}")
-        console.print(table)
-        weak, accuracy = quality["weak"], quality["answerable_accuracy"]
-        console.print(f"nothing matches well below {weak:.0%}: right for {accuracy:.0%} of queries (balanced)")
+        weights = ", ".join(f"{key} {value}" for key, value in fit.items() if key != "calibration")
+        Console().print(f"ranking {name.replace('_', ' ')}: {weights}", markup=False)
+        if "calibration" in fit:
+            print_calibration(fit["calibration"])
+
+
+def print_calibration(figures: dict) -> None:
+    """The calibration error of each score's match probabilities, and the threshold below which nothing matches."""
+    table = Table(
+        "score", title=f"match probabilities, {figures['queries']:,} queries on {figures['products']:,} products"
+    )
+    for name in ("held-out pairs", "matches, %", "ECE, %"):
+        table.add_column(name, justify="right")
+    for score in ("vectors", "combined", "photo"):
+        if score in figures:
+            bins = figures[score]["reliability"]
+            pairs = sum(each["pairs"] for each in bins)
+            matches = sum(each["pairs"] * each["observed"] for each in bins) / pairs
+            table.add_row(score, f"{pairs:,}", f"{100 * matches:.1f}", f"{100 * figures[score]['ECE']:.1f}")
+    Console().print(table)
+    threshold, accuracy = figures["weak"], figures["answerable_accuracy"]
+    print(f"a best probability below {threshold:.0%} means no match; balanced accuracy of this rule: {accuracy:.0%}")
+
+
+def _print_row(title: str, values: dict[str, float | None]) -> None:
+    table = Table(title=title)
+    for name in values:
+        table.add_column(name, justify="right")
+    table.add_row(*("-" if value is None else f"{value:.1f}" for value in values.values()))
+    Console().print(table)

@@ -12,7 +12,7 @@ from kaleidobert.cli.evaluate import RECOGNITION, Task
 
 
 class Inputs(str, Enum):
-    """What a classifier reads."""
+    """What a classifier takes as input."""
 
     both = "both"
     image = "image"
@@ -20,22 +20,28 @@ class Inputs(str, Enum):
 
 
 def finetune(
-    task: Annotated[Task, typer.Argument(help="What to fine-tune for.")],
-    data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or a data set's name.")],
-    model: Annotated[Path, typer.Option(help="The pre-trained run folder.")],
+    task: Annotated[Task, typer.Argument(help="The task to fine-tune for.")],
+    data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or the name of a data set.")],
+    model: Annotated[Path, typer.Option(help="The pre-trained run folder to start from.")],
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
-    inputs: Annotated[Inputs, typer.Option(help="What tells a category or sub-category.")] = Inputs.both,
+    inputs: Annotated[
+        Inputs, typer.Option(help="category, subcategory: classify by the photo, the text, or both.")
+    ] = Inputs.both,
     columns: Annotated[Path | None, typer.Option(help="A file that maps unusual column names.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
-    max_minutes: Annotated[float | None, typer.Option(min=0.01, help="End, well annealed, after so long.")] = None,
-    set: Annotated[list[str] | None, typer.Option(help="Override a setting: key=value.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the last validation figures here.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the run's last checkpoint.")] = False,
+    max_minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="Time limit; the learning rate is annealed to end by then.")
+    ] = None,
+    set: Annotated[list[str] | None, typer.Option(help="Override a setting: key=value; repeat for several.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the last validation figures to this file.")] = None,
 ) -> None:
-    """Fine-tune a pre-trained run end to end: to retrieve, to tell category or sub-category, or to caption.
+    """Fine-tune a pre-trained run end to end for retrieval, category or sub-category recognition, or captioning.
 
     Example: kaleidobert finetune retrieval catalogue/ --model runs/mini --out runs/mini-retrieval --max-minutes 10
 
     Example: kaleidobert finetune category catalogue/ --model runs/mini --out runs/category --inputs image
+
+    Example: kaleidobert finetune captioning catalogue/ --model runs/mini --out runs/captions --set training.epochs=5
     """
     from kaleidobert.cli.figures import write_figures
     from kaleidobert.data.readers import load_columns
@@ -47,14 +53,14 @@ def finetune(
 
     if inputs is not Inputs.both and task not in RECOGNITION:
         raise InputError(f"--inputs {inputs.value} goes with category and subcategory, not with {task.value}")
-    read = [f"model.inputs={inputs.value}"] if task in RECOGNITION else []
-    settings = finetune_settings(task.value, model, [*read, *(set or [])])
+    overrides = [f"model.inputs={inputs.value}"] if task in RECOGNITION else []
+    settings = finetune_settings(task.value, model, [*overrides, *(set or [])])
     mapping = load_columns(columns) if columns else None
     figures: dict[str, Any] = run(task.value, data, model, out, settings, mapping, max_minutes, resume)
     if task is Task.retrieval and is_main_process():
         figures["ranking"] = fit_ranker(data, out, columns=mapping)
     if figures["products_left_out"]:
         lacking = "text" if task is Task.captioning else task.value
-        typer.echo(f"{figures['products_left_out']} products of train have no {lacking} and were left out")
+        typer.echo(f"left out {figures['products_left_out']} training products without a {lacking}")
     typer.echo(f"the run is in {out}; next: kaleidobert evaluate {task.value} {data} --model {out}")
     write_figures(figures, json)

@@ -1,4 +1,4 @@
-"""The program `kaleidobert`: one verb a file; heavy imports happen inside the verbs, so `--help` is quick."""
+"""The program `kaleidobert`: one file for each verb; heavy imports are inside the verbs, so that `--help` is fast."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ for verb in (
 
 
 def main() -> None:
-    """Run a verb; bad input is one line on standard error and exit code 2."""
+    """Run a verb; an ``InputError`` is printed as one line on standard error, with exit code 2."""
     if os.environ.get("RANK", "0") != "0":
-        sys.stdout = open(os.devnull, "w")  # of several processes that torchrun started the first one speaks
+        sys.stdout = open(os.devnull, "w")  # of torchrun's processes only the first prints
     try:
         app()
     except InputError as error:

@@ -20,23 +20,26 @@ LARGEST_GRID = 16
 def patches(
     image: Annotated[Path, typer.Argument(help="The photo.")],
     out: Annotated[Path, typer.Option(help="The picture to write, for example grid.png.")],
-    levels: Annotated[str, typer.Option(help="The grids, N for N x N.")] = "1,2,3,4,5",
+    levels: Annotated[str, typer.Option(help="Sides of the grids; N means N x N patches.")] = "1,2,3,4,5",
     saliency: Annotated[
-        str, typer.Option(help="border-colour, network, none, weights of your own, or a segmentation checkpoint.")
+        str, typer.Option(help="border-colour, network, none, a file of weights, or a segmentation checkpoint.")
     ] = "border-colour",
     keep_aspect: Annotated[
-        bool, typer.Option("--keep-aspect/--stretch", help="Widen the box to a square, or stretch it to one.")
+        bool,
+        typer.Option("--keep-aspect/--stretch", help="Extend the product's box to a square, or stretch it to one."),
     ] = True,
-    size: Annotated[int, typer.Option(min=16, max=2048, help="The locked portion's side in pixels.")] = 224,
-    other: Annotated[Path | None, typer.Option(help="Another product's photo, to camouflage with.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Draws the rotation, the order and the patches.")] = 0,
-    text: Annotated[str | None, typer.Option(help="The product's text: draw each word's patches instead.")] = None,
+    size: Annotated[int, typer.Option(min=16, max=2048, help="Side of the locked portion in pixels.")] = 224,
+    other: Annotated[Path | None, typer.Option(help="Another product's photo, for the camouflage task.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the pretext tasks' random choices.")] = 0,
+    text: Annotated[str | None, typer.Option(help="The product's text: draw the patches of each word instead.")] = None,
     align: Annotated[Path | None, typer.Option(help="With --text: the folder that kaleidobert align wrote.")] = None,
-    source: Annotated[Source, typer.Option(help="With --text: a generated description, or the text.")] = Source.teacher,
+    source: Annotated[
+        Source, typer.Option(help="With --text: align a generated caption, or the text.")
+    ] = Source.teacher,
 ) -> None:
-    """Draw a photo's mask, its locked box, the grids, and what each pretext task makes of them.
+    """Draw a photo's mask, its locked box, the grids of patches, and each pretext task's corruption of them.
 
-    With --text and --align: which patches each word talks about, on the portion that the captioner saw.
+    With --text and --align, draw the patches that each word is aligned to, on the locked portion.
 
     Example: kaleidobert patches shoe.jpg --out grid.png --levels 1,2,3,4,5 --other shirt.jpg
 
@@ -44,13 +47,15 @@ def patches(
     """
     import numpy as np
 
+    from kaleidobert.data.images import open_photo
     from kaleidobert.errors import InputError
     from kaleidobert.levels import patch_count
+    from kaleidobert.model.pretext_objectives import illustrate
     from kaleidobert.vision.drawing import Locked, draw_patches
-    from kaleidobert.vision.saliency.border_colour import detector
+    from kaleidobert.vision.saliency.detectors import detector
 
     if (text is None) != (align is None):
-        raise InputError("--text and --align go together: the words, and the folder that kaleidobert align wrote")
+        raise InputError("--text and --align go together: give the words and the folder that kaleidobert align wrote")
     if text is not None and align is not None:
         _draw_words(image, text, align, source.value, out)
         return
@@ -61,24 +66,27 @@ def patches(
     donor = Locked.of(open_photo(other), foreground) if other else None
     if not product.found:
         typer.echo(f"{image}: no product stands out from the background; the whole photo is used")
-    _save(draw_patches(product, table, size, keep_aspect, np.random.default_rng(seed), donor), out)
+    _save(draw_patches(product, table, size, keep_aspect, np.random.default_rng(seed), illustrate, donor), out)
     typer.echo(f"{patch_count(table)} patches drawn in {out}")
 
 
 def _draw_words(image: Path, text: str, align: Path, source: str, out: Path) -> None:
-    """Levels, threshold and photo settings are those of the alignment folder."""
+    """Draw the patches of each word, with the levels, threshold and photo settings of the alignment folder."""
     from kaleidobert.alignment.drawing import draw_words
     from kaleidobert.alignment.matching import content_words
+    from kaleidobert.data.images import open_photo
     from kaleidobert.errors import InputError
     from kaleidobert.model import KaleidoBertImageProcessor
     from kaleidobert.training.align import load_generator
     from kaleidobert.vision.drawing import Locked
-    from kaleidobert.vision.saliency.border_colour import detector
+    from kaleidobert.vision.saliency.detectors import detector
 
     _check_suffix(out)
     words = content_words(text)
     if not words:
-        raise InputError(f"--text {text!r}: no word in it that could be seen in a photo")
+        raise InputError(
+            f"--text {text!r}: no word that a photo could show; give a text such as 'white lace-up sneaker'"
+        )
     generator = load_generator(align, source)
     processor = KaleidoBertImageProcessor.from_pretrained(align)
     product = Locked.of(open_photo(image), detector(processor.saliency))
@@ -90,7 +98,7 @@ def _draw_words(image: Path, text: str, align: Path, source: str, out: Path) -> 
 
 
 def _level_table(text: str) -> list[Level]:
-    """``1,2,3`` -> levels, with the published task and quota where a grid has one."""
+    """``1,2,3`` -> levels, with the published task and number of masked patches for published grids."""
     from kaleidobert.errors import InputError
     from kaleidobert.levels import PUBLISHED, Level
 
@@ -100,21 +108,6 @@ def _level_table(text: str) -> list[Level]:
         wanted = f"different whole numbers from 1 to {LARGEST_GRID}, for example 1,2,3,4,5"
         raise InputError(f"--levels {text}: give {wanted}")
     return [published.get(grid, Level(grid)) for grid in grids]
-
-
-def open_photo(path: Path) -> Image.Image:
-    """The photo as RGB. Raises ``InputError`` where there is none, or none that can be read."""
-    from PIL.Image import DecompressionBombError
-
-    from kaleidobert.data.product import open_image
-    from kaleidobert.errors import InputError
-
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; give a photo, for example shoe.jpg")
-    try:
-        return open_image(path)
-    except (OSError, ValueError, SyntaxError, DecompressionBombError) as error:
-        raise InputError(f"{path}: not a readable image; give a JPEG, PNG or WebP file") from error
 
 
 def _check_suffix(out: Path) -> None:
@@ -133,4 +126,4 @@ def _save(picture: Image.Image, out: Path) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
         picture.save(out)
     except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror or error}); give another place") from error
+        raise InputError(f"{out}: cannot be written ({error.strerror or error}); choose another --out") from error

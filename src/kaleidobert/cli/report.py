@@ -9,16 +9,20 @@ import typer
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="Folders that pretrain or finetune wrote; several are compared.")],
-    out: Annotated[Path, typer.Option(help="The page to write; its pictures go into a folder beside it.")] = Path(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Run folders, written by pretrain or finetune; several are compared.")
+    ],
+    out: Annotated[Path, typer.Option(help="The HTML page to write; its figures go into a folder beside it.")] = Path(
         "report.html"
     ),
 ) -> None:
-    """Draw every loss and accuracy over steps, and list what evaluations of the runs gave.
+    """Write a page with the settings, training curves and evaluations of one or several runs.
 
-    Example: kaleidobert report runs/guided runs/random --out report.html
+    Example: kaleidobert report runs/mini
+
+    Example: kaleidobert report runs/guided runs/random --out comparison.html
     """
     from kaleidobert.evaluation.report import report as write_report
 
     page, *pictures = write_report(runs, out)
-    typer.echo(f"{page}: {len(pictures)} figures, each a PNG in {page.with_suffix('')}")
+    typer.echo(f"wrote {page}, with {len(pictures)} figures as PNGs in {page.with_suffix('')}")

@@ -1,4 +1,4 @@
-"""One query from the command line: a table on the terminal, and a picture or JSON where asked for."""
+"""Runs one query for the command line and shows the answer as a table, and as a picture and JSON on request."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from kaleidobert.data.product import open_image
 from kaleidobert.errors import InputError
 from kaleidobert.search.contact_sheet import result_sheet
 from kaleidobert.search.query import Answer, Hit, Query
 from kaleidobert.search.ranker import Ranker
+
+MAX_FACET_VALUES = 8
 
 
 def search_once(
@@ -27,66 +28,60 @@ def search_once(
     json_path: Path | None = None,
     console: Console | None = None,
 ) -> Answer:
-    """Answer one query and show it. Raises ``InputError`` for input it cannot use."""
+    """Answer one query and show the answer. Raises ``InputError`` for a query, store or path that cannot be used."""
     query.check()
     ranker = Ranker.open(store, model)
     answer = ranker.answer(query)
-    heading = heading_of(query)
+    heading = query_text(query)
     console = console or Console()
     if answer.hits:
         if answer.weak:
-            console.print("Nothing here matches well; these are the nearest.", style="yellow")
+            console.print("Nothing matches well; these are the nearest products.", style="yellow")
         console.print(_table(heading, answer.hits, query.why))
-        about = "" if answer.exact else "at least "
-        console.print(f"{about}{answer.total:,} products in all", markup=False, highlight=False)
+        total = f"{answer.total:,} products" if answer.exact else f"at least {answer.total:,} products"
+        console.print(f"{total} in total", markup=False, highlight=False)
         for name, counts in answer.facets.items():
-            values = ", ".join(f"{value} ({count})" for value, count in counts[:8])
+            values = ", ".join(f"{value} ({count})" for value, count in counts[:MAX_FACET_VALUES])
             console.print(f"{name}: {values}", markup=False, highlight=False)
     else:
         console.print(f"Nothing found for {heading!r}. {ranker.why_nothing(query.filters)}", markup=False)
     if out:
         _save(result_sheet(heading, answer.hits), out)
     if json_path:
-        asked = {"query": query.text, "like": query.like, "avoid": query.avoid, "filters": query.filters.to_strings()}
-        json_path.write_text(json.dumps(asked | answer_figures(answer), indent=2, ensure_ascii=False))
+        request = {"query": query.text, "like": query.like, "avoid": query.avoid, "filters": query.filters.to_strings()}
+        json_path.write_text(json.dumps(request | answer_to_dict(answer), indent=2, ensure_ascii=False))
     return answer
 
 
-def heading_of(query: Query) -> str:
-    """The query in words: 'red dress + photo, like 123, without leather'."""
+def query_text(query: Query) -> str:
+    """The query for display: 'red dress + photo, like 123, without leather'."""
     wanted = " + ".join(filter(None, [query.text.strip(), "photo" if query.image is not None else ""]))
     like = f"like {query.like}" if query.like else ""
     avoid = f"without {query.avoid.strip()}" if query.avoid.strip() else ""
     return ", ".join(filter(None, [wanted, like, avoid]))
 
 
-def open_photo(path: Path) -> Image.Image:
-    """Read a photo as RGB. Raises ``InputError`` where it is missing or no picture."""
-    try:
-        return open_image(path)
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else "it is not a picture that can be read"
-        raise InputError(f"photo {path}: {reason}") from error
-
-
-def answer_figures(answer: Answer) -> dict[str, Any]:
-    """An answer as plain values for JSON, without photos."""
+def answer_to_dict(answer: Answer) -> dict[str, Any]:
+    """An answer as plain values for JSON, without thumbnails; the fields are those of the API."""
     return {
-        "hits": [hit_figures(hit) for hit in answer.hits],
+        "hits": [hit_to_dict(hit) for hit in answer.hits],
         "total": answer.total,
         "exact": answer.exact,
         "weak": answer.weak,
         "next_offset": answer.next_offset,
-        "facets": answer.facets,
+        "facets": {
+            name: [{"value": value, "count": count} for value, count in counts]
+            for name, counts in answer.facets.items()
+        },
         "milliseconds": {stage: round(1000 * seconds, 2) for stage, seconds in answer.seconds.items()},
     }
 
 
-def hit_figures(hit: Hit) -> dict[str, Any]:
-    """A hit as plain values, its product's fields among them."""
-    own = {"rank": hit.rank, "match": hit.match, "score": hit.score, "others": hit.others}
+def hit_to_dict(hit: Hit) -> dict[str, Any]:
+    """A hit with its product's fields as plain values."""
+    fields = {"rank": hit.rank, "match": hit.match, "score": hit.score, "variants": hit.variants}
     why = None if hit.why is None else [asdict(each) for each in hit.why]
-    return asdict(hit.product) | own | {"why": why}
+    return asdict(hit.product) | fields | {"why": why}
 
 
 def _table(heading: str, hits: list[Hit], why: bool) -> Table:
@@ -100,14 +95,14 @@ def _table(heading: str, hits: list[Hit], why: bool) -> Table:
         table.add_column("why")
     for hit in hits:
         labels = " / ".join(filter(None, (hit.product.category, hit.product.subcategory)))
-        title = hit.product.title + (f" (and {hit.others} like it)" if hit.others else "")
+        title = hit.product.title + (f" (+{hit.variants} variants)" if hit.variants else "")
         cells = [hit.product.id, title, labels, f"{hit.match:.0%}", *([_why(hit)] if why else [])]
         table.add_row(str(hit.rank), *map(Text, cells))
     return table
 
 
 def _why(hit: Hit) -> str:
-    """The words that explain the match, the weightiest first."""
+    """The words that explain the match, those with the most weight first."""
     words = sorted(hit.why or [], key=lambda each: -each.weight)
     return ", ".join(f"{each.word} {each.weight:.0%}" for each in words if each.weight >= 0.005)
 

@@ -10,18 +10,21 @@ import typer
 
 def serve(
     *,
-    store: Annotated[str, typer.Option(help="The store that `kaleidobert index` made.")],
-    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for every one.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8000,
-    model: Annotated[Path | None, typer.Option(help="The model folder, where it has moved.")] = None,
-    describe: Annotated[list[Path] | None, typer.Option(help="Runs that tell of new photos, as for describe.")] = None,
-    token_file: Annotated[Path | None, typer.Option(help="Tokens that allow writes, one a line.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Searches at once.")] = 2,
-    queue: Annotated[int, typer.Option(min=0, help="Searches that may wait before others are refused.")] = 64,
-    batch: Annotated[int, typer.Option(min=1, help="Waiting searches that one forward pass answers at most.")] = 8,
+    store: Annotated[str, typer.Option(help="The store made by `kaleidobert index`.")],
+    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for all interfaces.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 chooses a free one.")] = 8000,
+    model: Annotated[Path | None, typer.Option(help="The model folder, if it has moved since indexing.")] = None,
+    describe: Annotated[
+        list[Path] | None, typer.Option(help="Fine-tuned runs that describe uploaded photos; can be repeated.")
+    ] = None,
+    token_file: Annotated[Path | None, typer.Option(help="Tokens that allow writes, one per line.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Searches that run at once.")] = 2,
+    queue: Annotated[int, typer.Option(min=0, help="Searches that may wait before further ones are refused.")] = 64,
+    batch: Annotated[int, typer.Option(min=1, help="Maximum number of waiting searches per forward pass.")] = 8,
 ) -> None:
-    """Serve a store as a web page and a JSON API. Without a token (--token-file or KALEIDOBERT_TOKENS) it is read-only.
+    """Serve a store as a website and a JSON API.
 
+    The service is read-only unless it has tokens for writes, from --token-file or $KALEIDOBERT_TOKENS.
     Example: kaleidobert serve --store shop.store --port 8000
     """
     from kaleidobert.errors import InputError
@@ -33,5 +36,6 @@ def serve(
         hint = "install it with: pip install 'kaleidobert[serve]'"
         raise InputError(f"serving needs the package {error.name}; {hint}") from error
 
-    settings = ServerSettings(Tokens.read(token_file), workers, queue, batch, describe or ())
-    serve_store(store, host, port, model, settings)
+    serve_store(
+        store, host, port, model, ServerSettings(Tokens.read(token_file), workers, queue, batch, describe or ())
+    )

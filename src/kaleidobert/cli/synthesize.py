@@ -1,4 +1,4 @@
-"""``kaleidobert synthesize``: a drawn catalogue with ground truth."""
+"""`kaleidobert synthesize`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,11 +7,11 @@ import typer
 
 
 def synthesize(
-    out: Annotated[Path, typer.Argument(help="Folder for train, validation and test parquet.")],
-    products: Annotated[int, typer.Option(help="How many products to draw.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Same seed, same catalogue.")] = 0,
+    out: Annotated[Path, typer.Argument(help="The folder to write, with a parquet file for each split.")],
+    products: Annotated[int, typer.Option(help="Number of products.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal catalogues.")] = 0,
 ) -> None:
-    """Draw a fashion catalogue: pictures, texts, masks and word-to-region boxes, split 80/10/10 by product.
+    """Draw a synthetic fashion catalogue with photos, texts, masks, and boxes of the words' regions, split 80/10/10.
 
     Example: kaleidobert synthesize catalogue --products 2000 --seed 1
     """

@@ -1,4 +1,4 @@
-"""Which column holds which field of a product, and what text a cell holds."""
+"""Matching a table's columns to product fields, and reading its cells as text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import yaml
 from kaleidobert.data.problems import BadRow
 from kaleidobert.errors import InputError
 
-# Compared without case, spaces, "_" and "-"; of several present the first one named here is taken.
+# Matched ignoring case, spaces, "_" and "-". If several are present, the first one listed here is used.
 ALIASES = {
     "id": ("id", "productid", "sku", "asin", "itemid", "articleid"),
     "title": ("title", "name", "productdisplayname", "producttitle", "productname"),
@@ -30,35 +30,35 @@ EMPTY = {"", "nan", "na", "n/a", "null"}
 def find_columns(
     columns: Sequence[str], mapping: Mapping[str, str] | None = None, source: object = "the data"
 ) -> dict[str, str]:
-    """Field -> column, from ``mapping`` first and from the known names for the fields it leaves out.
+    """Map fields to columns: by ``mapping`` if given, and by the known aliases for the remaining fields.
 
-    Raises ``InputError`` for a mapping that names an unknown field or column, and where no image column or
-    neither a title nor a description column is found. The message lists the columns seen.
+    Raises ``InputError`` if ``mapping`` names an unknown field or column, or if there is no image column, or neither
+    a title nor a description column. The message lists the columns.
     """
-    seen = ", ".join(columns)
+    listed = ", ".join(columns)
     found = {}
     for key, column in (mapping or {}).items():
         name = "images" if key == "image" else key
         if name not in ALIASES:
             raise InputError(f"columns: no field {key!r}; the fields are {', '.join(ALIASES)}")
         if column not in columns:
-            raise InputError(f"{source}: no column {column!r} (mapped to {key}); it has: {seen}")
+            raise InputError(f"{source}: no column {column!r} (mapped to {key}); it has: {listed}")
         found[name] = column
-    free = {_plain(column): column for column in reversed(columns) if column not in found.values()}
+    free = {_normalized(column): column for column in reversed(columns) if column not in found.values()}
     for name, aliases in ALIASES.items():
         if name not in found and (alias := next((alias for alias in aliases if alias in free), None)):
             found[name] = free[alias]
     if "images" not in found:
-        raise InputError(f"{source}: no image column among: {seen}; {_how_to_map('images')}")
+        raise InputError(f"{source}: no image column among: {listed}; {_how_to_map('images')}")
     if "title" not in found and "description" not in found:
-        raise InputError(f"{source}: no title or description column among: {seen}; {_how_to_map('title')}")
+        raise InputError(f"{source}: no title or description column among: {listed}; {_how_to_map('title')}")
     return found
 
 
 def load_columns(file: str | Path) -> dict[str, str]:
-    """Read a field -> column mapping from YAML or JSON, such as ``title: prod_name``.
+    """Read a mapping of fields to columns from a YAML or JSON file, such as ``title: prod_name``.
 
-    Raises ``InputError`` where the file is missing or holds anything but names of columns.
+    Raises ``InputError`` if the file is missing or contains anything but column names.
     """
     path = Path(file)
     try:
@@ -71,17 +71,17 @@ def load_columns(file: str | Path) -> dict[str, str]:
     return mapping
 
 
-def text_of(cell: Any, column: str) -> str:
-    """A cell as text: "" for a missing value, 7 for 7.0, a list joined by commas.
+def cell_text(cell: Any, column: str) -> str:
+    """A cell as text: "" for a missing value, "7" for 7.0, a list joined by commas.
 
-    Raises ``BadRow`` for bytes, nested values and text that is not valid Unicode.
+    Raises ``BadRow`` for bytes, nested values, and text that is not valid Unicode.
     """
     if cell is None:
         return ""
     if isinstance(cell, float) and cell.is_integer():
-        cell = int(cell)  # how a column of whole numbers looks after one value went missing
+        cell = int(cell)  # a column of integers with a missing value is read as floats
     if isinstance(cell, list | tuple):
-        return ", ".join(filter(None, (text_of(part, column) for part in cell)))
+        return ", ".join(filter(None, (cell_text(part, column) for part in cell)))
     if isinstance(cell, dict | bytes):
         raise BadRow(f"{column} holds {type(cell).__name__}, not text")
     text = str(cell).strip()
@@ -92,10 +92,10 @@ def text_of(cell: Any, column: str) -> str:
     return "" if text.lower() in EMPTY else text
 
 
-def attributes_of(row: Mapping[str, Any], fields: Mapping[str, str]) -> dict[str, str]:
-    """Every other column with a value, as text; a JSON object in the column "attributes" is unpacked.
+def row_attributes(row: Mapping[str, Any], fields: Mapping[str, str]) -> dict[str, str]:
+    """All columns that are not fields and not empty, as text. A JSON object in a column "attributes" is unpacked.
 
-    Nested values and bytes are no attributes; they are left out.
+    Columns of bytes or nested values are ignored.
     """
     used = {*fields.values(), "masks", "regions"}
     cells = {column: cell for column, cell in row.items() if column not in used}
@@ -108,17 +108,17 @@ def attributes_of(row: Mapping[str, Any], fields: Mapping[str, str]) -> dict[str
     if isinstance(unpacked, dict):
         del cells["attributes"]
         cells |= unpacked
-    texts = {column: text_of(cell, column) for column, cell in cells.items() if _is_plain(cell)}
+    texts = {column: cell_text(cell, column) for column, cell in cells.items() if _is_scalar_or_list(cell)}
     return {column: text for column, text in texts.items() if text}
 
 
-def _is_plain(cell: Any) -> bool:
+def _is_scalar_or_list(cell: Any) -> bool:
     if isinstance(cell, list):
         return all(not isinstance(part, dict | list | bytes) for part in cell)
     return not isinstance(cell, dict | bytes)
 
 
-def _plain(column: str) -> str:
+def _normalized(column: str) -> str:
     return "".join(column.lower().replace("_", " ").replace("-", " ").split())
 
 

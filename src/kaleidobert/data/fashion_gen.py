@@ -1,4 +1,4 @@
-"""Fashion-Gen's HDF5 files (Rostamzadeh et al., arXiv 1806.08317): one row a view, one to six a product."""
+"""Fashion-Gen's HDF5 files (Rostamzadeh et al., arXiv 1806.08317): one row per view, one to six views per product."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import numpy as np
 from kaleidobert.data.tables import NumberedRows, Table
 from kaleidobert.errors import InputError
 
-ENCODING = "iso8859-9"  # of its byte strings; they hold every byte from 0x80 on, so UTF-8 fails
+ENCODING = "iso8859-9"  # of the byte strings; they use all bytes from 0x80 on, so they are not UTF-8
 IMAGE, PRODUCT = "input_image", "input_productID"
-# `index`, `index_2` and `pose` belong to a view; `concat_description` repeats the other texts.
-LEFT_OUT = {"index", "index_2", "input_pose", "input_concat_description"}
+# `index`, `index_2` and `pose` describe views; `concat_description` repeats the other texts.
+IGNORED = {"index", "index_2", "input_pose", "input_concat_description"}
 
 
 def fashion_gen_table(path: Path) -> Table:
-    """A Fashion-Gen HDF5 file as one row a product, its columns named without ``input_``.
+    """A Fashion-Gen HDF5 file as a table with one row per product; the prefix ``input_`` is dropped from the columns.
 
-    The views of a product need not be adjacent: the column of ids is read first, alone, and tells which rows
-    belong together. Products come in the order of their first views; pixels are read one product at a time.
-    Raises ``InputError`` where the file is no HDF5 file or lacks Fashion-Gen's columns.
+    A product's views need not be adjacent: the id column is read first and groups the rows. Products come in the
+    order of their first views; pixels are read product by product.
+    Raises ``InputError`` if the file is not HDF5 or lacks Fashion-Gen's columns.
     """
     try:
         with h5py.File(path) as file:
@@ -32,8 +32,8 @@ def fashion_gen_table(path: Path) -> Table:
     except OSError as error:
         raise InputError(f"{path}: not a readable HDF5 file ({error})") from error
     if missing := [key for key in (IMAGE, PRODUCT) if key not in keys]:
-        raise InputError(f"{path}: no {' and no '.join(missing)}, as Fashion-Gen has; it holds: {', '.join(keys)}")
-    columns = {key: key.removeprefix("input_") for key in keys if key not in LEFT_OUT}
+        raise InputError(f"{path}: not Fashion-Gen: no {' and no '.join(missing)}; it contains: {', '.join(keys)}")
+    columns = {key: key.removeprefix("input_") for key in keys if key not in IGNORED}
     return Table(str(path), path.parent, list(columns.values()), lambda: _rows(path, columns), stem=path.stem)
 
 
@@ -47,7 +47,7 @@ def _rows(path: Path, columns: dict[str, str]) -> NumberedRows:
 
 
 def _views_by_product(ids: h5py.Dataset) -> list[list[int]]:
-    """Row numbers of each product's views, in the order of the products' first views."""
+    """The row numbers of each product's views; products are ordered by their first view."""
     views: dict[Any, list[int]] = {}
     for index, product_id in enumerate(np.ravel(ids[:]).tolist()):
         views.setdefault(product_id, []).append(index)

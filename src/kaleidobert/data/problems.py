@@ -1,4 +1,4 @@
-"""What a reader could not use: counted, with the first examples kept; nothing is dropped in silence."""
+"""Counting the rows that a reader cannot use, so that nothing is dropped silently."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from kaleidobert.errors import InputError
 
 EXAMPLES_KEPT = 5
-ROWS_BEFORE_EARLY_CHECK = 1000  # a few bad rows at the start of a good file must not stop the reading
+ROWS_BEFORE_EARLY_CHECK = 1000  # a few bad rows at the start of a good file must not abort reading
 
 
 class BadRow(ValueError):
-    """Why one row cannot become a product. It never leaves the readers."""
+    """Raised for a row that cannot become a product. The readers catch and count it."""
 
 
 @dataclass
 class Problems:
-    """Rows skipped, or kept without a view: ``count`` of the ``total`` rows seen, and the first ``examples``.
+    """Bad rows, skipped or kept with fewer views: ``count`` among ``total`` rows read, with the first ``examples``.
 
-    One instance may follow several reads and the stages after them; the share is then over all their rows.
+    One instance may be passed to several reads and to later stages; ``share`` then refers to all their rows.
     """
 
     total: int = 0
@@ -26,7 +26,7 @@ class Problems:
     examples: list[str] = field(default_factory=list)
 
     def add(self, source: object, row: int | str, reason: str) -> None:
-        """Count one bad row; ``row`` is its number, or its place in words ("line 17")."""
+        """Count a bad row; ``row`` is its number, or its place in words ("line 17")."""
         self.count += 1
         if len(self.examples) < EXAMPLES_KEPT:
             place = f"row {row}" if isinstance(row, int) else row
@@ -34,23 +34,23 @@ class Problems:
 
     @property
     def share(self) -> float:
-        """Bad rows among those seen, from 0 to 1."""
+        """Fraction of bad rows, from 0 to 1."""
         return self.count / max(self.total, self.count, 1)
 
     def summary(self) -> str:
-        """One line for a log or a terminal."""
+        """One line, for a log or the terminal."""
         if not self.count:
             return f"all {self.total:,} rows could be used"
         more = "; ..." if self.count > len(self.examples) else ""
-        return f"{self._figures()}: {'; '.join(self.examples)}{more}"
+        return f"{self._counts()}: {'; '.join(self.examples)}{more}"
 
     def check(self, max_bad: float) -> None:
-        """Raise ``InputError`` where more than the share ``max_bad`` of the rows seen is bad."""
+        """Raise ``InputError`` if the fraction of bad rows exceeds ``max_bad``."""
         if self.share > max_bad:
             raise InputError(
-                f"{self._figures()}, more than the {max_bad:.1%} allowed; correct the rows or raise max_bad: "
+                f"{self._counts()}, more than the {max_bad:.1%} allowed; correct the rows or raise max_bad: "
                 + "; ".join(self.examples[:3])
             )
 
-    def _figures(self) -> str:
+    def _counts(self) -> str:
         return f"{self.count:,} of {max(self.total, self.count):,} rows could not be used ({self.share:.1%})"

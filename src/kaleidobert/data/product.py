@@ -1,20 +1,18 @@
-"""The one record every reader yields and everything above consumes."""
+"""The record that every reader yields and every other module consumes."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image
 
-ImageSource = bytes | Path  # an encoded image file's bytes, or where it lies
+from kaleidobert.data.images import ImageSource, open_image
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Where the product shows what a word says (known for synthetic products only).
+    """Ground truth of synthetic products: the part of the image that a word describes.
 
     ``word`` occurs literally in the product's text; ``box`` is (x1, y1, x2, y2) in [0, 1] of the whole image.
     """
@@ -27,7 +25,7 @@ class Region:
 class Product:
     """One catalogue entry: texts, labels and one or more views (encoded images or paths).
 
-    ``masks`` (foreground, one PNG a view) and ``regions`` (one tuple a view) hold ground truth where it exists.
+    ``masks`` (foreground, one PNG per view) and ``regions`` (one tuple per view) hold ground truth if there is any.
     """
 
     id: str
@@ -42,25 +40,10 @@ class Product:
 
     @property
     def text(self) -> str:
-        """Title and description as one text: what the model reads."""
+        """Title and description joined: the model's input."""
         parts = (part.strip().rstrip(".") for part in (self.title, self.description))
         return ". ".join(part for part in parts if part)
 
     def open(self, view: int = 0) -> Image.Image:
-        """Decode one view as RGB. Raises ``OSError`` where the image cannot be read."""
+        """Decode one view as upright RGB. Raises ``OSError`` if the image cannot be read."""
         return open_image(self.images[view])
-
-
-def open_image(source: ImageSource) -> Image.Image:
-    """Decode an image to RGB, upright; transparency is laid over white, as in a studio photo."""
-    return upright(Image.open(io.BytesIO(source) if isinstance(source, bytes) else source))
-
-
-def upright(image: Image.Image) -> Image.Image:
-    """As RGB, turned as its camera noted, with what is transparent laid over white."""
-    image = ImageOps.exif_transpose(image)
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")

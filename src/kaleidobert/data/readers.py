@@ -1,12 +1,12 @@
-"""Any source of products -> a stream of ``Product``.
+"""Reading products from any source.
 
-- A parquet file: images as bytes, as ``{bytes, path}``, or as paths relative to the file.
-- A CSV or JSONL file beside its images; several images of a product separated by "|" or as a JSON list.
-- A folder of these, named after their splits (``train.parquet``, ``val.csv``, ``train-0-of-4.parquet``) or,
-  where none is, read as one source.
-- The Kaggle folder Fashion Product Images: ``styles.csv`` and ``images/<id>.jpg``.
-- Fashion-Gen: an HDF5 file, or the folder that holds ``..._train.h5`` and ``..._validation.h5``.
-- A Hugging Face dataset: a folder by ``save_to_disk``, one that ``load_dataset`` reads, or ``owner/name``.
+- A parquet file with images as bytes, as ``{bytes, path}``, or as paths relative to the file.
+- A CSV or JSONL file beside its images; several images of a product are separated by "|" or a JSON list.
+- A folder of such files named after splits (``train.parquet``, ``val.csv``, ``train-0-of-4.parquet``). If none is,
+  all of them are read as one source.
+- Kaggle's folder Fashion Product Images: ``styles.csv`` and ``images/<id>.jpg``.
+- Fashion-Gen: an HDF5 file, or a folder with ``..._train.h5`` and ``..._validation.h5``.
+- A Hugging Face dataset: a folder written by ``save_to_disk``, one that ``load_dataset`` reads, or ``owner/name``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from kaleidobert.data.columns import find_columns, load_columns
 from kaleidobert.data.problems import ROWS_BEFORE_EARLY_CHECK, BadRow, Problems
 from kaleidobert.data.product import Product
-from kaleidobert.data.rows import id_of, product_of
+from kaleidobert.data.rows import read_id, read_product
 from kaleidobert.data.sources import open_source, splits_of
 from kaleidobert.data.tables import Table
 from kaleidobert.errors import InputError
@@ -36,32 +36,34 @@ def read_products(
 ) -> Iterator[Product]:
     """Stream the products of a source, or of one of its splits (see ``splits_of``).
 
-    ``columns`` maps fields (id, title, description, category, subcategory, images) to column names where they
-    are not the known ones; see ``load_columns``. Every other column of plain values becomes an attribute.
-    Adjacent rows with the same id and text are views of one product; an id that comes back later is bad.
-    Rows that cannot be used are counted in ``report``, or logged as one warning where none is given.
+    ``columns`` maps fields (id, title, description, category, subcategory, images) to column names, where these are
+    not known aliases; see ``load_columns``. All other columns with scalar values become attributes.
+    Adjacent rows with the same id and text are views of one product; an id that recurs later is an error.
+    Bad rows are counted in ``report``, or logged as one warning if there is none.
 
-    Raises ``InputError``, most of them before the first product: the source or the split is not there, the
-    columns cannot be told, no row could be used, or more than the share ``max_bad`` of the rows is bad (told
-    at the end, or after a thousand rows). Images are checked by their headers; a later decode may still fail.
+    Raises ``InputError`` if there is no such source or split, columns cannot be identified, no row is usable, or more
+    than the fraction ``max_bad`` of the rows is bad. The latter is checked at the end and from 1,000 rows on, the
+    others before the first product. Only image headers are checked, so decoding may still fail.
     """
     if not 0 <= max_bad <= 1:
         raise InputError(f"max_bad is a share from 0 to 1, not {max_bad}")
-    tables, keep = open_source(data, split)
-    found = [(table, find_columns(table.columns, columns, table.name)) for table in tables]
+    tables, in_split = open_source(data, split)
+    mapped = [(table, find_columns(table.columns, columns, table.name)) for table in tables]
     name = f"{data} ({split})" if split else str(data)
-    return _checked(found, keep, max_bad, report, name)
+    return _checked(mapped, in_split, max_bad, report, name)
 
 
-Found = list[tuple[Table, dict[str, str]]]  # tables and which of their columns hold which field
-Keep = Callable[[str], bool]  # whether a product id belongs to the split
+MappedTables = list[tuple[Table, dict[str, str]]]  # each with its mapping of fields to columns
+InSplit = Callable[[str], bool]  # whether a product id belongs to the split
 
 
-def _checked(found: Found, keep: Keep, max_bad: float, report: Problems | None, name: str) -> Iterator[Product]:
-    """The products, with the checks that need all of them."""
+def _checked(
+    tables: MappedTables, in_split: InSplit, max_bad: float, report: Problems | None, name: str
+) -> Iterator[Product]:
+    """All products, then the checks that need all of them."""
     problems = Problems() if report is None else report
     count = 0
-    for product in _joined(found, keep, max_bad, problems):
+    for product in _merged(tables, in_split, max_bad, problems):
         count += 1
         yield product
     problems.check(max_bad)
@@ -71,66 +73,66 @@ def _checked(found: Found, keep: Keep, max_bad: float, report: Problems | None, 
         logging.getLogger(__name__).warning("%s: %s", name, problems.summary())
 
 
-def _joined(found: Found, keep: Keep, max_bad: float, problems: Problems) -> Iterator[Product]:
-    """Adjacent rows of one product joined, ids that come back later refused."""
+def _merged(tables: MappedTables, in_split: InSplit, max_bad: float, problems: Problems) -> Iterator[Product]:
+    """Products with the views of adjacent rows merged; rows whose id recurs later are counted as bad."""
     seen: set[str] = set()
-    waiting: Product | None = None
-    for table, fields in found:
-        for number, product in _usable(table, fields, keep, max_bad, problems):
+    pending: Product | None = None
+    for table, fields in tables:
+        for number, product in _usable_rows(table, fields, in_split, max_bad, problems):
             place = f"{table.unit} {number}"
-            if waiting is not None and product.id == waiting.id:
-                if _same_but_views(waiting, product):
-                    waiting = _with_views(waiting, product)
+            if pending is not None and product.id == pending.id:
+                if _differ_in_views_only(pending, product):
+                    pending = _merge_views(pending, product)
                 else:
                     problems.add(table.name, place, f"product id {product.id} again, with another text")
             elif product.id in seen:
                 problems.add(table.name, place, f"duplicate product id {product.id}")
             else:
-                if waiting is not None:
-                    yield waiting
-                waiting = product
+                if pending is not None:
+                    yield pending
+                pending = product
                 seen.add(product.id)
-    if waiting is not None:
-        yield waiting
+    if pending is not None:
+        yield pending
 
 
-def _usable(
-    table: Table, fields: dict[str, str], keep: Keep, max_bad: float, problems: Problems
+def _usable_rows(
+    table: Table, fields: dict[str, str], in_split: InSplit, max_bad: float, problems: Problems
 ) -> Iterator[tuple[int, Product]]:
-    """The rows of this split that can be used; the others are counted."""
+    """Products from the usable rows of the split; other rows are counted as bad."""
     for number, row in table.rows():
         place = f"{table.unit} {number}"
-        own_name = f"{table.stem}-{number}"
+        default_id = f"{table.stem}-{number}"
         try:
             if isinstance(row, str):
                 raise BadRow(row)
-            product_id = id_of(row, fields, own_name)
+            product_id = read_id(row, fields, default_id)
         except BadRow as error:
-            if keep(own_name):  # a row without an id falls into one split too, and is counted there only
+            if in_split(default_id):  # a row without an id belongs to one split, too, and is counted only there
                 problems.total += 1
                 problems.add(table.name, place, str(error))
             continue
-        if not keep(product_id):
+        if not in_split(product_id):
             continue
         problems.total += 1
         if problems.total >= ROWS_BEFORE_EARLY_CHECK:
             problems.check(max_bad)
         try:
-            product, lost_views = product_of(row, fields, product_id, table.folder)
+            product, dropped_views = read_product(row, fields, product_id, table.folder)
         except BadRow as error:
             problems.add(table.name, place, str(error))
             continue
-        if lost_views:
-            problems.add(table.name, place, lost_views)
+        if dropped_views:
+            problems.add(table.name, place, dropped_views)
         yield number, product
 
 
-def _same_but_views(one: Product, other: Product) -> bool:
+def _differ_in_views_only(one: Product, other: Product) -> bool:
     same_text = (one.title, one.description) == (other.title, other.description)
     return same_text and bool(one.masks) == bool(other.masks) and bool(one.regions) == bool(other.regions)
 
 
-def _with_views(one: Product, other: Product) -> Product:
+def _merge_views(one: Product, other: Product) -> Product:
     return replace(
         one,
         images=one.images + other.images,

@@ -1,4 +1,4 @@
-"""One row of any table -> one product, or the reason why not."""
+"""Converting a row of any table to a product."""
 
 from __future__ import annotations
 
@@ -12,30 +12,31 @@ import fsspec
 import numpy as np
 from PIL import Image
 
-from kaleidobert.data.columns import attributes_of, text_of
+from kaleidobert.data.columns import cell_text, row_attributes
+from kaleidobert.data.images import ImageSource, check_header
 from kaleidobert.data.problems import BadRow
-from kaleidobert.data.product import ImageSource, Product, Region
+from kaleidobert.data.product import Product, Region
 
 Row = Mapping[str, Any]
 
 
-def id_of(row: Row, fields: Mapping[str, str], otherwise: str) -> str:
-    """The product's id; ``otherwise`` where the table has no id column."""
+def read_id(row: Row, fields: Mapping[str, str], default: str) -> str:
+    """The product's id, or ``default`` if the table has no id column. Raises ``BadRow`` if the cell is empty."""
     if "id" not in fields:
-        return otherwise
-    product_id = text_of(row.get(fields["id"]), fields["id"])
+        return default
+    product_id = cell_text(row.get(fields["id"]), fields["id"])
     if not product_id:
         raise BadRow(f"no product id (column {fields['id']})")
     return product_id
 
 
-def product_of(row: Row, fields: Mapping[str, str], product_id: str, folder: Path) -> tuple[Product, str]:
-    """A row as a product, and what is wrong with those of its views that had to be left out ("" if none).
+def read_product(row: Row, fields: Mapping[str, str], product_id: str, folder: Path) -> tuple[Product, str]:
+    """A row as a product, and why some of its views were dropped ("" if none was).
 
-    Raises ``BadRow`` where no view can be read, the text is empty, or a cell has the wrong type.
+    Raises ``BadRow`` if no view can be read, the text is empty, or a cell has the wrong type.
     """
     texts = {
-        name: text_of(row.get(fields[name]), fields[name]) if name in fields else ""
+        name: cell_text(row.get(fields[name]), fields[name]) if name in fields else ""
         for name in ("title", "description", "category", "subcategory")
     }
     if not texts["title"] and not texts["description"]:
@@ -50,7 +51,7 @@ def product_of(row: Row, fields: Mapping[str, str], product_id: str, folder: Pat
     product = Product(
         id=product_id,
         **texts,
-        attributes=attributes_of(row, fields),
+        attributes=row_attributes(row, fields),
         images=tuple(view for view in views if not isinstance(view, str)),
         masks=tuple(masks[i] for i in kept) if masks else (),
         regions=tuple(regions[i] for i in kept) if regions else (),
@@ -59,7 +60,7 @@ def product_of(row: Row, fields: Mapping[str, str], product_id: str, folder: Pat
 
 
 def _views(cell: Any, folder: Path) -> list[ImageSource | str]:
-    """Every view of an image cell: its image, or (a ``str``) why it cannot be used."""
+    """The views of an image cell; a ``str`` in the place of a view is the reason why it cannot be used."""
     if isinstance(cell, str):
         cell = _file_names(cell)
     cells = cell if isinstance(cell, list | tuple) else [cell]
@@ -75,7 +76,7 @@ def _views(cell: Any, folder: Path) -> list[ImageSource | str]:
 
 
 def _file_names(cell: str) -> list[Any]:
-    """A cell of text: one file name, several separated by "|", or a JSON list of them."""
+    """File names in a text cell: a single one, several separated by "|", or a JSON list."""
     if cell.lstrip().startswith("["):
         try:
             names = json.loads(cell)
@@ -87,8 +88,8 @@ def _file_names(cell: str) -> list[Any]:
 
 
 def _image(cell: Any, folder: Path) -> ImageSource:
-    """One view in any of the forms a table has for it: file name, bytes, {bytes, path}, PIL image, pixels."""
-    if callable(cell):  # pixels read only when wanted
+    """A view from a table's cell: file name, bytes, {bytes, path}, PIL image, pixels, or a function that reads them."""
+    if callable(cell):
         cell = cell()
     if isinstance(cell, np.ndarray):
         cell = Image.fromarray(cell)
@@ -103,11 +104,11 @@ def _image(cell: Any, folder: Path) -> ImageSource:
         _check(cell, "the image's bytes")
         return cell
     if not isinstance(cell, str) or not cell:
-        raise BadRow(f"no file name or bytes in the image cell ({type(cell).__name__})")
+        raise BadRow(f"the image cell is neither a file name nor bytes ({type(cell).__name__})")
     if cell.startswith(("http://", "https://")):
-        raise BadRow(f"images are not fetched: download {cell} and put the file's path in its place")
-    if "://" in cell:  # within an archive or on the Hub, as streamed datasets name their files
-        return _image(_fetched(cell), folder)
+        raise BadRow(f"images are not downloaded: save {cell} and give the file's path instead")
+    if "://" in cell:  # inside an archive or on the Hub, as in streamed datasets
+        return _image(_fetch(cell), folder)
     path = folder / cell
     if not path.is_file():
         raise BadRow(f"image file missing: {path}")
@@ -115,7 +116,7 @@ def _image(cell: Any, folder: Path) -> ImageSource:
     return path
 
 
-def _fetched(url: str) -> bytes:
+def _fetch(url: str) -> bytes:
     try:
         with fsspec.open(url, "rb") as file:
             return file.read()
@@ -124,16 +125,16 @@ def _fetched(url: str) -> bytes:
 
 
 def _check(source: ImageSource, name: str) -> None:
-    """Read the header only: a full decode of every image would cost more than the whole reading."""
+    """Check the header only: decoding every image would take longer than all the rest."""
     try:
-        Image.open(io.BytesIO(source) if isinstance(source, bytes) else source).close()
+        check_header(source)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = "not an image PIL can read" if isinstance(error, Image.UnidentifiedImageError) else error
+        reason = "not an image that PIL can read" if isinstance(error, Image.UnidentifiedImageError) else error
         raise BadRow(f"{name}: {reason}") from None
 
 
 def _ground_truth(row: Row, views: int) -> tuple[list[bytes], list[tuple[Region, ...]]]:
-    """Masks and regions, one a view, of the synthetic catalogue; a lone "regions" column may be anything."""
+    """Masks and regions of each view, in synthetic catalogues only; "regions" alone may be any column."""
     if "masks" not in row or "regions" not in row:
         return [], []
     masks = row["masks"] or []
@@ -143,7 +144,7 @@ def _ground_truth(row: Row, views: int) -> tuple[list[bytes], list[tuple[Region,
             for view in json.loads(row["regions"] or "[]")
         ]
     except (ValueError, TypeError):
-        raise BadRow("regions is not a JSON list, one a view, of [word, x1, y1, x2, y2]") from None
+        raise BadRow("regions must be a JSON list with a list of [word, x1, y1, x2, y2] per view") from None
     for name, given in (("masks", masks), ("regions", regions)):
         if given and len(given) != views:
             raise BadRow(f"{views} images but {len(given)} {name}")

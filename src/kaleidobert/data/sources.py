@@ -1,4 +1,4 @@
-"""What a path or name holds: its parts (splits), how to open each, and which splits can be asked for."""
+"""Finding the tables of a source by path or name, and its splits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from kaleidobert.data.fashion_gen import fashion_gen_table
-from kaleidobert.data.hugging_face import is_saved, loaded_splits, looks_like_name, saved_splits
+from kaleidobert.data.hugging_face import is_hub_name, is_saved, loaded_splits, saved_splits
 from kaleidobert.data.splits import DEFAULT_SHARES, SPLITS, Shares, split_of
 from kaleidobert.data.tables import Table, csv_table, jsonl_table, kaggle_table, parquet_table
 from kaleidobert.errors import InputError
@@ -23,26 +23,25 @@ OPENERS: dict[str, Callable[[Path], Table]] = {
     ".hdf5": fashion_gen_table,
 }
 SPLIT_NAMES = {name: name for name in SPLITS} | dict.fromkeys(("val", "valid", "dev"), "validation")
-WHOLE = ""  # the part of a source that has no splits of its own
+WHOLE = ""  # the only part of a source without splits
 
 Parts = dict[str, list[Callable[[], Table]]]
 
 
 def splits_of(data: str | Path) -> tuple[str, ...]:
-    """The splits that can be asked for.
+    """The available splits of a source.
 
-    A source without splits, or with a train part only, is divided 80/10/10 by a hash of the product id.
-    Where it has train and test but no validation, a tenth of train's products becomes validation.
-    Otherwise these are the source's own: Fashion-Gen has train and validation only.
-    Raises ``InputError`` where there is no such source.
+    A source without splits, or with train alone, is split 80/10/10 by a hash of the product id. If it has train and
+    test but no validation, a tenth of train's products becomes validation. Otherwise the splits are the source's own:
+    Fashion-Gen has train and validation only. Raises ``InputError`` if there is no such source.
     """
     return tuple(_plan(_parts(data)))
 
 
 def open_source(data: str | Path, split: str | None = None) -> tuple[list[Table], Callable[[str], bool]]:
-    """The tables that hold a split (all of them where it is None), and which product ids belong to it.
+    """The tables that contain a split, or all tables if it is None, and a predicate for the split's product ids.
 
-    Raises ``InputError`` where there is no such source or split, or a table cannot be opened.
+    Raises ``InputError`` if there is no such source or split, or a table cannot be opened.
     """
     parts = _parts(data)
     if split is None:
@@ -56,7 +55,7 @@ def open_source(data: str | Path, split: str | None = None) -> tuple[list[Table]
 
 
 def _plan(parts: Parts) -> dict[str, tuple[str, Shares | None]]:
-    """For each split: the part of the source it reads, and the shares where that part is divided by hash."""
+    """For each split the part of the source that contains it, and the shares if that part is split by hash."""
     if len(parts) == 1 and set(parts) <= {WHOLE, "train"}:
         return {split: (next(iter(parts)), DEFAULT_SHARES) for split in SPLITS}
     plan: dict[str, tuple[str, Shares | None]] = {part: (part, None) for part in parts}
@@ -74,16 +73,16 @@ def _in_split(product_id: str, split: str, shares: Shares) -> bool:
 
 
 def _parts(data: str | Path) -> Parts:
-    """Each part of a source and how to open its tables."""
+    """The parts of a source, each with openers for its tables."""
     path = Path(data)
     if path.is_dir():
         return _folder_parts(path)
     if path.is_file():
         if path.suffix.lower() not in OPENERS:
-            raise InputError(f"{path}: unknown suffix; readable are {', '.join(OPENERS)}")
+            raise InputError(f"{path}: unknown suffix; supported are {', '.join(OPENERS)}")
         return {WHOLE: [_opener(path)]}
-    # A mistyped path may look like a name too; asking the Hub for it takes half a minute offline.
-    if not looks_like_name(str(data)) or path.parent.exists() or path.suffix.lower() in OPENERS:
+    # A mistyped path may look like a Hub name, and looking that up takes half a minute if offline.
+    if not is_hub_name(str(data)) or path.parent.exists() or path.suffix.lower() in OPENERS:
         raise InputError(f"{data}: no such file or folder")
     try:
         return _one_table_each(loaded_splits(str(data)))
@@ -101,18 +100,18 @@ def _folder_parts(folder: Path) -> Parts:
         if path.is_file() and path.suffix.lower() in OPENERS:
             by_split.setdefault(path.suffix.lower(), {}).setdefault(_split_named(path), []).append(path)
     formats = [by_split[suffix] for suffix in OPENERS if suffix in by_split]
-    # Files named after splits come first; files beside them with other names are no part of the data.
+    # If there are files named after splits, files with other names beside them are not part of the data.
     named = [{split: files for split, files in parts.items() if split != WHOLE} for parts in formats]
     for parts in (*named, *formats):
         if parts:
             return {split: [_opener(path) for path in files] for split, files in parts.items()}
-    looked_for = f"train/validation/test files ({', '.join(OPENERS)}), styles.csv with images/, a saved dataset"
+    expected = f"train/validation/test files ({', '.join(OPENERS)}), styles.csv with images/, a saved dataset"
     if not any(folder.iterdir()):
-        raise InputError(f"{folder}: the folder is empty; looked for {looked_for}")
+        raise InputError(f"{folder}: the folder is empty; expected {expected}")
     try:
         return _one_table_each(loaded_splits(folder))
     except InputError as error:
-        raise InputError(f"{folder}: no data found; looked for {looked_for}; {error}") from error
+        raise InputError(f"{folder}: no data found; expected {expected}; {error}") from error
 
 
 def _one_table_each(openers: Mapping[str, Callable[[], Table]]) -> Parts:
@@ -120,7 +119,7 @@ def _one_table_each(openers: Mapping[str, Callable[[], Table]]) -> Parts:
 
 
 def _split_named(path: Path) -> str:
-    """The split a file's name starts or ends with: train-00000-of-00002, fashiongen_256_256_train."""
+    """The split that a file name starts or ends with: train-00000-of-00002, fashiongen_256_256_train."""
     words = re.findall(r"[a-z]+", path.stem.lower())
     ends = {SPLIT_NAMES[word] for word in (*words[:1], *words[-1:]) if word in SPLIT_NAMES}
     return ends.pop() if len(ends) == 1 else WHOLE

@@ -1,4 +1,4 @@
-"""Train, validation and test for a source that has no splits of its own: by product, never by image."""
+"""Train, validation and test splits for sources without their own: by product, never by image."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ DEFAULT_SHARES: Shares = (0.8, 0.1, 0.1)
 
 
 def split_of(product_id: str, seed: int = 0, shares: Shares = DEFAULT_SHARES) -> str:
-    """Which split a product belongs to: the same one on every machine, in every run and in any order of rows.
+    """The split of a product, by a hash of its id.
 
-    ``shares`` are those of train, validation and test. Adding products never moves another product.
-    Raises ``ValueError`` where the shares are negative or do not sum to 1.
+    It is the same on every machine, in every run and for any order of rows, and does not change when products are
+    added. ``shares``: fractions of train, validation and test. Raises ``ValueError`` if they are negative or do not
+    sum to 1.
     """
     if len(shares) != 3 or min(shares) < 0 or not math.isclose(sum(shares), 1):
         raise ValueError(f"shares of train, validation and test must sum to 1, not {shares}")

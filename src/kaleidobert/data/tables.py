@@ -15,30 +15,30 @@ import pyarrow.parquet as pq
 
 from kaleidobert.errors import InputError
 
-ROWS_A_BATCH = 64  # with images in the rows, a batch is a few megabytes
-LINES_FOR_COLUMNS = 100  # of a JSONL file, whose lines may have different keys
+BATCH_ROWS = 64  # a few megabytes if the rows contain images
+LINES_FOR_COLUMNS = 100  # of a JSONL file, as its lines may have different keys
 
 NumberedRows = Iterator[tuple[int, "dict[str, Any] | str"]]
 
 
 @dataclass(frozen=True)
 class Table:
-    """What every format is reduced to: the names of its columns, and its rows, read as they are asked for.
+    """The common form of all formats: column names, and rows that are read on demand.
 
-    ``rows()`` yields each row's number and its cells, or (a ``str``) why the row cannot be read. Lines are
-    numbered as an editor shows them, rows of binary formats from 0.
+    ``rows()`` yields each row's number with its cells, or with a ``str``, the reason why it cannot be read. Lines of
+    text files are numbered from 1, as in an editor, rows of binary formats from 0.
     """
 
     name: str
-    folder: Path  # image paths are relative to it
+    folder: Path  # that image paths are relative to
     columns: list[str]
     rows: Callable[[], NumberedRows]
     unit: str = "row"
-    stem: str = "row"  # a product without an id is called stem-number
+    stem: str = "row"  # a product without an id gets the id stem-number
 
 
 def parquet_table(path: Path) -> Table:
-    """A parquet file, read batch by batch. Raises ``InputError`` where it is no parquet file."""
+    """A parquet file, read in batches. Raises ``InputError`` if it is not a parquet file."""
     try:
         with pq.ParquetFile(path) as file:
             schema = file.schema_arrow
@@ -47,15 +47,15 @@ def parquet_table(path: Path) -> Table:
     labels = _parquet_labels(schema)
 
     def rows() -> NumberedRows:
-        # Pre-buffering, the default, would hold the whole file in memory.
+        # Pre-buffering, the default, would keep the whole file in memory.
         with pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
-            yield from arrow_rows(file.iter_batches(batch_size=ROWS_A_BATCH), labels, path)
+            yield from arrow_rows(file.iter_batches(batch_size=BATCH_ROWS), labels, path)
 
     return Table(str(path), path.parent, schema.names, rows, stem=path.stem)
 
 
 def arrow_rows(batches: Iterable[Any], labels: dict[str, list[str]], source: object) -> NumberedRows:
-    """Rows of Arrow batches or tables; ``labels`` turn the numbers of a class column into their names."""
+    """Rows of Arrow batches or tables. ``labels``: the class names of columns that hold class numbers."""
     number = 0
     batches = iter(batches)
     while True:
@@ -74,20 +74,20 @@ def arrow_rows(batches: Iterable[Any], labels: dict[str, list[str]], source: obj
 
 
 def _parquet_labels(schema: pa.Schema) -> dict[str, list[str]]:
-    """Class names that the ``datasets`` library wrote beside a column of class numbers."""
+    """The class names of `ClassLabel` columns, from the metadata written by the ``datasets`` library."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
         return {
-            column: kind["names"]
-            for column, kind in features.items()
-            if column in schema.names and isinstance(kind, dict) and kind.get("_type") == "ClassLabel"
+            column: feature["names"]
+            for column, feature in features.items()
+            if column in schema.names and isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
         }
     except (KeyError, TypeError, ValueError):
         return {}
 
 
 def csv_table(path: Path) -> Table:
-    """A CSV file with a header, separated by commas, semicolons or tabs, in UTF-8 with or without a BOM."""
+    """A CSV file with a header, delimited by commas, semicolons or tabs, in UTF-8 with or without a BOM."""
     delimiter, header = _csv_header(path)
     return Table(str(path), path.parent, header, lambda: _csv_rows(path, delimiter), "line", path.stem)
 
@@ -95,7 +95,8 @@ def csv_table(path: Path) -> Table:
 def kaggle_table(path: Path) -> Table:
     """The ``styles.csv`` of Kaggle's Fashion Product Images; a product's photo is ``images/<id>.jpg``.
 
-    About twenty of its titles hold unquoted commas. The title is the last column, so the surplus is its.
+    About twenty of its titles contain unquoted commas. Since the title is the last column, surplus cells are
+    appended to it.
     """
     delimiter, header = _csv_header(path)
 
@@ -114,7 +115,7 @@ def _csv_header(path: Path) -> tuple[str, list[str]]:
         delimiter = max(",;\t", key=first.count)
         header = next(csv.reader(itertools.chain([first], file), delimiter=delimiter), [])
     if not any(name.strip() for name in header):
-        raise InputError(f"{path}: no header with the names of the columns in its first line")
+        raise InputError(f"{path}: no header with column names in its first line")
     return delimiter, [name.strip() for name in header]
 
 
@@ -135,23 +136,23 @@ def _csv_rows(path: Path, delimiter: str, surplus_to_last: bool = False) -> Numb
                 cells[len(header) - 1 :] = [delimiter.join(cells[len(header) - 1 :])]
             if len(cells) == len(header):
                 yield line, dict(zip(header, cells, strict=True))
-            elif cells:  # a blank line has none
+            elif cells:  # blank lines have none
                 lines = f" up to line {reader.line_num}: a quote left open?" if reader.line_num > line else ""
                 yield line, f"{len(cells)} cells where the header has {len(header)}{lines}"
 
 
 def _open_text(path: Path) -> Any:
-    # Bytes that are not UTF-8 become lone surrogates here; the row that holds them is then reported.
+    # Bytes that are not UTF-8 become lone surrogates; `cell_text` reports the rows with them.
     return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
 def jsonl_table(path: Path) -> Table:
-    """One JSON object a line, UTF-8. Its columns are the keys of the first hundred lines."""
+    """A JSONL file in UTF-8: one JSON object per line. Its columns are the keys of the first hundred lines."""
     first = list(itertools.islice(_jsonl_rows(path), LINES_FOR_COLUMNS))
     keys = {key: None for _, row in first if isinstance(row, dict) for key in row}
     if not keys:
         reason = next((f"line {line}: {row}" for line, row in first if isinstance(row, str)), "blank lines only")
-        raise InputError(f"{path}: no JSON object, one a line, found ({reason})")
+        raise InputError(f"{path}: no line with a JSON object ({reason})")
     return Table(str(path), path.parent, list(keys), lambda: _jsonl_rows(path), "line", path.stem)
 
 

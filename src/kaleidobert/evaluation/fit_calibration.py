@@ -20,7 +20,7 @@ from torch import Tensor
 
 from kaleidobert.alignment.matching import content_words
 from kaleidobert.errors import InputError
-from kaleidobert.evaluation.metrics.reliability import best_cut, calibration_error, fit_logistic, reliability
+from kaleidobert.evaluation.metrics.reliability import best_threshold, calibration_error, fit_logistic, reliability
 from kaleidobert.evaluation.protocols import choose_queries
 from kaleidobert.evaluation.retrieval import EncodedProducts, autocast, pair_scores
 from kaleidobert.scoring.calibration import Calibration
@@ -74,7 +74,7 @@ def fit_calibration(
     name = "combined" if "combined" in kinds else "vectors"
     best = np.zeros(len(answerable))
     np.maximum.at(best, kinds[name].query, _probabilities(kinds[name].features, fitted[name]))
-    fitted["weak"], figures["answerable_accuracy"] = best_cut(best, answerable)
+    fitted["weak"], figures["answerable_accuracy"] = best_threshold(best, answerable)
     calibration = Calibration.of(fitted, scorer.name)
     return calibration, figures | {"weak": calibration.weak}
 

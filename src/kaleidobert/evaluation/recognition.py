@@ -1,133 +1,83 @@
-"""Category and sub-category recognition: labelled products, their batches, and how often a run is right."""
+"""Category and sub-category recognition: metrics of a fine-tuned run and its confusion matrix (SEED: CR, SUBR)."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor
+from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
 
 from kaleidobert.errors import InputError
-from kaleidobert.evaluation.metrics.classification import class_table, classification_figures, confusion_counts
+from kaleidobert.evaluation.metrics.classification import classification_metrics, per_class_metrics
 from kaleidobert.model.classification import KaleidoBertForClassification
 from kaleidobert.model.loading import load_model, load_processor
-from kaleidobert.model.losses import NO_LABEL
 from kaleidobert.progress import progress_bar
-from kaleidobert.training.collators import PairCollator
-from kaleidobert.training.dataset import PreparedDataset, prepare
-from kaleidobert.training.settings import RunSettings
+from kaleidobert.training.dataset import prepare
+from kaleidobert.training.downstream import ClassificationCollator, product_labels, products_with_label
 
-DRAWN_CLASSES = 60  # of more the most frequent are drawn
-NUMBERED_CLASSES = 20  # up to so many, cells bear their counts
+MOST_CLASSES_DRAWN = 60  # of more classes, the most frequent are drawn
+MOST_CLASSES_WITH_VALUES = 20  # up to so many, each cell shows its value
 BATCH = 128
-
-
-def labels_of(task: str, catalogue: PreparedDataset) -> list[str]:
-    """Each product's category or sub-category; empty where it has none."""
-    return {"category": catalogue.categories, "subcategory": catalogue.subcategories}[task]
-
-
-def labelled(task: str, catalogue: PreparedDataset, split: str) -> list[int]:
-    """Indices of the products that have a label. Raises ``InputError`` where none has."""
-    found = [index for index, label in enumerate(labels_of(task, catalogue)) if label]
-    if not found:
-        raise InputError(f"no product of {split} has a {task}; give a column for it, or map one with --columns")
-    return found
-
-
-def start_recogniser(
-    task: str, run: Path, settings: RunSettings, train: PreparedDataset, products: Sequence[int]
-) -> KaleidoBertForClassification:
-    """A run's encoder with a head for the labels of these training products."""
-    labels = labels_of(task, train)
-    names = sorted({labels[index] for index in products})
-    if len(names) < 2:
-        raise InputError(f"all products of train have the {task} {names[0]!r}; there is nothing to tell apart")
-    return load_model(
-        run,
-        KaleidoBertForClassification,
-        new="classifier.",
-        task=task,
-        inputs=settings.model.get("inputs", "both"),
-        id2label=dict(enumerate(names)),
-        label2id={name: number for number, name in enumerate(names)},
-    )
-
-
-class LabelCollator(PairCollator):
-    """Photos and texts of a batch with labels (B,), as `KaleidoBertForClassification` trains on them.
-
-    A class that the model does not know is ``NO_LABEL``.
-    """
-
-    def __init__(
-        self, catalogue: PreparedDataset, *arguments: Any, task: str, classes: Sequence[str], **kwargs: Any
-    ) -> None:
-        super().__init__(catalogue, *arguments, **kwargs)
-        number = {name: index for index, name in enumerate(classes)}
-        self.labels = np.asarray([number.get(label, NO_LABEL) for label in labels_of(task, catalogue)])
-
-    def __call__(self, indices: Sequence[int]) -> dict[str, Tensor]:
-        rng = self.generator(indices)
-        batch, _ = self.pairs(indices, self.encode(indices, rng), rng)
-        read = {name: batch[name] for name in ("pixel_values", "input_ids", "attention_mask")}
-        return self.own(read | {"labels": torch.from_numpy(self.labels[np.asarray(indices)])})
 
 
 def evaluate_recognition(
     task: str, data: str | Path, run: Path, split: str = "test", columns: Mapping[str, str] | None = None
 ) -> dict:
-    """Figures with DESIGN's keys: accuracy, micro_f1, macro_f1 and SumCLS; a table by class; confusion counts.
+    """Evaluate a run on one split: accuracy, micro_f1, macro_f1, SumCLS, metrics per class and confusion counts.
 
-    Products without a label are left out and counted. A class that was not trained is never predicted: its products
-    count as wrong, and ``classes_never_trained`` and ``products_never_trained`` say how many. The figures and a
-    picture of the confusion are also written into the run's ``evaluation/``.
+    Products without a label are left out and counted. A class that the run was not trained on is never predicted:
+    its products count as wrong, and are counted in ``classes_never_trained`` and ``products_never_trained``.
+    Metrics and a picture of the confusion matrix are also written into the run's ``evaluation/``.
+    Raises ``InputError`` for a run of another task, and where no product has a label.
     """
     model, processor = load_model(run, KaleidoBertForClassification), load_processor(run)
     if model.config.task != task:
-        raise InputError(f"{run} was fine-tuned for {model.config.task}, not for {task}; give another run, or task")
-    catalogue = prepare(data, split, processor.image_processor, columns)
-    products = labelled(task, catalogue, split)
-    trained = model.class_names
-    collator = LabelCollator(catalogue, processor.tokenizer, seed=0, augmented=False, task=task, classes=trained)
-    predicted = [trained[number] for number in predict(model, collator, products)]
-    labels = labels_of(task, catalogue)
+        raise InputError(
+            f"{run} was fine-tuned for {model.config.task}, not for {task}; choose another run, or another task"
+        )
+    dataset = prepare(data, split, processor.image_processor, columns)
+    products = products_with_label(task, dataset, split)
+    classes = model.class_names
+    collator = ClassificationCollator(dataset, processor.tokenizer, seed=0, augmented=False, task=task, classes=classes)
+    predicted = [classes[number] for number in predict_classes(model, collator, products)]
+    labels = product_labels(task, dataset)
     truth = [labels[index] for index in products]
-    figures: dict = {"task": task, "inputs": model.config.inputs, "split": split, "products": len(products)}
-    figures["data"] = Path(data).name
-    figures["products_without_label"] = len(catalogue) - len(products)
-    figures["classes"] = len(trained)
-    figures["classes_never_trained"] = len(set(truth) - set(trained))
-    figures["products_never_trained"] = sum(name not in trained for name in truth)
     names = sorted({*truth, *predicted})
-    number = {name: index for index, name in enumerate(names)}
-    true, guessed = (np.array([number[name] for name in each]) for each in (truth, predicted))
-    counts = confusion_counts(true, guessed, len(names))
-    table = class_table(counts)
-    figures |= classification_figures(counts)
-    figures["per_class"] = {
-        name: {key: values[row].item() for key, values in table.items()} for row, name in enumerate(names)
+    counts = confusion_matrix(truth, predicted, labels=names)
+    figures = {
+        "task": task,
+        "inputs": model.config.inputs,
+        "split": split,
+        "products": len(products),
+        "data": Path(data).name,
+        "products_without_label": len(dataset) - len(products),
+        "classes": len(classes),
+        "classes_never_trained": len(set(truth) - set(classes)),
+        "products_never_trained": sum(name not in classes for name in truth),
+        **classification_metrics(truth, predicted),
+        "per_class": per_class_metrics(truth, predicted, names),
+        "confusion": {"classes": names, "counts": counts.tolist()},
     }
-    figures["confusion"] = {"classes": names, "counts": counts.tolist()}
-    place = run / "evaluation"
-    place.mkdir(exist_ok=True)
-    (place / f"{task}-{split}.json").write_text(json.dumps(figures, indent=2) + "\n")
-    title = f"{task} of {split}, accuracy {figures['accuracy']:.1f} %"
-    draw_confusion(counts, names, title, place / f"{task}-{split}.png")
+    folder = run / "evaluation"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{task}-{split}.json").write_text(json.dumps(figures, indent=2) + "\n")
+    title = f"{task}, split {split}, accuracy {figures['accuracy']:.1f} %"
+    draw_confusion(counts, names, title, folder / f"{task}-{split}.png")
     return figures
 
 
 @torch.inference_mode()
-def predict(model: KaleidoBertForClassification, collator: LabelCollator, products: Sequence[int]) -> list[int]:
-    """The class number of each product, from its first view and its whole text."""
+def predict_classes(
+    model: KaleidoBertForClassification, collator: ClassificationCollator, products: Sequence[int]
+) -> list[int]:
+    """The predicted class number of each product, from its first view and its whole text."""
     numbers: list[int] = []
     with torch.autocast(model.device.type, torch.bfloat16), progress_bar() as progress:
-        for start in progress.track(range(0, len(products), BATCH), description="recognising"):
+        for start in progress.track(range(0, len(products), BATCH), description="classifying"):
             batch = collator(products[start : start + BATCH])
             batch.pop("labels")
             logits = model(**{name: value.to(model.device) for name, value in batch.items()}).logits
@@ -136,23 +86,34 @@ def predict(model: KaleidoBertForClassification, collator: LabelCollator, produc
 
 
 def draw_confusion(counts: np.ndarray, names: Sequence[str], title: str, path: Path) -> None:
-    """Shares of each true class (a row) by what it was taken for; at most ``DRAWN_CLASSES`` classes, the largest."""
-    kept = np.sort(np.argsort(-counts.sum(axis=1), kind="stable")[:DRAWN_CLASSES])
-    if len(kept) < len(names):
-        title += f"; the {len(kept)} most frequent of {len(names)} classes"
-    shares = counts[np.ix_(kept, kept)] / np.maximum(counts.sum(axis=1)[kept, None], 1)
-    side = 3 + 0.22 * len(kept)
+    """Draw confusion counts (C, C) as a PNG, rows normalised to percent of the true class.
+
+    Of more than ``MOST_CLASSES_DRAWN`` classes the most frequent are drawn.
+    """
+    support = counts.sum(axis=1)
+    drawn = np.sort(np.argsort(-support, kind="stable")[:MOST_CLASSES_DRAWN])
+    if len(drawn) < len(names):
+        title += f"\nthe {len(drawn)} most frequent of {len(names)} classes"
+    percent = 100 * counts[np.ix_(drawn, drawn)] / np.maximum(support[drawn, None], 1)
+    with_values = len(drawn) <= MOST_CLASSES_WITH_VALUES
+    side = 3.5 + (0.4 if with_values else 0.22) * len(drawn)
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     axes = figure.subplots()
-    drawn = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(kept)), [names[index] for index in kept], rotation=90, fontsize=7)
-    axes.set_yticks(range(len(kept)), [names[index] for index in kept], fontsize=7)
-    axes.set(title=title, xlabel="predicted", ylabel="true")
-    figure.colorbar(drawn, label="share of the true class")
-    if len(kept) <= NUMBERED_CLASSES:
-        for (row, column), share in np.ndenumerate(shares):
-            if share:
-                colour = "white" if share > 0.5 else "black"
-                count = counts[kept[row], kept[column]]
-                axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=6)
+    display = ConfusionMatrixDisplay(percent, display_labels=[names[index] for index in drawn])
+    display.plot(
+        include_values=with_values,
+        values_format=".0f",
+        cmap="Blues",
+        xticks_rotation="vertical",
+        ax=axes,
+        colorbar=False,
+        im_kw={"vmin": 0, "vmax": 100},
+        text_kw={"fontsize": 8},
+    )
+    axes.set_yticks(range(len(drawn)), [f"{names[index]} ({support[index]:,})" for index in drawn])
+    axes.tick_params(labelsize=8)
+    axes.set(title=title, xlabel="predicted class", ylabel="true class (products)")
+    figure.colorbar(display.im_, ax=axes, label="percent of the true class", shrink=0.8)
+    for text in display.text_.flat if with_values else ():
+        text.set_visible(text.get_text() != "0")
     figure.savefig(path, dpi=150)

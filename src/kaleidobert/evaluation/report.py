@@ -1,58 +1,36 @@
-"""A page of figures over one or several runs: every loss and accuracy by step, and what retrieval reached.
+"""An HTML page on one or several runs: their settings, their training curves and their evaluations.
 
-The publication draws each task's loss and the total (SEED: FIG. 6); so does this, on training and on validation
-data, for as many runs as are given, so that two settings are compared at a glance.
+Like the publication (SEED: FIG. 6), it shows the total loss and the loss of each task, on training and validation data.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
-from string import Template
 
 import matplotlib
 from matplotlib.figure import Figure
 
 from kaleidobert.errors import InputError
 from kaleidobert.evaluation.published import published_tables
-from kaleidobert.model.losses import DOWNSTREAM_LOSSES, LOSSES
-from kaleidobert.training.runs import whole_checkpoints
+from kaleidobert.evaluation.rendering import render
+from kaleidobert.evaluation.run_summary import NOT_OBJECTIVES, REFERENCES, RunSummary, load_history, objective_of
+from kaleidobert.evaluation.tables import Row, Table, evaluation_tables
+from kaleidobert.model.losses import DOWNSTREAM_LOSSES
+from kaleidobert.model.pretext_tasks import pretraining_losses
+from kaleidobert.training.settings import RUN_SETTINGS
 
-COLOURS = matplotlib.color_sequences["petroff10"]  # told apart by the colour-blind, too
-REFERENCES = {"_chance": ":", "_copy": "--", "_blind": "--"}  # what knows nothing of products
-CURVES = (*LOSSES, *DOWNSTREAM_LOSSES)
+COLOURS = matplotlib.color_sequences["petroff10"]  # distinguishable with colour blindness
+LINE_STYLES = dict(zip(REFERENCES, (":", "--", "--"), strict=True))
+CURVES = ("total", *pretraining_losses(), *DOWNSTREAM_LOSSES)  # the order of the figures
+TIMINGS = ("runtime", "_per_second")  # how the names of the trainer's timings end
 FIGURE_SIZE = (6.4, 3.6)  # inches
-
-PAGE = Template("""<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>$title</title>
-<style>
-  body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 84rem; padding: 0 1rem; color: #1c1c1c }
-  h1, h2 { font-weight: 600 }
-  .figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(26rem, 1fr)); gap: 1rem }
-  img { width: 100%; height: auto }
-  table { border-collapse: collapse } caption { text-align: left; font-weight: 600; padding: .5rem 0 }
-  th, td { padding: .25rem .75rem; border-bottom: 1px solid #ddd; text-align: right }
-  th:first-child { text-align: left }
-</style>
-<h1>$title</h1>
-$tables
-<h2>Losses and accuracies by step</h2>
-<p>Solid: validation. Faint: training. Dotted: chance, or a constant. Dashed: copied from overlapping patches, or, for
-LM, read without the photo.</p>
-<div class="figures">
-$figures
-</div>
-</html>
-""")
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One figure of one run: values by step on training and on validation data, and its references on the latter."""
+    """One figure of one run by step, on training and on validation data, and its references on validation data."""
 
     training: dict[int, float]
     validation: dict[int, float]
@@ -60,53 +38,69 @@ class Curve:
 
 
 def report(runs: Sequence[Path], out: Path) -> list[Path]:
-    """Write the page ``out`` and, in a folder of the same name beside it, a PNG a figure; returns all of them.
+    """Write the page ``out``, and one PNG per figure into a folder of the same name; returns all paths.
 
-    Runs are named by their folders, and by as much of their paths as tells them apart. A run that is still training
-    is read from its last checkpoint. Raises ``InputError`` where a folder holds no run.
+    Runs are named by the shortest ends of their paths that differ. A run in training is read from its last
+    checkpoint. Raises ``InputError`` where a folder holds no run.
     """
-    named = dict(zip(_names(runs), map(read_curves, runs), strict=True))
+    named = dict(zip(_names(runs), runs, strict=True))
+    curves = {name: read_curves(run) for name, run in named.items()}
     folder = out.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     pictures = []
-    for name in _ordered({name for curves in named.values() for name in curves}):
-        pictures.append(folder / f"{name}.png")
-        draw_curves(name, {run: curves[name] for run, curves in named.items() if name in curves}, pictures[-1])
-    out.write_text(_page(dict(zip(named, runs, strict=True)), [path.relative_to(out.parent) for path in pictures]))
+    for figure in sorted({figure for each in curves.values() for figure in each}, key=_position):
+        pictures.append(folder / f"{figure}.png")
+        draw_curves(figure, {name: each[figure] for name, each in curves.items() if figure in each}, pictures[-1])
+    evaluated = [table for name, run in named.items() for table in evaluation_tables(name, run)]
+    page = render(
+        "report.html",
+        title=" and ".join(named),
+        tables=[*settings_tables(named), *evaluated, *published_tables(named)],
+        pictures=[path.relative_to(out.parent).as_posix() for path in pictures],
+    )
+    out.write_text(page)
     return [out, *pictures]
 
 
+def settings_tables(runs: Mapping[str, Path]) -> list[Table]:
+    """One table with a column per run; folders without settings, such as those of `align`, are left out."""
+    facts = {name: RunSummary.load(run).facts() for name, run in runs.items() if (run / RUN_SETTINGS).is_file()}
+    labels = dict.fromkeys(label for each in facts.values() for label in each)
+    rows = [Row(label, [each[label] for each in facts.values()]) for label in labels]
+    return [Table("Settings and training", list(facts), {"": rows})] if facts else []
+
+
 def read_curves(run: Path) -> dict[str, Curve]:
-    """Every loss and accuracy that a run logged, by name; ``total`` is the sum that it minimised."""
+    """Every loss and accuracy that a run logged, by name; ``total`` is the weighted sum that was minimised."""
     values: dict[str, dict[int, float]] = {}
-    for row in _history(run):
+    for row in load_history(run):
         for name, value in row.items():
             values.setdefault(name, {})[row["step"]] = value
     values["total"], values["eval_total"] = values.pop("loss", {}), values.pop("eval_loss", {})
-    names = [name for name in values if name == "total" or name.removesuffix("_accuracy") in CURVES]
-    validated = [name.removeprefix("eval_") for name in values if name.startswith("eval_")]
-    names += [name for name in validated if name not in names and name.removesuffix("_accuracy") in CURVES]
-    return {name: _curve(name, values) for name in names}
-
-
-def _curve(name: str, values: Mapping[str, dict[int, float]]) -> Curve:
-    references = {kind: values.get(f"eval_{name}{kind}", {}) for kind in REFERENCES}
-    return Curve(values.get(name, {}), values.get(f"eval_{name}", {}), references)
-
-
-def _history(run: Path) -> list[dict]:
-    if (run / "history.json").is_file():
-        return json.loads((run / "history.json").read_text())
-    checkpoints = whole_checkpoints(run)
-    if not checkpoints:
-        raise InputError(
-            f"{run}: no run there, and no checkpoint of one; give a folder that pretrain or finetune wrote"
+    names = dict.fromkeys(name.removeprefix("eval_") for name in values)
+    return {
+        name: Curve(
+            values.get(name, {}),
+            values.get(f"eval_{name}", {}),
+            {kind: values.get(f"eval_{name}{kind}", {}) for kind in REFERENCES},
         )
-    return json.loads((checkpoints[-1] / "trainer_state.json").read_text())["log_history"]
+        for name in names
+        if name not in NOT_OBJECTIVES and not name.endswith((*REFERENCES, *TIMINGS))
+    }
+
+
+def _position(name: str) -> tuple:
+    """Sorts figures: the total, then each loss with its accuracy, level by level, in the order of ``CURVES``.
+
+    Losses that are not in ``CURVES`` follow in alphabetical order.
+    """
+    objective = objective_of(name)
+    place = CURVES.index(objective) if objective in CURVES else len(CURVES)
+    return place, objective, name.removesuffix("_accuracy"), name
 
 
 def _names(runs: Sequence[Path]) -> list[str]:
-    """The shortest ends of the runs' paths that tell them apart."""
+    """The shortest ends of the runs' paths that are all different."""
     parts = [run.resolve().parts for run in runs]
     if len(set(parts)) < len(parts):
         raise InputError(f"{', '.join(map(str, runs))}: a run is given twice")
@@ -114,21 +108,16 @@ def _names(runs: Sequence[Path]) -> list[str]:
     return ["/".join(each[-length:]) for each in parts]
 
 
-def _ordered(names: set[str]) -> list[str]:
-    """The total, then each loss with its accuracy, as the publication orders them."""
-    order = ["total", *(f"{loss}{kind}" for loss in CURVES for kind in ("", "_accuracy"))]
-    return sorted(names, key=order.index)
-
-
 def draw_curves(name: str, curves: Mapping[str, Curve], path: Path) -> None:
-    """One figure over all runs, as a PNG."""
+    """Draw one figure of all runs, given by run, as a PNG."""
     figure = Figure(figsize=FIGURE_SIZE, layout="constrained")
     axes = figure.subplots()
     for (run, curve), colour in zip(curves.items(), COLOURS * len(curves), strict=False):
+        marker = "." if len(curve.validation) < 30 else ""
         axes.plot(*_points(curve.training), color=colour, alpha=0.35, linewidth=1)
-        axes.plot(*_points(curve.validation), color=colour, label=run, marker="." if len(curve.validation) < 30 else "")
+        axes.plot(*_points(curve.validation), color=colour, label=run, marker=marker)
         for kind, values in curve.references.items():
-            axes.plot(*_points(values), color=colour, linestyle=REFERENCES[kind], linewidth=1)
+            axes.plot(*_points(values), color=colour, linestyle=LINE_STYLES[kind], linewidth=1)
     axes.set(title=name.replace("_", " "), xlabel="step", ylabel="accuracy" if name.endswith("accuracy") else "loss")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
@@ -140,40 +129,17 @@ def _points(values: Mapping[int, float]) -> tuple[list[int], list[float]]:
     return list(values), list(values.values())
 
 
-def _page(runs: Mapping[str, Path], pictures: Sequence[Path]) -> str:
-    images = (f'<img src="{escape(str(path))}" alt="{escape(path.stem)} by step">' for path in pictures)
-    tables = "\n".join(filter(None, (*(_retrieval_table(*each) for each in runs.items()), *published_tables(runs))))
-    return PAGE.substitute(title=escape(" and ".join(runs)), tables=tables, figures="\n".join(images))
-
-
-def _retrieval_table(name: str, run: Path) -> str:
-    """What each evaluation of a run gave, a row a scorer; nothing where it was never evaluated."""
-    rows = []
-    for path in sorted((run / "evaluation").glob("retrieval-*.json")):
-        figures = json.loads(path.read_text())
-        for scorer in ("cosine", "vectors", "joint", "combined"):
-            row = figures[scorer]
-            values = [row[way][f"R@{k}"] for way in ("TIR", "ITR") for k in (1, 5, 10)] + [row["SumR"]]
-            what = f"{figures['split']}, {figures['protocol']}, {figures['queries']:,} queries: {scorer}"
-            rows.append(f"<tr><th>{escape(what)}</th>{''.join(f'<td>{value:.1f}</td>' for value in values)}</tr>")
-    if not rows:
-        return ""
-    heads = "".join(f"<th>{way} R@{k}</th>" for way in ("TIR", "ITR") for k in (1, 5, 10))
-    table = f"<tr><th></th>{heads}<th>SumR</th></tr>{''.join(rows)}"
-    return f"<table><caption>{escape(name)}: retrieval, in percent</caption>{table}</table>"
-
-
 def draw_reliability(figures: Mapping, path: Path) -> None:
-    """Predicted against observed matches of each kind of score in ten bins, on queries that were not fitted to."""
+    """Draw predicted against observed matches in ten bins, one curve per score, on held-out queries, as a PNG."""
     figure = Figure(figsize=(4.8, 4.6), layout="constrained")
     axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color="#999999", linestyle=":", label="as often as said")
-    kinds = [kind for kind in ("vectors", "combined", "photo") if kind in figures]
-    for colour, kind in zip(COLOURS, kinds, strict=False):
-        bins = [each for each in figures[kind]["reliability"] if each["pairs"] >= 20]
-        label = f"{kind}, ECE {100 * figures[kind]['ECE']:.1f} %"
-        points = ([each["predicted"] for each in bins], [each["observed"] for each in bins])
-        axes.plot(*points, color=colour, marker="o", label=label)
-    axes.set(xlabel="match probability", ylabel="share that matched", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axes.plot([0, 1], [0, 1], color="#999999", linestyle=":", label="perfectly calibrated")
+    scores = [score for score in ("vectors", "combined", "photo") if score in figures]
+    for colour, score in zip(COLOURS, scores, strict=False):
+        bins = [each for each in figures[score]["reliability"] if each["pairs"] >= 20]
+        predicted, observed = ([each[key] for each in bins] for key in ("predicted", "observed"))
+        label = f"{score}, ECE {100 * figures[score]['ECE']:.1f} %"
+        axes.plot(predicted, observed, color=colour, marker="o", label=label)
+    axes.set(xlabel="predicted match probability", ylabel="observed matches", xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.legend(frameon=False)
     figure.savefig(path, dpi=120)

@@ -35,8 +35,8 @@ JOINT_BATCH = 512  # pairs a joint pass
 class EncodedProducts:
     """N products through the uni-modal encoders.
 
-    images and texts: plain embeddings (N, V); patch_states (N, P, H); input_ids and attention_mask (N, T); log_prior (N,
-    2), the texts' `text_log_prior`.
+    images and texts: plain embeddings (N, V); patch_states (N, P, H); input_ids and attention_mask (N, T);
+    log_prior (N, 2): the texts' `text_log_prior`.
     """
 
     images: Tensor

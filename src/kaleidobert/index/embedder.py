@@ -1,4 +1,4 @@
-"""Products -> the rows that a store keeps: vectors, patch states, thumbnails, and where the product was seen."""
+"""Turns products into the rows of a store: embeddings, patch states, thumbnails and locked portions."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ import numpy as np
 import torch
 from PIL import Image
 
-from kaleidobert.data.product import ImageSource, Product
+from kaleidobert.data.images import ImageSource
+from kaleidobert.data.product import Product
 from kaleidobert.data.readers import Problems
 from kaleidobert.errors import InputError
 from kaleidobert.index.records import Box, StoredView
-from kaleidobert.model.processing import to_pixel_values
+from kaleidobert.model.image_processing import to_pixel_values
 from kaleidobert.scoring.protocol import PairScorer
 from kaleidobert.vision.patches import cut_locked_portion, locked_window
 
-THUMBNAIL_SIZE = (256, 512)  # at most this wide and high
+THUMBNAIL_SIZE = (256, 512)  # maximum width and height
 
 
 class Embedder:
-    """Makes rows of products with one model; ``photos`` says what is kept of a photo besides the thumbnail."""
+    """Embeds products with one model.
+
+    ``photos``, one of ``PHOTOS``: what to keep of a photo besides its thumbnail (nothing, the file, or its path).
+    """
 
     def __init__(self, scorer: PairScorer, photos: str = "thumbnails") -> None:
         self.scorer = scorer
@@ -34,10 +38,10 @@ class Embedder:
         )
 
     def content(self, product: Product) -> str:
-        """What changes when anything does that a row is made of; "" where a photo cannot be read."""
+        """A hash of everything that the product's rows depend on; "" when a photo cannot be read."""
         fields = (product.id, product.title, product.description, product.category, product.subcategory)
-        written = json.dumps([self._settings, self.photos, fields, dict(product.attributes)], ensure_ascii=False)
-        digest = hashlib.sha256(written.encode())
+        inputs = json.dumps([self._settings, self.photos, fields, dict(product.attributes)], ensure_ascii=False)
+        digest = hashlib.sha256(inputs.encode())
         for image in product.images:
             try:
                 photo = image if isinstance(image, bytes) else Path(image).read_bytes()
@@ -48,8 +52,11 @@ class Embedder:
 
     @torch.inference_mode()
     def embed(self, products: Iterable[Product], batch_size: int, problems: Problems) -> list[StoredView]:
-        """A row for every readable view, ``batch_size`` photos a forward; the others go to ``problems``."""
-        photos = list(_photos(products, problems))
+        """A row for each readable view, ``batch_size`` photos per forward pass; the others go to ``problems``.
+
+        Raises ``InputError`` when the model produces NaN or infinity, or a photo cannot be kept as ``photos`` says.
+        """
+        photos = list(_open_photos(products, problems))
         readable: dict[str, int] = {}
         for product, _, _ in photos:
             readable[product.id] = readable.get(product.id, 0) + 1
@@ -63,13 +70,13 @@ class Embedder:
         return rows
 
     def _rows(self, photos: list[tuple[Product, int, Image.Image]], contents: dict[str, str]) -> list[StoredView]:
-        locked, boxes = zip(*(self._lock(image) for _, _, image in photos), strict=True)
+        locked, boxes = zip(*(self._locked_portion(image) for _, _, image in photos), strict=True)
         pixels = to_pixel_values(torch.from_numpy(np.stack(locked)))
         batch = self.scorer.encode_pixels(pixels)
         vectors, hubness = batch.embeds.float().cpu().numpy(), batch.hubness.tolist()  # (B, V), (B,)
         states = batch.patch_states.to("cpu", torch.float16).numpy()  # (B, 55, H)
         if not (np.isfinite(vectors).all() and np.isfinite(states).all()):
-            raise InputError(f"the model in {self.scorer.name} gives values that are no numbers: train it again")
+            raise InputError(f"the model in {self.scorer.name} produces NaN or infinite values: train it again")
         return [
             StoredView(
                 product,
@@ -80,35 +87,35 @@ class Embedder:
                 thumbnail(image),
                 boxes[i],
                 contents[product.id],
-                *self._kept(product.id, product.images[view]),
+                *self._original(product.id, product.images[view]),
             )
             for i, (product, view, image) in enumerate(photos)
         ]
 
-    def _lock(self, image: Image.Image) -> tuple[np.ndarray, Box]:
-        """The locked portion (S, S, 3), and what it shows of the photo."""
+    def _locked_portion(self, image: Image.Image) -> tuple[np.ndarray, Box]:
+        """The locked portion (S, S, 3), and its box on the photo."""
         settings = self.scorer.processor.image_processor
         box, _ = settings.locked_box(image)
         portion = cut_locked_portion(image, box, settings.image_size, settings.keep_aspect)
         x1, y1, x2, y2 = locked_window(box, settings.keep_aspect)
         return np.asarray(portion), (x1 / image.width, y1 / image.height, x2 / image.width, y2 / image.height)
 
-    def _kept(self, product_id: str, image: ImageSource) -> tuple[bytes, str]:
-        """The photo's bytes and where it lies, as far as they are kept."""
+    def _original(self, product_id: str, image: ImageSource) -> tuple[bytes, str]:
+        """The photo's file and its path, as far as they are to be kept."""
         if self.photos == "stored":
             return image if isinstance(image, bytes) else Path(image).read_bytes(), ""
         if self.photos == "thumbnails":
             return b"", ""
         if isinstance(image, bytes):
             raise InputError(
-                f"product {product_id}: its photo lies inside the catalogue, so there is nothing to refer to; "
+                f"product {product_id}: its photo is embedded in the catalogue file and has no path to keep; "
                 "index with --photos stored or --photos thumbnails"
             )
         return b"", str(Path(image).resolve())
 
 
 def thumbnail(image: Image.Image) -> bytes:
-    """The photo as a JPEG of at most 256 x 512 pixels; a smaller one keeps its size."""
+    """The photo as a JPEG, scaled down to at most ``THUMBNAIL_SIZE``."""
     small = image.copy()
     small.thumbnail(THUMBNAIL_SIZE)
     buffer = io.BytesIO()
@@ -116,7 +123,7 @@ def thumbnail(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _photos(products: Iterable[Product], problems: Problems) -> Iterator[tuple[Product, int, Image.Image]]:
+def _open_photos(products: Iterable[Product], problems: Problems) -> Iterator[tuple[Product, int, Image.Image]]:
     for product in products:
         if not product.images:
             problems.add("catalogue", f"product {product.id}", "no photo")

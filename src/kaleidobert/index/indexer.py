@@ -1,7 +1,7 @@
-"""Embed a catalogue once and store it: vectors for recall, patch states for the joint model, thumbnails.
+"""Embeds a catalogue and stores it: image embeddings for recall, patch states for the joint model, thumbnails.
 
-Products stream through in batches, so memory does not grow with the catalogue. Indexing again embeds only what
-has changed, by product id; a run that was stopped is finished by starting it again.
+Products stream through in batches, so that memory does not grow with the catalogue. Indexing again embeds only new and
+changed products; an interrupted run is completed by running it again.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from kaleidobert.data.product import Product
 from kaleidobert.data.readers import Problems, load_columns, read_products
 from kaleidobert.errors import InputError
 from kaleidobert.index.embedder import Embedder
-from kaleidobert.index.lancedb_store import Store
+from kaleidobert.index.lancedb_store import LanceDBIndex
 from kaleidobert.index.records import PHOTOS, StoredView, StoreInfo
 from kaleidobert.index.vector_index import tune
 from kaleidobert.progress import progress_bar
 from kaleidobert.scoring.protocol import PairScorer
 from kaleidobert.scoring.scorer import KaleidoBertScorer
 
-WRITE_ROWS = 512  # views per write: each write is a version of the table, so many small ones are slow
-SAMPLE = 100  # texts of the store's own that the vector index is measured with
+WRITE_ROWS = 512  # views per write: each write creates a table version, and many small ones are slow
+TUNING_QUERIES = 100  # texts of stored products with which the vector index is tuned
 
 
 def index_catalogue(
@@ -43,13 +43,13 @@ def index_catalogue(
     photos: str | None = None,
     console: Console | None = None,
 ) -> dict[str, Any]:
-    """Read a catalogue (or one split of it), embed it with the model in ``model_folder`` and store it.
+    """Embed a catalogue, or one split of it, with the model in ``model_folder`` and store it.
 
-    The catalogue is read once before anything is embedded: that finds what is wrong with it at the start and
-    tells how much there is to do. ``prune`` deletes products that are not in it, unless some rows cannot be read;
-    ``new_version`` builds beside what is searched now and switches at the end; ``photos`` is one of ``PHOTOS``. What
-    was skipped is summed up on ``console`` (standard error by default). Returns the figures of the run. Raises
-    ``InputError`` for a catalogue, model or store that cannot be used.
+    The catalogue is read once before anything is embedded, to find its errors early and to show progress.
+    ``prune`` deletes products that are not in it, unless some of its rows cannot be read. ``new_version`` builds a
+    version beside the one that is searched and switches to it at the end. ``photos`` is one of ``PHOTOS``. Skipped rows
+    are summarised on ``console`` (standard error by default). Returns the figures of the run. Raises ``InputError`` for
+    a catalogue, model or store that cannot be used.
     """
     console = console or Console(stderr=True)
     mapping = load_columns(columns) if columns else None
@@ -73,19 +73,19 @@ def index_catalogue(
     if problems.count:
         console.print(problems.summary(), style="yellow", markup=False)
         if prune:
-            console.print("nothing was pruned: mend these rows first, as they may be of products in the store")
+            console.print("nothing was pruned, because these rows may belong to stored products: correct them first")
     if left := figures["left_behind"]:
-        hint = "they are in the version before; index the catalogue that has them, too"
-        console.print(f"{left:,} products of the version before are not in {data}: {hint}", style="yellow")
+        hint = "they are missing from the new one; index the catalogue that has them as well"
+        console.print(f"{left:,} products of the previous version are not in {data}: {hint}", style="yellow")
     return figures | {"bad_rows": problems.count}
 
 
 class Indexer:
     """Embeds products with one model and writes them to one store.
 
-    ``new_version`` leaves what is searched now alone until ``index`` has finished; ``photos`` None keeps the
-    store's way. With ``store`` it writes through that very object, whose next query sees what was written.
-    Raises ``InputError`` when the store holds another model's vectors or keeps photos another way.
+    ``new_version`` leaves the version that is searched untouched until ``index`` has finished. ``photos``, one of
+    ``PHOTOS``, defaults to what the store does already. Raises ``InputError`` when the store holds another model's
+    embeddings or keeps photos differently.
     """
 
     def __init__(
@@ -94,62 +94,61 @@ class Indexer:
         store_uri: str,
         new_version: bool = False,
         photos: str | None = None,
-        store: Store | None = None,
     ) -> None:
         if photos not in (None, *PHOTOS):
-            raise InputError(f"photos are {', '.join(PHOTOS)}, not {photos!r}")
+            raise InputError(f"photos must be one of {', '.join(PHOTOS)}, not {photos!r}")
         self.store_uri = store_uri
         self._new_version = new_version
         self._fingerprint = scorer.fingerprint
-        before = store or Store.find(store_uri, refresh_seconds=0.0)
-        kept = photos or (before.info.photos if before else PHOTOS[0])
-        self._embedder = Embedder(scorer, kept)
-        self._before = before if new_version else None
-        # None: made by the first write
-        self._store = Store.find_unfinished(store_uri, self._fingerprint, kept) if new_version else before
-        if before is not None and not new_version:
-            before.check_model(self._fingerprint, scorer.name)
-            if before.info.photos != kept:
-                raise InputError(f"{store_uri} keeps photos {before.info.photos}, not {kept}: add --new-version")
+        current = LanceDBIndex.find(store_uri, refresh_seconds=0.0)
+        photos = photos or (current.info.photos if current else PHOTOS[0])
+        self._embedder = Embedder(scorer, photos)
+        self._previous = current if new_version else None
+        # None: created by the first write
+        self._store = LanceDBIndex.find_unfinished(store_uri, self._fingerprint, photos) if new_version else current
+        if current is not None and not new_version:
+            current.check_model(self._fingerprint, scorer.name)
+            if current.info.photos != photos:
+                raise InputError(f"{store_uri} keeps photos {current.info.photos}, not {photos}: add --new-version")
 
     def index(
         self,
         products: Iterable[Product],
         batch_size: int = 64,
         problems: Problems | None = None,
-        progress: Callable[[int], None] = lambda _: None,
+        on_progress: Callable[[int], None] = lambda _: None,
         prune: bool = False,
-        written: Callable[[Collection[str]], None] = lambda _: None,
+        on_stored: Callable[[Collection[str]], None] = lambda _: None,
     ) -> dict[str, Any]:
-        """Embed and store those ``products`` that are new or have changed; returns the figures of the run.
+        """Embed and store the new and changed ``products``; returns the figures of the run.
 
-        Photos that cannot be read go to ``problems``; a product without a readable photo is left out.
-        ``progress`` is called with the number of products finished since its last call, ``written`` with the ids
-        of products as soon as they are stored for good. Raises ``InputError`` when there was nothing to store.
+        Unreadable photos go to ``problems``; a product without a readable photo is skipped. ``on_progress`` is called
+        with the number of products processed since its last call, ``on_stored`` with the ids of products once they are
+        committed. Raises ``InputError`` when there is nothing to store.
         """
         problems = Problems() if problems is None else problems
         started = time.perf_counter()
-        known = self._store.contents() if self._store else {}
+        contents = self._store.contents() if self._store else {}
         seen: set[str] = set()
         count = views = unchanged = 0
-        waiting: list[StoredView] = []
+        pending: list[StoredView] = []
         for batch in _batches(products, batch_size):
             seen.update(product.id for product in batch)
-            changed = [each for each in batch if not known or known.get(each.id) != self._embedder.content(each)]
-            stored = self._embedder.embed(changed, batch_size, problems)
+            changed = [each for each in batch if not contents or contents.get(each.id) != self._embedder.content(each)]
+            embedded = self._embedder.embed(changed, batch_size, problems)
             unchanged += len(batch) - len(changed)
-            count += len({row.product.id for row in stored})
-            views += len(stored)
-            waiting += stored
-            if len(waiting) >= WRITE_ROWS:
-                written(self._write(waiting))
-                waiting = []
-            progress(len(batch))
-        if waiting:
-            written(self._write(waiting))
+            count += len({view.product.id for view in embedded})
+            views += len(embedded)
+            pending += embedded
+            if len(pending) >= WRITE_ROWS:
+                on_stored(self._write(pending))
+                pending = []
+            on_progress(len(batch))
+        if pending:
+            on_stored(self._write(pending))
         if self._store is None or not (count or unchanged):
             raise InputError(f"no product could be indexed. {problems.summary()}".strip())
-        prune = prune and not problems.count  # a row that cannot be read may be that of a product in the store
+        prune = prune and not problems.count  # an unreadable row may belong to a stored product
         removed = self._store.delete(set(self._store.contents()) - seen) if prune else 0
         left_behind = self._finish(seen, prune)
         seconds = time.perf_counter() - started
@@ -169,26 +168,25 @@ class Indexer:
             "products_per_second": round(count / seconds, 1),
         }
 
-    def embed(self, products: Iterable[Product], batch_size: int, problems: Problems) -> list[StoredView]:
-        """Rows to write of every readable view; the others go to ``problems``."""
-        return self._embedder.embed(products, batch_size, problems)
-
-    def _write(self, rows: list[StoredView]) -> list[str]:
-        """Store rows; returns their products."""
+    def _write(self, views: list[StoredView]) -> list[str]:
+        """Store the views; returns the ids of their products."""
         if self._store is None:
-            info = self._info(rows[0].vector, rows[0].states)
-            self._store = Store.create(self.store_uri, info, self._new_version)
-        self._store.upsert(rows)
-        return list(dict.fromkeys(row.product.id for row in rows))
+            info = self._info(views[0].vector, views[0].states)
+            self._store = LanceDBIndex.create(self.store_uri, info, self._new_version)
+        self._store.upsert(views)
+        return list(dict.fromkeys(view.product.id for view in views))
 
     def _finish(self, seen: set[str], prune: bool) -> int:
-        """Upkeep, and the switch to a new version; returns how many products of the one before it lacks."""
+        """Optimize, tune and publish; returns how many products of the previous version are missing from the new one.
+
+        Products that were not ``seen`` are carried over from the previous version if it kept their photos.
+        """
         assert self._store is not None
         left_behind = 0
-        if self._before is not None and not prune:
-            missing = set(self._before.contents()) - seen
-            if self._before.info.photos == "stored":
-                for batch in _batches(self._before.stored_products(missing), WRITE_ROWS):
+        if self._previous is not None and not prune:
+            missing = set(self._previous.contents()) - seen
+            if self._previous.info.photos == "stored":
+                for batch in _batches(self._previous.stored_products(missing), WRITE_ROWS):
                     self._write(self._embedder.embed(batch, WRITE_ROWS, Problems()))
             else:
                 left_behind = len(missing)
@@ -202,9 +200,9 @@ class Indexer:
 
     @torch.inference_mode()
     def _tune(self) -> None:
-        """Measure the vector index with texts that the store holds, since texts are what it is asked for."""
+        """Tune the vector index with texts of stored products, because most queries are texts."""
         assert self._store is not None
-        if self._store.info.index and (texts := self._store.texts(SAMPLE)):
+        if self._store.info.index and (texts := self._store.sample_texts(TUNING_QUERIES)):
             tune(self._store, self._embedder.scorer.encode_texts(texts).embeds.float().cpu().numpy())
 
     def _calibration(self) -> dict[str, Any]:
@@ -224,7 +222,7 @@ class Indexer:
 
 
 def _batches(products: Iterable[Product], size: int) -> Iterator[list[Product]]:
-    """Products in lists that hold at least ``size`` views (the last may hold fewer)."""
+    """Products in lists with at least ``size`` views in total; the last list may have fewer."""
     batch: list[Product] = []
     views = 0
     for product in products:

@@ -1,12 +1,11 @@
-"""The product store: LanceDB tables at a folder or object-store address, one row per (product, view).
+"""The product index in LanceDB: tables at a folder or object-store address, one row per view (photo) of a product.
 
-A row holds everything an answer needs, so a query opens no photo and runs no image backbone: the product's
-fields, the view's vector (for recall), its patch states (for the joint model) and a thumbnail.
+A row holds everything an answer needs, so that a query opens no photo and runs no image backbone: the product's
+fields, the view's embedding for recall, its patch states for the joint model, and a thumbnail.
 
-Choices, measured on 100k rows (DESIGN: the store): rows are written by ``merge_insert``, so indexing again
-replaces instead of doubling; under ``INDEX_ABOVE`` rows the search is exact; above it IVF_RQ with as many
-probes as measuring asks for, at least, and unlimited where a filter needs more, because LanceDB's default number
-silently loses filtered results. A ``Store`` stays with the version it opened (see `versions`).
+Choices, measured on 100,000 rows (docs/store.md): rows are written with ``merge_insert``, so that re-indexing replaces
+them; up to ``INDEX_ABOVE`` rows the search is exact; beyond, an IVF_RQ index is searched with a measured minimum of
+probes and no maximum, because LanceDB's default number silently loses results under a filter.
 """
 
 from __future__ import annotations
@@ -20,27 +19,28 @@ import numpy as np
 from lancedb.index import FTS, BTree, IvfFlat, IvfRq, LabelList
 
 from kaleidobert.errors import InputError
-from kaleidobert.index.filters import literals
-from kaleidobert.index.grouping import family_of, grouped
-from kaleidobert.index.lancedb_reader import StoreReader, in_parts
-from kaleidobert.index.records import StoredView, StoreInfo, table_rows
+from kaleidobert.index.grouping import assign_groups, family_of
+from kaleidobert.index.lancedb_reader import LanceDBReader, batches
+from kaleidobert.index.lancedb_rows import table_rows
+from kaleidobert.index.operators import literals
+from kaleidobert.index.records import StoredView, StoreInfo
 from kaleidobert.index.versions import BUILDING, Versions
 
 INDEX_ABOVE = 20_000  # rows; below this an exact scan is as fast as an index
-GRACE = timedelta(minutes=10)  # how long readers may go on with files or a version that were replaced
+GRACE = timedelta(minutes=10)  # for readers that still use replaced files or versions
 
 
-class Store(StoreReader):
-    """One version of a product store, opened for reading or writing. Use ``Store.open`` or ``Store.create``.
+class LanceDBIndex(LanceDBReader):
+    """One version of a product store, opened for reading and writing with ``open`` or ``create``.
 
-    Safe to read from several threads. ``superseded`` tells that another version is searched now: open it anew.
+    It stays with its version: when ``superseded`` is true, another version is searched now and can be opened.
     """
 
     @classmethod
-    def open(cls, uri: str, refresh_seconds: float = 2.0) -> Store:
-        """Open an existing store; rows others write are seen after at most ``refresh_seconds``.
+    def open(cls, uri: str, refresh_seconds: float = 2.0) -> LanceDBIndex:
+        """Open an existing store; others' writes are seen after ``refresh_seconds`` at most.
 
-        Raises ``InputError`` where there is no store, or one of another format.
+        Raises ``InputError`` when there is no store, or one of another format.
         """
         store = cls.find(uri, refresh_seconds)
         if store is None:
@@ -49,18 +49,18 @@ class Store(StoreReader):
         return store
 
     @classmethod
-    def find(cls, uri: str, refresh_seconds: float = 2.0) -> Store | None:
-        """Like ``open``, but None where there is no store."""
+    def find(cls, uri: str, refresh_seconds: float = 2.0) -> LanceDBIndex | None:
+        """Like ``open``, but None when there is no store."""
         versions = Versions(uri, refresh_seconds)
         current = versions.current()
         return cls(versions, current) if current else None
 
     @classmethod
-    def create(cls, uri: str, info: StoreInfo, new_version: bool = False) -> Store:
-        """Open the store at ``uri`` for writing, making it where there is none.
+    def create(cls, uri: str, info: StoreInfo, new_version: bool = False) -> LanceDBIndex:
+        """Open the store at ``uri`` for writing; create it if there is none.
 
-        ``new_version``: a version that is searched after ``publish`` only; an unfinished one of this model is
-        continued. Raises ``InputError`` where the store holds another model's vectors or cannot be written.
+        ``new_version``: write to a version that is not searched before ``publish``, continuing an unfinished one of
+        the same model. Raises ``InputError`` when the store holds another model's embeddings or cannot be written.
         """
         unfinished = cls.find_unfinished(uri, info.fingerprint, info.photos) if new_version else None
         if unfinished is not None:
@@ -72,105 +72,95 @@ class Store(StoreReader):
         return store
 
     @classmethod
-    def find_unfinished(cls, uri: str, fingerprint: str, photos: str) -> Store | None:
-        """The latest version that was begun with this model and way of keeping photos, and never published."""
+    def find_unfinished(cls, uri: str, fingerprint: str, photos: str) -> LanceDBIndex | None:
+        """The latest unpublished version with this model and this way of keeping photos."""
         versions = Versions(uri, refresh_seconds=0.0)
-        alike = (each for each in reversed(versions.all()) if each.state == BUILDING)
-        found = (each for each in alike if (each.info.fingerprint, each.info.photos) == (fingerprint, photos))
-        version = next(found, None)
-        return cls(versions, version) if version else None
+        for version in reversed(versions.all()):
+            info = version.info
+            if version.state == BUILDING and (info.fingerprint, info.photos) == (fingerprint, photos):
+                return cls(versions, version)
+        return None
 
     @property
     def superseded(self) -> bool:
-        """Whether another version of the store is searched now (``Store.open`` gives it)."""
+        """Whether another version of the store is searched now."""
         current = self._versions.current()
         return current is not None and current.number != self.number
 
-    @property
-    def published(self) -> bool:
-        """Whether this version is the one that ``Store.open`` gives."""
-        current = self._versions.current()
-        return current is not None and current.number == self.number
-
     def check_model(self, fingerprint: str, model: str) -> None:
-        """Raise ``InputError`` unless the store was made by the model with this fingerprint."""
-        info = self.info
-        if info.fingerprint != fingerprint:
-            raise InputError(
-                f"{self.uri} holds vectors of model {info.fingerprint} ({info.model}), not of model "
-                f"{fingerprint} ({model}): re-index into a new version with `kaleidobert index DATA "
-                f"--model {model} --store {self.uri} --new-version`"
-            )
+        """Raise ``InputError`` unless the store was made with the model with this fingerprint."""
+        self.info.check_model(fingerprint, model, self.uri)
 
     # Writing
 
-    def describe(self, **changes: Any) -> StoreInfo:
+    def describe(self, **changes: Any) -> None:
         """Change fields of ``info``, such as ``calibration``."""
-        info = replace(self.info, **changes)
-        self._versions.describe(self.number, info)
-        return info
+        self._versions.describe(self.number, replace(self.info, **changes))
 
     def publish(self) -> None:
-        """Let this version be the one that is searched, in one step."""
-        if not self.published:
+        """Make this the version that is searched, atomically."""
+        current = self._versions.current()
+        if current is None or current.number != self.number:
             self._versions.switch(self.number)
 
     def drop_old_versions(self, grace: timedelta = GRACE) -> list[int]:
-        """Drop versions replaced longer than ``grace`` ago; returns their numbers."""
+        """Drop versions that were replaced more than ``grace`` ago; returns their numbers."""
         return self._versions.drop_retired(grace)
 
     def upsert(self, views: Sequence[StoredView]) -> None:
-        """Insert or replace products. A product's views must all be in one call: others of it are removed.
+        """Insert or replace products. All views of a product must be in one call: its other views are removed.
 
-        When this returns, they are stored for good: the next query sees them, and nothing but ``delete`` or
-        another ``upsert`` takes them away.
+        On return they are committed: the next query finds them, and only ``delete`` or ``upsert`` removes them.
         """
         if not views:
             return
-        latest = {row.product.id: row.product for row in views}  # a product given twice: the last one counts
-        rows = [row for row in views if row.product is latest[row.product.id]]
+        latest = {view.product.id: view.product for view in views}  # if a product is given twice, the last one counts
+        views = [view for view in views if view.product is latest[view.product.id]]
         families = {product_id: family_of(product) for product_id, product in latest.items()}
-        groups = self._groups(rows, families)
+        groups = self._groups(views, families)
         (
             self._table.merge_insert(["id", "view"])
             .when_matched_update_all()
             .when_not_matched_insert_all()
             .when_not_matched_by_source_delete(f"id IN ({literals(latest)})")
-            .execute(table_rows(rows, families, groups, self._table.schema))
+            .execute(table_rows(views, families, groups, self._table.schema))
         )
 
     def delete(self, ids: Collection[str]) -> int:
-        """Remove products; returns how many there were."""
+        """Remove products; returns how many existed."""
         deleted = 0
-        for part in in_parts(sorted(set(ids))):
-            where = f"id IN ({literals(part)})"
-            there = {row["id"] for row in self._select(["id"], where)}
-            if there:
+        for batch in batches(sorted(set(ids))):
+            where = f"id IN ({literals(batch)})"
+            existing = {row["id"] for row in self._select(["id"], where)}
+            if existing:
                 self._table.delete(where)
-            deleted += len(there)
+            deleted += len(existing)
         return deleted
 
-    def _groups(self, rows: Sequence[StoredView], families: Mapping[str, str]) -> dict[str, str]:
-        """The group of each product of these rows, given what is stored already."""
+    def _groups(self, views: Sequence[StoredView], families: Mapping[str, str]) -> dict[str, str]:
+        """The group of each product of these views, considering the stored members of its family."""
         vectors: dict[str, list[np.ndarray]] = {}
-        for row in rows:
-            vectors.setdefault(row.product.id, []).append(row.vector)
-        members: dict[str, dict[str, tuple[str, list[np.ndarray]]]] = {}
-        for part in in_parts(sorted({family for family in families.values() if family})):
+        for view in views:
+            vectors.setdefault(view.product.id, []).append(view.vector)
+        stored: dict[str, dict[str, tuple[str, list[np.ndarray]]]] = {}  # family -> id -> group and vectors
+        for batch in batches(sorted({family for family in families.values() if family})):
             columns = ["id", "family", "group", "vector"]
-            for found in self._select(columns, f"family IN ({literals(part)})"):
-                if found["id"] not in families:
-                    own = members.setdefault(found["family"], {})
-                    own.setdefault(found["id"], (found["group"], []))[1].append(np.asarray(found["vector"]))
-        known = {family: [(group, np.stack(found)) for group, found in own.values()] for family, own in members.items()}
-        return grouped([(each, families[each], np.stack(own)) for each, own in vectors.items()], known)
+            for row in self._select(columns, f"family IN ({literals(batch)})"):
+                if row["id"] not in families:
+                    members = stored.setdefault(row["family"], {})
+                    members.setdefault(row["id"], (row["group"], []))[1].append(np.asarray(row["vector"]))
+        known = {
+            family: [(group, np.stack(found)) for group, found in members.values()]
+            for family, members in stored.items()
+        }
+        return assign_groups([(each, families[each], np.stack(own)) for each, own in vectors.items()], known)
 
     # Upkeep
 
     def optimize(self, index_above: int = INDEX_ABOVE, grace: timedelta = GRACE) -> None:
-        """Compact what many writes left and update the indexes; call it after the last ``upsert``.
+        """Compact the files that many writes leave and update the indexes; call it after the last ``upsert``.
 
-        Files replaced longer than ``grace`` ago are removed.
+        Files replaced more than ``grace`` ago are removed.
         """
         indexed = {column for index in self._table.list_indices() for column in index.columns}
         if not self.rows():

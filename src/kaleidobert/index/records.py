@@ -1,53 +1,56 @@
-"""What a product store's rows are: the records written and found, and the table's schema."""
+"""The records of a product index: rows to write, products found, and the description of the index."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from kaleidobert.data.product import Product
 from kaleidobert.errors import InputError
 
-FORMAT = 3  # raised when a column changes its meaning
-FIELDS = (
-    *("id", "view", "views", "title", "description", "category", "subcategory", "attributes", "group"),
-    *("hubness", "box"),
-)
+FORMAT = 3  # of a store; raised when a column changes its meaning
+PHOTOS = ("thumbnails", "stored", "referenced")  # what may be kept of the original photos
 
 ViewKey = tuple[str, int]  # (product id, view index)
 Box = tuple[float, float, float, float]  # x1, y1, x2, y2 as fractions of the photo
-KEY = {b"lance-schema:unenforced-primary-key": b"true"}  # else two writers at once may both insert a row
-PHOTOS = ("thumbnails", "stored", "referenced")
 
 
 @dataclass(frozen=True, slots=True)
 class StoreInfo:
-    """What a version of a store says about itself: whose vectors it holds, and how it is searched."""
+    """The description of one version of a store: the model that made its embeddings, and how it is searched."""
 
     fingerprint: str  # KaleidoBertForRetrieval.fingerprint()
-    model: str  # the model folder, absolute, as it was when the store was made
+    model: str  # the model folder when the store was made, absolute
     vector_size: int  # P
     patches: int  # 55 for the published levels
     hidden_size: int  # H
     package: str  # the kaleidobert version that made it
     photos: str = "thumbnails"  # one of PHOTOS
     calibration: dict[str, Any] = field(default_factory=dict)  # of match probabilities
-    index: dict[str, Any] = field(default_factory=dict)  # of the vectors: kind, rows, probes, refine, recall
+    index: dict[str, Any] = field(default_factory=dict)  # vector index: kind, rows, probes, refine, recall
     format: int = FORMAT
+
+    def check_model(self, fingerprint: str, model: str, uri: str) -> None:
+        """Raise ``InputError`` unless this is the fingerprint of the model that made the store at ``uri``."""
+        if self.fingerprint != fingerprint:
+            raise InputError(
+                f"{uri} holds embeddings of model {self.fingerprint} ({self.model}), not of model "
+                f"{fingerprint} ({model}): re-index into a new version with `kaleidobert index DATA "
+                f"--model {model} --store {uri} --new-version`"
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class StoredView:
-    """One row to write: ``vector`` (P,), unit length, and its hubness, ``states`` (patches, H), ``thumbnail`` JPEG.
+    """One row to write: a view (photo) of a product.
 
-    ``box`` is the locked portion as fractions of the photo; it may reach beyond it where it was widened to a
-    square. ``photo``: the original file's bytes, or b""; ``source``: where the photo lies, or "".
-    ``content`` tells whether the product has changed; "" never equals anything.
+    vector: (P,) image embedding of unit length. hubness: its hubness. states: (patches, H) patch states.
+    thumbnail: JPEG.
+    box: the locked portion as fractions of the photo; widened to a square, it may extend beyond the photo.
+    content: hash that changes when the product does; "" if it must always be embedded again.
+    photo: the original file, or b"". source: the original's path, or "".
     """
 
     product: Product
@@ -64,10 +67,11 @@ class StoredView:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A product found by its vector or its words, with its best view; ``hubness`` is that photo's.
+    """A product found by vector or full text, with its best view.
 
-    ``cosine`` is in [-1, 1]. ``box`` is the locked portion of the view, which its patches divide, as fractions
-    of the photo; it may reach beyond it. Products with one ``group`` are near-duplicates or variants of each other.
+    hubness: of this view. cosine: similarity to the query vector, from -1 to 1.
+    box: the view's locked portion, see ``StoredView``. group: shared by near-duplicates and variants.
+    views: number of the product's photos.
     """
 
     id: str
@@ -81,92 +85,9 @@ class Candidate:
     cosine: float
     box: Box = (0.0, 0.0, 1.0, 1.0)
     group: str = ""
-    views: int = 1  # how many photos the product has
+    views: int = 1
 
     @property
     def key(self) -> ViewKey:
-        """The view that was found."""
+        """The key of the best view."""
         return self.id, self.view
-
-
-def table_schema(info: StoreInfo) -> pa.Schema:
-    return pa.schema(
-        [
-            pa.field("id", pa.string(), nullable=False, metadata=KEY),
-            pa.field("view", pa.int32(), nullable=False, metadata=KEY),
-            ("views", pa.int32()),
-            ("title", pa.string()),
-            ("description", pa.string()),
-            ("text", pa.string()),  # both, for the full-text search
-            ("category", pa.string()),
-            ("subcategory", pa.string()),
-            ("attributes", pa.string()),  # JSON object
-            ("facets", pa.list_(pa.string())),  # the same as "name=value", for filtering
-            ("family", pa.string()),  # products of one family may be of one group
-            ("group", pa.string()),
-            ("content", pa.string()),
-            ("vector", pa.list_(pa.float32(), info.vector_size)),
-            ("hubness", pa.float32()),
-            ("box", pa.list_(pa.float32(), 4)),
-            ("states", pa.binary()),  # (patches, H) float16
-            ("thumbnail", pa.binary()),  # JPEG
-            ("photo", pa.binary()),
-            ("source", pa.string()),
-        ]
-    )
-
-
-def table_rows(
-    views: Sequence[StoredView], families: Mapping[str, str], groups: Mapping[str, str], schema: pa.Schema
-) -> pa.Table:
-    """``families`` and ``groups`` by product id."""
-    counts: dict[str, int] = {}
-    for row in views:
-        counts[row.product.id] = counts.get(row.product.id, 0) + 1
-    return pa.Table.from_pylist(
-        [
-            {
-                "id": row.product.id,
-                "view": row.view,
-                "views": counts[row.product.id],
-                "title": row.product.title,
-                "description": row.product.description,
-                "text": row.product.text,
-                "category": row.product.category,
-                "subcategory": row.product.subcategory,
-                "attributes": json.dumps(dict(row.product.attributes), ensure_ascii=False),
-                "facets": [f"{name}={value}" for name, value in row.product.attributes.items()],
-                "family": families[row.product.id],
-                "group": groups[row.product.id],
-                "content": row.content,
-                "vector": row.vector.astype(np.float32),
-                "hubness": row.hubness,
-                "box": row.box,
-                "states": row.states.astype(np.float16).tobytes(),
-                "thumbnail": row.thumbnail,
-                "photo": row.photo,
-                "source": row.source,
-            }
-            for row in views
-        ],
-        schema=schema,
-    )
-
-
-def candidate(row: Mapping[str, Any], cosine: float) -> Candidate:
-    fields = {name: row[name] for name in FIELDS}
-    parts = {"attributes": json.loads(row["attributes"]), "box": tuple(row["box"])}
-    return Candidate(**{**fields, **parts}, cosine=cosine)
-
-
-def parse_filters(conditions: Iterable[str]) -> dict[str, str]:
-    """["gender=Women"] -> {"gender": "Women"}. To be replaced by `filters.parse_filters` where it is still used."""
-    found: dict[str, str] = {}
-    for text in conditions:
-        name, equals, value = (part.strip() for part in text.partition("="))
-        if not equals or not name:
-            raise InputError(f"a filter is written NAME=VALUE, for example baseColour=Red, not {text!r}")
-        if name in found:
-            raise InputError(f"filter {name!r} is given twice; a product has one value of it")
-        found[name] = value
-    return found

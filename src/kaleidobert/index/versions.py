@@ -1,8 +1,8 @@
-"""The versions of a store: one table of products a model, and one small table that says which is searched.
+"""The versions of a store: one table of products per version, and a small table that lists them.
 
-A row of `versions` is a version: its table, its description as JSON and its state. Switching is one update of
-this table, which LanceDB commits or not; a reader stays with the version it opened, so it never compares
-vectors of two models.
+Each row of the table ``versions`` has a version's product table, its description as JSON and its state. Switching to
+another version is one atomic update of this table. A reader stays with the version it opened, so it never compares
+embeddings of two models.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import lancedb
 import pyarrow as pa
 
 from kaleidobert.errors import InputError
-from kaleidobert.index.records import FORMAT, StoreInfo, table_schema
+from kaleidobert.index.lancedb_rows import table_schema
+from kaleidobert.index.records import FORMAT, StoreInfo
 
 VERSIONS = "versions"
 CURRENT, BUILDING, RETIRED = "current", "building", "retired"
@@ -31,7 +32,7 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version: searched (current), not yet (building) or no longer (retired, since ``changed``)."""
+    """One version: searched (``CURRENT``), not yet (``BUILDING``) or no longer (``RETIRED``, since ``changed``)."""
 
     number: int  # from 1
     table: str
@@ -41,20 +42,20 @@ class Version:
 
 
 class Versions:
-    """The versions at one address. ``found`` is False until the first one is added."""
+    """The versions at one address."""
 
     def __init__(self, uri: str, refresh_seconds: float) -> None:
         """Raises ``InputError`` for an address that cannot be used, or a store of another format."""
         self.uri = uri
         self._table: Any = None
-        self._known: tuple[int, list[Version]] = (-1, [])  # valid for one version of the table
+        self._cached: tuple[int, list[Version]] = (-1, [])  # version of the table, and what it lists
         if _is_local(uri) and not _local_path(uri).is_dir():
-            self._database: Any = None  # connecting would make the folder
+            self._database: Any = None  # connecting would create the folder
             return
         self._connect(refresh_seconds)
 
     def _connect(self, refresh_seconds: float) -> None:
-        with explained(self.uri):
+        with lancedb_errors(self.uri):
             self._database = lancedb.connect(self.uri, read_consistency_interval=timedelta(seconds=refresh_seconds))
             names = self._database.table_names(limit=10_000)
             if VERSIONS in names:
@@ -62,40 +63,36 @@ class Versions:
         if self._table is None and "products" in names:
             raise InputError(f"{self.uri} has an older store format: re-index into a new store")
 
-    @property
-    def found(self) -> bool:
-        return self._table is not None
-
     def all(self) -> list[Version]:
         """Every version, the oldest first."""
         if self._table is None:
             return []
         version = self._table.version
-        if self._known[0] != version:
+        if self._cached[0] != version:
             rows = sorted(self._table.search().to_list(), key=lambda row: row["number"])
-            self._known = (version, [self._version(row) for row in rows])
-        return self._known[1]
+            self._cached = (version, [self._version(row) for row in rows])
+        return self._cached[1]
 
     def current(self) -> Version | None:
         return next((version for version in self.all() if version.state == CURRENT), None)
 
     def get(self, number: int) -> Version:
-        """Raises ``InputError`` where it has been dropped."""
+        """Raises ``InputError`` when it has been dropped."""
         for version in self.all():
             if version.number == number:
                 return version
         raise InputError(f"version {number} of the store {self.uri} has been dropped: open the store again")
 
     def open(self, version: Version) -> Any:
-        """Its table of products."""
-        with explained(self.uri):
+        """Open the version's table of products."""
+        with lancedb_errors(self.uri):
             return self._database.open_table(version.table)
 
     def add(self, info: StoreInfo) -> Version:
-        """Make an empty version; the first one is searched at once, others wait for ``switch``."""
+        """Create an empty version; the first is searched at once, later ones after ``switch``."""
         if self._database is None:
             self._connect(0.0)
-        with explained(self.uri):
+        with lancedb_errors(self.uri):
             if self._table is None:
                 self._table = self._database.create_table(VERSIONS, schema=SCHEMA, exist_ok=True)
             names = self._database.table_names(limit=10_000)
@@ -115,7 +112,7 @@ class Versions:
         self._table.update(where=f"number = {number}", values={"info": json.dumps(asdict(info))})
 
     def switch(self, number: int) -> None:
-        """Make this version the one that is searched, in one commit; the one before it is retired."""
+        """Make this version the current one and retire the previous one, in one commit."""
         states = {version.number: RETIRED for version in self.all() if version.state == CURRENT} | {number: CURRENT}
         rows = self._table.search().where(f"number IN ({', '.join(map(str, states))})").to_list()
         changed = [{**row, "state": states[row["number"]], "changed": _now().isoformat()} for row in rows]
@@ -123,28 +120,30 @@ class Versions:
         merge.execute(pa.Table.from_pylist(changed, schema=SCHEMA))
 
     def drop_retired(self, grace: timedelta) -> list[int]:
-        """Drop versions that were retired longer than ``grace`` ago, and tables of which only a killed run knew."""
+        """Drop versions retired more than ``grace`` ago, and unlisted tables left by killed runs."""
         old = [v for v in self.all() if v.state == RETIRED and v.changed <= _now() - grace]
         if old:
             self._table.delete(f"number IN ({', '.join(str(version.number) for version in old)})")
         listed = {version.number for version in self.all()}
         for name in self._database.table_names(limit=10_000):
-            # the table of a higher number may be in the making
+            # an unlisted table with a higher number may be about to be listed
             if _holds_products(name) and _number(name) not in listed and _number(name) < max(listed):
                 self._database.drop_table(name, ignore_missing=True)
         return [version.number for version in old]
 
     def _version(self, row: dict[str, Any]) -> Version:
         if row["format"] != FORMAT:
-            raise InputError(f"{self.uri} has store format {row['format']}, this version reads {FORMAT}: re-index")
+            raise InputError(
+                f"{self.uri} has store format {row['format']}, this version of kaleidobert reads {FORMAT}: re-index"
+            )
         info = StoreInfo(**json.loads(row["info"]))
         changed = datetime.fromisoformat(row["changed"])
         return Version(row["number"], row["table"], row["state"], changed, info)
 
 
 @contextmanager
-def explained(uri: str) -> Iterator[None]:
-    """Turn what LanceDB raises for an address it cannot use into one line."""
+def lancedb_errors(uri: str) -> Iterator[None]:
+    """Raise ``InputError`` for what LanceDB raises when it cannot use the address."""
     try:
         yield
     except InputError:

@@ -1,8 +1,8 @@
-"""What a frozen backbone makes of a photo, as one table (R, D) that stands in for its pixels in training.
+"""The features that a frozen backbone computes from a photo, as one array (R, D) that replaces its pixels in training.
 
-Its rows: the patch features of all levels (P), then of each rotation level its patches turned once, twice and three
-times, then of each grey level its patches in grey. What the other tasks do, they do to features. Patches have to be
-encoded on their own (``patch_features: crops``): in a pyramid a grey patch shows in its neighbours' features.
+Its R rows are the patch features of all levels (P), then, for each pretext task that would need the backbone again,
+the features of its level's patches in each corrupted version. Patches must be encoded on their own
+(``patch_features: crops``): in a pyramid, a corrupted patch changes the features of its neighbours.
 """
 
 from __future__ import annotations
@@ -14,48 +14,43 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from kaleidobert.levels import ROTATIONS, Level, level_slices, patch_count
+from kaleidobert.levels import Level, level_slices, patch_count
+from kaleidobert.model.pretext_tasks import PRETEXT_TASKS
 
 
-class Rows(NamedTuple):
-    """Which rows hold what: turned and grey by the index of their level."""
+class CachedRows(NamedTuple):
+    """The rows that hold a level's corrupted versions, by the level's index and in order; the number of all rows."""
 
-    turned: dict[int, slice]
-    grey: dict[int, slice]
+    versions: dict[int, slice]
     total: int
 
 
 @lru_cache
-def cached_rows(levels: tuple[Level, ...]) -> Rows:
-    """The layout of a table."""
-    places: dict[str, dict[int, slice]] = {"rotation": {}, "grey": {}}
+def cached_rows(levels: tuple[Level, ...]) -> CachedRows:
+    """The layout of the array: task by task, and level by level where several have the same task."""
+    versions: dict[int, slice] = {}
     end = patch_count(levels)
-    for task, versions in (("rotation", ROTATIONS - 1), ("grey", 1)):
+    for name, task in PRETEXT_TASKS.items():
         for index, level in enumerate(levels):
-            if level.task == task:
-                start, end = end, end + versions * level.patches
-                places[task][index] = slice(start, end)
-    return Rows(places["rotation"], places["grey"], end)
+            if level.task == name and task.versions(level):
+                start, end = end, end + task.versions(level) * level.patches
+                versions[index] = slice(start, end)
+    return CachedRows(versions, end)
 
 
 def is_cached(pixels: Tensor) -> bool:
-    """Whether these are tables (B, R, D) instead of pixels (B, 3, S, S)."""
+    """Whether these are cached features (B, R, D) instead of pixels (B, 3, S, S)."""
     return pixels.ndim == 3
 
 
-def cached_features(tables: Tensor, levels: Sequence[Level]) -> Tensor:
-    """Standardised patch features (B, P, D) of whole photos."""
-    return tables[:, : patch_count(levels)].float()
+def cached_features(cached: Tensor, levels: Sequence[Level]) -> Tensor:
+    """Standardised patch features (B, P, D) of the uncorrupted photos."""
+    return cached[:, : patch_count(levels)].float()
 
 
-def cached_turned(tables: Tensor, levels: Sequence[Level], index: int, quarter_turns: Tensor) -> Tensor:
-    """Features (n, p, D) of a rotation level's patches, turned by 90 degrees x ``quarter_turns`` (n,)."""
-    plain = tables[:, level_slices(levels)[index]]
-    turned = tables[:, cached_rows(tuple(levels)).turned[index]].unflatten(1, (ROTATIONS - 1, -1))
-    choices = torch.cat([plain.unsqueeze(1), turned], dim=1)  # (n, 4, p, D)
-    return choices[torch.arange(len(tables), device=tables.device), quarter_turns].float()
-
-
-def cached_grey(tables: Tensor, levels: Sequence[Level], index: int) -> Tensor:
-    """Features (n, p, D) of a grey level's patches, all in grey."""
-    return tables[:, cached_rows(tuple(levels)).grey[index]].float()
+def cached_version(cached: Tensor, levels: Sequence[Level], index: int, version: Tensor) -> Tensor:
+    """Features (n, p, D) of a level's patches, each in the given version (n, p) int64; 0 is uncorrupted."""
+    plain = cached[:, level_slices(levels)[index]]  # (n, p, D)
+    corrupted = cached[:, cached_rows(tuple(levels)).versions[index]].unflatten(1, (-1, levels[index].patches))
+    choices = torch.cat([plain.unsqueeze(1), corrupted], dim=1)  # (n, 1 + versions, p, D)
+    return choices.gather(1, version[:, None, :, None].expand(-1, 1, -1, choices.shape[-1])).squeeze(1).float()

@@ -31,6 +31,7 @@ class KaleidoBertForCaptioning(KaleidoBertPreTrainedModel, GenerationMixin):
     ``generate(pixel_values, ...)`` takes what the library's `generate` takes, and gives token ids as that does.
     """
 
+    main_input_name = "input_ids"  # what the library generates
     _tied_weights_keys = {"lm_head.decoder.weight": "kaleidobert.bert.embeddings.word_embeddings.weight"}
     _keys_to_ignore_on_load_unexpected = [
         *(key for key in KaleidoBertForClassification._keys_to_ignore_on_load_unexpected if "lm_head" not in key),

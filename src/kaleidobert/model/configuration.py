@@ -10,7 +10,8 @@ from transformers import AutoConfig, BertConfig, PretrainedConfig
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from kaleidobert.errors import InputError
-from kaleidobert.levels import PUBLISHED, TASKS, Level
+from kaleidobert.levels import PUBLISHED, Level
+from kaleidobert.model.pretext_tasks import PRETEXT_TASKS
 
 INPUTS = ("both", "image", "text")
 FORMAT = 2  # raised when a run's files change their meaning
@@ -114,12 +115,11 @@ class KaleidoBertConfig(PretrainedConfig):
             if set(row) - {"grid", "task", "masked"}:
                 raise InputError(f"level {row}: unknown settings; use grid, task and masked")
         for level in self.level_table:
-            if level.task not in (None, *TASKS):
-                raise InputError(f"level {level.grid}: no task {level.task!r}; use one of {', '.join(TASKS)}, or null")
-            if level.task == "camouflage" and level.masked != 1:
-                raise InputError(
-                    f"level {level.grid}: camouflage hides one patch, masked is {level.masked}; set it to 1"
-                )
+            if level.task not in (None, *PRETEXT_TASKS):
+                names = ", ".join(PRETEXT_TASKS)
+                raise InputError(f"level {level.grid}: no task {level.task!r}; use one of {names}, or null")
+            if level.task:
+                PRETEXT_TASKS[level.task].check(level)
             if level.masked > level.patches:
                 raise InputError(f"level {level.grid}: cannot mask {level.masked} of {level.patches} patches")
 

@@ -1,4 +1,4 @@
-"""What fine-tuned runs make of one new photo."""
+"""Describing a new photo with fine-tuned runs: its title, category and sub-category."""
 
 from __future__ import annotations
 
@@ -18,88 +18,89 @@ from kaleidobert.model.classification import KaleidoBertForClassification
 from kaleidobert.model.loading import load_config, load_model, load_processor
 from kaleidobert.model.processing import KaleidoBertProcessor
 
-TOP = 3  # classes told of each task
-RECOGNITION = ("category", "subcategory")
+TOP_CLASSES = 3  # classes returned per task
+# The task that a run was fine-tuned for -> what it predicts and how.
+FIELDS = {
+    "captioning": ("title", KaleidoBertForCaptioning),
+    "category": ("category", KaleidoBertForClassification),
+    "subcategory": ("subcategory", KaleidoBertForClassification),
+}
 
 
-def describe(image: Image.Image, runs: Sequence[Path], text: str | None = None) -> dict[str, Any]:
-    """What ``Describer`` says, for one photo."""
-    return Describer(runs).describe(image, text)
-
-
-class Describer:
-    """Runs of different tasks, loaded once. Safe to call from several threads.
-
-    Raises ``InputError`` for a run that tells nothing of a photo, and for two of one task.
-    """
-
-    def __init__(self, runs: Sequence[Path]) -> None:
-        self._readers: dict[str, _Reader] = {}
-        self._one_at_a_time = threading.Lock()  # fast tokenizers refuse concurrent use
-        for run in runs:
-            config = load_config(run)
-            told = "title" if config.task == "captioning" else config.task
-            if told not in ("title", *RECOGNITION):
-                raise InputError(
-                    f"{run} was not fine-tuned for category, subcategory or captioning; give a run that was"
-                )
-            if told in self._readers:
-                raise InputError(f"{run}: another run tells the {told} already; give one run a task")
-            kind = KaleidoBertForCaptioning if told == "title" else KaleidoBertForClassification
-            self._readers[told] = _Reader(run, load_model(run, kind), load_processor(run))
-
-    @property
-    def tells(self) -> list[str]:
-        return [*self._readers]
-
-    @torch.inference_mode()
-    def describe(self, image: Image.Image, text: str | None = None) -> dict[str, Any]:
-        """The likeliest classes by task, each {"label", "probability" in percent}, and the title.
-
-        ``text``: what is known of the product in words; raises ``InputError`` where a run needs it.
-        """
-        with self._one_at_a_time:
-            return {
-                told: title(reader, image) if told == "title" else classes(reader, image, text)
-                for told, reader in self._readers.items()
-            }
-
-
-class _Reader(NamedTuple):
-    run: Path
+class _Run(NamedTuple):
+    folder: Path
     model: Any
     processor: KaleidoBertProcessor
 
 
-def classes(reader: _Reader, image: Image.Image, text: str | None) -> list[dict]:
-    """The ``TOP`` classes, the likeliest first."""
-    run, model, processor = reader
+class Describer:
+    """Fine-tuned runs, one per task, loaded once. Safe to call from several threads.
+
+    Raises ``InputError`` for a run that was fine-tuned for another task, and for two runs of the same task.
+    """
+
+    def __init__(self, runs: Sequence[Path]) -> None:
+        self._runs: dict[str, _Run] = {}
+        self._lock = threading.Lock()  # fast tokenizers cannot be used concurrently
+        for folder in runs:
+            task = load_config(folder).task
+            if task not in FIELDS:
+                raise InputError(
+                    f"{folder} was not fine-tuned for category, subcategory or captioning; choose a run that was"
+                )
+            field, model_class = FIELDS[task]
+            if field in self._runs:
+                raise InputError(f"{folder}: another run predicts the {field} already; give one run per task")
+            self._runs[field] = _Run(folder, load_model(folder, model_class), load_processor(folder))
+
+    @torch.inference_mode()
+    def describe(self, image: Image.Image, text: str | None = None) -> dict[str, Any]:
+        """One entry per run: ``title``, a string; ``category`` and ``subcategory``, the most probable classes.
+
+        Each class is {"label", "probability" in percent}. ``text``: the product's text, for classifiers that take it;
+        raises ``InputError`` where one needs it and it is None.
+        """
+        with self._lock:
+            return {
+                field: _title(run, image) if field == "title" else _top_classes(run, image, text)
+                for field, run in self._runs.items()
+            }
+
+
+def _top_classes(run: _Run, image: Image.Image, text: str | None) -> list[dict]:
+    """The ``TOP_CLASSES`` most probable classes, the most probable first."""
+    folder, model, processor = run
     if model.config.inputs != "image" and text is None:
-        raise InputError(f"{run} reads a product's text; give it with --text, or a run of finetune --inputs image")
+        raise InputError(
+            f"{folder} needs the product's text; give it with --text, or use a run of finetune --inputs image"
+        )
     inputs = processor(images=image, text=text).to(model.device)
-    best = model(**inputs).logits[0].softmax(dim=0).topk(min(TOP, len(model.class_names)))
+    top = model(**inputs).logits[0].softmax(dim=0).topk(min(TOP_CLASSES, len(model.class_names)))
     return [
-        {"label": model.class_names[number], "probability": 100 * share}
-        for number, share in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        {"label": model.class_names[number], "probability": 100 * probability}
+        for number, probability in zip(top.indices.tolist(), top.values.tolist(), strict=True)
     ]
 
 
-def title(reader: _Reader, image: Image.Image) -> str:
-    """What a text of this product might say."""
-    _, model, processor = reader
-    return captions(model, processor, processor(images=image)["pixel_values"].to(model.device))[0]
+def _title(run: _Run, image: Image.Image) -> str:
+    pixel_values = run.processor(images=image)["pixel_values"].to(run.model.device)
+    return generate_captions(run.model, run.processor, pixel_values)[0]
 
 
-def captions(
+def generate_captions(
     model: KaleidoBertForCaptioning, processor: KaleidoBertProcessor, pixel_values: Tensor, beams: int = 3
 ) -> list[str]:
     """A text for each photo (B, 3, S, S), by beam search."""
     found = model.generate(pixel_values, num_beams=beams)
-    return [closed_up(text) for text in processor.batch_decode(found, skip_special_tokens=True)]
+    return [detokenize(text) for text in processor.batch_decode(found, skip_special_tokens=True)]
 
 
-def closed_up(text: str) -> str:
-    """BERT's tokens set every mark apart: "men ' s t - shirt ( pack of 3 )" -> "men's t-shirt (pack of 3)"."""
+def detokenize(text: str) -> str:
+    """Remove the spaces that BERT's tokenizer puts around punctuation.
+
+    "men ' s t - shirt ( pack of 3 )" -> "men's t-shirt (pack of 3)"; the library's own clean-up leaves hyphens and
+    brackets apart.
+    """
     text = re.sub(r"(?<=\w) (['’/-]) (?=\w)", r"\1", text)
     text = re.sub(r"(?<=\d) ([.,]) (?=\d)", r"\1", text)
     return re.sub(r"(?<=\() | (?=[.,;:!?%)])", "", text)

@@ -1,11 +1,11 @@
-"""A training batch shard over the processes of `torchrun`, and what its losses need of the other processes' rows.
+"""A training batch divided among the processes of `torchrun`, and losses that need other processes' rows.
 
-Rows are dealt out like cards: process r of W holds rows r, r + W, r + 2W ... of the batch, so each has its share of
-the first n products, which go through the joint entry. Gradients are averaged over processes (DDP), therefore
+Process r of W holds rows r, r + W, r + 2W ... of the batch, so that each has an equal share of the first n products,
+on which the joint objectives are computed. Gradients are averaged over processes (DDP), therefore
 
-- a loss of gathered rows is computed in full by every process: `BatchShard.gather` sends back to a row the sum of what all
-  processes ask of it, W times the gradient, and the average takes W out again;
-- a mean over own rows counts by `BatchShard.weight`, where processes may hold unequal numbers of what is averaged.
+- a loss of gathered rows is computed in full by every process: the backward pass of `BatchShard.gather` sums the
+  processes' gradients of a row, W times its gradient, which DDP's average undoes;
+- a mean over a process's own rows is multiplied by `BatchShard.weight`, as processes may hold unequal numbers of them.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from torch import Tensor, distributed, nn
 
 
 class BatchShard(NamedTuple):
-    """Which rows of a batch are here: all of them by default."""
+    """The rows of a batch that a process holds; by default all of them."""
 
     process: int = 0
     processes: int = 1
 
     @classmethod
     def here(cls, training: bool = True) -> BatchShard:
-        """This process's share. Only training batches are shard; on validation every process sees whole ones."""
+        """This process's share of a training batch. Validation batches are whole in every process."""
         if training and distributed.is_available() and distributed.is_initialized():
             return cls(distributed.get_rank(), distributed.get_world_size())
         return cls()
@@ -34,7 +34,7 @@ class BatchShard(NamedTuple):
         return slice(self.process, None, self.processes)
 
     def gather(self, rows: Tensor) -> Tensor:
-        """Own rows (b, ...) -> the whole batch's (b * W, ...) in its order, with gradients."""
+        """Each process's rows (b, ...) -> the whole batch (b * W, ...) in its order, with gradients."""
         return rows if self.processes == 1 else _Gather.apply(rows, self)
 
     def average(self, value: Tensor) -> Tensor:
@@ -43,13 +43,13 @@ class BatchShard(NamedTuple):
 
     @torch.no_grad()
     def mean(self, values: Tensor) -> Tensor:
-        """The mean of all processes' values, of which each may hold another number (N,)."""
+        """The mean of all processes' values (N,); N may differ between processes."""
         parts = torch.stack([values.float().sum(), values.new_tensor(len(values), dtype=torch.float)])
         total, count = self.average(parts)
         return total / count
 
     def weight(self, rows: Tensor) -> Tensor | float:
-        """By what a mean over these own ``rows`` counts, so that the processes' average is the mean over all."""
+        """The factor of a mean over these ``rows``, with which the processes' average is the mean over all rows."""
         if self.processes == 1:
             return 1.0
         count = torch.tensor(float(len(rows)), device=rows.device)
@@ -60,7 +60,11 @@ WHOLE_BATCH = BatchShard()
 
 
 class _Gather(torch.autograd.Function):
-    """All processes' rows interleaved; backwards, the sum of all processes' gradients of the own rows."""
+    """All processes' rows, interleaved; backwards, the sum of all processes' gradients of this process's rows.
+
+    `torch.distributed.nn.functional.all_gather` gives equal rows and gradients (tests/training/test_distributed.py),
+    but torch 2.13 deprecates it for a private function that earlier versions do not have.
+    """
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, shard: BatchShard) -> Tensor:
@@ -77,30 +81,30 @@ class _Gather(torch.autograd.Function):
 
 
 class SyncBatchNorm(nn.BatchNorm2d):
-    """Batch norm by the statistics of the whole batch, not of the rows here (`nn.SyncBatchNorm` knows GPUs alone)."""
+    """Batch norm by the statistics of the whole batch; unlike `nn.SyncBatchNorm` it works on CPUs, too."""
 
     def forward(self, features: Tensor) -> Tensor:
         shard = BatchShard.here(self.training)
         if shard.processes == 1:
             return super().forward(features)
-        values, each = features.float(), (1, -1, 1, 1)
+        values, channels = features.float(), (1, -1, 1, 1)
         mean = shard.average(values.mean(dim=(0, 2, 3)))
-        centred = values - mean.view(each)
+        centred = values - mean.view(channels)
         variance = shard.average(centred.square().mean(dim=(0, 2, 3)))
-        self._follow(mean.detach(), variance.detach(), shard.processes * values[:, 0].numel())
+        self._update_statistics(mean.detach(), variance.detach(), shard.processes * values[:, 0].numel())
         scale = self.weight * (variance + self.eps).rsqrt()
-        return (centred * scale.view(each) + self.bias.view(each)).to(features.dtype)
+        return (centred * scale.view(channels) + self.bias.view(channels)).to(features.dtype)
 
-    def _follow(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        """Update the running statistics as the library does, with the unbiased variance."""
-        kept: Any = self
-        kept.running_mean.lerp_(mean, self.momentum)
-        kept.running_var.lerp_(variance * count / (count - 1), self.momentum)
-        kept.num_batches_tracked.add_(1)
+    def _update_statistics(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        """Update the running statistics as `nn.BatchNorm2d` does, with the unbiased variance."""
+        module: Any = self
+        module.running_mean.lerp_(mean, self.momentum)
+        module.running_var.lerp_(variance * count / (count - 1), self.momentum)
+        module.num_batches_tracked.add_(1)
 
 
 def convert_sync_batchnorm(model: nn.Module) -> None:
-    """Let every batch norm see the whole batch; weights and their names stay."""
+    """Turn every `nn.BatchNorm2d` into a `SyncBatchNorm` in place; weights and their names stay."""
     for module in model.modules():
         if type(module) is nn.BatchNorm2d:
             module.__class__ = SyncBatchNorm

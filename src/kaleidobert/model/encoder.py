@@ -18,7 +18,7 @@ from kaleidobert.levels import patch_locations
 from kaleidobert.model.cached_features import cached_features, is_cached
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.embeddings import IMAGE_SEGMENT, PatchEmbeddings
-from kaleidobert.model.layers import PrefixCache, decode, encode_prefix, recording, run_layers
+from kaleidobert.model.layers import PrefixCache, decode, encode_prefix, has_attention, recording, run_layers
 from kaleidobert.model.outputs import KaleidoBertImageOutput, KaleidoBertOutput, KaleidoBertTextOutput
 from kaleidobert.vision.backbones import PatchEncoder
 
@@ -43,6 +43,15 @@ class KaleidoBertPreTrainedModel(PreTrainedModel):
         elif isinstance(module, PatchEmbeddings):
             initialization.copy_(module.locations, torch.from_numpy(patch_locations(self.config.level_table)))
 
+    def set_attn_implementation(self, attn_implementation: str | dict, allow_all_kernels: bool = False) -> None:
+        """The library's switch; a name holds for the encoder, and for the backbone where that has attention."""
+        if isinstance(attn_implementation, str):
+            parts = {"": attn_implementation, "encoder_config": attn_implementation}
+            if has_attention(self.config.backbone_config):
+                parts["backbone_config"] = attn_implementation
+            attn_implementation = parts
+        super().set_attn_implementation(attn_implementation, allow_all_kernels)
+
 
 class KaleidoBertModel(KaleidoBertPreTrainedModel):
     """The encoder. Heads live in `heads.py`, losses in `losses.py`."""
@@ -50,6 +59,8 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
     def __init__(self, config: KaleidoBertConfig) -> None:
         super().__init__(config)
         bert = config.encoder_config
+        if not has_attention(config.backbone_config):
+            config.backbone_config._attn_implementation = "eager"
         self.patch_encoder = PatchEncoder(
             config.backbone_config,
             config.patch_features,

@@ -1,4 +1,4 @@
-"""What reads the encoder's hidden states. Each head serves one objective."""
+"""Prediction heads on the encoder's hidden states."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from torch import Tensor, nn
 from transformers import BertConfig
 from transformers.activations import ACT2FN
 
-from kaleidobert.levels import Level
-
 
 def projection(bert: BertConfig) -> nn.Sequential:
-    """BERT's head transform: FC, activation, LayerNorm; (..., H) -> (..., H)."""
+    """BERT's head transform: linear layer, activation, LayerNorm; (..., H) -> (..., H)."""
     return nn.Sequential(
         nn.Linear(bert.hidden_size, bert.hidden_size),
         ACT2FN[bert.hidden_act],
@@ -31,7 +29,7 @@ class MatchingHead(nn.Module):
 
 
 class ClassHead(nn.Module):
-    """Recognition: what sums up a product (B, H) -> a logit a class (B, C)."""
+    """Recognition: pooled hidden states (B, H) -> logits (B, C)."""
 
     def __init__(self, bert: BertConfig, classes: int) -> None:
         super().__init__()
@@ -44,7 +42,7 @@ class ClassHead(nn.Module):
 
 
 class MaskedTokenHead(nn.Module):
-    """AMLM: hidden states (M, H) -> (M, vocabulary); the decoder is tied to the word embeddings."""
+    """AMLM and LM: hidden states (M, H) -> logits (M, vocabulary); the decoder is tied to the word embeddings."""
 
     def __init__(self, bert: BertConfig) -> None:
         super().__init__()
@@ -55,24 +53,25 @@ class MaskedTokenHead(nn.Module):
         return self.decoder(self.transform(states))
 
 
-class PretextHead(nn.Module):
-    """One level's task: hidden states of the level's patches (B, n*n, H) -> what the task predicts.
+class LevelHead(nn.Module):
+    """Pretext classification of a whole level: its patches' hidden states (B, p, H) -> logits (B, classes)."""
 
-    rotation, jigsaw: (B, classes) from all patches of the level; camouflage: one score a patch, (B, n*n);
-    grey, blank: a feature a patch, (B, n*n, D).
-    """
-
-    def __init__(self, bert: BertConfig, level: Level, feature_size: int) -> None:
+    def __init__(self, bert: BertConfig, patches: int, classes: int) -> None:
         super().__init__()
         self.transform = projection(bert)
-        self.task = level.task
-        if level.task in ("rotation", "jigsaw"):
-            self.out = nn.Linear(level.patches * bert.hidden_size, level.labels)
-        else:
-            self.out = nn.Linear(bert.hidden_size, 1 if level.task == "camouflage" else feature_size)
+        self.out = nn.Linear(patches * bert.hidden_size, classes)
 
     def forward(self, states: Tensor) -> Tensor:
-        states = self.transform(states)
-        if self.task in ("rotation", "jigsaw"):
-            return self.out(states.flatten(1))
-        return self.out(states).squeeze(-1) if self.task == "camouflage" else self.out(states)
+        return self.out(self.transform(states).flatten(1))
+
+
+class PatchHead(nn.Module):
+    """Pretext prediction for each patch of a level: hidden states (B, p, H) -> (B, p, size)."""
+
+    def __init__(self, bert: BertConfig, size: int) -> None:
+        super().__init__()
+        self.transform = projection(bert)
+        self.out = nn.Linear(bert.hidden_size, size)
+
+    def forward(self, states: Tensor) -> Tensor:
+        return self.out(self.transform(states))

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import BertModel, DynamicCache
+from transformers import AutoBackbone, BertModel, DynamicCache, PretrainedConfig
 from transformers.masking_utils import create_bidirectional_mask
 
 
@@ -145,6 +145,12 @@ def recording(bert: BertModel, hidden_states: bool, attentions: bool) -> Iterato
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def has_attention(backbone_config: PretrainedConfig) -> bool:
+    """Whether a backbone's attention can be chosen: that of convolutions cannot, and asking for it is an error."""
+    mapping: Any = AutoBackbone._model_mapping
+    return bool(mapping[type(backbone_config)]._supports_sdpa)
 
 
 @contextmanager

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 RANDOM, SAME_SUBCATEGORY, NEAREST = range(3)  # grades of ITM's negatives, from easy to hard
-NO_LABEL = -100  # cross-entropy ignores it
+NO_LABEL = -100  # ignored by cross-entropy
 
-LOSSES = ("contrastive", "AMLM", "ITM", "LM", "RR", "JPS", "CP", "G2CM", "B2CM")
+PAIR_LOSSES = ("contrastive", "AMLM", "ITM", "LM")  # of pre-training, beside those of `pretext_tasks`
 DOWNSTREAM_LOSSES = ("classification", "captioning")  # of fine-tuning, beside contrastive, ITM and LM
-TASK_LOSS = {"rotation": "RR", "jigsaw": "JPS", "camouflage": "CP", "grey": "G2CM", "blank": "B2CM"}
+
+
+def loss_weight(weights: Mapping[str, float], name: str) -> float:
+    """The weight of a loss, 1 unless given; that of a level's own loss, G2CM_3x3, is its task's, G2CM."""
+    return weights.get(name.partition("_")[0], 1.0)
 
 
 def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor, text_group: Tensor) -> Tensor:

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from kaleidobert.errors import InputError
-from kaleidobert.levels import CORRUPTIONS
-from kaleidobert.model.losses import LOSSES
+from kaleidobert.model.losses import loss_weight
+from kaleidobert.model.pretext_tasks import pretraining_losses
+
+CORRUPTIONS = ("levels", "photos")  # every level by its own task at once, or each photo by the task of one level
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,9 @@ class Objectives:
     hard_negatives_from: float = 0.7
 
     def __post_init__(self) -> None:
-        unknown = set(self.weights) - set(LOSSES)
+        unknown = set(self.weights) - set(pretraining_losses())
         if unknown:
-            raise InputError(f"objectives.weights: no loss {min(unknown)!r}; use {', '.join(LOSSES)}")
+            raise InputError(f"objectives.weights: no loss {min(unknown)!r}; use {', '.join(pretraining_losses())}")
         if self.corruption not in CORRUPTIONS:
             raise InputError(f"objectives.corruption is {self.corruption!r}; use {' or '.join(CORRUPTIONS)}")
         if self.kl_temperature <= 0:
@@ -42,7 +44,7 @@ class Objectives:
 
     def weight(self, loss: str) -> float:
         """Of a loss by name; one of several levels with the same task, such as G2CM_4x4, has its task's."""
-        return self.weights.get(loss.partition("_")[0], 1.0)
+        return loss_weight(self.weights, loss)
 
     def total(self, losses: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum of the losses, equation 8."""

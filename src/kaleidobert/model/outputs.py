@@ -1,4 +1,4 @@
-"""What the models return, as the library's `ModelOutput`s: fields by name, by index, and left out where they are None."""
+"""What the models return, as the library's `ModelOutput`s: fields by name or index, left out where they are None."""
 
 from __future__ import annotations
 

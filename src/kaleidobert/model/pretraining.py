@@ -12,20 +12,19 @@ from transformers import initialization
 from kaleidobert.levels import Level
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.distributed import BatchShard
-from kaleidobert.model.heads import PretextHead
-from kaleidobert.model.losses import (
-    NEAREST,
-    NO_LABEL,
-    RANDOM,
-    TASK_LOSS,
-    contrastive_loss,
-    masked_token_loss,
-    unigram_loss,
-)
+from kaleidobert.model.losses import NEAREST, NO_LABEL, RANDOM, contrastive_loss, masked_token_loss, unigram_loss
 from kaleidobert.model.objectives import Objectives
 from kaleidobert.model.outputs import KaleidoBertTrainingOutput
 from kaleidobert.model.pair_model import KaleidoBertPairModel, itm_negatives, own_rows, query_inputs
-from kaleidobert.model.pretext_tasks import corrupt_levels, corrupt_photos, encoded, pretext_losses, pretext_references
+from kaleidobert.model.pretext_objectives import (
+    corrupt_levels,
+    corrupt_photos,
+    encoded,
+    pretext_heads,
+    pretext_losses,
+    pretext_references,
+)
+from kaleidobert.model.pretext_tasks import PRETEXT_TASKS
 
 Losses = dict[str, Tensor]
 
@@ -49,13 +48,7 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
     def __init__(self, config: KaleidoBertConfig, objectives: Objectives | None = None) -> None:
         super().__init__(config, objectives)
         feature_size = self.kaleidobert.patch_encoder.feature_size
-        self.pretext_heads = nn.ModuleDict(
-            {
-                str(index): PretextHead(config.encoder_config, level, feature_size)
-                for index, level in enumerate(config.level_table)
-                if level.task
-            }
-        )
+        self.pretext_heads = pretext_heads(config.level_table, config.encoder_config, feature_size)
         # The grade of ITM's negatives: one harder, for good, each time that pair accuracy has been good enough.
         self.register_buffer("match_accuracy", torch.tensor(0.5))
         self.register_buffer("negatives", torch.tensor(RANDOM))
@@ -211,6 +204,5 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
 
 def active_levels(levels: Sequence[Level], objectives: Objectives) -> tuple[Level, ...]:
     """The table of levels with no task where its loss has weight 0: such a level is neither corrupted nor asked for."""
-    return tuple(
-        level if level.task and objectives.weight(TASK_LOSS[level.task]) else Level(level.grid) for level in levels
-    )
+    wanted = [level.task and objectives.weight(PRETEXT_TASKS[level.task].abbreviation) for level in levels]
+    return tuple(level if each else Level(level.grid) for level, each in zip(levels, wanted, strict=True))

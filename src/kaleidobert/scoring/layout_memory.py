@@ -134,7 +134,7 @@ class LayoutMemory(HalfPrecisionBuffers):
 
 
 def _layout(states: Tensor, mean: Tensor, basis: Tensor) -> Tensor:
-    """Flattened patch states (N, F) -> layouts (N, D), unit length; in full precision, as whitening magnifies errors."""
+    """Flattened patch states (N, F) -> layouts (N, D) of unit length; in full precision, as whitening adds error."""
     with torch.autocast(states.device.type, enabled=False):
         return F.normalize((states.float() - mean) @ basis, dim=1)
 

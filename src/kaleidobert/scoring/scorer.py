@@ -97,7 +97,7 @@ class KaleidoBertScorer:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits over every weight, the memory, and the settings that give them meaning; stored with an index."""
+        """16 hex digits over weights, memory and the settings that give them meaning; stored with an index."""
         settings: dict[str, Any] = {name: getattr(self.config, name) for name in SHAPING_SETTINGS}
         settings["num_attention_heads"] = self.config.encoder_config.num_attention_heads
         state = dict(self.model.state_dict())
@@ -216,6 +216,7 @@ class KaleidoBertScorer:
         states = encoder.image_states(torch.from_numpy(patch_states).to(self.device, self.model.dtype))
         return encoder.project_image(states.mean(dim=1)), (states @ encoder.image_projection.weight.T).float()
 
+    @torch.inference_mode()
     def joint_scores(
         self,
         input_ids: Tensor,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from kaleidobert.index.lancedb_store import Store
+from kaleidobert.index.protocol import ProductIndex
 from kaleidobert.index.records import Candidate
 from kaleidobert.scoring.calibration import Calibration
 from kaleidobert.scoring.protocol import PairScorer
@@ -50,7 +50,7 @@ class ScoredCandidates:
 class CandidateRetriever:
     """Finds and scores candidates with one scorer on one index."""
 
-    def __init__(self, scorer: PairScorer, index: Store, calibration: Calibration) -> None:
+    def __init__(self, scorer: PairScorer, index: ProductIndex, calibration: Calibration) -> None:
         self._scorer = scorer
         self._index = index
         self._calibration = calibration

@@ -1,32 +1,32 @@
-"""Draw answers as pictures: one query as a grid of cards, or several queries as one row of cards each."""
+"""Draws search results as pictures: one query as a grid of cards, or several queries with a row of cards each."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from kaleidobert.data.images import open_image
 from kaleidobert.search.query import Hit
 
-MARGIN, GAP, PADDING = 32, 16, 12  # pixels, as all sizes here
+MARGIN, GAP, PADDING = 32, 16, 12  # pixels, like all sizes here
 CARD_WIDTH, PHOTO_HEIGHT, TITLE_LINES = 210, 220, 3
 PAGE, CARD, LINE = "#f4f3f0", "#ffffff", "#dedbd4"
-WORD_COLOURS = ("#c8102e", "#0a6fb8", "#1c8a4b", "#b8690a", "#7a3fb0")  # of the weightiest words
-INK, FAINT, ACCENT = "#1d1c1a", "#6b675f", "#7a2e3a"
+WORD_COLOURS = ("#c8102e", "#0a6fb8", "#1c8a4b", "#b8690a", "#7a3fb0")  # of the words with the most weight
+INK, MUTED, ACCENT = "#1d1c1a", "#6b675f", "#7a2e3a"
 HEADING_SIZE, TITLE_SIZE, SMALL_SIZE = 30, 14, 12
 CARD_HEIGHT = PHOTO_HEIGHT + TITLE_LINES * 19 + 2 * 18 + 3 * PADDING
 
 
 def result_sheet(query: str, hits: Sequence[Hit], columns: int = 5) -> Image.Image:
-    """One answer: the query as the heading, its hits as a grid of cards."""
+    """One query as the heading, and its hits as a grid of cards."""
     return _sheet([(query, hits)], columns)
 
 
 def result_sheets(answers: Sequence[tuple[str, Sequence[Hit]]], top: int = 8) -> Image.Image:
-    """Several answers, one row of the ``top`` best hits each, below its query."""
+    """Several (query, hits), each as a heading and a row of the ``top`` best hits."""
     return _sheet([(query, hits[:top]) for query, hits in answers], top)
 
 
@@ -41,10 +41,10 @@ def _sheet(answers: Sequence[tuple[str, Sequence[Hit]]], columns: int) -> Image.
     draw = ImageDraw.Draw(sheet)
     top = MARGIN
     for heading, height, (_, hits) in zip(headings, heights, answers, strict=True):
-        _lines(draw, (MARGIN, top), heading, _font(HEADING_SIZE, bold=True), INK, 40)
+        _draw_lines(draw, (MARGIN, top), heading, _font(HEADING_SIZE, bold=True), INK, 40)
         first = top + len(heading) * 40 + 12
         if not hits:
-            draw.text((MARGIN, first), "Nothing found.", FAINT, _font(TITLE_SIZE))
+            draw.text((MARGIN, first), "Nothing found.", MUTED, _font(TITLE_SIZE))
         for place, hit in enumerate(hits):
             row, column = divmod(place, columns)
             corner = (MARGIN + column * (CARD_WIDTH + GAP), first + row * (CARD_HEIGHT + GAP))
@@ -56,7 +56,7 @@ def _sheet(answers: Sequence[tuple[str, Sequence[Hit]]], columns: int) -> Image.
 def _card(sheet: Image.Image, draw: ImageDraw.ImageDraw, corner: tuple[int, int], hit: Hit) -> None:
     x, y = corner
     draw.rounded_rectangle((x, y, x + CARD_WIDTH, y + CARD_HEIGHT), 10, CARD, LINE)
-    photo = _photo(hit, (CARD_WIDTH - 2 * PADDING, PHOTO_HEIGHT))
+    photo = _thumbnail(hit, (CARD_WIDTH - 2 * PADDING, PHOTO_HEIGHT))
     words = _outline_words(photo, hit)
     sheet.paste(photo, (x + (CARD_WIDTH - photo.width) // 2, y + PADDING + (PHOTO_HEIGHT - photo.height) // 2))
     rank = str(hit.rank)
@@ -66,24 +66,24 @@ def _card(sheet: Image.Image, draw: ImageDraw.ImageDraw, corner: tuple[int, int]
     left, inner = x + PADDING, CARD_WIDTH - 2 * PADDING
     below = y + 2 * PADDING + PHOTO_HEIGHT
     title = _wrap(hit.product.title or hit.product.id, _font(TITLE_SIZE, bold=True), inner, TITLE_LINES)
-    _lines(draw, (left, below), title, _font(TITLE_SIZE, bold=True), INK, 19)
+    _draw_lines(draw, (left, below), title, _font(TITLE_SIZE, bold=True), INK, 19)
     label = _wrap(hit.product.subcategory or hit.product.category, _font(SMALL_SIZE), inner, 1)
     below += TITLE_LINES * 19
     if words:
-        _coloured(draw, (left, below), words, inner)
+        _draw_words(draw, (left, below), words, inner)
     else:
-        _lines(draw, (left, below), label, _font(SMALL_SIZE), FAINT, 18)
-    _lines(draw, (left, below + 18), [hit.label], _font(SMALL_SIZE, bold=True), ACCENT, 18)
+        _draw_lines(draw, (left, below), label, _font(SMALL_SIZE), MUTED, 18)
+    _draw_lines(draw, (left, below + 18), [hit.label], _font(SMALL_SIZE, bold=True), ACCENT, 18)
 
 
 def _outline_words(photo: Image.Image, hit: Hit) -> list[tuple[str, str]]:
-    """Outline the strongest patch of the weightiest words on the photo; the words with their colours."""
-    draw, shown = ImageDraw.Draw(photo), []
+    """Outline each word's best patch on the photo; returns the words, by weight, with their colours."""
+    draw, labels = ImageDraw.Draw(photo), []
     words = sorted(hit.why or [], key=lambda each: -each.weight)
     for order, (evidence, colour) in enumerate(zip(words, WORD_COLOURS, strict=False)):
-        shown.append((f"{evidence.word} {evidence.weight:.0%}", colour))
+        labels.append((f"{evidence.word} {evidence.weight:.0%}", colour))
         for patch in evidence.patches[:1]:
-            inset = 2 * order  # patches of several words may be one
+            inset = 2 * order  # several words may match the same patch
             corners = (
                 patch.x1 * photo.width + inset,
                 patch.y1 * photo.height + inset,
@@ -92,11 +92,11 @@ def _outline_words(photo: Image.Image, hit: Hit) -> list[tuple[str, str]]:
             )
             if corners[2] > corners[0] and corners[3] > corners[1]:
                 draw.rectangle(corners, outline=colour, width=2)
-    return shown
+    return labels
 
 
-def _coloured(draw: ImageDraw.ImageDraw, corner: tuple[int, int], words: list[tuple[str, str]], width: int) -> None:
-    """As many of the words as fit on one line, each in its colour."""
+def _draw_words(draw: ImageDraw.ImageDraw, corner: tuple[int, int], words: list[tuple[str, str]], width: int) -> None:
+    """Draw as many words as fit on one line, each in its colour."""
     x, font = corner[0], _font(SMALL_SIZE, bold=True)
     for word, colour in words:
         length = draw.textlength(word, font)
@@ -105,17 +105,17 @@ def _coloured(draw: ImageDraw.ImageDraw, corner: tuple[int, int], words: list[tu
             x += int(length) + 8
 
 
-def _photo(hit: Hit, size: tuple[int, int]) -> Image.Image:
-    """The thumbnail scaled to fit ``size``, at most threefold: a blown-up one shows only its pixels."""
+def _thumbnail(hit: Hit, size: tuple[int, int]) -> Image.Image:
+    """The thumbnail scaled to fit ``size``, at most threefold so that a tiny one stays legible."""
     if not hit.thumbnail:
         return Image.new("RGB", size, PAGE)
-    photo = Image.open(io.BytesIO(hit.thumbnail)).convert("RGB")
+    photo = open_image(hit.thumbnail)
     scale = min(size[0] / photo.width, size[1] / photo.height, 3.0)
     shape = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
     return photo.resize(shape, Image.Resampling.LANCZOS)
 
 
-def _lines(
+def _draw_lines(
     draw: ImageDraw.ImageDraw,
     corner: tuple[int, int],
     lines: Sequence[str],
@@ -128,7 +128,7 @@ def _lines(
 
 
 def _wrap(text: str, font: ImageFont.FreeTypeFont, width: int, lines: int) -> list[str]:
-    """``text`` in at most ``lines`` lines of ``width`` pixels; what does not fit ends in an ellipsis."""
+    """``text`` in at most ``lines`` lines of ``width`` pixels, shortened with an ellipsis."""
     wrapped: list[str] = [""]
     for word in text.split():
         longer = f"{wrapped[-1]} {word}".strip()
@@ -153,7 +153,7 @@ def _shortened(line: str, font: ImageFont.FreeTypeFont, width: int) -> str:
 
 @lru_cache
 def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which comes with matplotlib and so is there on every machine."""
+    """DejaVu Sans, which is installed with matplotlib."""
     import matplotlib
 
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"

@@ -1,4 +1,4 @@
-"""The order of an answer: tiers that never mix, one hit a group, sorting by a field, and what total is known."""
+"""The order of hits: by score, by rank fusion or by a field, with one hit per group."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from kaleidobert.index.filters import number
+from kaleidobert.index.facet_column import number
 from kaleidobert.index.records import Candidate
 from kaleidobert.search.query import BEST_MATCH, Hit
 
-FUSION = 60  # of reciprocal-rank fusion (Cormack et al., 2009)
+FUSION = 60  # the constant k of reciprocal rank fusion (Cormack et al., 2009)
 
 
 @dataclass(frozen=True, slots=True)
 class RankedHits:
-    """An answer's hits in order, one a group. ids: of all its products, in groups, too.
+    """The ordered result of a query, before paging.
 
-    deep: whether all that can be paged through was ranked. exhausted: no further product passes the filters.
+    hits: one per group. ids: all products, including those collapsed into a group.
+    deep: whether everything that can be paged through was ranked. exhausted: whether no other product passes the
+    filters.
     """
 
     hits: list[Hit]
@@ -27,54 +29,61 @@ class RankedHits:
 
 
 def by_match(hits: Sequence[Hit]) -> list[Hit]:
-    """The best score first; equal ones by id, so that the order is always the same."""
+    """Best score first; ties by id, so that the order is deterministic."""
     return sorted(hits, key=lambda hit: (-hit.score, hit.product.id))
 
 
 def fused(hits: Sequence[Hit], texts: Sequence[str], share: float) -> list[Hit]:
-    """The hits with the score of reciprocal-rank fusion: by match, and by the place of their id in ``texts``."""
-    place = {product_id: rank for rank, product_id in enumerate(texts)}
+    """Hits scored by reciprocal rank fusion of their order by match with the ids ``texts``, best first.
+
+    ``share``: weight of the latter, from 0 to 1.
+    """
+    text_rank = {product_id: rank for rank, product_id in enumerate(texts)}
     return [
         replace(
             hit,
             score=(1 - share) / (FUSION + rank)
-            + (share / (FUSION + place[hit.product.id]) if hit.product.id in place else 0.0),
+            + (share / (FUSION + text_rank[hit.product.id]) if hit.product.id in text_rank else 0.0),
         )
         for rank, hit in enumerate(by_match(hits))
     ]
 
 
 def collapse_groups(hits: Sequence[Hit]) -> list[Hit]:
-    """The first hit of each group, with the number of others after it."""
-    first: dict[str, int] = {}
+    """The first hit of each group, with the number of further ones as ``variants``."""
+    position: dict[str, int] = {}
     kept: list[Hit] = []
     for hit in hits:
         group = hit.product.group or hit.product.id
-        if group in first:
-            place = first[group]
-            kept[place] = replace(kept[place], others=kept[place].others + 1)
+        if group in position:
+            first = kept[position[group]]
+            kept[position[group]] = replace(first, variants=first.variants + 1)
         else:
-            first[group] = len(kept)
+            position[group] = len(kept)
             kept.append(hit)
     return kept
 
 
 def sorted_by(hits: Sequence[Hit], order: str) -> list[Hit]:
-    """By a field: "title" or an attribute, "-" in front for the other way round; those without it come last."""
+    """Hits sorted by "match" (their given order), "title" or an attribute; a prefix "-" reverses the order.
+
+    Hits without a value come last. Values are compared as numbers if all of them are.
+    """
     if order == BEST_MATCH:
         return list(hits)
-    name, value = order.removeprefix("-"), _values(hits, order.removeprefix("-"))
+    name, descending = order.removeprefix("-"), order.startswith("-")
     if name == BEST_MATCH:
         return list(reversed(hits))
-    have = [hit for hit in hits if value(hit.product) is not None]
-    lack = [hit for hit in hits if value(hit.product) is None]
-    have.sort(key=lambda hit: hit.product.id)
-    have.sort(key=lambda hit: value(hit.product), reverse=order.startswith("-"))  # type: ignore[arg-type, return-value]
-    return have + lack
+    key = _sort_key(hits, name)
+    with_value = [hit for hit in hits if key(hit.product) is not None]
+    without = [hit for hit in hits if key(hit.product) is None]
+    with_value.sort(key=lambda hit: hit.product.id)
+    with_value.sort(key=lambda hit: key(hit.product), reverse=descending)  # type: ignore[arg-type, return-value]
+    return with_value + without
 
 
-def _values(hits: Sequence[Hit], name: str) -> Callable[[Candidate], str | float | None]:
-    """How a product's value of a field compares: as numbers where all values are some."""
+def _sort_key(hits: Sequence[Hit], name: str) -> Callable[[Candidate], str | float | None]:
+    """A function from a product to its value of the field, None if it has none."""
 
     def text(product: Candidate) -> str | None:
         labels = {"title": product.title, "category": product.category, "subcategory": product.subcategory}
@@ -87,8 +96,6 @@ def _values(hits: Sequence[Hit], name: str) -> Callable[[Candidate], str | float
 
 
 def mentions(product: Candidate, phrase: str) -> bool:
-    """Whether the product's own text, labels or attributes have the phrase, in whole words."""
-    own = " | ".join(
-        [product.title, product.description, product.category, product.subcategory, *product.attributes.values()]
-    )
-    return re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", own, re.IGNORECASE) is not None
+    """Whether the phrase occurs, as whole words, in the product's text, labels or attributes."""
+    fields = [product.title, product.description, product.category, product.subcategory, *product.attributes.values()]
+    return re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", " | ".join(fields), re.IGNORECASE) is not None

@@ -1,42 +1,41 @@
-"""What is asked of a ranker and what it answers: the same for page, API and command line."""
+"""Queries and answers of the ranker, the same for the web pages, the API and the command line."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from PIL import Image
 
 from kaleidobert.errors import InputError
-from kaleidobert.index.filters import Filters
+from kaleidobert.index.filters import NO_FILTERS, Filters
 from kaleidobert.index.records import Candidate
 
 MAX_DEPTH = 1000  # hits that an answer can be paged through
-BEST_MATCH = "match"  # the sort order that a search has by itself
+BEST_MATCH = "match"  # the default sort order
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Query:
-    """Words, a photo, an indexed product, or several of them; and what the hits must be like.
+    """A text, a photo, an indexed product, or several of them, with what hits must fulfil and what they must bring.
 
-    text: what to look for. image: a photo of something alike. like: the id of an indexed product to find more of.
-    avoid: words or phrases, commas between them, that no hit should show or say.
-    filters: what every hit must have.
-    top, offset: hits of this page, and hits before it.
-    rerank: candidates that the joint model reads; 0: none; None: as many as measuring found best.
-    hybrid: share of the full-text rank over titles and descriptions in the order, from 0 to 1.
-    sort: "match", "title", or an attribute's name; "-" in front turns the order round.
-    threshold: least match probability of a hit; None: no least.
-    why: whether hits say which words point at which patches.
-    facets: names to count the answer's values of; () for all, None for no counts.
-    thumbnails: whether hits bring their photo.
+    text: what to search for. image: a photo of something similar. like: the id of an indexed product to resemble.
+    avoid: comma-separated words or phrases that hits should neither mention nor show.
+    filters: conditions that every hit must meet.
+    top, offset: number of hits to return and to skip.
+    rerank: candidates to re-rank with the joint model; 0: none; None: the default.
+    hybrid: weight of the full-text rank over titles and descriptions in the order, from 0 to 1.
+    sort: "match", "title" or an attribute; a prefix "-" reverses the order.
+    threshold: minimum match probability of a hit, from 0 to 1.
+    why: whether hits explain which patches each word of the text matches.
+    facets: names whose values to count; () for all, None for none.
+    thumbnails: whether hits bring their thumbnail.
     """
 
     text: str = ""
     image: Image.Image | None = None
     like: str | None = None
     avoid: str = ""
-    filters: Filters = Filters()
+    filters: Filters = NO_FILTERS
     top: int = 24
     offset: int = 0
     rerank: int | None = None
@@ -48,11 +47,13 @@ class Query:
     thumbnails: bool = True
 
     def check(self) -> None:
-        """Raises ``InputError`` for a query that cannot be answered."""
+        """Raise ``InputError`` for a query that cannot be answered."""
         if not self.text.strip() and self.image is None and not self.like:
-            raise InputError("the query is empty: give a text, a photo, a product's id to be like, or several of them")
+            raise InputError(
+                "the query is empty: give a text, a photo, the id of a similar product, or several of them"
+            )
         if self.top < 1 or self.offset < 0 or self.offset + self.top > MAX_DEPTH:
-            raise InputError(f"top is at least 1, offset at least 0, and both together at most {MAX_DEPTH}")
+            raise InputError(f"top must be at least 1, offset at least 0, and their sum at most {MAX_DEPTH}")
         if self.rerank is not None and not 0 <= self.rerank <= MAX_DEPTH:
             raise InputError(f"rerank is {self.rerank}: use 0 (off) to {MAX_DEPTH}")
         for name in ("hybrid", "threshold"):
@@ -61,9 +62,13 @@ class Query:
                 raise InputError(f"{name} is {value}: use a number from 0 to 1")
 
 
-class PatchWeight(NamedTuple):
-    """A patch of the hit's photo: its index among the levels' patches, its box as fractions of the PHOTO, and how
-    strongly the word points at it, from 0 to 1 (1: the strongest patch of the word)."""
+@dataclass(frozen=True, slots=True)
+class PatchWeight:
+    """A patch of a photo that a word matches.
+
+    patch: its index in the sequence of all levels' patches. x1, y1, x2, y2: its box as fractions of the whole photo.
+    weight: how well the word matches it, relative to the word's best patch, which has 1.
+    """
 
     patch: int
     x1: float
@@ -75,10 +80,10 @@ class PatchWeight(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One word of the query, at characters ``start`` to ``end`` of it, and what of the photo it points at.
+    """A word of the query, at its characters ``start`` to ``end``, and what it matches on the photo.
 
-    weight: the share of the match that the word explains, from 0 to 1; those of a query's words sum to 1.
-    patches: the patches that speak for the word, strongest first.
+    weight: the share of the match that the word explains; the shares of a query's words sum to 1.
+    patches: the patches that the word matches, best first.
     """
 
     word: str
@@ -90,18 +95,19 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One product of an answer.
+    """A product in an answer.
 
-    rank: from 1, over all pages. product: its fields and its best view. score: what the order by match follows.
-    match: the calibrated probability, from 0 to 1, that this is what was asked for (see docs/search.md).
-    others: further products of its group (variants, near-duplicates) that the answer holds and does not show.
+    rank: position over all pages, from 1. product: its fields and best view.
+    score: what hits are ordered by unless sorted otherwise.
+    match: calibrated probability that the product matches the query, from 0 to 1 (docs/search.md).
+    variants: further hits in the product's group (variants, near-duplicates) that are not listed.
     """
 
     rank: int
     product: Candidate
     score: float
     match: float
-    others: int = 0
+    variants: int = 0
     why: list[Evidence] | None = None
     thumbnail: bytes = b""  # JPEG
 
@@ -111,18 +117,18 @@ class Hit:
 
     @property
     def label(self) -> str:
-        """The match for people: '93 % match'."""
+        """The match for display: '93 % match'."""
         return f"{self.match:.0%} match".replace("%", " %")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One page of hits, and what is known of the whole answer.
+    """One page of hits, and figures of the whole result.
 
-    total: products that the answer holds, on all pages and in groups; ``exact`` says whether that is all of them.
-    next_offset: where the next page starts; None on the last one.
-    facets: of each name asked for its values with the number of products, the most frequent first.
-    seconds: of each stage. weak: nothing here matches well, the hits are only the nearest there are.
+    total: number of matching products on all pages, including unlisted variants; a lower bound unless ``exact``.
+    next_offset: offset of the next page; None on the last one.
+    facets: for each requested name its values with their number of products, most frequent first.
+    seconds: time of each stage. weak: nothing matches well, and the hits are only the nearest products.
     """
 
     hits: list[Hit]

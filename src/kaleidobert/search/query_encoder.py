@@ -10,7 +10,7 @@ import torch
 
 from kaleidobert.alignment.matching import content_words
 from kaleidobert.errors import InputError
-from kaleidobert.index.lancedb_store import Store
+from kaleidobert.index.protocol import ProductIndex
 from kaleidobert.scoring.protocol import PairScorer
 from kaleidobert.search.query import Query
 
@@ -56,7 +56,7 @@ class EncodedQuery:
 class QueryEncoder:
     """Encodes queries with one scorer and the products of one index. Safe to call from several threads."""
 
-    def __init__(self, scorer: PairScorer, index: Store) -> None:
+    def __init__(self, scorer: PairScorer, index: ProductIndex) -> None:
         self._scorer = scorer
         self._index = index
 

@@ -2,10 +2,10 @@
 
 Recall compares the query's embedding with every stored one and charges the nearest for being near to every text
 (hubness); the joint model scores the query's tokens with the stored patch states of the best candidates (the seed's
-text-to-image retrieval). Every score becomes a match probability (`scoring.calibration`). Text and photo of a query must
-both match, and what it avoids must not: probabilities multiply, and the order follows their product. Results are ranked
-in two tiers, the `candidates.FIRST` nearest and those behind, which never mix, so a page does not depend on how deep
-another one looked.
+text-to-image retrieval). Every score becomes a match probability (`scoring.calibration`). Text and photo of a query
+must both match, and what it avoids must not: probabilities multiply, and the order follows their product. Results are
+ranked in two tiers, the `candidates.FIRST` nearest and those behind, which never mix, so a page does not depend on how
+deep another one looked.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from typing import Any
 from cachetools import LRUCache
 
 from kaleidobert.errors import InputError
-from kaleidobert.index.filters import Filters
-from kaleidobert.index.lancedb_reader import Where, as_filters
-from kaleidobert.index.lancedb_store import Store
+from kaleidobert.index.filters import NO_FILTERS, Filters
+from kaleidobert.index.opening import open_index
+from kaleidobert.index.protocol import ProductIndex
 from kaleidobert.scoring.calibration import Calibration
 from kaleidobert.scoring.protocol import PairScorer
 from kaleidobert.scoring.scorer import KaleidoBertScorer
@@ -46,7 +46,7 @@ class Ranker:
     fitted.
     """
 
-    def __init__(self, scorer: PairScorer, store: Store) -> None:
+    def __init__(self, scorer: PairScorer, store: ProductIndex) -> None:
         self.scorer = scorer
         self.store = store
         self.fingerprint = scorer.fingerprint
@@ -61,7 +61,7 @@ class Ranker:
     @classmethod
     def open(cls, store_uri: str, model_folder: Path | None = None) -> Ranker:
         """Open a store with its model: ``model_folder``, or the folder the store was made with."""
-        store = Store.open(store_uri)
+        store = open_index(store_uri)
         folder = model_folder or Path(store.info.model)
         if not folder.is_dir():
             hint = "" if model_folder else f" (the one {store_uri} was made with; say where it is with --model)"
@@ -106,16 +106,15 @@ class Ranker:
         """Which words of the text point at which patches of a stored photo; [] where it is gone."""
         return self.explainer.explain(text, [(product_id, view)]).get((product_id, view), [])
 
-    def why_nothing(self, filters: Where = None) -> str:
+    def why_nothing(self, filters: Filters = NO_FILTERS) -> str:
         """Why an answer with these filters is empty and what to try, in one sentence."""
-        asked = as_filters(filters)
         if not self.store.rows():
             return "The store is empty."
         names = self.store.filter_names()
-        unknown = [name for name in asked.names if name not in names]
+        unknown = [name for name in filters.names if name not in names]
         if unknown:
             return f"No product has {unknown[0]!r}; filters are: {', '.join(names)}."
-        if self.store.count(asked):
+        if self.store.count(filters):
             return "No product matches well enough: ask for a lower threshold, or avoid less."
         return "No product passes the filters: drop one, or check the spelling (case counts)."
 
@@ -153,7 +152,7 @@ class Ranker:
 
     def _counts(self, query: Query, order: RankedHits) -> tuple[int, bool, dict[str, list[tuple[str, int]]]]:
         """How many products the answer holds, whether that is all, and its facets."""
-        filters, names = as_filters(query.filters), query.facets or None
+        filters, names = query.filters, query.facets or None
         whole = query.threshold is None and not query.avoid.strip() and not query.like
         if whole:
             facets = {} if query.facets is None else self.store.facets(filters, names)
@@ -185,8 +184,7 @@ def _is_deep(query: Query) -> bool:
 def _key(query: Query, version: str) -> tuple:
     """What decides the order of an answer."""
     photo = hashlib.sha256(query.image.tobytes()).hexdigest() if query.image is not None else ""
-    filters: Filters = as_filters(query.filters)
-    asked = (query.text.strip(), query.like, query.avoid, filters, query.rerank, query.hybrid, query.sort)
+    asked = (query.text.strip(), query.like, query.avoid, query.filters, query.rerank, query.hybrid, query.sort)
     return version, photo, query.threshold, *asked
 
 

@@ -1,4 +1,4 @@
-"""Bounded concurrency: a queue, a few threads, and one forward pass for those that waited together."""
+"""Bounded concurrency: a limited queue, a few threads, and one forward pass for requests that waited together."""
 
 from __future__ import annotations
 
@@ -12,107 +12,106 @@ from typing import Generic, TypeVar
 from anyio import CapacityLimiter, to_thread
 from starlette.exceptions import HTTPException
 
-Question = TypeVar("Question")
-Reply = TypeVar("Reply")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
-class Gate:
-    """Runs work in threads, ``workers`` at once; with ``waiting`` in the queue already, it refuses."""
+class BoundedExecutor:
+    """Runs calls in at most ``workers`` threads; once ``max_queue`` more are waiting, it refuses."""
 
-    def __init__(self, workers: int, waiting: int) -> None:
+    def __init__(self, workers: int, max_queue: int) -> None:
         self._limiter = CapacityLimiter(workers)
-        self._room = workers + waiting
+        self._free = workers + max_queue
 
-    async def run(self, work: Callable[[], Reply]) -> Reply:
-        """Raises ``HTTPException`` 503 when the queue is full."""
-        if not self._room:
-            raise busy()
-        self._room -= 1  # only the event loop's thread comes here
+    async def run(self, call: Callable[[], Result]) -> Result:
+        """The call's result. Raises ``HTTPException`` 503 when the queue is full."""
+        if not self._free:
+            raise queue_full()
+        self._free -= 1  # needs no lock: this runs in the event loop's thread only
         try:
-            return await to_thread.run_sync(work, limiter=self._limiter)
+            return await to_thread.run_sync(call, limiter=self._limiter)
         finally:
-            self._room += 1
+            self._free += 1
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting(Generic[Question, Reply]):
-    question: Question
-    reply: asyncio.Future[tuple[Reply, float]]
+class _Pending(Generic[Item, Result]):
+    item: Item
+    future: asyncio.Future[tuple[Result, float]]
     since: float
 
 
-class Batcher(Generic[Question, Reply]):
-    """Answers questions in ``workers`` threads; those that wait while the threads work are answered together.
+class Batcher(Generic[Item, Result]):
+    """Processes items in ``workers`` threads; items that queue up while all threads are busy share a batch.
 
-    Nobody waits for company: a question that finds an idle thread is answered at once. So a batch grows with the
-    load, up to ``largest``. With ``waiting`` questions in the queue already, it refuses.
+    An item that finds an idle thread is processed at once, so batches grow only with the load, up to ``max_batch``.
+    Once ``max_queue`` items are waiting, it refuses.
     """
 
     def __init__(
-        self, answer_many: Callable[[Sequence[Question]], list[Reply]], workers: int, waiting: int, largest: int
+        self, process: Callable[[Sequence[Item]], list[Result]], workers: int, max_queue: int, max_batch: int
     ) -> None:
-        self._answer_many = answer_many
+        self._process = process
         self._limiter = CapacityLimiter(workers)
         self._idle = workers
-        self._room = waiting
-        self._largest = largest
-        self._queue: deque[_Waiting[Question, Reply]] = deque()
+        self._max_queue = max_queue
+        self._max_batch = max_batch
+        self._queue: deque[_Pending[Item, Result]] = deque()
         self._tasks: set[asyncio.Task] = set()
         self.observe_batch: Callable[[int], None] = lambda _: None
 
     @property
-    def waiting(self) -> int:
+    def queued(self) -> int:
+        """Items waiting for a thread."""
         return len(self._queue)
 
-    async def ask(self, question: Question) -> tuple[Reply, float]:
-        """The answer, and the seconds in the queue. Raises ``HTTPException`` 503 when the queue is full."""
-        if len(self._queue) >= self._room:
-            raise busy()
-        waiting: _Waiting[Question, Reply] = _Waiting(
-            question, asyncio.get_running_loop().create_future(), time.perf_counter()
-        )
-        self._queue.append(waiting)
+    async def submit(self, item: Item) -> tuple[Result, float]:
+        """The result, and the seconds spent in the queue. Raises ``HTTPException`` 503 when the queue is full."""
+        if len(self._queue) >= self._max_queue:
+            raise queue_full()
+        future = asyncio.get_running_loop().create_future()
+        self._queue.append(_Pending(item, future, time.perf_counter()))
         if self._idle:
             self._idle -= 1
             task = asyncio.create_task(self._work())
-            self._tasks.add(task)  # the loop itself keeps no reference
+            self._tasks.add(task)  # the event loop itself keeps only a weak reference
             task.add_done_callback(self._tasks.discard)
-        return await waiting.reply
+        return await future
 
     async def _work(self) -> None:
         try:
-            while batch := self._take():
+            while batch := self._next_batch():
                 started = time.perf_counter()
                 self.observe_batch(len(batch))
-                questions = [each.question for each in batch]
-                replies = await to_thread.run_sync(self._answer, questions, limiter=self._limiter)
-                for each, reply in zip(batch, replies, strict=True):
-                    if each.reply.done():  # its client left
+                items = [pending.item for pending in batch]
+                results = await to_thread.run_sync(self._process_safely, items, limiter=self._limiter)
+                for pending, result in zip(batch, results, strict=True):
+                    if pending.future.done():  # the client has disconnected
                         continue
-                    if isinstance(reply, Exception):
-                        each.reply.set_exception(reply)
+                    if isinstance(result, Exception):
+                        pending.future.set_exception(result)
                     else:
-                        each.reply.set_result((reply, started - each.since))
+                        pending.future.set_result((result, started - pending.since))
         finally:
             self._idle += 1
 
-    def _take(self) -> list[_Waiting[Question, Reply]]:
-        batch: list[_Waiting[Question, Reply]] = []
-        while self._queue and len(batch) < self._largest:
-            each = self._queue.popleft()
-            if not each.reply.done():
-                batch.append(each)
+    def _next_batch(self) -> list[_Pending[Item, Result]]:
+        batch: list[_Pending[Item, Result]] = []
+        while self._queue and len(batch) < self._max_batch:
+            pending = self._queue.popleft()
+            if not pending.future.done():
+                batch.append(pending)
         return batch
 
-    def _answer(self, questions: list[Question]) -> list[Reply | Exception]:
-        """A question that cannot be answered spoils no other."""
+    def _process_safely(self, items: list[Item]) -> list[Result | Exception]:
+        """Results; if the batch fails, retry its items one by one so that only the bad ones get an exception."""
         try:
-            return [*self._answer_many(questions)]
+            return [*self._process(items)]
         except Exception as error:
-            if len(questions) == 1:
+            if len(items) == 1:
                 return [error]
-            return [reply for question in questions for reply in self._answer([question])]
+            return [result for item in items for result in self._process_safely([item])]
 
 
-def busy() -> HTTPException:
+def queue_full() -> HTTPException:
     return HTTPException(503, "too many searches are waiting; try again in a second", {"Retry-After": "1"})

@@ -1,4 +1,4 @@
-"""A title and a category for a photo: from runs trained for it, else from the catalogue's photos like it."""
+"""Title, category and sub-category for a photo: by fine-tuned runs, or else by the catalogue's most similar photos."""
 
 from __future__ import annotations
 
@@ -7,47 +7,48 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from kaleidobert.model.describing import TOP, Describer
+from kaleidobert.model.describing import TOP_CLASSES, Describer
 from kaleidobert.search.query import Hit, Query
 from kaleidobert.server.batched_ranker import BatchedRanker
-from kaleidobert.server.schemas import DescribeResponse, Guess
+from kaleidobert.server.schemas import DescribeResponse, Prediction
 
 NEIGHBOURS = 15
-SHARPNESS = 20.0  # of neighbours' votes, by their cosine
+SHARPNESS = 20.0  # inverse temperature of the neighbours' votes over their cosines
+FIELDS = ("title", "category", "subcategory")
 
 
-class PhotoReader:
-    """Describes photos; what ``runs`` do not tell, the most similar products of the store do."""
+class PhotoDescriber:
+    """Describes photos. Fields that no run predicts are voted on by the most similar products of the store."""
 
-    def __init__(self, searcher: BatchedRanker, runs: Describer) -> None:
-        self._searcher = searcher
+    def __init__(self, batched_ranker: BatchedRanker, runs: Describer) -> None:
+        self._batched_ranker = batched_ranker
         self._runs = runs
 
     def describe(self, image: Image.Image, text: str | None = None) -> DescribeResponse:
-        """Raises ``InputError`` where a run reads texts and none is given."""
-        told = self._runs.describe(image, text)
-        by = dict.fromkeys(told, "model")
-        found = {
-            name: [Guess(label=each["label"], probability=each["probability"] / 100) for each in told[name]]
-            for name in told
+        """Raises ``InputError`` when a run needs the product's text and none is given."""
+        predicted = self._runs.describe(image, text)
+        title = predicted.get("title", "")
+        labels = {
+            name: [Prediction(label=each["label"], probability=each["probability"] / 100) for each in predicted[name]]
+            for name in predicted
             if name != "title"
         }
-        title = told.get("title", "")
-        if len(told) < 3:
-            alike = self._searcher.ranker.answer(Query(image=image, top=NEIGHBOURS, thumbnails=False)).hits
-            found.setdefault("category", vote(alike, lambda hit: hit.product.category))
-            found.setdefault("subcategory", vote(alike, lambda hit: hit.product.subcategory))
-            title = title or (alike[0].product.title if alike else "")
-        names = ("title", "category", "subcategory")
-        return DescribeResponse(title=title, **found, told_by={name: by.get(name, "catalogue") for name in names})
+        if len(predicted) < len(FIELDS):
+            query = Query(image=image, top=NEIGHBOURS, thumbnails=False)
+            neighbours = self._batched_ranker.ranker.answer(query).hits
+            labels.setdefault("category", vote(neighbours, lambda hit: hit.product.category))
+            labels.setdefault("subcategory", vote(neighbours, lambda hit: hit.product.subcategory))
+            title = title or (neighbours[0].product.title if neighbours else "")
+        sources = {name: "model" if name in predicted else "catalogue" for name in FIELDS}
+        return DescribeResponse(title=title, **labels, sources=sources)
 
 
-def vote(hits: list[Hit], label: Callable[[Hit], str]) -> list[Guess]:
-    """The likeliest labels of neighbours: each votes with exp(``SHARPNESS`` * cosine)."""
-    cosines = np.array([hit.cosine for hit in hits])
-    shares = np.exp(SHARPNESS * (cosines - cosines.max(initial=-1.0)))
+def vote(neighbours: list[Hit], label: Callable[[Hit], str]) -> list[Prediction]:
+    """The most probable labels; each neighbour votes with the weight exp(``SHARPNESS`` * cosine)."""
+    cosines = np.array([hit.cosine for hit in neighbours])
+    weights = np.exp(SHARPNESS * (cosines - cosines.max(initial=-1.0)))
     votes: dict[str, float] = {}
-    for hit, share in zip(hits, shares / (shares.sum() or 1.0), strict=True):
-        votes[label(hit)] = votes.get(label(hit), 0.0) + float(share)
-    likeliest = sorted(votes, key=lambda name: (-votes[name], name))
-    return [Guess(label=name, probability=votes[name]) for name in likeliest[:TOP] if name]
+    for hit, weight in zip(neighbours, weights / (weights.sum() or 1.0), strict=True):
+        votes[label(hit)] = votes.get(label(hit), 0.0) + float(weight)
+    ranked = sorted(votes, key=lambda name: (-votes[name], name))
+    return [Prediction(label=name, probability=votes[name]) for name in ranked[:TOP_CLASSES] if name]

@@ -1,55 +1,65 @@
-"""Facets as a page shows them: which ones, in which order, under which names."""
+"""The facet panels beside the results: which ones, in which order, with which values."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf, isfinite
 
-from kaleidobert.index.filters import LABELS, Filters, Range, number
+from kaleidobert.index.facet_column import number
+from kaleidobert.index.filters import Filters
+from kaleidobert.index.operators import LABELS, Limits, number_text
 
-SHOWN = 6  # values before "more"
-MOST_VALUES = 40
-MOST_FACETS = 8
-RANGE_ABOVE = 6  # numbers with more values than this are asked for as a range
+VALUES_SHOWN = 6  # before "more"
+MAX_VALUES = 40
+MAX_PANELS = 8
+MAX_NUMBERS = 6  # numeric facets with more values get a range instead of a list
 
 
 @dataclass(frozen=True, slots=True)
 class FacetOption:
-    """A value to choose."""
+    """A value with a checkbox."""
 
     text: str
-    condition: str  # as a filter is written
+    condition: str  # the filter, as written
     count: int
     checked: bool
 
 
 @dataclass(frozen=True, slots=True)
 class FacetPanel:
-    """A name with its values, or with the ends of its range where it is a number (``low`` is not None)."""
+    """A facet as a list of values, or as a range if it is numeric (``low`` is not None).
+
+    low, high: the range of its values. start, stop: the range that is filtered for.
+    """
 
     name: str
     title: str
     values: list[FacetOption]
-    shown: int = SHOWN
+    shown: int = VALUES_SHOWN
     low: str | None = None
     high: str | None = None
     start: str = ""
     stop: str = ""
 
 
-def shown_facets(counts: Mapping[str, Sequence[tuple[str, int]]], filters: Filters) -> list[FacetPanel]:
-    """What can narrow an answer with these counts, and what narrows it already; labels first, then the commonest."""
-    chosen, ranges = dict(filters.values), dict(filters.ranges)
-    facets = []
-    for name in sorted({*counts, *chosen, *ranges}, key=lambda name: (_place(name), -_size(counts, name), name)):
+def facet_panels(counts: Mapping[str, Sequence[tuple[str, int]]], filters: Filters) -> list[FacetPanel]:
+    """Panels that can narrow the result or do so already: category and sub-category, then the most frequent."""
+    names = sorted(
+        {*counts, *filters.names},
+        key=lambda name: (_label_order(name), -sum(count for _, count in counts.get(name, ())), name),
+    )
+    panels = []
+    for name in names:
         found = [(value, count) for value, count in counts.get(name, ()) if value]
-        numbers = [each for each in (number(value) for value, _ in found) if each is not None]
-        if name in ranges or (len(numbers) == len(found) > RANGE_ABOVE):
-            facets.append(_range(name, numbers, ranges.get(name, Range())))
-        elif len(found) > 1 or name in chosen:
-            facets.append(_choice(name, found, chosen.get(name, ())))
-    return facets[:MOST_FACETS]
+        numbers = [parsed for parsed in (number(value) for value, _ in found) if parsed is not None]
+        limits, chosen = filters.limits(name), filters.values.get(name, ())
+        if limits or len(numbers) == len(found) > MAX_NUMBERS:
+            panels.append(_range_panel(name, numbers, limits or (-inf, inf)))
+        elif len(found) > 1 or chosen:
+            panels.append(_value_panel(name, found, chosen))
+    return panels[:MAX_PANELS]
 
 
 def title_of(name: str) -> str:
@@ -62,22 +72,18 @@ def value_text(value: str) -> str:
     return value[:1].upper() + value[1:]
 
 
-def _choice(name: str, found: list[tuple[str, int]], chosen: Sequence[str]) -> FacetPanel:
+def _value_panel(name: str, found: list[tuple[str, int]], chosen: Sequence[str]) -> FacetPanel:
     missing = [(value, 0) for value in chosen if value not in dict(found)]
-    first = sorted([*found[:MOST_VALUES], *missing], key=lambda each: each[0] not in chosen)  # stable: commonest first
-    values = [FacetOption(value_text(value), f"{name}={value}", count, value in chosen) for value, count in first]
-    return FacetPanel(name, title_of(name), values, shown=max(SHOWN, len(chosen)))
+    ordered = sorted([*found[:MAX_VALUES], *missing], key=lambda pair: pair[0] not in chosen)  # chosen ones first
+    values = [FacetOption(value_text(value), f"{name}={value}", count, value in chosen) for value, count in ordered]
+    return FacetPanel(name, title_of(name), values, shown=max(VALUES_SHOWN, len(chosen)))
 
 
-def _range(name: str, numbers: list[float], limits: Range) -> FacetPanel:
-    low, high = (f"{end(numbers):g}" if numbers else "" for end in (min, max))
-    start, stop = (f"{end:g}" if abs(end) != float("inf") else "" for end in (limits.low, limits.high))
+def _range_panel(name: str, numbers: list[float], limits: Limits) -> FacetPanel:
+    low, high = (number_text(end(numbers)) if numbers else "" for end in (min, max))
+    start, stop = (number_text(end) if isfinite(end) else "" for end in limits)
     return FacetPanel(name, title_of(name), [], low=low, high=high, start=start, stop=stop)
 
 
-def _place(name: str) -> int:
+def _label_order(name: str) -> int:
     return LABELS.index(name) if name in LABELS else len(LABELS)
-
-
-def _size(counts: Mapping[str, Sequence[tuple[str, int]]], name: str) -> int:
-    return sum(count for _, count in counts.get(name, ()))

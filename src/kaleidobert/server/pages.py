@@ -1,10 +1,10 @@
-"""The service's pages, made from the templates in ``web/``."""
+"""Renders the web pages from the templates in ``web/``."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -13,71 +13,18 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from kaleidobert.index.filters import NO_FILTERS, Filters
 from kaleidobert.index.records import Candidate
-from kaleidobert.search.query import MAX_DEPTH, Answer, Evidence, Hit, Query
-from kaleidobert.server.facet_panels import FacetPanel, shown_facets, title_of, value_text
-from kaleidobert.server.schemas import Problem, image_path
+from kaleidobert.search.query import BEST_MATCH, Answer, Evidence, Hit
+from kaleidobert.server.facet_panels import FacetPanel, facet_panels, title_of, value_text
+from kaleidobert.server.page_params import LAST_PAGE, NO_PARAMS, PAGE_SIZE, PageParams, filter_href
+from kaleidobert.server.schemas import ProblemDetails, image_path
+from kaleidobert.server.start_page import StartPageContent
 
 WEB = Path(__file__).parent / "web"
-PAGE_SIZE = 24
-LAST_PAGE = MAX_DEPTH // PAGE_SIZE
-SORTS = [("match", "Best match"), ("title", "Name")]
+SORTS = [(BEST_MATCH, "Best match"), ("title", "Name")]
 
 
-@dataclass(frozen=True)
-class PageQuery:
-    """What a page's address asks for. Addresses are relative: the service may lie below a prefix."""
-
-    text: str = ""
-    photo: str = ""  # a name on the shelf of photos
-    like: str = ""
-    avoid: str = ""
-    filters: Filters = NO_FILTERS
-    sort: str = "match"
-    page: int = 1
-    like_view: int = 0
-
-    def __bool__(self) -> bool:
-        return bool(self.text.strip() or self.photo or self.like or self.filters)
-
-    @property
-    def words(self) -> str:
-        """What to look for; where only filters are given, what they name."""
-        if self.text.strip() or self.photo or self.like:
-            return self.text
-        return " ".join(value for _, values in self.filters.values for value in values) or "product"
-
-    @property
-    def photo_src(self) -> str:
-        return f"photos/{quote(self.photo, safe='')}" if self.photo else image_path(self.like, self.like_view)[1:]
-
-    def pairs(self) -> list[tuple[str, str]]:
-        """Names and values as the address has them."""
-        named = {"q": self.text, "photo": self.photo, "like": self.like, "avoid": self.avoid}
-        conditions = [("filter", condition) for condition in self.filters.to_strings()]
-        sort = [("sort", self.sort)] if self.sort != "match" else []
-        page = [("page", str(self.page))] if self.page > 1 else []
-        return [(name, value) for name, value in named.items() if value] + conditions + sort + page
-
-    def href(self, **changes: Any) -> str:
-        """The address with something changed, on its first page unless ``page`` is given."""
-        return "./?" + urlencode(replace(self, **{"page": 1, **changes}).pairs())
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A category on the start page."""
-
-    name: str
-    count: int
-    image: str
-
-    @property
-    def href(self) -> str:
-        return category_href(self.name)
-
-
-class Pages:
-    """Renders pages."""
+class PageRenderer:
+    """Renders pages as HTML."""
 
     def __init__(self) -> None:
         self._templates = Environment(
@@ -87,72 +34,78 @@ class Pages:
             lstrip_blocks=True,
         )
 
-    def start(self, rows: int, categories: list[str], tiles: list[Tile], examples: list[str]) -> str:
-        """The page before the first query: what can be asked here."""
-        links = [{"text": text, "href": PageQuery(text).href()} for text in examples]
-        return self._render("start.html", categories=categories, focus=True, examples=links, tiles=tiles, rows=rows)
+    def start(self, content: StartPageContent) -> str:
+        """The page before the first search."""
+        examples = [{"text": text, "href": PageParams(text).href()} for text in content.examples]
+        return self._render(
+            "start.html",
+            categories=content.categories,
+            focus=True,
+            examples=examples,
+            tiles=content.tiles,
+            rows=content.rows,
+        )
 
     def results(
         self,
-        asked: PageQuery,
+        params: PageParams,
         answer: Answer,
         categories: list[str],
         hint: str = "",
         correction: str | None = None,
         like: Candidate | None = None,
     ) -> str:
-        """One page of an answer; ``hint`` says why there is none, ``like`` is the product that it is like."""
-        kicker, heading = headings(asked, like)
-        pages = math.ceil(answer.total / PAGE_SIZE)
-        facets = shown_facets(answer.facets, asked.filters)
+        """One page of hits. ``hint``: why there are none; ``like``: the product with the id ``params.like``."""
+        kicker, heading = headings(params, like)
+        panels = facet_panels(answer.facets, params.filters)
         return self._render(
             "results.html",
-            asked=asked,
+            params=params,
             categories=categories,
             kicker=kicker,
             heading=heading,
             count=count_text(answer),
-            hits=[self._card(asked, hit) for hit in answer.hits],
+            hits=[_card(params, hit) for hit in answer.hits],
             first=answer.hits[0].rank if answer.hits else 1,
             weak=answer.weak,
-            facets=facets,
+            facets=panels,
             chips=[
-                {"name": title_of(name), "value": value_text(value), "href": asked.href(filters=fewer)}
-                for name, value, fewer in chips(asked.filters)
+                {"name": title_of(name), "value": value_text(value), "href": params.href(filters=others)}
+                for name, value, others in chips(params.filters)
             ],
-            clear_href=asked.href(filters=NO_FILTERS),
-            kept=[pair for pair in replace(asked, page=1).pairs() if pair[0] in ("q", "photo", "like")],
-            sorts=sorts(facets),
+            clear_href=params.href(filters=NO_FILTERS),
+            hidden_fields=[pair for pair in replace(params, page=1).pairs() if pair[0] in ("q", "photo", "like")],
+            sorts=sorts(panels),
             hint=hint,
-            correction=correction and {"text": correction, "href": asked.href(text=correction)},
-            previous=asked.href(page=asked.page - 1) if asked.page > 1 else None,
-            next=asked.href(page=asked.page + 1) if answer.next_offset and asked.page < LAST_PAGE else None,
-            last_page=min(pages, LAST_PAGE) if answer.exact else None,
+            correction=correction and {"text": correction, "href": params.href(text=correction)},
+            previous=params.href(page=params.page - 1) if params.page > 1 else None,
+            next=params.href(page=params.page + 1) if answer.next_offset and params.page < LAST_PAGE else None,
+            last_page=min(math.ceil(answer.total / PAGE_SIZE), LAST_PAGE) if answer.exact else None,
         )
 
     def product(
         self,
-        asked: PageQuery,
+        params: PageParams,
         product: Candidate,
         views: list[int],
         categories: list[str],
         evidence: list[Evidence],
         size: tuple[int, int],
-        alike: list[Hit],
+        similar: list[Hit],
     ) -> str:
-        """A product's own page. ``evidence``: of the first of ``views``, which has this ``size``, for the query."""
+        """The page of one product. ``evidence`` explains the first of ``views``, whose thumbnail has this ``size``."""
         labels = [(name, getattr(product, name)) for name in ("category", "subcategory")]
         return self._render(
             "product.html",
-            asked=asked,
+            params=params,
             categories=categories,
             product=product,
             title=product.title or product.id,
-            back=asked.href() if asked else None,
+            back=params.href() if params else None,
             crumbs=[{"text": value, "href": filter_href(name, value)} for name, value in labels if value],
             images=[{"src": image_path(product.id, view)[1:] + "?large=true"} for view in views],
             image=image_path(product.id, views[0])[1:],
-            like_href=PageQuery(like=product.id).href(),
+            like_href=PageParams(like=product.id).href(),
             details=[
                 {"name": title_of(name), "value": value_text(value), "href": filter_href(name, value)}
                 for name, value in product.attributes.items()
@@ -162,23 +115,24 @@ class Pages:
                 {
                     "word": each.word,
                     "share": round(100 * each.weight),
-                    "place": place(each),
+                    "position": position_text(each),
                     "patches": each.patches,
                 }
                 for each in evidence
             ],
             width=size[0],
             height=size[1],
-            alike=[self._card(PageQuery(like=product.id), hit) for hit in alike],
+            similar=[_card(PageParams(like=product.id), hit) for hit in similar],
         )
 
-    def error(self, asked: PageQuery, problem: Problem, again: str) -> str:
+    def error(self, params: PageParams, problem: ProblemDetails, retry: str) -> str:
+        """``retry``: the URL that failed."""
         return self._render(
-            "error.html", asked=asked, problem=problem, sentence=as_sentence(problem.detail), again=again
+            "error.html", params=params, problem=problem, sentence=as_sentence(problem.detail), retry=retry
         )
 
     def docs(self, openapi: dict[str, Any], address: str) -> str:
-        """The API's operations, from its own description; ``address`` is the service's own."""
+        """The API's operations and schemas, from its OpenAPI description; ``address``: the service's base URL."""
         operations = [
             {"method": method.upper(), "path": path, **operation}
             for path, methods in openapi["paths"].items()
@@ -187,103 +141,73 @@ class Pages:
         schemas = openapi["components"]["schemas"]
         return self._render("docs.html", operations=operations, schemas=schemas, address=address)
 
-    def _card(self, asked: PageQuery, hit: Hit) -> dict[str, Any]:
-        product, own = hit.product, quote(hit.product.id, safe="")
-        why = urlencode({"q": asked.text, "view": product.view})
-        context = [(name, value) for name, value in replace(asked, page=1).pairs()]
-        labels = [product.subcategory or product.category, value_text(product.attributes.get("colour", ""))]
-        return {
-            "title": product.title or product.id,
-            "label": " · ".join(filter(None, labels)),
-            "image": image_path(product.id, product.view)[1:],
-            "href": "product?" + urlencode([("id", product.id), ("view", product.view), *context]),
-            "like_href": PageQuery(like=product.id).href(),
-            "why_src": f"api/products/{own}/why?{why}" if asked.text.strip() else "",
-            "match": round(100 * hit.match) if asked.text.strip() or asked.photo or asked.like else None,
-            "others": hit.others,
-        }
-
     def _render(
-        self, template: str, asked: PageQuery = PageQuery(), categories: list[str] | None = None, **values: Any
+        self, template: str, params: PageParams = NO_PARAMS, categories: Sequence[str] = (), **values: Any
     ) -> str:
-        current = dict(asked.filters.values).get("category", ())
+        current = params.filters.values.get("category", ())
         links = [
-            {"name": name, "href": category_href(name), "current": (name,) == current} for name in categories or []
+            {"name": name, "href": filter_href("category", name), "current": (name,) == current} for name in categories
         ]
-        return self._templates.get_template(template).render(asked=asked, categories=links, **values)
+        return self._templates.get_template(template).render(params=params, categories=links, **values)
 
 
-def headings(asked: PageQuery, like: Candidate | None) -> tuple[str, str]:
-    """The small line above, and the heading."""
+def _card(params: PageParams, hit: Hit) -> dict[str, Any]:
+    """What the template shows of a hit."""
+    product, product_id = hit.product, quote(hit.product.id, safe="")
+    why = urlencode({"q": params.text, "view": product.view})
+    labels = [product.subcategory or product.category, value_text(product.attributes.get("colour", ""))]
+    return {
+        "title": product.title or product.id,
+        "label": " · ".join(filter(None, labels)),
+        "image": image_path(product.id, product.view)[1:],
+        "href": "product?" + urlencode([("id", product.id), ("view", product.view), *replace(params, page=1).pairs()]),
+        "like_href": PageParams(like=product.id).href(),
+        "why_src": f"api/products/{product_id}/why?{why}" if params.text.strip() else "",
+        "match": round(100 * hit.match) if params.ranks else None,
+        "variants": hit.variants,
+    }
+
+
+def headings(params: PageParams, like: Candidate | None) -> tuple[str, str]:
+    """The small line above the heading, and the heading."""
     if like is not None:
         title = like.title or like.id
-        return ("Like " + title, f"but “{asked.text}”") if asked.text else ("More like", title)
-    if asked.photo:
-        return ("Like your photo", f"“{asked.text}”") if asked.text else ("", "Like your photo")
-    if asked.text:
-        return "Results for", f"“{asked.text}”"
-    names = [value_text(value) for _, values in asked.filters.values for value in values]
+        return ("Like " + title, f"but “{params.text}”") if params.text else ("More like", title)
+    if params.photo:
+        return ("Like your photo", f"“{params.text}”") if params.text else ("", "Like your photo")
+    if params.text:
+        return "Results for", f"“{params.text}”"
+    names = [value_text(value) for values in params.filters.values.values() for value in values]
     return "", ", ".join(names) or "All products"
 
 
 def count_text(answer: Answer) -> str:
     if not answer.total:
         return "No products"
-    return f"{answer.total:,} product{'s' if answer.total != 1 else ''}" + ("" if answer.exact else " or more")
+    return ("" if answer.exact else "At least ") + f"{answer.total:,} product{'s' if answer.total != 1 else ''}"
 
 
 def chips(filters: Filters) -> list[tuple[str, str, Filters]]:
-    """Every filter in use: its name, what it asks, and the filters without it."""
-    values = [(name, value, filters.without(name, value)) for name, given in filters.values for value in given]
-    ranges = [
-        (name, " and ".join(text.removeprefix(name) for text in limits.to_strings(name)), filters.without(name))
-        for name, limits in filters.ranges
-    ]
-    return values + ranges
+    """For each condition: its name, its value as text, and the filters without it."""
+    return [(name, text.removeprefix("="), others) for name, text, others in filters.split()]
 
 
-def sorts(facets: Sequence[FacetPanel]) -> list[tuple[str, str]]:
-    """Orders to choose from, with their names: numbers can be sorted by, too."""
-    numbers = [facet for facet in facets if facet.low is not None]
-    up = [(facet.name, f"{facet.title}: low to high") for facet in numbers]
-    down = [("-" + facet.name, f"{facet.title}: high to low") for facet in numbers]
-    return [*SORTS, *(pair for pairs in zip(up, down, strict=True) for pair in pairs)]
+def sorts(panels: Sequence[FacetPanel]) -> list[tuple[str, str]]:
+    """The sort orders to choose from, with their names; numeric facets can be sorted by as well."""
+    numeric = [panel for panel in panels if panel.low is not None]
+    ascending = [(panel.name, f"{panel.title}: low to high") for panel in numeric]
+    descending = [("-" + panel.name, f"{panel.title}: high to low") for panel in numeric]
+    return [*SORTS, *(pair for pairs in zip(ascending, descending, strict=True) for pair in pairs)]
 
 
-def place(evidence: Evidence) -> str:
-    """Where the word points: 'at the top, on the left'."""
+def position_text(evidence: Evidence) -> str:
+    """Where on the photo the word's strongest patch is: 'at the top, on the left'."""
     if not evidence.patches:
         return "nowhere in particular"
     patch = evidence.patches[0]
-    across, down = (
-        min(2, max(0, int(3 * middle))) for middle in ((patch.x1 + patch.x2) / 2, (patch.y1 + patch.y2) / 2)
-    )
+    column, row = (min(2, max(0, int(3 * centre))) for centre in ((patch.x1 + patch.x2) / 2, (patch.y1 + patch.y2) / 2))
     rows, columns = ("at the top", "in the middle", "at the bottom"), (", on the left", "", ", on the right")
-    return rows[down] + columns[across]
-
-
-def category_href(name: str) -> str:
-    return filter_href("category", name)
-
-
-def filter_href(name: str, value: str) -> str:
-    return PageQuery(filters=Filters.of({name: value})).href()
-
-
-def query_of(asked: PageQuery, image: Any = None) -> Query:
-    """As the ranker takes it."""
-    return Query(
-        text=asked.words,
-        image=image,
-        like=asked.like or None,
-        avoid=asked.avoid,
-        filters=asked.filters,
-        top=PAGE_SIZE,
-        offset=(asked.page - 1) * PAGE_SIZE,
-        sort=asked.sort,
-        facets=(),
-        thumbnails=False,
-    )
+    return rows[row] + columns[column]
 
 
 def as_sentence(text: str) -> str:

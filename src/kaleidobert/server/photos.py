@@ -1,4 +1,4 @@
-"""Photos that strangers send: few bytes, few pixels, known formats, and none of them kept for long."""
+"""Uploaded photos: untrusted input with limits on bytes, pixels and formats, kept in memory for a short time only."""
 
 from __future__ import annotations
 
@@ -7,63 +7,62 @@ import binascii
 import io
 import secrets
 import threading
-import time
-from collections import OrderedDict
 from dataclasses import dataclass
 
+from cachetools import TTLCache
 from PIL import Image
 
-from kaleidobert.data.product import upright
+from kaleidobert.data.images import upright
 from kaleidobert.errors import InputError
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF")  # decoders that strangers' bytes may reach
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF")  # the only decoders that uploaded bytes may reach
 PHOTO_BYTES = 10_000_000
-PHOTO_PIXELS = 50_000_000  # what a phone takes; 150 MB of memory when decoded
+PHOTO_PIXELS = 50_000_000  # a phone's photo; 150 MB of memory when decoded
 TOO_MANY_PIXELS = f"has more than {PHOTO_PIXELS / 1e6:.0f} million pixels: shrink it"
-LEAST_SIDE = 10
-LARGEST_SIDE = 1024  # more than any model reads of a query
+MIN_SIDE = 10  # pixels
+MAX_SIDE = 1024  # pixels; more than any model uses of a query photo
 
 
 def decode_photo(encoded: bytes, name: str = "the photo") -> Image.Image:
-    """A stranger's image file as upright RGB, at most ``LARGEST_SIDE`` pixels a side.
+    """An uploaded file as an upright RGB image of at most ``MAX_SIDE`` pixels a side.
 
-    Raises ``InputError`` for anything but a whole JPEG, PNG, WebP or GIF of reasonable size.
+    Raises ``InputError`` for anything but a complete JPEG, PNG, WebP or GIF of reasonable size.
     """
     if len(encoded) > PHOTO_BYTES:
         raise InputError(f"{name} is larger than {PHOTO_BYTES / 1e6:.0f} MB: send a smaller one")
     try:
         with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:  # reads the header only
             _check_size(image.size, name)
-            image.draft("RGB", (LARGEST_SIDE, LARGEST_SIDE))  # a large JPEG is decoded at a part of its size
+            image.draft("RGB", (MAX_SIDE, MAX_SIDE))  # decodes a large JPEG at a fraction of its size
             image.load()
             photo = upright(image)
     except InputError:
         raise
     except Image.DecompressionBombError as error:
         raise InputError(f"{name} {TOO_MANY_PIXELS}") from error
-    except Exception as error:  # decoders of broken files raise nearly anything
-        raise InputError(f"{name} cannot be read: send a whole JPEG, PNG, WebP or GIF file") from error
-    photo.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
+    except Exception as error:  # decoders raise almost any exception for a corrupt file
+        raise InputError(f"{name} cannot be read: send a complete JPEG, PNG, WebP or GIF file") from error
+    photo.thumbnail((MAX_SIDE, MAX_SIDE))
     return photo
 
 
 def as_jpeg(photo: bytes) -> bytes:
-    """A catalogue's photo as browsers show it, at most ``LARGEST_SIDE`` pixels a side."""
+    """A stored photo as a JPEG of at most ``MAX_SIDE`` pixels a side."""
     with Image.open(io.BytesIO(photo)) as image:
-        image.draft("RGB", (LARGEST_SIDE, LARGEST_SIDE))
+        image.draft("RGB", (MAX_SIDE, MAX_SIDE))
         large = upright(image)
-    large.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
-    return encoded(large)
+    large.thumbnail((MAX_SIDE, MAX_SIDE))
+    return encode_jpeg(large)
 
 
-def encoded(image: Image.Image) -> bytes:
+def encode_jpeg(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
 
 
 def decode_base64(text: str, name: str = "the photo") -> bytes:
-    """The bytes of a photo in JSON; a data URL's head is passed over."""
+    """The bytes of a photo in JSON; the prefix of a data URL is ignored. Raises ``InputError``."""
     text = text.partition(",")[2] if text.startswith("data:") else text
     try:
         return base64.b64decode(text, validate=True)
@@ -75,16 +74,15 @@ def _check_size(size: tuple[int, int], name: str) -> None:
     width, height = size
     if width * height > PHOTO_PIXELS:
         raise InputError(f"{name} {TOO_MANY_PIXELS}")
-    if min(size) < LEAST_SIDE:
-        raise InputError(f"{name} has {width} x {height} pixels: send at least {LEAST_SIDE} a side")
+    if min(size) < MIN_SIDE:
+        raise InputError(f"{name} has {width} x {height} pixels: send at least {MIN_SIDE} a side")
 
 
 @dataclass(frozen=True, slots=True)
-class KeptPhoto:
-    """A shopper's photo, packed: two hundred of them in pixels would fill a small machine."""
+class CachedPhoto:
+    """An uploaded photo as JPEG, which takes a small part of the memory of its pixels."""
 
     jpeg: bytes
-    since: float  # monotonic seconds
 
     def image(self) -> Image.Image:
         with Image.open(io.BytesIO(self.jpeg)) as image:
@@ -92,32 +90,26 @@ class KeptPhoto:
 
 
 class PhotoCache:
-    """Shoppers' photos between upload and search, in memory alone, under names that nobody can guess.
+    """Uploaded photos between upload and search, in memory only, under unguessable names.
 
-    The oldest go when there are more than ``most``, and each ``seconds`` after it came.
+    Each is dropped after ``seconds``, or earlier, the least recently used first, when there are more than ``size``.
     """
 
-    def __init__(self, most: int = 200, seconds: float = 3600.0) -> None:
-        self._most, self._seconds = most, seconds
-        self._photos: OrderedDict[str, KeptPhoto] = OrderedDict()
+    def __init__(self, size: int = 200, seconds: float = 3600.0) -> None:
+        self._photos: TTLCache[str, CachedPhoto] = TTLCache(size, seconds)
         self._lock = threading.Lock()
 
-    def keep(self, image: Image.Image) -> str:
-        """Returns the name to ask for it by."""
-        name, now = secrets.token_urlsafe(12), time.monotonic()
-        photo = KeptPhoto(encoded(image), now)
+    def add(self, image: Image.Image) -> str:
+        """Cache the photo and return its name."""
+        name, photo = secrets.token_urlsafe(12), CachedPhoto(encode_jpeg(image))
         with self._lock:
             self._photos[name] = photo
-            for old in [each for each, kept in self._photos.items() if now - kept.since > self._seconds]:
-                del self._photos[old]
-            while len(self._photos) > self._most:
-                self._photos.popitem(last=False)
         return name
 
-    def get(self, name: str) -> KeptPhoto:
-        """Raises ``InputError`` where it is gone."""
+    def get(self, name: str) -> CachedPhoto:
+        """Raises ``InputError`` when the photo has been dropped."""
         with self._lock:
             photo = self._photos.get(name)
-        if photo is None or time.monotonic() - photo.since > self._seconds:
-            raise InputError("your photo is no longer here: choose it again")
+        if photo is None:
+            raise InputError("your photo is no longer available: choose it again")
         return photo

@@ -1,4 +1,4 @@
-"""What the JSON API takes and gives; the JSON of the command line has the same fields."""
+"""Requests and responses of the JSON API. The JSON output of the command line has the same fields."""
 
 from __future__ import annotations
 
@@ -6,51 +6,56 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from kaleidobert.data.product import ImageSource, Product
+from kaleidobert.data.images import ImageSource
+from kaleidobert.data.product import Product
 from kaleidobert.index.filters import parse_filters
 from kaleidobert.index.records import Candidate
 from kaleidobert.search.query import Answer, Evidence, Hit, Query
 from kaleidobert.server.photos import decode_base64, decode_photo
 
-LONGEST_TEXT = 2000  # characters
-LARGEST_PAGE = 200
-MOST_FILTERS = 50
-PRODUCTS_AT_ONCE = 64
-PHOTOS_OF_PRODUCT = 16
+MAX_TEXT = 2000  # characters
+MAX_ID = 500  # characters
+MAX_TOP = 200  # hits per page
+MAX_OFFSET = 1000
+MAX_FILTERS = 50
+MAX_PRODUCTS = 64  # per request
+MAX_PHOTOS = 16  # per product
 
 
-class Request(BaseModel):
-    """Unknown fields are refused: a misspelt one would be passed over."""
+class RequestBody(BaseModel):
+    """Refuses unknown fields, because a misspelt one would otherwise be ignored silently."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class SearchRequest(Request):
-    """Words, a photo, a product to be like, or several of them; and what every hit must have."""
+class SearchRequest(RequestBody):
+    """A text, a photo, a product to resemble, or several of them, and the filters that every hit must pass."""
 
-    query: str = Field("", max_length=LONGEST_TEXT, description="What to look for, in words.", examples=["black shoes"])
-    photo: str | None = Field(None, description="An image file as base64; in a multipart request, the part 'photo'.")
-    like: str | None = Field(None, max_length=500, description="Id of an indexed product to find more of.")
-    avoid: str = Field("", max_length=LONGEST_TEXT, description="What no hit should show, commas between.")
+    query: str = Field("", max_length=MAX_TEXT, description="Text to search for.", examples=["black shoes"])
+    photo: str | None = Field(None, description="Image file as base64; in a multipart request, the part 'photo'.")
+    like: str | None = Field(None, max_length=MAX_ID, description="Id of an indexed product to find similar ones to.")
+    avoid: str = Field("", max_length=MAX_TEXT, description="Phrases that hits should not match, comma-separated.")
     filters: list[str] = Field(
         default_factory=list,
-        max_length=MOST_FILTERS,
-        description="NAME=VALUE (several of one name: any of them), NAME<=50, NAME=10..50. Names are category, "
-        "subcategory and the attributes'.",
+        max_length=MAX_FILTERS,
+        description="NAME=VALUE (several with one name: any of them), NAME<=50, NAME=10..50. A name is category, "
+        "subcategory or an attribute.",
         examples=[["category=Footwear"]],
     )
-    top: int = Field(24, ge=1, le=LARGEST_PAGE, description="Hits in this page of the answer.")
-    offset: int = Field(0, ge=0, le=1000, description="Hits to leave out before it.")
-    rerank: int | None = Field(None, ge=0, le=LARGEST_PAGE, description="Candidates the joint model reads; 0: none.")
-    hybrid: float = Field(0.0, ge=0, le=1, description="Share of the full-text rank in the order.")
-    sort: str = Field("match", max_length=100, description="match, title or an attribute; '-' in front: downwards.")
-    threshold: float | None = Field(None, ge=0, le=1, description="Least match probability of a hit.")
-    why: bool = Field(False, description="Tell of every hit which words point at which patches.")
-    facets: list[str] | None = Field(None, max_length=100, description="Names to count values of; []: all of them.")
-    timings: bool = Field(False, description="Tell how long each stage took.")
+    top: int = Field(24, ge=1, le=MAX_TOP, description="Hits to return.")
+    offset: int = Field(0, ge=0, le=MAX_OFFSET, description="Hits to skip.")
+    rerank: int | None = Field(
+        None, ge=0, le=MAX_TOP, description="Candidates to re-rank with the joint model; 0: none; null: the default."
+    )
+    hybrid: float = Field(0.0, ge=0, le=1, description="Weight of the full-text rank in the order.")
+    sort: str = Field("match", max_length=100, description="match, title or an attribute; prefix '-' to reverse.")
+    threshold: float | None = Field(None, ge=0, le=1, description="Minimum match probability of a hit.")
+    why: bool = Field(False, description="Explain each hit: which patches each word of the query matches.")
+    facets: list[str] | None = Field(None, max_length=100, description="Names whose values to count; []: all names.")
+    timings: bool = Field(False, description="Return the time of each stage.")
 
-    def asked(self, photo: bytes | None = None) -> Query:
-        """As the ranker takes it; ``photo`` is a file that came beside the JSON. Raises ``InputError``."""
+    def to_query(self, photo: bytes | None = None) -> Query:
+        """The ranker's query; ``photo``: an uploaded file. Raises ``InputError`` for a bad photo or filter."""
         if photo is None and self.photo is not None:
             photo = decode_base64(self.photo)
         return Query(
@@ -72,7 +77,7 @@ class SearchRequest(Request):
 
 
 class ProductFields(BaseModel):
-    """A product as the catalogue has it."""
+    """A product's data from the catalogue."""
 
     id: str
     title: str
@@ -82,43 +87,17 @@ class ProductFields(BaseModel):
     attributes: dict[str, str]
 
 
-class PatchWeightFields(BaseModel):
-    """A patch of the photo, its box as fractions of the photo's sides."""
-
-    patch: int
-    x1: float
-    y1: float
-    x2: float
-    y2: float
-    weight: float = Field(description="1: the patch that the word points at most.")
-
-
-class WordEvidence(BaseModel):
-    """What of a photo one word of the query points at."""
-
-    word: str
-    start: int = Field(description="Where the word starts in the query, in characters.")
-    end: int
-    weight: float = Field(description="The word's share of the match; a query's words sum to 1.")
-    patches: list[PatchWeightFields]
-
-    @classmethod
-    def of(cls, evidence: Evidence) -> WordEvidence:
-        patches = [PatchWeightFields(**patch._asdict()) for patch in evidence.patches]
-        return cls(word=evidence.word, start=evidence.start, end=evidence.end, weight=evidence.weight, patches=patches)
-
-
 class SearchHit(ProductFields):
-    """A product of an answer."""
+    """A product that was found."""
 
-    rank: int = Field(description="From 1.")
-    match: float = Field(description="Calibrated probability, from 0 to 1, that this is what was asked for.")
-    score: float = Field(description="What the order by match follows.")
-    cosine: float = Field(description="Of the query's vector and the photo's, from -1 to 1.")
-    view: int = Field(description="The product's photo that matches best.")
-    image: str = Field(description="Where this photo is, small.")
-    others: int = Field(description="Further products of its group: variants and near-duplicates.")
-    why: list[WordEvidence] | None = None
+    rank: int = Field(description="Position in the result, from 1.")
+    match: float = Field(description="Calibrated probability that the product matches the query, from 0 to 1.")
+    score: float = Field(description="Score by which hits are ordered unless sorted otherwise.")
+    cosine: float = Field(description="Cosine similarity of query and photo, from -1 to 1.")
+    view: int = Field(description="Index of the product's best matching photo.")
+    image: str = Field(description="Path of this photo's thumbnail.")
+    variants: int = Field(description="Further hits in the product's group (variants, near-duplicates) not listed.")
+    why: list[Evidence] | None = None
 
     @classmethod
     def of(cls, hit: Hit) -> SearchHit:
@@ -130,30 +109,30 @@ class SearchHit(ProductFields):
             cosine=hit.cosine,
             view=hit.product.view,
             image=image_path(hit.product.id, hit.product.view),
-            others=hit.others,
-            why=None if hit.why is None else [WordEvidence.of(each) for each in hit.why],
+            variants=hit.variants,
+            why=hit.why,
         )
 
 
 class FacetValue(BaseModel):
-    """A value, and the number of products that have it."""
+    """A value and the number of products that have it."""
 
     value: str
     count: int
 
 
 class SearchResponse(BaseModel):
-    """One page of an answer."""
+    """One page of hits."""
 
     query: str
     model: str = Field(description="Fingerprint of the model that answered.")
     hits: list[SearchHit]
-    total: int = Field(description="Products that the answer holds, on all pages.")
-    exact: bool = Field(description="Whether total is all of them, or there are at least so many.")
-    weak: bool = Field(description="Nothing matches well: the hits are only the nearest there are.")
-    next_offset: int | None = Field(description="Where the next page starts; null on the last one.")
+    total: int = Field(description="Number of matching products on all pages.")
+    exact: bool = Field(description="False if total is a lower bound.")
+    weak: bool = Field(description="True if nothing matches well and the hits are only the nearest products.")
+    next_offset: int | None = Field(description="Offset of the next page; null on the last page.")
     facets: dict[str, list[FacetValue]]
-    milliseconds: dict[str, float] | None = Field(None, description="Of each stage, where timings were asked for.")
+    milliseconds: dict[str, float] | None = Field(None, description="Time of each stage, if timings was set.")
 
     @classmethod
     def of(cls, query: str, answer: Answer, fingerprint: str, timings: bool = False) -> SearchResponse:
@@ -174,7 +153,7 @@ class SearchResponse(BaseModel):
 
 
 class ProductResponse(ProductFields):
-    """A product with the addresses of its photos."""
+    """A product and the paths of its photos."""
 
     images: list[str]
 
@@ -183,79 +162,81 @@ class ProductResponse(ProductFields):
         return cls(**fields_of(product), images=[image_path(product.id, view) for view in views])
 
 
-class NewProduct(Request):
-    """A product to store. Its photos are base64, or parts of a multipart request named 'photo:' and its id."""
+class NewProduct(RequestBody):
+    """A product to store. Its photos are base64 strings, or the parts 'photo' of a multipart request."""
 
-    id: str = Field(min_length=1, max_length=500)
-    title: str = Field("", max_length=LONGEST_TEXT)
+    id: str = Field(min_length=1, max_length=MAX_ID)
+    title: str = Field("", max_length=MAX_TEXT)
     description: str = Field("", max_length=20_000)
     category: str = Field("", max_length=500)
     subcategory: str = Field("", max_length=500)
     attributes: dict[str, str] = Field(default_factory=dict, max_length=200)
-    photos: list[str] = Field(default_factory=list, max_length=PHOTOS_OF_PRODUCT)
+    photos: list[str] = Field(default_factory=list, max_length=MAX_PHOTOS)
 
-    def product(self, photos: list[bytes]) -> Product:
-        """With the photos that came beside the JSON after its own."""
-        encoded = [decode_base64(photo, f"a photo of product {self.id!r}") for photo in self.photos]
-        images: tuple[ImageSource, ...] = (*encoded, *photos)
+    def to_product(self, uploads: list[bytes]) -> Product:
+        """The product, with uploaded photos after those in the JSON. Raises ``InputError`` for bad base64."""
+        decoded = [decode_base64(photo, f"a photo of product {self.id!r}") for photo in self.photos]
+        images: tuple[ImageSource, ...] = (*decoded, *uploads)
         fields = self.model_dump(exclude={"photos"})
         return Product(**fields, images=images)
 
 
-class StoreRequest(Request):
-    """Products to insert, or to replace where their ids are stored already."""
+class PutProductsRequest(RequestBody):
+    """Products to insert, or to replace if their ids exist."""
 
-    products: list[NewProduct] = Field(min_length=1, max_length=PRODUCTS_AT_ONCE)
-
-
-class StoreResponse(BaseModel):
-    """What was stored; the next search finds it."""
-
-    stored: list[str] = Field(description="Ids.")
-    photos: int
+    products: list[NewProduct] = Field(min_length=1, max_length=MAX_PRODUCTS)
 
 
-class DescribeRequest(Request):
-    """A photo as base64, or the part 'photo' of a multipart request."""
+class PutProductsResponse(BaseModel):
+    """What was stored. The next search finds it."""
+
+    stored: list[str] = Field(description="Ids of the stored products.")
+    photos: int = Field(description="Number of photos stored.")
+
+
+class DescribeRequest(RequestBody):
+    """A photo as base64, or as the part 'photo' of a multipart request."""
 
     photo: str | None = None
-    text: str | None = Field(None, max_length=LONGEST_TEXT, description="What is known of it, for runs that read it.")
+    text: str | None = Field(None, max_length=MAX_TEXT, description="The product's known text, for runs that use it.")
 
 
-class Guess(BaseModel):
-    """A label and how likely it is, from 0 to 1."""
+class Prediction(BaseModel):
+    """A label and its probability, from 0 to 1."""
 
     label: str
     probability: float
 
 
 class DescribeResponse(BaseModel):
-    """What a photo shows."""
+    """A suggested title, and the most probable labels, best first."""
 
     title: str
-    category: list[Guess]
-    subcategory: list[Guess]
-    told_by: dict[str, str] = Field(description="Of each: 'model', a run trained for it, or 'catalogue', its likes.")
+    category: list[Prediction]
+    subcategory: list[Prediction]
+    sources: dict[str, str] = Field(
+        description="Source of each field: 'model' (a fine-tuned run) or 'catalogue' (the most similar products)."
+    )
 
 
 class WhyResponse(BaseModel):
-    """What of a photo each word of a query points at."""
+    """Which patches of a photo each word of a query matches."""
 
     query: str
     id: str
     view: int
-    why: list[WordEvidence]
+    why: list[Evidence]
 
 
 class SuggestResponse(BaseModel):
-    """Queries that what was typed may become, the likeliest first."""
+    """Completed queries, most likely first."""
 
     query: str
     suggestions: list[str]
 
 
-class Problem(BaseModel):
-    """RFC 9457: what went wrong, in one sentence."""
+class ProblemDetails(BaseModel):
+    """An error (RFC 9457); ``detail`` is one sentence."""
 
     type: str = "about:blank"
     title: str
@@ -264,7 +245,7 @@ class Problem(BaseModel):
 
 
 def image_path(product_id: str, view: int) -> str:
-    """Where the service shows a view's photo, small."""
+    """The path of a view's thumbnail."""
     return f"/images/{quote(product_id, safe='')}/{view}"
 
 

@@ -23,7 +23,7 @@ from kaleidobert.synthetic.shapes import (
 
 
 def belt_coil(pen: Pen, look: Look, back: bool) -> None:
-    """A closed belt seen from slightly above, its buckle in front (``back`` turns it away)."""
+    """A closed belt seen from slightly above, with its buckle in front unless ``back``."""
     here = pen.placed(1.0, 0.0, 0.1)
     metal = Fabric(SILVER if look.variant % 2 else GOLD).of("metal")
     rear = ellipse(0, -0.18, 1.28, 0.44, 180, 360)
@@ -56,7 +56,7 @@ def belt_coil(pen: Pen, look: Look, back: bool) -> None:
 
 
 def belt_tail() -> Points:
-    """The belt's loose end over its front."""
+    """The belt's loose end on its front."""
     return join(curve((-0.22, 0.20), (0.3, 0.19), (0.72, 0.10), (0.86, 0.17), (0.80, 0.40), (0.3, 0.52), (-0.22, 0.54)))
 
 

@@ -1,4 +1,4 @@
-"""What a shop's photo can show behind its product: studio walls, cloth, stone, boards, rooms, clutter."""
+"""Backgrounds of product photos: studio walls, cloth, stone, boards, rooms, clutter."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Background = Callable[[np.random.Generator, Size], Array]
 
 
 def white(rng: np.random.Generator, size: Size) -> Array:  # noqa: ARG001
-    """Cut out and laid on pure white, as most shops show their products: (3, h, w)."""
+    """Pure white, the most common background in shops: (3, h, w)."""
     return np.ones((3, size[1], size[0]), np.float32)
 
 
 def wall(rng: np.random.Generator, size: Size) -> Array:
-    """A wall near white with a soft fall of light, with or without a floor."""
+    """A near-white wall with soft lighting, with or without a floor."""
     return studio(rng, size, stands=bool(rng.random() < 0.4))
 
 
@@ -29,7 +29,7 @@ def plain(rng: np.random.Generator, size: Size) -> Array:
 
 
 def gradient(rng: np.random.Generator, size: Size) -> Array:
-    """Two colours, one running into the other."""
+    """A gradient between two colours."""
     return _between(rng, size, 0.6)
 
 
@@ -56,13 +56,13 @@ def marble(rng: np.random.Generator, size: Size) -> Array:
 
 
 def speckle(rng: np.random.Generator, size: Size) -> Array:
-    """Carpet, gravel, grass: noise of two colours at some scale."""
+    """Carpet, gravel, grass: noise of two colours at a random scale."""
     grain = _clouds(rng, size, int(rng.integers(12, 90))) + 0.6 * _clouds(rng, size, int(rng.integers(3, 12)))
     return _mixed(_colour(rng), _colour(rng), np.clip(0.5 + grain, 0, 1))
 
 
 def tiles(rng: np.random.Generator, size: Size) -> Array:
-    """Tiles or a chequered floor, turned by some angle."""
+    """Tiles or a chequered floor at a random angle."""
     x, y = _pixel_grid(size)
     angle, period = rng.uniform(0, 1.57), rng.uniform(10, 50)
     u, v = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
@@ -73,7 +73,7 @@ def tiles(rng: np.random.Generator, size: Size) -> Array:
 
 
 def clutter(rng: np.random.Generator, size: Size) -> Array:
-    """Many flat pieces over each other, in focus or not."""
+    """Many overlapping flat pieces, in or out of focus."""
     width, height = size
     image = Image.new("RGB", size, _byte_colour(rng))
     draw = ImageDraw.Draw(image)
@@ -108,7 +108,7 @@ def _pixel_grid(size: Size) -> tuple[Array, Array]:
 
 
 def _colour(rng: np.random.Generator) -> Array:
-    """Any colour, greyish ones more often than strong ones: (3,)."""
+    """A random colour (3,), more often greyish than saturated."""
     grey = rng.uniform(0.08, 1)
     return np.clip(grey + (rng.random(3) - 0.5) * rng.uniform(0, 0.7), 0, 1).astype(np.float32)
 
@@ -119,20 +119,20 @@ def _byte_colour(rng: np.random.Generator) -> tuple[int, int, int]:
 
 
 def _slope(rng: np.random.Generator, size: Size) -> Array:
-    """A ramp (h, w) in [-0.7, 0.7] in some direction."""
+    """A ramp (h, w) in [-0.7, 0.7] in a random direction."""
     x, y = _pixel_grid(size)
     angle = rng.uniform(0, 6.28)
     return (np.cos(angle) * (x / size[0] - 0.5) + np.sin(angle) * (y / size[1] - 0.5)).astype(np.float32)
 
 
 def _clouds(rng: np.random.Generator, size: Size, cells: int) -> Array:
-    """Smooth noise (h, w) around 0, about ``cells`` bumps across."""
+    """Smooth noise (h, w) around 0 with about ``cells`` bumps along each axis."""
     coarse = Image.fromarray(rng.standard_normal((cells + 1, cells + 1)).astype(np.float32) * np.float32(0.35))
     return np.asarray(coarse.resize(size, Image.Resampling.BICUBIC))
 
 
 def _between(rng: np.random.Generator, size: Size, reach: float) -> Array:
-    """From a colour towards another, ``reach`` of the way at most."""
+    """A gradient from one colour towards another, by the share ``reach`` at most."""
     return _mixed(_colour(rng), _colour(rng), np.clip(0.5 + _slope(rng, size), 0, 1) * reach)
 
 

@@ -26,17 +26,17 @@ WAIST = -1.62  # height of the upper edge
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """A right leg's outer and inner seam from the waist and the crotch down."""
+    """The right leg's outer seam, from the waist, and inner seam, from the crotch."""
 
     outer: Points
     inner: Points
 
     def cut(self, share: float) -> Leg:
-        """The leg down to a share of its length."""
+        """The upper ``share`` of the leg."""
         return Leg(part_of(self.outer, 0, share), part_of(self.inner, 0, max(share * 1.42 - 0.42, 0.12)))
 
     def outline(self) -> Points:
-        """Closed; runs up the centre of the trousers from the crotch to the waist."""
+        """The closed outline, with the centre line from the crotch to the waist."""
         (ox, oy), (ix, iy) = self.outer[-1], self.inner[-1]
         hem = curve((ox, oy), ((ox + ix) / 2, (oy + iy) / 2 + 0.03), (ix, iy))
         return join(self.outer, hem, self.inner[::-1], curve((-0.03, -0.62), (-0.03, WAIST)))
@@ -53,7 +53,7 @@ def leg_of(cut: str, fit: float) -> Leg:
 
 
 def legs(pen: Pen, leg: Leg, fabric: Fabric, *, creased: bool = False, cuff: Fabric | None = None) -> None:
-    """Both legs with folds at hip and knee; ``creased`` irons a line down the front."""
+    """Both legs with folds at hip and knee, and ironed creases if ``creased``."""
     outline = leg.outline()
     bottom = float(leg.outer[-1][1])
     x = float(leg.outer[-1][0] + leg.inner[-1][0]) / 2
@@ -92,7 +92,7 @@ def _same(points: Points) -> Points:
 
 
 def waistband(pen: Pen, fabric: Fabric, half: float = 0.50, height: float = 0.15, top: float = WAIST) -> None:
-    """The waistband, its ends slightly lower than the middle of the back."""
+    """The waistband; its ends are slightly lower than the middle of the back."""
     low = top + height
     right = join(
         curve((0, top + 0.02), (half * 0.6, top + 0.01), (half, top - 0.03)),

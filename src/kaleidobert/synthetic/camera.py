@@ -1,4 +1,4 @@
-"""Where drawing units come to lie on the canvas."""
+"""The mapping from drawing units to canvas pixels."""
 
 from __future__ import annotations
 
@@ -31,5 +31,5 @@ class Camera:
         return (points - self.origin) @ np.linalg.inv(self.matrix).T
 
     def placed(self, scale: float, x: float, y: float) -> Camera:
-        """The same view of things drawn at ``scale`` around (x, y)."""
+        """The camera for drawings at ``scale`` around (x, y)."""
         return Camera(self.matrix * scale, self.pixels(np.array([[x, y]]))[0])

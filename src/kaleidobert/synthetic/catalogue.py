@@ -1,4 +1,4 @@
-"""The synthetic catalogue: products from a seed, and the parquet files made of them."""
+"""The synthetic catalogue: products from a seed, written to parquet files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SCHEMA = pa.schema(
 
 
 def sample_look(rng: np.random.Generator) -> Look:
-    """A product type and everything about it, drawn at random."""
+    """A random product type with random attributes."""
     kind = KINDS[int(rng.integers(len(KINDS)))]
     colour = pick(rng, kind.colours or tuple(COLOURS))
     pattern = pick(rng, kind.patterns)
@@ -46,7 +46,7 @@ def sample_look(rng: np.random.Generator) -> Look:
         if value:
             attributes[name or option] = value
     if pattern != "solid":
-        attributes.pop("logo", None)  # a print would drown in a pattern
+        attributes.pop("logo", None)  # a logo is not recognisable on a pattern
     striking = "logo" in attributes or attributes.get("detail") == "side stripes"
     accented = bool(kind.accent) and (striking or rng.random() < kind.accent_share)
     if pattern != "solid" or accented:
@@ -55,7 +55,7 @@ def sample_look(rng: np.random.Generator) -> Look:
 
 
 def _dressed(kind: Kind, attributes: dict[str, str], rng: np.random.Generator) -> Look:
-    """The look of these attributes: fabrics in slightly varied shades."""
+    """The look of these attributes, with fabrics in slightly varied shades."""
     main = _shade(attributes["colour"], rng)
     second = _shade(attributes.get("second_colour", attributes["colour"]), rng)
     material = MATERIALS[attributes["material"]]
@@ -68,14 +68,14 @@ def _dressed(kind: Kind, attributes: dict[str, str], rng: np.random.Generator) -
 
 
 def _shade(name: str, rng: np.random.Generator) -> Colour:
-    """The colour, a little lighter or darker and with a slight cast."""
+    """The named colour with random brightness and a slight colour cast."""
     bright = rng.uniform(0.93, 1.05)
     r, g, b = (float(min(channel * bright * rng.uniform(0.985, 1.015), 0.97)) for channel in COLOURS[name])
     return r, g, b
 
 
 def make_product(seed: int, index: int, size: tuple[int, int] = (192, 256)) -> Product:
-    """Product ``index`` of a seed, whatever else is generated; ``size`` is the images' width and height."""
+    """Product ``index`` of a seed, independent of all others; ``size`` is the images' width and height in pixels."""
     rng = np.random.default_rng([seed, index])
     look = sample_look(rng)
     title, description = title_of(look, rng), description_of(look, rng)
@@ -100,15 +100,15 @@ def _regions(view: View, phrases: list[tuple[str, str]]) -> tuple[Region, ...]:
 
 
 def generate(count: int, seed: int = 0, size: tuple[int, int] = (192, 256)) -> Iterator[Product]:
-    """``count`` products with one to three views each, their masks and regions; ``size`` is width and height.
+    """``count`` products with one to three views each, their masks and regions; ``size`` is width and height in pixels.
 
-    Product i of a seed is the same, byte for byte, however many are generated.
+    A product depends on the seed and its index alone, byte for byte.
     """
     return (make_product(seed, index, size) for index in range(count))
 
 
 def split_of(index: int) -> str:
-    """The split of product ``index``: of every ten, eight are for training."""
+    """The split of product ``index``: eight of every ten are for training, one each for validation and test."""
     return {8: "validation", 9: "test"}.get(index % 10, "train")
 
 
@@ -129,14 +129,14 @@ def row_of(product: Product) -> dict[str, object]:
 
 
 def write_catalogue(out: Path, products: int, seed: int) -> dict[str, int]:
-    """Write train, validation and test parquet into the folder ``out``; returns how many products each holds.
+    """Write a parquet file for each split into the folder ``out``; returns the number of products of each.
 
-    Raises ``InputError`` where there is nothing to write or ``out`` cannot be a folder.
+    Raises ``InputError`` if ``products`` or ``seed`` is out of range, or ``out`` cannot be written.
     """
     if products < 1:
-        raise InputError(f"--products is {products}: ask for at least one product")
+        raise InputError(f"--products is {products}: give 1 or more")
     if seed < 0:
-        raise InputError(f"--seed is {seed}: give a number that is not negative")
+        raise InputError(f"--seed is {seed}: give 0 or more")
     try:
         out.mkdir(parents=True, exist_ok=True)
         writers = {split: pq.ParquetWriter(out / f"{split}.parquet", SCHEMA) for split in SPLITS}
@@ -161,15 +161,15 @@ def write_catalogue(out: Path, products: int, seed: int) -> dict[str, int]:
 
 
 def _drawn_in_parallel(count: int, seed: int) -> Iterator[Product]:
-    """What `generate` gives, drawn by a process a core: each product has a seed of its own.
+    """The products of `generate`, drawn in one process for each core.
 
-    Processes start afresh, as a fork of one that has loaded the product store is not safe.
+    Processes are spawned, as forking is not safe once the product store is loaded.
     """
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         yield from pool.map(partial(make_product, seed), range(count), chunksize=8)
 
 
 def _tracked(products: Iterator[Product], total: int) -> Iterator[Product]:
-    """The same, with a progress bar."""
+    """The products, with a progress bar."""
     with progress_bar() as progress:
         yield from progress.track(products, total, description="drawing products")

@@ -1,6 +1,6 @@
-"""Photos with their masks for training a saliency network: drawn products on varied backgrounds (SEED: FIG. 4).
+"""Photos with masks for training a saliency network: drawn products on varied backgrounds (SEED: FIG. 4).
 
-Composite i of a seed is the same however many are made. A seed has its own cut-outs, so two seeds share none.
+A composite depends on the seed and its index alone. Each seed has its own cut-outs, so two seeds share none.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from kaleidobert.synthetic.render import cut_out
 from kaleidobert.synthetic.scene import shadow
 from kaleidobert.synthetic.things import thing
 
-CUT_OUT = (144, 192)  # width and height that garments are drawn in, pixels
-SHAPES = ((3, 4), (3, 4), (1, 1), (1, 1), (4, 5), (2, 3), (4, 3))  # of photos: width to height
+CUT_OUT = (144, 192)  # width and height of drawn garments in pixels
+SHAPES = ((3, 4), (3, 4), (1, 1), (1, 1), (4, 5), (2, 3), (4, 3))  # aspect ratios of photos, width to height
 WEARABLE = ("Tops", "Outerwear", "Dresses", "Bottoms")
 PAIRED = ("Footwear",)
 Layer = tuple[Image.Image, bool]  # RGBA, and whether it is the product
@@ -32,7 +32,7 @@ Layer = tuple[Image.Image, bool]  # RGBA, and whether it is the product
 
 @dataclass
 class CutOuts:
-    """A seed's garments without background, each drawn when first asked for: RGBA and category."""
+    """A seed's garments without background, RGBA with their category; each is drawn on first access."""
 
     seed: int
     count: int = 1500
@@ -53,9 +53,9 @@ class CutOuts:
 def composites(
     count: int, seed: int = 0, busy: float = 0.5, longest: int = 160
 ) -> Iterator[tuple[Image.Image, Image.Image]]:
-    """``count`` photos (RGB) with their masks (L, 255 is product), the longer side ``longest`` pixels.
+    """``count`` photos (RGB) with masks (L, 255 on the product); the longer side has ``longest`` pixels.
 
-    ``busy``: share of varied backgrounds; the rest are studio shots, half of these on pure white.
+    ``busy``: share of photos with a varied background; the others are studio shots, half of them on pure white.
     """
     garments = CutOuts(seed)
     for index in range(count):
@@ -80,7 +80,7 @@ def compose(rng: np.random.Generator, garments: CutOuts, busy: float, longest: i
 
 
 def _subject(rng: np.random.Generator, garments: CutOuts) -> list[Layer]:
-    """What the photo is of, as layers of one size: a garment, a pair, something worn, a thing."""
+    """The photo's subject as layers of equal size: a garment, a pair, a worn garment, or another thing."""
     if rng.random() < 0.15:
         image = thing(rng)
         return [(_paired(image, rng) if rng.random() < 0.3 else image, True)]
@@ -94,7 +94,7 @@ def _subject(rng: np.random.Generator, garments: CutOuts) -> list[Layer]:
 
 
 def _paired(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Two of it side by side, the second mirrored or not, near or apart."""
+    """Two copies side by side at a random distance, the second perhaps mirrored."""
     width, height = image.size
     gap = int(width * rng.uniform(-0.1, 0.5))
     drop = int(height * rng.uniform(0, 0.3))
@@ -106,9 +106,9 @@ def _paired(image: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def _placed(layers: list[Layer], size: tuple[int, int], rng: np.random.Generator) -> list[Layer]:
-    """The layers turned, mirrored, scaled and shifted alike, each as large as the photo.
+    """The layers, rotated, mirrored, scaled and shifted by the same amounts, at the photo's size.
 
-    The product fills 35 to 105 % of the photo's width or height, whichever it meets first, and can be cut.
+    The product fills 35% to 105% of the photo's width or height, whichever it reaches first, and may be cut off.
     """
     spread = rng.choice((4.0, 25.0, 180.0), p=(0.75, 0.15, 0.10)) if len(layers) == 1 else 4.0
     angle, flip = rng.normal() * spread / 2, rng.random() < 0.5
@@ -120,7 +120,7 @@ def _placed(layers: list[Layer], size: tuple[int, int], rng: np.random.Generator
     free = np.array([size[0] - scale * (x2 - x1), size[1] - scale * (y2 - y1)])
     reach = np.where(free > 0, free * rng.choice((0.15, 0.5, 0.6), p=(0.5, 0.35, 0.15)), 0)
     centre = np.array(size) / 2 + rng.uniform(-1, 1, 2) * reach
-    corner = np.array([(x1 + x2) / 2, (y1 + y2) / 2]) - centre / scale  # of the photo, in the layers' pixels
+    corner = np.array([(x1 + x2) / 2, (y1 + y2) / 2]) - centre / scale  # of the photo, in pixels of the layers
     end = corner + np.array(size) / scale
     left, top, right, bottom = (int(edge) for edge in (*np.floor(corner), *np.ceil(end)))
     return [
@@ -135,7 +135,7 @@ def _turned(layer: Image.Image, angle: float, flip: bool) -> Image.Image:
 
 
 def _bystander(rng: np.random.Generator, garments: CutOuts, size: tuple[int, int]) -> Image.Image:
-    """Something small that is not the product, mostly towards an edge."""
+    """A small distractor, mostly near an edge."""
     image = thing(rng) if rng.random() < 0.7 else garments.any(rng)[0]
     image = _turned(image, rng.uniform(-180, 180), flip=False)
     scale = rng.uniform(0.08, 0.25) * max(size) / max(image.size)
@@ -148,14 +148,14 @@ def _bystander(rng: np.random.Generator, garments: CutOuts, size: tuple[int, int
 
 
 def _pasted(picture: Array, mask: Array, layer: Image.Image, product: bool) -> tuple[Array, Array]:
-    """Lay an RGBA layer over a picture (3, h, w); the mask (h, w) grows by a product, others hide it."""
+    """Compose an RGBA layer over a picture (3, h, w); in the mask (h, w) a product is added, other layers cover it."""
     pixels = np.asarray(layer, np.float32).transpose(2, 0, 1) / np.float32(255)
     alpha = pixels[3]
     return picture * (1 - alpha) + pixels[:3] * alpha, mask * (1 - alpha) + alpha * product
 
 
 def _shadowed(picture: Array, layers: list[Layer], rng: np.random.Generator) -> Array:
-    """Most photos have a shadow below or behind the product; cut-outs on white have none."""
+    """Add a shadow below or behind the product to most photos."""
     if rng.random() < 0.35:
         return picture
     cover = np.max([np.asarray(layer.getchannel("A"), np.float32) for layer, _ in layers], axis=0) / np.float32(255)
@@ -163,7 +163,7 @@ def _shadowed(picture: Array, layers: list[Layer], rng: np.random.Generator) -> 
 
 
 def _photographed(picture: Array, rng: np.random.Generator) -> Image.Image:
-    """Exposure, colour cast, noise, soft focus, low resolution and JPEG."""
+    """Apply random exposure, colour cast, noise, blur, low resolution and JPEG artefacts."""
     if rng.random() < 0.5:
         cast = (1 + 0.06 * rng.standard_normal((3, 1, 1))) * rng.uniform(0.8, 1.15)
         picture = np.clip(picture * cast.astype(np.float32), 0, 1) ** rng.uniform(0.75, 1.3)
@@ -188,9 +188,12 @@ def _compressed(image: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def write_composites(out: Path, count: int, seed: int) -> None:
-    """Write ``count`` pairs as out/images/000000.jpg and out/masks/000000.png; ``InputError`` for a bad place."""
+    """Write ``count`` pairs as out/images/000000.jpg and out/masks/000000.png.
+
+    Raises ``InputError`` if ``count`` is not positive or ``out`` cannot be written.
+    """
     if count < 1:
-        raise InputError(f"--synthetic is {count}: ask for at least one image")
+        raise InputError(f"--synthetic is {count}: give 1 or more")
     try:
         for name in ("images", "masks"):
             (out / name).mkdir(parents=True, exist_ok=True)

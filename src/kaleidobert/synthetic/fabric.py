@@ -26,7 +26,7 @@ COLOURS: dict[str, Colour] = {
     "beige": (0.86, 0.76, 0.61),
 }
 
-CONTRASTS: dict[str, tuple[str, ...]] = {  # second colours that can be told from the first at a glance
+CONTRASTS: dict[str, tuple[str, ...]] = {  # second colours that clearly differ from the first
     "black": ("white", "red", "yellow", "pink", "beige"),
     "white": ("navy", "red", "black", "blue", "green", "pink"),
     "grey": ("white", "black", "navy", "red", "yellow"),
@@ -43,18 +43,18 @@ CONTRASTS: dict[str, tuple[str, ...]] = {  # second colours that can be told fro
 
 
 def _lines(position: Array, share: float) -> Array:
-    """1 on lines of period 1 that take up ``share`` of it, 0 between, with soft edges."""
+    """1 on lines of period 1 and width ``share``, 0 between them, with soft edges."""
     distance = np.abs(position - np.floor(position) - 0.5)
     return np.clip((share / 2 - distance) / 0.05 + 0.5, 0, 1)
 
 
 def stripes(u: Array, v: Array) -> Array:
-    """Horizontal stripes; turn the coordinates for vertical ones."""
+    """Horizontal stripes; swap the coordinates for vertical ones."""
     return _lines(v / 0.24 + 0 * u, 0.42)
 
 
 def checks(u: Array, v: Array) -> Array:
-    """Gingham: two sets of half-covering bands and a thin line over them."""
+    """Gingham: two perpendicular sets of half-transparent bands."""
     return 0.5 * _lines(u / 0.26, 0.5) + 0.5 * _lines(v / 0.26, 0.5)
 
 
@@ -67,7 +67,7 @@ def dots(u: Array, v: Array) -> Array:
 
 
 def _hash(i: Array, j: Array, salt: int) -> Array:
-    """A number in [0, 1) for each cell, from integer arithmetic alone (the same on every machine)."""
+    """A number in [0, 1) for each cell, by integer arithmetic only, so that it is equal on every machine."""
     mixed = (i.astype(np.int64) * 73856093) ^ (j.astype(np.int64) * 19349663) ^ (salt * 83492791)
     return (((mixed * 2654435761) >> 13 & 0x3FF) / 1024).astype(np.float32)
 
@@ -122,7 +122,7 @@ def _twill(u: Array, v: Array) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """How a surface takes the light: ``drape`` folds, ``gloss`` highlight, ``grain`` speckle, its weave."""
+    """A surface: strength of folds (``drape``), highlights (``gloss``) and speckle (``grain``), and its weave."""
 
     drape: float
     gloss: float
@@ -157,20 +157,20 @@ class Fabric:
     material: Material = MATERIALS["cotton"]
     second: Colour = (1.0, 1.0, 1.0)
     pattern: str = "solid"
-    upright: bool = False  # stripes run down, not across
+    upright: bool = False  # whether stripes are vertical
     block: float = 0.0  # height at which a colour block changes colour
 
     def plain(self, shade: float = 1.0) -> Fabric:
-        """The same without its pattern, lighter (> 1) or darker (< 1)."""
+        """This fabric without its pattern, lighter (> 1) or darker (< 1)."""
         r, g, b = (min(channel * shade, 1.0) for channel in self.colour)
         return replace(self, colour=(r, g, b), pattern="solid")
 
     def of(self, material: str) -> Fabric:
-        """The same colours in another material."""
+        """This fabric in another material."""
         return replace(self, material=MATERIALS[material])
 
     def paint(self, u: Array, v: Array) -> Array:
-        """Colours at the fabric's own coordinates (h, w): (3, h, w), or (3, 1, 1) where it is one colour."""
+        """Colours at coordinates u, v (h, w) of the fabric: (3, h, w), or (3, 1, 1) if it has a single colour."""
         colour = np.array(self.colour, np.float32)[:, None, None]
         pattern = PATTERNS[self.pattern]
         if pattern is None:

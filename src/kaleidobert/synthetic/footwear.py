@@ -14,7 +14,7 @@ DARK = Fabric((0.16, 0.15, 0.15)).of("rubber")
 
 
 def pair(shoe: Callable[[Pen, Look], None], zoom: float = 0.98) -> Callable[[Pen, Look, bool], None]:
-    """Draws a shoe twice: the far one a little higher and further back; ``back`` shows a single shoe."""
+    """Draw a pair, the far shoe a little higher and further back; with ``back`` a single shoe."""
 
     def draw(pen: Pen, look: Look, back: bool) -> None:
         if back:

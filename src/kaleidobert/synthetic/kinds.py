@@ -1,4 +1,4 @@
-"""The product types and what each can look like."""
+"""The product types and the possible values of their attributes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one synthetic product looks like: the truth its pictures and texts are made from."""
+"""The ground truth of a synthetic product, from which its pictures and texts are made."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from kaleidobert.synthetic.pen import Pen
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One product's attributes and the fabrics they come out in.
+    """A product's attributes and fabrics.
 
-    ``trim`` is for bands, soles and fittings; ``fit`` in [0, 1] runs from slim to loose; ``variant`` (0 to
-    999) decides small things that no text names.
+    ``trim``: fabric of bands, soles and fittings; ``fit``: from 0, slim, to 1, loose; ``variant`` (0 to 999): selects
+    details that no text mentions.
     """
 
     kind: Kind
@@ -25,20 +25,19 @@ class Look:
     variant: int
 
     def get(self, attribute: str) -> str:
-        """The attribute's value, or "" where the product has none."""
+        """The attribute's value, or "" if the product has none."""
         return self.attributes.get(attribute, "")
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A product type: its labels, its names in texts, and what can be chosen for it.
+    """A product type: its labels, its names in texts, and the possible values of its attributes.
 
-    ``draw(pen, look, back)`` draws it from the front or the back. An option's choice "" means: without one;
-    "logo:logo print" sets another attribute instead. ``colours`` empty means all. ``accent`` is what comes in
-    the second colour of a product without a pattern, for ``accent_share`` of them; ``trims`` are the colours of
-    fittings no text names (empty: its own colour). ``block`` is the range of
-    heights where a colour block begins; ``zoom`` and ``y`` place the drawing in the frame;
-    ``stands`` tells what is put on a floor from what hangs before a wall.
+    ``draw(pen, look, back)`` draws it from the front or the back. In ``options`` the choice "" means without, and
+    "logo:logo print" sets another attribute instead. Empty ``colours`` mean all. ``accent``: the part that has the
+    second colour in products without a pattern, for ``accent_share`` of them. ``trims``: colours of fittings that no
+    text mentions (empty: the product's colour). ``block``: range of heights at which a colour block begins. ``zoom``
+    and ``y`` place the drawing in the frame. ``stands``: whether it stands on a floor or hangs in front of a wall.
     """
 
     subcategory: str

@@ -1,4 +1,4 @@
-"""Draws shaded parts, seams and fittings onto a canvas, and remembers where each of them lies."""
+"""Draws shaded parts, seams and fittings onto a canvas and records their boxes."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ from kaleidobert.synthetic.camera import Camera
 from kaleidobert.synthetic.fabric import MATERIALS, Array, Colour, Fabric
 from kaleidobert.synthetic.shapes import Points, band, ellipse, part_of
 
-SUPERSAMPLING = 2  # canvas pixels per image pixel and axis; edges are drawn twice as fine again
-COARSE = 4  # light is computed on a grid this much coarser than the canvas
+SUPERSAMPLING = 2  # canvas pixels per image pixel and axis; edges are drawn at twice this
+COARSE = 4  # canvas cells per cell of the grid on which light is computed, along each axis
 Box = tuple[float, float, float, float]  # x1, y1, x2, y2
-Cells = tuple[slice, slice, tuple[slice, slice]]  # rows and columns of the canvas, both within a window
+Cells = tuple[slice, slice, tuple[slice, slice]]  # rows and columns of the canvas; the same relative to a window
 
 SILVER, GOLD = (0.74, 0.75, 0.78), (0.83, 0.68, 0.36)
 
 
 class Pen:
-    """A canvas of premultiplied colour (3, h, w) and cover (h, w), and the named boxes drawn on it so far.
+    """A canvas of premultiplied colour (3, h, w) and coverage (h, w), and the boxes of the tags drawn on it.
 
-    ``drape`` is the height of the cloth's folds, one float per COARSE x COARSE cells of the canvas; ``grain``
-    (h, w) is speckle of unit variance. ``boxes`` are the visible extents of each tag in canvas pixels,
-    ``extents`` the whole ones.
+    ``drape``: height of the cloth's folds, one float for COARSE x COARSE cells of the canvas. ``grain`` (h, w):
+    speckle of unit variance. ``boxes``: each tag's visible extent in canvas pixels; ``extents``: its whole extent.
     """
 
     def __init__(self, size: tuple[int, int], camera: Camera, drape: Image.Image, grain: Array) -> None:
@@ -36,12 +35,12 @@ class Pen:
         self.drape = np.asarray(drape.resize((self.width, self.height), Image.Resampling.BILINEAR))
         self.slope = np.gradient(np.asarray(drape), axis=1) * (1.1 * camera.scale / 128)
         self.grain = grain
-        self.accent: Colour | None = None  # what comes in this colour is tagged "accent"
+        self.accent: Colour | None = None  # parts of this colour are tagged "accent"
         self.boxes: dict[str, Box] = {}
         self.extents: dict[str, Box] = {}
 
     def placed(self, scale: float = 1.0, x: float = 0.0, y: float = 0.0) -> Pen:
-        """A pen on the same canvas whose drawings come out at ``scale`` around (x, y)."""
+        """A pen on the same canvas that draws at ``scale`` around (x, y)."""
         moved = copy.copy(self)
         moved.camera = self.camera.placed(scale, x, y)
         return moved
@@ -59,11 +58,11 @@ class Pen:
         turn: float = 0.0,
         shade: float = 1.0,
     ) -> None:
-        """One closed piece of a product.
+        """Draw a closed piece of a product.
 
-        ``tag`` names it (several names apart by a space); ``puff`` is how far in from the edge it is rounded,
-        ``line`` how dark its contour is, ``lift`` how far it stands off what is below (its shadow), ``turn``
-        the angle of its pattern in degrees, ``shade`` multiplies its brightness.
+        ``tag``: its names, separated by spaces; ``puff``: width of the rounded rim; ``line``: darkness of the contour;
+        ``lift``: distance from the surface below, for its shadow; ``turn``: angle of its pattern in degrees;
+        ``shade``: factor of its brightness.
         """
         points = self.camera.pixels(outline)
         reach = max(2.0, puff * self.camera.scale)
@@ -97,7 +96,7 @@ class Pen:
     def stroke(
         self, points: Points, width: float = 0.014, dark: float = 0.32, colour: Colour | None = None, tag: str = ""
     ) -> None:
-        """A line along an open curve: darkens what is below, or paints over it where ``colour`` is given."""
+        """Draw a line along an open curve, which darkens the surface below or has its own ``colour``."""
         self._flat([band(points, width)], dark, colour, tag)
 
     def print(self, outline: Points, colour: Colour, tag: str = "") -> None:
@@ -131,10 +130,10 @@ class Pen:
         """Premultiplied colour (3, H, W) and cover (H, W) at the size of the image."""
         return _halved(self.colour), _halved(self.cover)
 
-    # ---- how it is done ----
+    # ---- implementation ----
 
     def _window(self, points: Points, margin: int) -> tuple[int, int, int, int] | None:
-        """x, y, width, height of the canvas patch to work on; None where nothing of it is on the canvas."""
+        """x, y, width and height of the canvas area around points; None if they are outside the canvas."""
         x1, y1 = (int(value) - 2 for value in points.min(axis=0))
         x2, y2 = (int(value) + 2 for value in points.max(axis=0))
         if x2 <= 0 or y2 <= 0 or x1 >= self.width or y1 >= self.height:
@@ -144,7 +143,7 @@ class Pen:
         return x, y, -(-(right - x) // COARSE) * COARSE, -(-(bottom - y) // COARSE) * COARSE
 
     def _overlap(self, window: tuple[int, int, int, int], drawn: tuple[int, int, int, int]) -> Cells:
-        """The canvas rows and columns of what is ``drawn`` (a box within the window), and the window's own."""
+        """Rows and columns of the box ``drawn``, given relative to a window: on the canvas, and within the window."""
         x, y = window[:2]
         rows = slice(max(y + drawn[1], 0), max(0, min(y + drawn[3], self.height)))
         columns = slice(max(x + drawn[0], 0), max(0, min(x + drawn[2], self.width)))
@@ -153,7 +152,7 @@ class Pen:
     def _light(
         self, mask: Image.Image, corner: tuple[int, int], reach: float, folds: Sequence[Points], fabric: Fabric
     ) -> Array:
-        """Brightness (height, width) of a padded, rounded piece lit from the upper left; 1 is neutral."""
+        """Brightness (height, width) of a rounded piece lit from the upper left; 1 is neutral."""
         low = mask.reduce(COARSE)
         height = _unit(low.filter(ImageFilter.GaussianBlur(reach / COARSE * 0.6)))
         light = 0.84 + 0.17 * np.minimum(height * 1.25, 1)
@@ -171,7 +170,7 @@ class Pen:
         return np.asarray(image)
 
     def _surface(self, fabric: Fabric, rows: slice, columns: slice, turn: float, light: Array, edge: Array) -> Array:
-        """Colour (3, h, w): the pattern and weave in the fabric's own coordinates, lit."""
+        """Colour (3, h, w) of the fabric's pattern and weave under this light."""
         material = fabric.material
         texture = 1 + material.grain * self.grain[rows, columns]
         if fabric.pattern != "solid" or material.weave is not None:
@@ -189,7 +188,7 @@ class Pen:
         return lit
 
     def _coordinates(self, rows: slice, columns: slice, turn: float) -> tuple[Array, Array]:
-        """Each cell's place on the fabric in drawing units, bent a little by the folds: two (h, w)."""
+        """Each cell's coordinates on the fabric in drawing units, distorted by the folds: two arrays (h, w)."""
         y = np.arange(rows.start, rows.stop, dtype=np.float32)[:, None]
         x = np.arange(columns.start, columns.stop, dtype=np.float32)[None]
         angle = np.radians(turn)
@@ -201,7 +200,7 @@ class Pen:
         return u + fall, v + fall
 
     def _cast(self, mask: Image.Image, window: tuple[int, int, int, int], distance: float) -> None:
-        """The soft shadow of a raised piece on what was drawn before."""
+        """Draw the soft shadow of a raised piece on the canvas."""
         soft = mask.filter(ImageFilter.BoxBlur(max(1.0, distance)))
         x, y, width, height = window
         shift = max(1, round(distance * 0.7))
@@ -210,7 +209,7 @@ class Pen:
         self.colour[:, rows, columns] *= 1 - 0.42 * _unit(soft)[inside]
 
     def _flat(self, outlines: Sequence[Points], dark: float, colour: Colour | None, tag: str) -> None:
-        """Evenly coloured pieces: a line, dashes, holes, a print."""
+        """Draw pieces of uniform colour: a line, dashes, holes, a print."""
         pieces = [self.camera.pixels(outline) for outline in outlines]
         points = np.concatenate(pieces)
         window = self._window(points, 1)
@@ -254,7 +253,7 @@ def _union(old: Box | None, new: Box) -> Box:
 
 
 def _halved(canvas: Array) -> Array:
-    """Means over 2 x 2 cells (SUPERSAMPLING) of the last two axes."""
+    """The means of 2 x 2 cells (SUPERSAMPLING) over the last two axes."""
     rows = canvas[..., 0::2, :] + canvas[..., 1::2, :]
     return (rows[..., 0::2] + rows[..., 1::2]) * np.float32(0.25)
 
@@ -265,8 +264,8 @@ def _unit(image: Image.Image) -> Array:
 
 
 def _creases(folds: Sequence[Points], camera: Camera, corner: tuple[int, int], size: tuple[int, int]) -> Array:
-    """Added light (h, w) of folds: a shadow with a lit flank above and to its left."""
-    relief = Image.new("L", (size[0] * 2, size[1] * 2), 128)  # twice as fine for smooth edges
+    """Light (h, w) added by folds: a shadow with a lit flank to its upper left."""
+    relief = Image.new("L", (size[0] * 2, size[1] * 2), 128)  # supersampled for smooth edges
     draw = ImageDraw.Draw(relief)
     for fold in folds:
         points = (camera.pixels(fold) - corner) * (2 / COARSE)

@@ -1,6 +1,6 @@
-"""Drawn models: the skin, the hair and the other clothes around a garment that somebody wears.
+"""Drawn models: skin, hair and other clothes around a garment that is worn.
 
-Nothing here is the product. What lies in front of the garment (hair, a forearm) hides a part of it.
+None of this is the product. Hair and forearms in front of the garment cover a part of it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WORN_ABOVE_LEGS = ("Tops", "Outerwear", "Dresses")
 
 @dataclass(frozen=True)
 class Worn:
-    """A garment on somebody: RGBA layers of one size, to be laid over each other in this order."""
+    """A worn garment: RGBA layers of equal size, to be composed in this order."""
 
     behind: Image.Image
     garment: Image.Image
@@ -35,7 +35,7 @@ class Worn:
 
 
 def on_a_model(garment: Image.Image, category: str, rng: np.random.Generator) -> Worn:
-    """A garment's cut-out (RGBA) worn by a drawn model with any skin and hair; the layers are larger than it."""
+    """A garment's cut-out (RGBA) worn by a drawn model with random skin and hair; the layers are larger than it."""
     x1, y1, x2, y2 = garment.getchannel("A").point(lambda value: 255 if value > 127 else 0).getbbox() or (0, 0, 1, 1)
     width, height = x2 - x1, y2 - y1
     left, top = int(0.25 * width) + 8, int(0.9 * max(width, height))
@@ -99,7 +99,7 @@ class _Body:
                 before.line(lock, self.hair, max(2, int(0.5 * wide)))
 
     def arms(self, behind: ImageDraw.ImageDraw) -> None:
-        """From the shoulders through the ends of the sleeves, with a hand at the end."""
+        """Arms from the shoulders through the sleeves, with hands."""
         shoulder_y = self.y1 + 0.16 * self.unit
         thick = self.unit * self.rng.uniform(0.075, 0.105)
         for side, edge in ((-1, self.x1), (1, self.x2)):
@@ -150,7 +150,7 @@ class _Body:
             behind.line((self.middle, hem, self.middle, end), _darker(colour, 0.75), 2)
 
     def upper_half(self, behind: ImageDraw.ImageDraw) -> None:
-        """Above trousers or a skirt: a shirt, arms at its sides, and whatever of the head fits."""
+        """Above trousers or a skirt: a shirt, arms at its sides, and the visible part of the head."""
         colour, waist = _cloth_colour(self.rng), self.y1 + 0.06 * self.unit
         half = 0.5 * self.unit * self.rng.uniform(0.8, 1.0)
         shoulder = waist - 1.25 * self.unit
@@ -167,7 +167,7 @@ class _Body:
             _disc(behind, wrist, 0.16 * half, self.skin)
 
     def feet(self, behind: ImageDraw.ImageDraw) -> None:
-        """Where the garment ends: shins, then shoes."""
+        """Below the garment: shins and shoes."""
         colour = _cloth_colour(self.rng)
         for side in (-1, 1):
             x = self.middle + side * self.unit * self.rng.uniform(0.16, 0.26)
@@ -186,7 +186,7 @@ def _varied(colours: tuple[Colour, ...], rng: np.random.Generator) -> Colour:
 
 
 def _cloth_colour(rng: np.random.Generator) -> Colour:
-    """Often denim, black, grey or white, otherwise anything."""
+    """Often denim, black, grey or white, otherwise any colour."""
     usual: tuple[Colour, ...] = (
         (58, 76, 112),
         (36, 44, 64),
@@ -207,7 +207,7 @@ def _darker(colour: Colour, factor: float) -> Colour:
 
 
 def _shaded(layer: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """The layer with soft light and shade over it, so that skin and cloth are not flat."""
+    """The layer with soft light and shade, so that skin and cloth do not look flat."""
     coarse = Image.fromarray((128 + 26 * rng.standard_normal((9, 7))).clip(0, 255).astype(np.uint8))
     light = np.asarray(coarse.resize(layer.size, Image.Resampling.BICUBIC), np.float32)[..., None] / 128
     pixels = np.asarray(layer, np.float32)

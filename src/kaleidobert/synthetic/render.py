@@ -1,4 +1,4 @@
-"""Turns a look into encoded views with their masks and the boxes of their parts."""
+"""Renders a look as encoded views with their masks and the boxes of its parts."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from kaleidobert.synthetic.pen import COARSE, SUPERSAMPLING, Box, Pen
 from kaleidobert.synthetic.scene import BUSY, shadow, studio
 
 JPEG_QUALITY = 90
-FRAME = (3.0, 4.0)  # width and height in drawing units that every view shows at least
+FRAME = (3.0, 4.0)  # minimum width and height of a view in drawing units
 DETAILS = ("neck", "pocket", "closure", "logo", "detail", "cuff", "belt", "strap", "heel", "hem", "accent", "laces")
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One picture: JPEG bytes, mask as PNG bytes, and per part its box in [0, 1] of the image."""
+    """One view: image as JPEG bytes, mask as PNG bytes, and each part's box in [0, 1] of the image."""
 
     image: bytes
     mask: bytes
@@ -31,7 +31,7 @@ class View:
 def render(look: Look, rng: np.random.Generator, size: tuple[int, int], views: int) -> list[View]:
     """Up to ``views`` views: the front, then the back or the other side, then a close-up.
 
-    The close-up is left out where no part lies so that it would show both product and background.
+    There is no close-up if none of the parts could be shown with both product and background.
     """
     folds = Image.fromarray(rng.standard_normal((15, 20)).astype(np.float32))
     busy = int(rng.integers(len(BUSY))) if rng.random() < 0.25 else -1
@@ -48,7 +48,7 @@ def render(look: Look, rng: np.random.Generator, size: tuple[int, int], views: i
 
 
 def cut_out(look: Look, rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
-    """The front view alone, without background: RGBA of ``size`` (width, height)."""
+    """The front view without background: RGBA of ``size`` (width, height)."""
     folds = Image.fromarray(rng.standard_normal((15, 20)).astype(np.float32))
     pen = _draw(look, rng, size, _place(look, rng, size, mirrored=False), folds, back=False)
     colour, cover = pen.image()
@@ -58,7 +58,7 @@ def cut_out(look: Look, rng: np.random.Generator, size: tuple[int, int]) -> Imag
 
 
 def _place(look: Look, rng: np.random.Generator, size: tuple[int, int], mirrored: bool) -> Camera:
-    """A camera that shows the whole product, slightly off centre, turned and scaled."""
+    """A camera on the whole product with slight random shift, rotation and scale."""
     scale = min(size[0] / FRAME[0], size[1] / FRAME[1]) * SUPERSAMPLING
     scale *= look.kind.zoom * rng.uniform(0.92, 0.98)
     angle = np.radians(rng.uniform(-1.5, 1.5))
@@ -89,7 +89,7 @@ def _draw(
 
 
 def _close_up(pen: Pen, camera: Camera, rng: np.random.Generator) -> Camera | None:
-    """A camera on one of the named parts, so near that product and background both still show."""
+    """A camera close to one of the named parts, with both product and background in view."""
     parts = [name for name in DETAILS if name in pen.boxes]
     for index in rng.permutation(len(parts)):
         x1, y1, x2, y2 = pen.boxes[parts[index]]
@@ -106,7 +106,7 @@ def _close_up(pen: Pen, camera: Camera, rng: np.random.Generator) -> Camera | No
 
 
 def _finish(look: Look, rng: np.random.Generator, size: tuple[int, int], pen: Pen, busy: int, close: bool) -> View:
-    """Lay the drawing over its background and encode it."""
+    """Compose the drawing over a background and encode it."""
     colour, cover = pen.image()
     stands = look.kind.stands and not close
     behind: Array = studio(rng, size, stands) if busy < 0 else BUSY[busy](rng, size)
@@ -126,7 +126,7 @@ def _encoded(image: Image.Image, kind: str) -> bytes:
 
 
 def _boxes(pen: Pen, mask: Image.Image) -> dict[str, Box]:
-    """The parts seen well enough to speak of: a third of them, or a tenth of the picture."""
+    """Boxes of the parts of which at least a third is visible, or which fill a tenth of the picture."""
     boxes = {}
     full = float(pen.width * pen.height)
     for name, (x1, y1, x2, y2) in pen.boxes.items():

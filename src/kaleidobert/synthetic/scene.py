@@ -1,4 +1,4 @@
-"""What stands behind a product: studio walls and busy places, and the shadow the product throws."""
+"""Backgrounds of products, studio walls and busy places, and the product's shadow."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def _pixels(image: Image.Image) -> Array:
 
 
 def _grid(size: Size) -> tuple[Array, Array]:
-    """x and y in [0, 1] of the width and the height: (1, w) and (h, 1)."""
+    """Coordinates x (1, w) and y (h, 1) in [0, 1]."""
     width, height = size
     x, y = np.linspace(0, 1, width, dtype=np.float32), np.linspace(0, 1, height, dtype=np.float32)
     return x[None], y[:, None]
 
 
 def studio(rng: np.random.Generator, size: Size, stands: bool) -> Array:
-    """A near-white wall with a soft fall of light, and a floor where something stands on it: (3, h, w)."""
+    """A near-white wall with soft lighting, and a floor if the product stands on one: (3, h, w)."""
     x, y = _grid(size)
     cx, cy = 0.35 + 0.3 * rng.random(), 0.3 + 0.2 * rng.random()
     light = 0.975 - 0.06 * ((x - cx) ** 2 + (y - cy) ** 2)
@@ -144,7 +144,7 @@ BUSY: tuple[Callable[[np.random.Generator, Size], Array], ...] = (planks, bricks
 
 
 def shadow(cover: Array, stands: bool) -> Array:
-    """How much light (h, w) in [0, 1] the product takes from what is behind or below it."""
+    """The product's shadow (h, w) on the background or floor; 0 is none, 1 black."""
     height, width = cover.shape
     mask = Image.fromarray((cover * 255).astype(np.uint8))
     wall = Image.new("L", mask.size)

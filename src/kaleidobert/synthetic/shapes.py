@@ -23,17 +23,17 @@ def curve(*points: Point, steps: int = 8) -> Points:
 
 
 def join(*runs: Points) -> Points:
-    """Runs of points one after the other: each run is smooth, a corner stands where two meet."""
+    """Concatenated curves, with a corner where two of them meet."""
     return np.vstack(runs)
 
 
 def mirror(points: Points) -> Points:
-    """The other half: left and right exchanged, in reverse order, so that the two halves join."""
+    """The mirrored half of an outline, in reverse order, so that the two halves join."""
     return points[::-1] * (-1.0, 1.0)
 
 
 def symmetric(right: Points) -> Points:
-    """A closed outline from its right half, given from the top centre to the bottom centre."""
+    """A closed outline from its right half, which runs from the top centre to the bottom centre."""
     return join(right, mirror(right))
 
 
@@ -67,7 +67,7 @@ def normals(points: Points) -> Points:
 
 
 def band(points: Points, width: float, end_width: float | None = None) -> Points:
-    """A ribbon of ``width`` centred on a curve, tapering to ``end_width`` where given."""
+    """A ribbon of ``width`` centred on a curve, tapering to ``end_width`` if given."""
     widths = np.linspace(width, width if end_width is None else end_width, len(points))[:, None]
     offset = normals(points) * widths / 2
     return join(points + offset, (points - offset)[::-1])

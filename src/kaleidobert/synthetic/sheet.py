@@ -1,4 +1,4 @@
-"""A contact sheet: many products at a glance."""
+"""A contact sheet of products."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from kaleidobert.synthetic.shapes import band, crease, curve, ellipse, hoop, joi
 def heel_shoe(pen: Pen, look: Look) -> None:
     """A pump with a stiletto, block or kitten heel; perhaps an ankle strap or a bow."""
     kitten = look.get("heel") == "kitten heel"
-    rise = 0.42 if kitten else 0.0  # how much lower the heel sits
+    rise = 0.42 if kitten else 0.0  # by which the heel is lower
     here = pen.placed(1.0, 0.0, -0.05)
     y = -0.36 + rise
     if look.get("heel") == "block heel":

@@ -21,11 +21,11 @@ from kaleidobert.synthetic.torso import (
     sleeves,
 )
 
-HEM = {"mini": 1.0, "knee-length": 1.45, "midi": 1.95, "maxi": 2.6}  # below the waist, in drawing units
+HEM = {"mini": 1.0, "knee-length": 1.45, "midi": 1.95, "maxi": 2.6}  # distance below the waist in drawing units
 
 
 def skirt_outline(waist: float, hip: float, hem: float, top: float, length: float) -> Points:
-    """A skirt from its waist down; ``hip`` is its half width a third of the way."""
+    """A skirt's outline; ``hip``: half width at a third of its length."""
     end = top + length
     seam = curve((waist, top), (hip, top + min(0.45, length * 0.4)), (hem, end))
     edge = curve((hem, end), (hem * 0.6, end + 0.09 * hem), (0, end + 0.12 * hem))
@@ -56,7 +56,7 @@ def skirt_shape(cut: str, length: float) -> tuple[float, float]:
 
 
 def skirt(pen: Pen, look: Look, back: bool) -> None:
-    """Pencil, a-line, pleated or flared; drawn larger the shorter it is."""
+    """Pencil, a-line, pleated or flared; short skirts are drawn larger."""
     length = HEM[look.get("length")]
     hip, hem = skirt_shape(look.get("cut"), length)
     zoom = min(3.1 / (length + 0.2), 1.36 / hem, 1.75)
@@ -93,7 +93,7 @@ def skirt(pen: Pen, look: Look, back: bool) -> None:
 
 
 def _waist(pen: Pen, fabric: Fabric, half: float, top: float, height: float = 0.13) -> None:
-    """A plain waistband with the back's inside above it."""
+    """A plain waistband with the inside of the back above it."""
     inner = symmetric(
         join(curve((0, top - height * 0.95), (half, top - height * 0.55)), curve((half, top), (0, top + 0.04)))
     )
@@ -104,7 +104,7 @@ def _waist(pen: Pen, fabric: Fabric, half: float, top: float, height: float = 0.
 
 
 def bodice(torso: Torso, neck: Points, strap: bool, waist_at: float) -> Points:
-    """A dress's closed upper part; ``strap`` starts it below the shoulders."""
+    """The closed outline of a dress's upper part; with ``strap`` it starts below the shoulders."""
     c, s = torso.chest, torso.shoulder
     seam = curve((c, -0.46), (c - 0.04, -0.2), (torso.waist, waist_at))
     low = curve((torso.waist, waist_at), (0, waist_at + 0.04))
@@ -155,7 +155,7 @@ def dress(pen: Pen, look: Look, back: bool) -> None:
 
 
 def _dress_body(pen: Pen, look: Look, upper: Points, skirt: tuple[float, float, float, float, float]) -> None:
-    """Skirt first, bodice over it."""
+    """The skirt, with the bodice over it."""
     waist, hip, hem, waist_at, length = skirt
     cut = look.get("cut")
     outline = skirt_outline(waist, hip, hem, waist_at - 0.02, length + 0.02)

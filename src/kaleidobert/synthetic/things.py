@@ -1,4 +1,4 @@
-"""Things that are no garment: bottles, boxes, rings, bands, made of a few shaded pieces; products or clutter."""
+"""Objects other than garments, made of a few shaded pieces: bottles, boxes, rings, bands; products or clutter."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ SIDE = 144
 
 
 def thing(rng: np.random.Generator) -> Image.Image:
-    """One drawn thing of one to four pieces, RGBA (SIDE, SIDE)."""
+    """A random object of one to four pieces, RGBA (SIDE, SIDE)."""
     layer = Image.new("RGBA", (SIDE, SIDE))
     colours = [tuple(int(value) for value in rng.integers(10, 250, 3)) for _ in range(2)]
     stretch = rng.uniform(0.35, 1.0, 2)
@@ -51,7 +51,7 @@ def _ring(layer: Image.Image, rng: np.random.Generator, colours: list[tuple[int,
 
 
 def _lit(layer: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Rounded shading, a gradient, sometimes stripes and a gloss."""
+    """Add rounded shading and a gradient, sometimes stripes and gloss."""
     pixels = np.asarray(layer, np.float32)
     y, x = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j]
     angle = rng.uniform(0, 6.28)

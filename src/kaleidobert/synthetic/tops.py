@@ -58,7 +58,7 @@ def t_shirt(pen: Pen, look: Look, back: bool) -> None:
 
 
 def tank_top(pen: Pen, look: Look, back: bool) -> None:
-    """Wide straps and bound edges."""
+    """A tank top with wide straps and bound edges."""
     torso = torso_of(look, neck=0.36, shoulder=0.60)
     neck = neckline(torso, look.get("neckline"), back)
     x, y = (float(value) for value in neck[-1])

@@ -42,7 +42,7 @@ class Torso:
 
 
 def torso_of(look: Look, **changes: float) -> Torso:
-    """A torso as wide as the look's fit says."""
+    """A torso of the width of the look's fit."""
     wide = 0.10 * look.fit
     base = Torso(chest=0.68 + wide, waist=0.63 + wide * 1.4, hem=0.67 + wide * 1.3, shoulder=0.74 + wide * 0.5)
     return replace(base, **changes)
@@ -95,7 +95,7 @@ def body_folds(torso: Torso, loose: float) -> list[Points]:
 
 
 def inside(pen: Pen, neck: Points, fabric: Fabric, depth: float = 0.62) -> None:
-    """The back panel's inside, seen through the neckline, with a label."""
+    """The inside of the back, visible in the neckline, with a label."""
     n, top = (float(value) for value in neck[-1])
     right = join(curve((0, top + 0.05), (n * 0.6, top + 0.03), (n, top - 0.005)), curve((n, top), (n, top + depth)))
     right = join(right, curve((n, top + depth), (0, top + depth + 0.05)))
@@ -118,7 +118,7 @@ class Arm:
         return join(self.upper, cuff, self.lower[::-1])
 
     def end(self, share: float) -> Points:
-        """The last ``share`` of it: the cuff."""
+        """The cuff: the last ``share`` of the sleeve."""
         return Arm(part_of(self.upper, 1 - share, 1), part_of(self.lower, 1 - share, 1)).outline()
 
 
@@ -141,7 +141,7 @@ def arm(torso: Torso, sleeve: str, loose: float = 0.0) -> Arm | None:
 
 
 def sleeves(pen: Pen, shape: Arm | None, fabric: Fabric, *, cuff: Fabric | None = None, share: float = 0.09) -> None:
-    """Both sleeves, with creases at the elbow and, where given, cuffs of another fabric."""
+    """Both sleeves, with creases at the elbow and, if given, cuffs of another fabric."""
     if shape is None:
         return
     (ux, uy), (lx, ly) = shape.upper[len(shape.upper) // 2], shape.lower[len(shape.lower) // 2]

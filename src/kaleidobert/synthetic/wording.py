@@ -1,4 +1,4 @@
-"""Titles and descriptions in varied wording, and which phrase of them speaks of which part of the picture."""
+"""Titles and descriptions in varied wording, and the part of the drawing that each of their phrases describes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from kaleidobert.synthetic.look import Look
 
-TAGS = {  # the part of the drawing an attribute speaks of, where it is not named like the attribute
+TAGS = {  # the part of the drawing that an attribute describes, if it does not have the attribute's name
     "colour": "body",
     "pattern": "body",
     "material": "body",
@@ -46,7 +46,7 @@ MATERIALS = {
     "rubber": ("light acetate", "acetate"),
 }
 
-ADJECTIVES = {  # what can stand before the product's name
+ADJECTIVES = {  # values that may precede the product's name
     "short sleeve": ("short sleeve", "short-sleeved"),
     "long sleeve": ("long sleeve", "long-sleeved"),
     "three-quarter sleeve": ("three-quarter sleeve",),
@@ -95,7 +95,7 @@ ADJECTIVES = {  # what can stand before the product's name
     "logo print": ("logo",),
 }
 
-NOUNS = {  # what can follow "with"; "a" and the value itself where none is listed
+NOUNS = {  # wordings after "with"; by default "a" and the value itself
     "short sleeve": ("short sleeves",),
     "long sleeve": ("long sleeves",),
     "three-quarter sleeve": ("three-quarter sleeves",),
@@ -156,12 +156,12 @@ CLOSINGS = {
 
 
 def pick(rng: np.random.Generator, choices: Sequence[str]) -> str:
-    """One of them, evenly."""
+    """A uniformly random choice."""
     return choices[int(rng.integers(len(choices)))]
 
 
 def nouns_of(value: str) -> tuple[str, ...]:
-    """Ways of naming a feature after "with"."""
+    """Wordings of a feature after "with"."""
     if value in NOUNS:
         return NOUNS[value]
     if value in _WITHOUT_NOUN:
@@ -172,19 +172,19 @@ def nouns_of(value: str) -> tuple[str, ...]:
 
 
 def features(look: Look) -> list[str]:
-    """The attribute values besides colour, pattern and material."""
+    """The values of all attributes but colours, pattern and material."""
     named = ("colour", "second_colour", "pattern", "material")
     return [value for name, value in look.attributes.items() if name not in named]
 
 
 def colours(look: Look) -> str:
-    """ "navy", or "navy and white" for a pattern of two."""
+    """ "navy", or "navy and white" for a pattern of two colours."""
     second = look.get("second_colour")
     return f"{look.get('colour')} and {second}" if second and look.get("pattern") != "solid" else look.get("colour")
 
 
 def accent(look: Look) -> str:
-    """ "white trim" where the second colour is in a detail; else ""."""
+    """ "white trim" if a detail has the second colour, else ""."""
     second = look.get("second_colour")
     if not second or look.get("pattern") != "solid":
         return ""
@@ -207,12 +207,12 @@ def listed(parts: Sequence[str]) -> str:
 
 
 def sentence(text: str) -> str:
-    """First letter upper, a full stop at the end."""
+    """The text with a capital first letter and a full stop."""
     return text[:1].upper() + text[1:] + "."
 
 
 def title_of(look: Look, rng: np.random.Generator) -> str:
-    """A short title that names the colour and some of the rest."""
+    """A short title with the colour and some of the other attributes."""
     words = [ADJECTIVES[value] for value in features(look) if value in ADJECTIVES and rng.random() < 0.6]
     before = " ".join(pick(rng, ways) for ways in words[:3])
     named = look.get("pattern") != "solid" or rng.random() < 0.15
@@ -235,7 +235,7 @@ def title_of(look: Look, rng: np.random.Generator) -> str:
 
 
 def description_of(look: Look, rng: np.random.Generator) -> str:
-    """One to three sentences with other words than the title's."""
+    """One to three sentences, worded independently of the title."""
     plural = look.kind.plural
     name = pick(rng, look.kind.names)
     this, be, have = ("these", "are", "have") if plural else ("this", "is", "has")
@@ -264,7 +264,7 @@ def description_of(look: Look, rng: np.random.Generator) -> str:
 
 
 def terms_of(look: Look) -> dict[str, str]:
-    """Every phrase, in lower case, that may speak of the product, and the part of the drawing it speaks of."""
+    """All lower-case phrases that may describe the product, each with the part of the drawing that it describes."""
     terms = {name: "whole" for name in look.kind.names}
     for name, value in look.attributes.items():
         tag = TAGS.get(name, name)
@@ -285,7 +285,7 @@ def terms_of(look: Look) -> dict[str, str]:
 
 
 def phrases_in(text: str, terms: dict[str, str]) -> list[tuple[str, str]]:
-    """The terms that occur in a text as (words as they occur, part), longer ones before those inside them."""
+    """The terms found in a text as (words as written, part); a term inside a longer one does not count."""
     found: dict[str, str] = {}
     taken = [False] * len(text)
     for term in sorted(terms, key=lambda term: (-len(term), term)):

@@ -1,7 +1,7 @@
-"""`kaleidobert align`: fit the captioner on the catalogue's own photos and texts, then write aligned pairs.
+"""`kaleidobert align`: train the captioner on the catalogue's own photos and texts, then write aligned pairs.
 
-The captioner sees the prepared photos (locked portions, see `catalogue`) that pre-training sees, under the same
-settings of a preset's image processor, so maps and patches share the locked portion's coordinates.
+The captioner is trained on the same locked portions as pre-training (see `dataset`), prepared with the same settings
+of a preset's image processor, so attention maps and patches share the locked portion's coordinates.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ from kaleidobert.alignment.pair_store import PAIRS_FILE, AlignmentSummary, Align
 from kaleidobert.data.readers import splits_of
 from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertConfig, KaleidoBertImageProcessor
-from kaleidobert.model.processing import to_pixel_values
+from kaleidobert.model.image_processing import to_pixel_values
 from kaleidobert.progress import progress_bar
 from kaleidobert.training.dataset import PreparedDataset, prepare
 from kaleidobert.training.settings import RunSettings
-from kaleidobert.training.train_captioner import AlignSettings, train_captioner
-from kaleidobert.vision.saliency.border_colour import detector
+from kaleidobert.training.train_captioner import AlignSettings, train_captioner, validated_settings
+from kaleidobert.vision.saliency.detectors import detector
 
 SETTINGS_FILE = "align.yaml"
-CHUNK = 128  # views aligned together
+EARLIER_NAMES = {"told": "lstm_samples", "told_from": "lstm_from"}  # settings in folders of earlier versions
+CHUNK = 128  # views in a batch
 
 
 def align(
@@ -42,10 +43,10 @@ def align(
     columns: Mapping[str, str] | None = None,
     max_minutes: float | None = None,
 ) -> dict[str, Any]:
-    """Fit a captioner into the folder ``out``, unless it holds one already, and write pairs for all splits.
+    """Train a captioner into the folder ``out``, unless there is one already, and write pairs for all splits.
 
-    ``photos``: the pre-training preset whose photo settings are used. Returns figures: the captioner's last
-    validation loss where it was trained, and what the pairs cover, by split and in all.
+    ``photos``: the pre-training preset whose photo settings are used. Returns the captioner's validation loss if it
+    was trained, and the counts of the alignment (see `AlignmentSummary.figures`).
     """
     check_source(source)
     image_processor = _image_processor(photos)
@@ -55,7 +56,7 @@ def align(
             raise InputError(f"{out}: there is a captioner already; leave --max-minutes out, or choose another --out")
         if KaleidoBertImageProcessor.from_pretrained(out).to_dict() != image_processor.to_dict():
             raise InputError(
-                f"{out}: its captioner saw photos prepared in another way; choose another --preset or --out"
+                f"{out}: its captioner was trained on photos prepared in another way; choose another --preset or --out"
             )
     else:
         figures = train_captioner(data, out, image_processor, settings, columns, max_minutes)
@@ -72,13 +73,13 @@ def _image_processor(photos: RunSettings) -> KaleidoBertImageProcessor:
 def load_generator(
     folder: Path, source: str = "teacher", least_lift: float | None = None, maps: str | None = None
 ) -> AlignmentGenerator:
-    """A folder's captioner, on the GPU where there is one; settings that are not given are the folder's own.
+    """A folder's captioner, on the GPU if there is one. ``least_lift`` and ``maps`` override the folder's settings.
 
-    Raises ``InputError`` where the folder has none.
+    Raises ``InputError`` if there is no captioner.
     """
     if not (folder / "model.safetensors").is_file() or not (folder / SETTINGS_FILE).is_file():
-        raise InputError(f"no captioner in {folder}; fit one with kaleidobert align DATA --out {folder}")
-    settings = AlignSettings.model_validate(yaml.safe_load((folder / SETTINGS_FILE).read_text()))
+        raise InputError(f"no captioner in {folder}; train one with kaleidobert align DATA --out {folder}")
+    settings = _read_settings(folder)
     captioner: Any = Captioner.from_pretrained(folder)
     tokenizer: Any = AutoTokenizer.from_pretrained(folder)
     captioner.to("cuda" if torch.cuda.is_available() else "cpu")
@@ -88,6 +89,13 @@ def load_generator(
     return AlignmentGenerator(captioner, tokenizer, source, settings.levels, lift, settings.beams, chosen, foreground)
 
 
+def _read_settings(folder: Path) -> AlignSettings:
+    """A folder's settings. Raises ``InputError`` if they are invalid."""
+    values = yaml.safe_load((folder / SETTINGS_FILE).read_text())
+    renamed = {EARLIER_NAMES.get(name, name): value for name, value in values.items()}
+    return validated_settings(renamed, f"{folder / SETTINGS_FILE}: ")
+
+
 def write_pairs(
     data: str | Path,
     out: Path,
@@ -95,7 +103,7 @@ def write_pairs(
     image_processor: KaleidoBertImageProcessor,
     columns: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Align every view of every product and write ``out/pairs.parquet``; returns what the pairs cover."""
+    """Align every view of every product and write ``out/pairs.parquet``; returns the counts of the alignment."""
     captioner = generator.captioner.fingerprint()
     summary = AlignmentSummary(generator.source, captioner, list(generator.grids), generator.least_lift)
     with AlignmentWriter(out / PAIRS_FILE, summary) as writer, progress_bar() as progress:
@@ -113,7 +121,7 @@ Found = list[tuple[str, int, list[AlignedPair]]]  # product id, view, pairs
 
 
 def _aligned(catalogue: PreparedDataset, generator: AlignmentGenerator) -> Iterator[tuple[range, Found]]:
-    """Chunks of products, all views of each, with their pairs."""
+    """Batches of products with the pairs of all their views."""
     start = 0
     while start < len(catalogue):
         last = int(np.searchsorted(catalogue.first_view, catalogue.first_view[start] + CHUNK, side="right")) - 1
@@ -130,6 +138,7 @@ def _aligned(catalogue: PreparedDataset, generator: AlignmentGenerator) -> Itera
 
 
 def _count(summary: AlignmentSummary, catalogue: PreparedDataset, indices: range, found: Found) -> None:
+    """Add a batch's counts to the summary."""
     words = {catalogue.ids[index]: len(content_words(catalogue.texts[index])) for index in indices}
     summary.products += len(indices)
     summary.products_with_pairs += len({product_id for product_id, _, pairs in found if pairs})

@@ -1,4 +1,4 @@
-"""Augmentation of a whole batch of locked portions at once; every number is drawn from the given generator."""
+"""Augmentation of a batch of locked portions; all random numbers come from the given generator."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from kaleidobert.model.distributed import WHOLE_BATCH, BatchShard
 
 
 def draw_sides(rng: np.random.Generator, batch: int) -> np.ndarray:
-    """(B,) 1 where a photo stays, -1 where it is mirrored."""
+    """(B,) random signs: -1 for a photo that is mirrored, 1 for one that is not."""
     return rng.choice(np.asarray([-1, 1], dtype=np.float32), batch)
 
 
 def augment(
     pixels: Tensor, rng: np.random.Generator, strength: float = 1.0, shard: BatchShard = WHOLE_BATCH
 ) -> tuple[Tensor, np.ndarray]:
-    """Shift, scale, turn a little, flip and light: (B, 3, S, S) in [0, 1] -> the same; and who is mirrored (B,).
+    """Random shift, scale, rotation, flip, contrast and brightness: (B, 3, S, S) in [0, 1] -> the same shape.
 
-    ``strength`` 0 flips alone, and so saves the resampling. What moves in from outside is white, as in a studio shot.
-    Of a shard batch, pixels are the rows here; numbers are drawn for all rows, and who is mirrored is told of all.
+    Also returns which photos are mirrored (B,) bool. ``strength`` 0 only flips, without resampling. The area around a
+    photo is white, as in a studio shot. For one process's ``shard`` of a batch, pixels are its own rows (b, 3, S, S);
+    random numbers are drawn for the whole batch, whose mirrored photos (B,) are returned.
     """
     whole = len(pixels) * shard.processes
     sides = draw_sides(rng, whole)

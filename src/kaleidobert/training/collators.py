@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 from transformers import BatchEncoding, PreTrainedTokenizerFast
 
-from kaleidobert.alignment.masking import AlignmentPair, mask_tokens, plan_masks
+from kaleidobert.alignment.masking import AlignmentPair, mask_tokens, ordinary_tokens, plan_masks
 from kaleidobert.alignment.pair_store import Alignment
-from kaleidobert.levels import JIGSAW_ORDERS, ROTATIONS, Level, level_slices, patch_count
+from kaleidobert.levels import Level, level_slices, patch_count
 from kaleidobert.model.distributed import WHOLE_BATCH, BatchShard
+from kaleidobert.model.image_processing import to_pixel_values
 from kaleidobert.model.losses import NO_LABEL
-from kaleidobert.model.processing import to_pixel_values
+from kaleidobert.model.pretext_tasks import level_tasks
 from kaleidobert.training.augmentation import augment, draw_sides
 from kaleidobert.training.cached_features import SplitFeatures
 from kaleidobert.training.dataset import PreparedDataset
@@ -167,7 +168,7 @@ class PreTrainingCollator(PairCollator):
     Words are hidden in all texts of the batch, as a wrong text may be any of them. Patches that show but one colour
     carry nothing and are not hidden. ``alignment`` gives each view's aligned pairs, and guided (n,), the share of what
     was hidden that a pair led to, is in the batch; without it masking is random. ``corruption``: whether all levels
-    are corrupted, or each photo by the task of one level or none, drawn evenly (see `model.pretext_tasks`).
+    are corrupted, or each photo by the task of one level or none, drawn evenly (see `model.pretext_objectives`).
     """
 
     def __init__(
@@ -186,6 +187,7 @@ class PreTrainingCollator(PairCollator):
         self.subcategories = np.unique(catalogue.subcategories, return_inverse=True)[1].astype(np.int64)
         self.corruption = corruption
         self.alignment = alignment
+        self.replacements = ordinary_tokens(tokenizer)
 
     def __call__(self, indices: Sequence[int]) -> dict[str, Tensor]:
         rng = self.generator(indices)
@@ -205,9 +207,7 @@ class PreTrainingCollator(PairCollator):
                 pairs = self.alignment.pairs(self.catalogue.ids[index], encoded, row, self.levels, view, mirrored)
             levels, masked_patches = (self.levels, plain[row]) if inside else ((), None)
             choice = plan_masks(encoded.word_ids(row), levels, rng, pairs, masked_patches)
-            masked_ids[row] = mask_tokens(
-                ids[row], choice.tokens, self.tokenizer.mask_token_id, len(self.tokenizer), rng
-            )
+            masked_ids[row] = mask_tokens(ids[row], choice.tokens, self.tokenizer.mask_token_id, self.replacements, rng)
             if inside:
                 token_labels[row, choice.tokens] = ids[row, choice.tokens]
                 hidden[row], level_labels[row] = choice.patches, self._level_labels(choice.patches, rng)
@@ -228,23 +228,16 @@ class PreTrainingCollator(PairCollator):
         mirrored = torch.from_numpy(shown.mirrored[: len(indices)]).view(-1, 1, 1, 1)
         return plain_patches(torch.where(mirrored, pixels.flip(-1), pixels), self.levels).numpy()
 
-    def _keep_one_task(self, hidden: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> None:
-        """Of a product's corruptions one, or none."""
-        tasks = [index for index, level in enumerate(self.levels) if level.task]
-        kept = rng.choice([-1, *tasks])
+    def _level_labels(self, masked: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """(N,) int64: each level's label for one product with masked patches (P,) bool; NO_LABEL without one."""
+        labels = np.full(len(self.levels), NO_LABEL, dtype=np.int64)
+        for each in level_tasks(self.levels):
+            labels[each.index] = each.task.draw_label(each.level, masked[each.where], rng)
+        return labels
+
+    def _keep_one_task(self, masked: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> None:
+        """Remove, in place, all of a product's corruptions but that of one level, or all of them."""
+        kept = rng.choice([-1, *(each.index for each in level_tasks(self.levels))])
         for index, where in enumerate(level_slices(self.levels)):
             if index != kept:
-                hidden[where], labels[index] = False, NO_LABEL
-
-    def _level_labels(self, hidden: np.ndarray, rng: np.random.Generator) -> list[int]:
-        labels, start = [], 0
-        for level in self.levels:
-            classes = {"rotation": ROTATIONS, "jigsaw": JIGSAW_ORDERS}.get(level.task or "")
-            if classes:
-                labels.append(int(rng.integers(classes)))
-            elif level.task == "camouflage":
-                labels.append(int(hidden[start : start + level.patches].argmax()))
-            else:
-                labels.append(NO_LABEL)
-            start += level.patches
-        return labels
+                masked[where], labels[index] = False, NO_LABEL

@@ -1,8 +1,8 @@
-"""A catalogue made ready for training: locked portions in one memory-mapped file, texts and labels in memory.
+"""A catalogue prepared for training: locked portions in a memory-mapped file, texts and labels in memory.
 
-Finding the foreground and decoding happen once; the result is kept in the cache folder under a fingerprint of
-the data and of the image processor, and later runs on the same data start at once. The cache lies in
-``~/.cache/kaleidobert`` unless the environment variable ``KALEIDOBERT_CACHE`` names another folder.
+Photos are decoded and their products located only once. The result is cached under a fingerprint of the data and of
+the image processor's settings, in ``~/.cache/kaleidobert`` or the folder that the environment variable
+``KALEIDOBERT_CACHE`` names.
 """
 
 from __future__ import annotations
@@ -25,21 +25,22 @@ from kaleidobert.data.problems import Problems
 from kaleidobert.data.product import Product
 from kaleidobert.data.readers import read_products
 from kaleidobert.errors import InputError
-from kaleidobert.model.processing import KaleidoBertImageProcessor
+from kaleidobert.model.image_processing import KaleidoBertImageProcessor
 from kaleidobert.progress import progress_bar
-from kaleidobert.vision.saliency.network import SHIPPED
+from kaleidobert.vision.saliency.network import PACKAGED_WEIGHTS
 
 _LOGGER = logging.getLogger(__name__)
-FORMAT = 3  # raise it when what is written changes
+FORMAT = 3  # to be incremented when the files' format changes
 CHUNK = 256  # products decoded together
+LOCK_SETTINGS = ("image_size", "saliency", "keep_aspect", "resample")  # that determine a locked portion
 
 
 @dataclass(frozen=True)
 class PreparedDataset:
-    """N products, V >= N views. ``pixels`` (V, S, S, 3) uint8 is mapped, not loaded.
+    """N products with V >= N views.
 
-    ``titles`` are what a shopper might type; ``texts`` add the descriptions.
-    ``first_view`` (N + 1,): product i owns views first_view[i] : first_view[i + 1].
+    ``titles`` resemble a shopper's query; ``texts`` are title and description. ``pixels`` (V, S, S, 3) uint8, memory
+    mapped: locked portions. ``first_view`` (N + 1,): product i has the views first_view[i] : first_view[i + 1].
     """
 
     ids: list[str]
@@ -54,11 +55,11 @@ class PreparedDataset:
         return len(self.ids)
 
     def __getitem__(self, index: int) -> int:
-        """The index itself: batches are gathered at once by the collator."""
+        """The index itself: the collator gathers whole batches."""
         return index
 
     def text_groups(self) -> np.ndarray:
-        """(N,) int64, equal for products whose titles are equal but for case and spaces: either text fits both."""
+        """(N,) int64, equal if titles differ in case and spaces only, so that their texts are interchangeable."""
         normal = [" ".join(title.lower().split()) for title in self.titles]
         return np.unique(normal, return_inverse=True)[1].astype(np.int64)
 
@@ -83,8 +84,13 @@ def prepare(
     columns: Mapping[str, str] | None = None,
     problems: Problems | None = None,
 ) -> PreparedDataset:
-    """Read one split of any source, cut every view to its locked portion, and cache the result."""
-    settings = image_processor.to_dict() | _weights_state(image_processor.saliency)
+    """Read one split of any source and lock every view, or load it from the cache.
+
+    Unusable rows are counted in ``problems``, or logged if there is none. Raises ``InputError`` as `read_products`
+    does, and if less than 95 % of the products can be used.
+    """
+    settings = {name: getattr(image_processor, name) for name in LOCK_SETTINGS}
+    settings |= _weights_state(image_processor.saliency)
     key = json.dumps([FORMAT, _source_state(data), split, settings, columns], sort_keys=True, default=str)
     folder = cache_folder() / hashlib.sha256(key.encode()).hexdigest()[:16]
     if not (folder / "products.json").exists():
@@ -100,7 +106,7 @@ def cache_folder() -> Path:
 
 
 def _source_state(data: str | Path) -> list:
-    """What tells a changed source from an unchanged one: names, sizes and times of its files."""
+    """The source's path with its files' names, sizes and modification times, to detect changes."""
     path = Path(data)
     files = sorted(path.iterdir()) if path.is_dir() else [path] if path.exists() else []
     stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
@@ -108,8 +114,8 @@ def _source_state(data: str | Path) -> list:
 
 
 def _weights_state(saliency: str) -> dict:
-    """The state of the detector's weights, where it has some on this machine: other weights cut other portions."""
-    path = SHIPPED if saliency == "network" else Path(saliency)
+    """The state of the detector's weights file or folder, if it has one: other weights give other portions."""
+    path = PACKAGED_WEIGHTS if saliency == "network" else Path(saliency)
     return {"weights": _source_state(path)} if path.exists() and saliency not in ("border-colour", "none") else {}
 
 
@@ -120,25 +126,25 @@ def _write(
     split: str,
     problems: Problems,
 ) -> None:
-    """Write to a folder beside, then rename: a stopped run leaves no half-written cache."""
+    """Write to a scratch folder, then rename it, so that an interrupted run leaves no incomplete cache."""
     scratch = folder.with_name(f"{folder.name}.{socket.gethostname()}.{os.getpid()}")
-    scratch.mkdir(parents=True, exist_ok=True)  # of a killed process that had this number before
+    scratch.mkdir(parents=True, exist_ok=True)  # it exists if a killed process had the same number
     columns: dict[str, list] = {name: [] for name in ("ids", "titles", "texts", "categories", "subcategories", "views")}
-    not_found = 0
+    whole = 0  # views without a product found
     try:
         with (
             open(scratch / "pixels.raw", "wb") as pixels,
             ThreadPoolExecutor(os.cpu_count()) as pool,
             progress_bar() as progress,
         ):
-            bar = progress.add_task(f"{split}: finding the products in their photos", total=None)
+            bar = progress.add_task(f"{split}: locating products in their photos", total=None)
             for chunk in _chunks(products):
                 for product, locked in zip(chunk, pool.map(lambda p: _lock(p, image_processor), chunk), strict=True):
                     if isinstance(locked, str):
                         problems.add(split, product.id, locked)
                         continue
                     views, found = locked
-                    not_found += len(views) - found
+                    whole += len(views) - found
                     pixels.write(views.tobytes())
                     title = product.title or product.text
                     values = (product.id, title, product.text, product.category, product.subcategory, len(views))
@@ -146,9 +152,9 @@ def _write(
                         columns[name].append(value)
                 progress.update(bar, advance=len(chunk))
         problems.check(0.05)
-        if not_found:
-            photos = f"{not_found:,} of {sum(columns['views']):,} photos"
-            _LOGGER.warning("%s: no product stands out in %s; these are used whole", split, photos)
+        if whole:
+            photos = f"{whole:,} of {sum(columns['views']):,} photos"
+            _LOGGER.warning("%s: no product found in %s; these are used whole", split, photos)
         (scratch / "products.json").write_text(json.dumps(columns))
         if not folder.exists():
             scratch.rename(folder)
@@ -157,7 +163,7 @@ def _write(
 
 
 def _lock(product: Product, image_processor: KaleidoBertImageProcessor) -> tuple[np.ndarray, int] | str:
-    """Locked portions (views, S, S, 3) and in how many a product was found, or why there are none."""
+    """Locked portions (views, S, S, 3) and the number of views with a product found, or why it cannot be used."""
     try:
         views = [image_processor.lock_or_whole(product.open(view)) for view in range(len(product.images))]
         return np.stack([portion for portion, _ in views]), sum(found for _, found in views)

@@ -10,13 +10,20 @@ from typing import Any, NamedTuple
 from transformers import set_seed
 
 from kaleidobert.errors import InputError
-from kaleidobert.evaluation.captioning import CaptioningCollator, described, start_captioner
-from kaleidobert.evaluation.recognition import LabelCollator, labelled, start_recogniser
 from kaleidobert.model import KaleidoBertForRetrieval
 from kaleidobert.model.distributed import BatchShard
 from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.training.collators import PairCollator
+from kaleidobert.training.data_summary import save_data_summary
 from kaleidobert.training.dataset import PreparedDataset, prepare
+from kaleidobert.training.downstream import (
+    CaptioningCollator,
+    ClassificationCollator,
+    load_captioner,
+    load_classifier,
+    products_with_label,
+    products_with_text,
+)
 from kaleidobert.training.encode import embed_products
 from kaleidobert.training.runs import (
     clear_remains,
@@ -60,9 +67,9 @@ def _recognition(task: str) -> DownstreamTask:
     return DownstreamTask(
         # A new head, and joint layers that have hardly been asked about whole products: they have much to learn.
         defaults=(*GENTLE, "training.learning_rate=1e-3"),
-        usable=lambda catalogue, split: labelled(task, catalogue, split),
-        start=partial(start_recogniser, task),
-        collator=lambda model: partial(LabelCollator, task=task, classes=model.class_names),
+        usable=lambda catalogue, split: products_with_label(task, catalogue, split),
+        start=partial(load_classifier, task),
+        collator=lambda model: partial(ClassificationCollator, task=task, classes=model.class_names),
     )
 
 
@@ -79,8 +86,8 @@ TASKS = {
     "subcategory": _recognition("subcategory"),
     "captioning": DownstreamTask(
         defaults=GENTLE,
-        usable=described,
-        start=lambda run, *_: start_captioner(run),
+        usable=products_with_text,
+        start=lambda run, *_: load_captioner(run),
         collator=lambda _: CaptioningCollator,
     ),
 }
@@ -134,6 +141,7 @@ def finetune(
         out.mkdir(parents=True, exist_ok=True)
         clear_remains(out, checkpoint)
         settings.save(out)
+        save_data_summary(out, data, train=train, validation=validation)
         processor.save_pretrained(out)
     collate = partial(
         chosen.collator(model),

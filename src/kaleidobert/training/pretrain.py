@@ -22,9 +22,10 @@ from kaleidobert.model.initial import load_backbone, load_bert
 from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.model.objectives import Objectives
 from kaleidobert.model.pretraining import active_levels
-from kaleidobert.model.processing import train_tokenizer
-from kaleidobert.training.cached_features import cached_features
+from kaleidobert.model.tokenizer import load_tokenizer, train_tokenizer
+from kaleidobert.training.cached_features import open_run_features
 from kaleidobert.training.collators import PreTrainingCollator
+from kaleidobert.training.data_summary import save_data_summary
 from kaleidobert.training.dataset import PreparedDataset, prepare
 from kaleidobert.training.runs import (
     clear_remains,
@@ -78,12 +79,13 @@ def pretrain(
     model = _model(config, tokenizer, settings)
     if training.freeze_backbone:
         model.kaleidobert.freeze_backbone()
-    stored = cached_features(features, {"train": train, "validation": validation}, model.kaleidobert, settings)
+    stored = open_run_features(features, {"train": train, "validation": validation}, model.kaleidobert, settings)
 
     if state.is_main_process:
         out.mkdir(parents=True, exist_ok=True)
         clear_remains(out, checkpoint)
         settings.save(out)
+        save_data_summary(out, data, train=train, validation=validation)
         image_processor.save_pretrained(out)
         if not checkpoint:
             tokenizer.save_pretrained(out)
@@ -169,5 +171,4 @@ def _tokenizer(settings: RunSettings, train: PreparedDataset) -> PreTrainedToken
     chosen = settings.tokenizer
     if chosen.kind in TOKENIZER_KINDS:
         return train_tokenizer(train.texts, chosen.kind, chosen.vocabulary, chosen.max_length)
-    tokenizer: Any = AutoTokenizer.from_pretrained(chosen.kind, model_max_length=chosen.max_length)
-    return tokenizer
+    return load_tokenizer(chosen.kind, chosen.max_length)

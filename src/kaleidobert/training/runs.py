@@ -1,9 +1,9 @@
-"""The run folder, which pre-training and fine-tuning share.
+"""The run folder of pre-training and fine-tuning: checkpoints, resuming, the library's arguments, saving.
 
 It holds the model (`config.json`, `model.safetensors`), its processor and tokenizer, ``settings.yaml``,
 ``history.json`` (every logged figure), ``logs/`` (TensorBoard) and ``checkpoints/`` (to resume from).
 
-Several processes, started by `torchrun`, train one run: the main one alone writes it, and the photos' cache.
+Where `torchrun` starts several processes, only the main one writes the run folder and the cache of prepared photos.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ from transformers import Trainer, TrainingArguments
 
 from kaleidobert.errors import InputError
 from kaleidobert.training.settings import RUN_SETTINGS, TrainingSettings
-from kaleidobert.training.time_budget import TIME_BUDGET_FILE
+from kaleidobert.training.time_budget import EARLIER_BUDGET_FILE, TIME_BUDGET_FILE
+from kaleidobert.training.trainer import TimedTrainer
 
-# Others wait for the main process while it prepares photos, which may take hours; if it fails, torchrun ends them.
-PATIENCE = timedelta(days=2)
+# How long processes wait for the main one, which may prepare photos for hours; if it fails, torchrun ends them.
+PROCESS_TIMEOUT = timedelta(days=2)
 
 
 def processes() -> PartialState:
-    """The processes that train this run together: this one alone, unless `torchrun` started several."""
-    state = PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
+    """The group of processes that train this run: only this one, unless `torchrun` started several."""
+    state = PartialState(cpu=not torch.cuda.is_available(), timeout=PROCESS_TIMEOUT)
     atexit.register(state.destroy_process_group)
     return state
 
@@ -44,24 +45,29 @@ def is_main_process() -> bool:
 
 
 def last_checkpoint(out: Path, resume: bool) -> Path | None:
-    """The last whole checkpoint to go on from, or None: the run starts anew.
+    """The last complete checkpoint to resume from; None if the run starts from scratch.
 
-    It does so where nothing is lost: in a new folder, and, resumed or not, in one whose run was killed before its
-    first checkpoint was whole. Raises ``InputError`` where a run would be overwritten or is missing.
+    It starts from scratch in a new folder and, with or without ``resume``, where a run was killed before its first
+    checkpoint was complete. Raises ``InputError`` if a run would be overwritten, cannot be resumed, or is missing.
     """
-    whole = whole_checkpoints(out)
+    complete = whole_checkpoints(out)
     finished = (out / "model.safetensors").exists()
-    if not resume and (whole or finished):
-        raise InputError(f"{out}: there is a run already; add --resume to go on with it, or choose another --out")
-    if resume and not whole and finished:
-        raise InputError(f"{out}: a finished run without checkpoints, which cannot go on; choose another --out")
-    if resume and not whole and not (out / RUN_SETTINGS).exists():
-        raise InputError(f"{out}: no checkpoint to resume from; leave --resume out to start anew")
-    return whole[-1] if whole else None
+    if not complete and any((each / EARLIER_BUDGET_FILE).exists() for each in _checkpoints(out)):
+        raise InputError(
+            f"{out}: its checkpoints are of an earlier version of kaleidobert and cannot be resumed; "
+            "finish the run with that version, or train anew with another --out"
+        )
+    if not resume and (complete or finished):
+        raise InputError(f"{out}: there is a run already; add --resume to continue it, or choose another --out")
+    if resume and not complete and finished:
+        raise InputError(f"{out}: a finished run without checkpoints cannot be continued; choose another --out")
+    if resume and not complete and not (out / RUN_SETTINGS).exists():
+        raise InputError(f"{out}: no checkpoint to resume from; leave --resume out to start from scratch")
+    return complete[-1] if complete else None
 
 
 def clear_remains(out: Path, checkpoint: Path | None) -> None:
-    """Delete what a killed process left half-written, and the logs of a run that starts anew."""
+    """Delete incomplete checkpoints of a killed process, and the logs of a run that starts from scratch."""
     for folder in _checkpoints(out):
         if not _is_whole(folder):
             shutil.rmtree(folder)
@@ -70,7 +76,7 @@ def clear_remains(out: Path, checkpoint: Path | None) -> None:
 
 
 def whole_checkpoints(out: Path) -> list[Path]:
-    """A run's checkpoints that were written to their end, the latest last."""
+    """A run's complete checkpoints, the latest last."""
     return sorted(filter(_is_whole, _checkpoints(out)), key=_step)
 
 
@@ -83,16 +89,19 @@ def _step(checkpoint: Path) -> int:
 
 
 def _is_whole(checkpoint: Path) -> bool:
-    """Its last file is there (see `TimeBudget.on_save`)."""
+    """Whether the file that is written last is there (see `TimeBudget.on_save`)."""
     return (checkpoint / TIME_BUDGET_FILE).exists()
 
 
 def training_arguments(out: Path, settings: TrainingSettings, products: int) -> TrainingArguments:
-    """The library's arguments for a run folder. Raises ``InputError`` where there is less than one batch."""
+    """The library's arguments for a run folder.
+
+    Raises ``InputError`` if there is less than one batch, or if the processes cannot have equal shares of it.
+    """
     count = processes().num_processes
     for name, size in (("batch_size", settings.batch_size), ("joint_samples", settings.joint_samples)):
         if size % count:
-            raise InputError(f"training.{name} {size} cannot be shared out among {count} processes; choose a multiple")
+            raise InputError(f"training.{name} {size} cannot be divided among {count} processes; choose a multiple")
     return common_arguments(
         out,
         settings,
@@ -103,12 +112,12 @@ def training_arguments(out: Path, settings: TrainingSettings, products: int) -> 
         gradient_accumulation_steps=settings.gradient_accumulation,
         save_total_limit=2,
         ddp_find_unused_parameters=True,  # before `joint_from` the heads and the upper layers have no gradients
-        ddp_timeout=int(PATIENCE.total_seconds()),
+        ddp_timeout=int(PROCESS_TIMEOUT.total_seconds()),
     )
 
 
 class SharedTrainingSettings(Protocol):
-    """What every training's settings say."""
+    """The settings that all models' training has in common."""
 
     batch_size: int
     epochs: float
@@ -123,9 +132,9 @@ class SharedTrainingSettings(Protocol):
 def common_arguments(
     out: Path, settings: SharedTrainingSettings, products: int, prefix: str = "", **others: Any
 ) -> TrainingArguments:
-    """The library's arguments that all trainings share, and ``others``. ``prefix``: of the settings' names in --set.
+    """The library's arguments that training of all models has in common, and ``others``.
 
-    Raises ``InputError`` where there is less than one batch.
+    ``prefix``: of the settings' names in --set. Raises ``InputError`` if there is less than one batch.
     """
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
@@ -148,7 +157,7 @@ def common_arguments(
         save_steps=settings.evaluate_every,
         prediction_loss_only=True,
         remove_unused_columns=False,
-        label_names=["input_ids"],  # what every batch has; without a label the library measures no validation loss
+        label_names=["input_ids"],  # in every batch; without a label name the library computes no validation loss
         dataloader_drop_last=True,
         disable_tqdm=True,
         report_to=[],
@@ -158,17 +167,17 @@ def common_arguments(
 
 
 def finish_run(
-    trainer: Trainer, out: Path, checkpoint: Path | None, save: Callable[[Trainer, Path], dict[str, float]]
+    trainer: TimedTrainer, out: Path, checkpoint: Path | None, save: Callable[[Trainer, Path], dict[str, float]]
 ) -> dict[str, float]:
-    """Train to the end, validate and save; returns the last validation figures and those that saving adds.
+    """Train, validate and save; returns the last validation figures and those that ``save`` adds.
 
-    ``save`` is `save_run`, or what does so and more; the main process alone calls it.
+    ``save``: `save_run`, or a function that does this and more. Only the main process calls it.
     """
     state = processes()
     if state.process_index:
-        torch.manual_seed(trainer.args.seed + state.process_index)  # not the main process's dropout again
+        torch.manual_seed(trainer.args.seed + state.process_index)  # other dropout than the main process
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    figures = trainer.evaluate()
+    figures = trainer.last_validation()
     if state.is_main_process:
         figures |= save(trainer, out)
     [figures] = broadcast_object_list([figures])
@@ -178,5 +187,10 @@ def finish_run(
 def save_run(trainer: Trainer, out: Path) -> dict[str, float]:
     """Write the model and the history; adds no figures."""
     trainer.save_model(str(out))
-    (out / "history.json").write_text(json.dumps(trainer.state.log_history, indent=1))
+    write_history(trainer, out)
     return {}
+
+
+def write_history(trainer: Trainer, out: Path) -> None:
+    """Write every logged figure to ``out/history.json``."""
+    (out / "history.json").write_text(json.dumps(trainer.state.log_history, indent=1))

@@ -1,4 +1,4 @@
-"""The order of training products: shuffled, or in runs of products that are hard to tell apart."""
+"""The order of training products: shuffled, or in groups of similar products, which are hard negatives."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from torch.utils.data import Sampler
 
 
 class GroupedSampler(Sampler[int]):
-    """A shuffled epoch in runs of ``group`` products that are alike, so that a batch holds hard negatives.
+    """A shuffled epoch in groups of ``group`` similar products, so that a batch holds hard negatives.
 
-    Alike are those of one sub-category, or where ``vectors`` (N, V) are given, near neighbours (see `near_runs`).
-    ``group`` 1 is a plain shuffle. The order depends on what is given, the seed and the epoch alone.
+    A group shares its sub-category or, if ``vectors`` (N, V) are given, consists of near neighbours (see
+    `neighbour_groups`). ``group`` 1 is a plain shuffle. The order is determined by the arguments and the epoch.
     """
 
     def __init__(self, subcategories: Sequence[str], group: int, seed: int, vectors: np.ndarray | None = None) -> None:
@@ -34,22 +34,22 @@ class GroupedSampler(Sampler[int]):
         if self.group > 1:
             if self.vectors is None:
                 order = order[np.argsort(self.labels[order], kind="stable")]
-                runs = np.split(order, range(self.group, len(order), self.group))
+                groups = np.split(order, range(self.group, len(order), self.group))
             else:
-                runs = near_runs(self.vectors, order, self.group, rng)
-            order = np.concatenate([runs[index] for index in rng.permutation(len(runs))])
+                groups = neighbour_groups(self.vectors, order, self.group, rng)
+            order = np.concatenate([groups[index] for index in rng.permutation(len(groups))])
         return iter(order.tolist())
 
 
-def near_runs(vectors: np.ndarray, order: np.ndarray, group: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """The rows in ``order`` in runs of ``group`` whose vectors (N, V) are near to each other; others every time.
+def neighbour_groups(vectors: np.ndarray, order: np.ndarray, group: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """The rows in ``order`` divided into groups of ``group`` rows with similar vectors (N, V); random, by ``rng``.
 
-    Halved again and again, between two rows drawn from it (a random projection tree: Dasgupta and Freund, STOC 2008).
-    Batches of neighbours are GRIT-VLP's (Byun et al., ECCV 2022).
+    A random projection tree (Dasgupta and Freund, STOC 2008): the rows are recursively halved along the line through
+    two random ones. Batches of neighbours are those of GRIT-VLP (Byun et al., ECCV 2022).
     """
     if len(order) <= group:
         return [order]
     one, other = vectors[rng.choice(order, 2, replace=False)]
     order = order[np.argsort(vectors[order] @ (one - other), kind="stable")]
     half = group * max(1, len(order) // group // 2)
-    return near_runs(vectors, order[:half], group, rng) + near_runs(vectors, order[half:], group, rng)
+    return neighbour_groups(vectors, order[:half], group, rng) + neighbour_groups(vectors, order[half:], group, rng)

@@ -1,8 +1,7 @@
-"""Training of the alignment generator's captioner on a catalogue's own photos and texts."""
+"""Trains the alignment generator's captioner on a catalogue's own photos and texts."""
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from inspect import signature
@@ -26,23 +25,26 @@ from kaleidobert.alignment.captioner import Captioner, CaptionerConfig
 from kaleidobert.alignment.generator import GRIDS, LEAST_LIFT
 from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertImageProcessor, KaleidoBertProcessor
-from kaleidobert.model.processing import to_pixel_values, train_tokenizer
+from kaleidobert.model.image_processing import to_pixel_values
+from kaleidobert.model.tokenizer import train_tokenizer
 from kaleidobert.training.augmentation import augment
 from kaleidobert.training.dataset import PreparedDataset, prepare
-from kaleidobert.training.runs import common_arguments
+from kaleidobert.training.runs import common_arguments, write_history
 from kaleidobert.training.settings import override
 from kaleidobert.training.time_budget import TimeBudget
 from kaleidobert.training.trainer import TimedTrainer
 
 PARTS = ("cross_entropy", "doubly_stochastic", "word_evidence")  # of the captioner's loss
+HIGHLIGHTS = ("cross_entropy", "word_evidence")
 
 
 class AlignSettings(BaseModel):
-    """How the captioner trains and what is aligned. ``captioner`` holds `CaptionerConfig`'s arguments.
+    """Settings of the captioner's training and of the alignment. ``captioner`` holds `CaptionerConfig`'s arguments.
 
-    ``told``: products of each batch that the LSTM reads, from the share ``lstm_from`` of the run on; before, places
-    learn to speak for words, which costs half as much. ``patience``: validations without a better loss after which
-    training stops. ``evaluate_every``: in steps. ``maps``, ``on_product``: see `AlignmentGenerator`.
+    ``lstm_samples``: samples of each batch that go through the LSTM, from progress ``lstm_from`` on; until then only
+    the word evidence is trained, at half the cost. ``patience``: validations without a lower loss after which training
+    stops. ``evaluate_every``: in steps. ``maps``: see `AlignmentGenerator`. ``on_product``: whether maps are restricted
+    to the product.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -51,7 +53,7 @@ class AlignSettings(BaseModel):
     vocabulary: PositiveInt = 4000
     max_length: PositiveInt = 64
     batch_size: PositiveInt = 64
-    told: PositiveInt = 24
+    lstm_samples: PositiveInt = 24
     lstm_from: float = Field(default=0.4, ge=0, le=1)
     epochs: PositiveFloat = 60
     learning_rate: PositiveFloat = 2e-3
@@ -70,20 +72,26 @@ class AlignSettings(BaseModel):
 
 
 def align_settings(overrides: Sequence[str] = ()) -> AlignSettings:
-    """The defaults with ``key=value`` overrides. Raises ``InputError`` for a key or value that cannot be."""
+    """The defaults with ``key=value`` overrides. Raises ``InputError`` for an unknown key or an invalid value."""
     values: dict[str, Any] = {}
     override(values, overrides)
+    return validated_settings(values, "--set ")
+
+
+def validated_settings(values: dict[str, Any], source: str) -> AlignSettings:
+    """Settings from a dictionary. Raises ``InputError`` that begins with ``source`` and the first invalid key."""
     try:
         return AlignSettings.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        raise InputError(f"--set {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise InputError(f"{source}{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
 class CaptionerCollator:
-    """Photos and whole texts of a batch: pixel_values (B, 3, S, S), input_ids and attention_mask (B, T).
+    """A batch of photos and whole texts: pixel_values (B, 3, S, S), input_ids and attention_mask (B, T).
 
-    One view a product, at random when augmented, else the first; random numbers as in `PairCollator`.
+    Each product has one view, random if ``augmented``, else the first. Random numbers depend on the seed and the
+    indices alone, as in `PairCollator`.
     """
 
     def __init__(
@@ -111,9 +119,9 @@ class CaptionerCollator:
 
 
 class _Stopping(EarlyStoppingCallback):
-    """Early stopping once the LSTM trains, too: until then its part of the validation loss means nothing.
+    """Early stopping from ``lstm_from`` on; before, the LSTM's part of the validation loss is meaningless.
 
-    The last step is validated and saved, whatever the budget, so that it can be the best.
+    The last step is always validated and saved, so that it may be chosen as the best.
     """
 
     def __init__(self, patience: int, budget: TimeBudget, lstm_from: float) -> None:
@@ -137,22 +145,23 @@ class _Stopping(EarlyStoppingCallback):
 
 
 class CaptionerTrainer(TimedTrainer):
-    """Trains a captioner: from ``lstm_from`` on ``told`` products of a batch are read, and patience is measured."""
+    """Trains a captioner; its LSTM, on ``lstm_samples`` of a batch, from progress ``lstm_from`` on."""
 
-    def __init__(self, *, budget: TimeBudget, told: int, lstm_from: float, patience: int, **kwargs: Any) -> None:
-        super().__init__(budget=budget, title="captioner", callbacks=[_Stopping(patience, budget, lstm_from)], **kwargs)
-        self.told = told
+    def __init__(
+        self, *, budget: TimeBudget, lstm_samples: int, lstm_from: float, patience: int, **kwargs: Any
+    ) -> None:
+        stopping = _Stopping(patience, budget, lstm_from)
+        super().__init__(budget=budget, title="captioner", highlights=HIGHLIGHTS, callbacks=[stopping], **kwargs)
+        self.lstm_samples = lstm_samples
         self.lstm_from = lstm_from
 
     def compute_loss(
         self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, *_: Any, **__: Any
     ) -> Any:
-        told = self.told if self.budget.progress() >= self.lstm_from else 0
-        outputs = model(**inputs, told=told if model.training else None)
-        for name in PARTS:
-            value = getattr(outputs, name)
-            if value is not None:
-                self.figures[model.training][name].append(value.detach())
+        samples = self.lstm_samples if self.budget.progress() >= self.lstm_from else 0
+        outputs = model(**inputs, lstm_samples=samples if model.training else None)
+        parts = {name: getattr(outputs, name) for name in PARTS}
+        self.record(model.training, {name: value for name, value in parts.items() if value is not None})
         return (outputs.loss, outputs) if return_outputs else outputs.loss
 
 
@@ -164,9 +173,9 @@ def train_captioner(
     columns: Mapping[str, str] | None = None,
     max_minutes: float | None = None,
 ) -> dict[str, float]:
-    """Fit a captioner on the train split and write it, with processor and tokenizer, into ``out``.
+    """Train a captioner on the train split and write it, with processor and tokenizer, into ``out``.
 
-    The best by validation loss is kept. Returns its loss and how long training took.
+    The checkpoint with the lowest validation loss is kept. Returns its loss, and the steps and minutes of training.
     """
     set_seed(settings.seed)
     train = prepare(data, "train", image_processor, columns)
@@ -192,18 +201,17 @@ def train_captioner(
         eval_dataset=validation,
         data_collator=CaptionerCollator(train, tokenizer, settings.seed, augmented=True),
         evaluation_collator=CaptionerCollator(validation, tokenizer, settings.seed, augmented=False),
-        told=settings.told,
+        lstm_samples=settings.lstm_samples,
         lstm_from=settings.lstm_from if captioner.config.word_evidence else 0.0,
         patience=settings.patience,
         budget=TimeBudget(max_minutes),
         logs=out / "logs",
     )
     trainer.train()
-    trainer.evaluate()
-    last = trainer.state.log_history[-1]
+    last = trainer.last_validation()
     KaleidoBertProcessor(image_processor, tokenizer).save_pretrained(out)
     captioner.save_pretrained(out)
-    (out / "history.json").write_text(json.dumps(trainer.state.log_history, indent=1))
+    write_history(trainer, out)
     shutil.rmtree(out / "checkpoints")
     figures = {"steps": trainer.state.global_step, "minutes": round(trainer.budget.seconds() / 60, 2)}
     return {"validation_loss": last["eval_loss"], "validation_cross_entropy": last["eval_cross_entropy"], **figures}
@@ -219,5 +227,5 @@ def _captioner(image_size: int, tokenizer: PreTrainedTokenizerFast, settings: Al
     }
     unknown = set(settings.captioner) - (set(signature(CaptionerConfig).parameters) - {"kwargs", *fixed})
     if unknown:
-        raise InputError(f"--set captioner.{min(unknown)}: there is no such setting, or the data decide it")
+        raise InputError(f"--set captioner.{min(unknown)}: there is no such setting, or it follows from the data")
     return Captioner(CaptionerConfig(**settings.captioner, **fixed))

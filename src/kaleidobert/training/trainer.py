@@ -1,9 +1,9 @@
-"""`transformers.Trainer` with every component loss logged and a budget in minutes."""
+"""`transformers.Trainer` with a budget in minutes and every component of the loss logged."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,23 @@ from transformers.integrations import TensorBoardCallback
 from transformers.trainer_callback import PrinterCallback
 
 from kaleidobert.model.distributed import convert_sync_batchnorm
-from kaleidobert.training.time_budget import TimeBudget, TimeBudgetBar
+from kaleidobert.training.time_budget import TimeBudget
+from kaleidobert.training.training_log import TrainingLog
+
+HIGHLIGHTS = ("contrastive", "ITM", "LM", "classification_accuracy", "captioning_accuracy")  # see `TrainingLog`
+
+
+class _TensorBoard(TensorBoardCallback):
+    """The library's callback, but its file stays open at the end of training, for the last validation."""
+
+    def on_train_end(self, *_: Any, **__: Any) -> None:
+        pass
 
 
 class TimedTrainer(Trainer):
-    """The library's trainer with a budget in minutes, and the means of named figures logged beside the loss.
+    """The library's trainer with a `TimeBudget`; logs the mean of each recorded figure beside the loss.
 
-    ``figures`` holds what was seen since the last log, of training (True) and of validation data (False).
+    ``title`` and ``highlights``: see `TrainingLog`. ``logs``: TensorBoard's folder.
     """
 
     def __init__(
@@ -33,26 +43,31 @@ class TimedTrainer(Trainer):
         title: str,
         logs: Path,
         evaluation_collator: Callable,
+        highlights: Sequence[str] = HIGHLIGHTS,
         callbacks: Sequence[TrainerCallback] = (),
         **kwargs: Any,
     ) -> None:
-        super().__init__(callbacks=[budget, TimeBudgetBar(budget, title), *callbacks], **kwargs)
-        if self.is_world_process_zero():
-            self.add_callback(TensorBoardCallback(SummaryWriter(str(logs))))
+        super().__init__(callbacks=[budget, TrainingLog(budget, title, highlights), *callbacks], **kwargs)
+        self.tensorboard = SummaryWriter(str(logs)) if self.is_world_process_zero() else None
+        if self.tensorboard:
+            self.add_callback(_TensorBoard(self.tensorboard))
         self.remove_callback(PrinterCallback)
         self.budget = budget
         self.evaluation_collator = evaluation_collator
-        self.figures: dict[bool, dict[str, list[Tensor]]] = {
-            True: defaultdict(list),
-            False: defaultdict(list),
-        }
+        # Values since the last log, by name; of training batches under True, of validation batches under False.
+        self.recorded: dict[bool, dict[str, list[Tensor]]] = {True: defaultdict(list), False: defaultdict(list)}
+
+    def record(self, training: bool, figures: Mapping[str, Tensor]) -> None:
+        """Keep a batch's figures (scalars) for the next log of training or validation."""
+        for name, value in figures.items():
+            self.recorded[training][name].append(value.detach())
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the means of every figure since the last log, under ``eval_`` on validation data."""
+        """Add the mean of each figure recorded since the last log, on validation data with the prefix ``eval_``."""
         training = "loss" in logs
         if training or "eval_loss" in logs:
             prefix = "" if training else "eval_"
-            figures = self.figures[training]
+            figures = self.recorded[training]
             means = torch.stack(
                 [torch.stack(values).float().mean().to(self.args.device) for values in figures.values()]
             )
@@ -61,34 +76,43 @@ class TimedTrainer(Trainer):
             figures.clear()
         super().log(logs, start_time)
 
+    def last_validation(self) -> dict[str, float]:
+        """Validate after the training, and close TensorBoard's file."""
+        figures = self.evaluate()
+        if self.tensorboard:
+            self.tensorboard.close()
+        return figures
+
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
     ) -> torch.optim.lr_scheduler.LRScheduler:
         if self.lr_scheduler is None:
             warmup = self.args.get_warmup_steps(num_training_steps)
             chosen: Any = optimizer or self.optimizer
-            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(chosen, lambda step: self.budget.factor(step, warmup))
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
+                chosen, lambda step: self.budget.learning_rate_factor(step, warmup)
+            )
         return self.lr_scheduler
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
-        """Validation has a collator of its own: other products, no augmentation."""
+        """Validation batches, by their own collator. All have the same size, as the contrastive loss grows with it."""
         dataset: Any = self.eval_dataset if eval_dataset is None else eval_dataset
-        size = min(self.args.eval_batch_size, len(dataset))  # all batches alike: contrastive loss grows with theirs
+        size = min(self.args.eval_batch_size, len(dataset))
         return self.same_everywhere(DataLoader(dataset, size, collate_fn=self.evaluation_collator, drop_last=True))
 
     def same_everywhere(self, loader: DataLoader) -> DataLoader:
-        """The library's loader, which would otherwise deal out whole batches to the processes."""
+        """A loader that gives each process every batch; the library's default deals whole batches out to them."""
         return prepare_data_loader(loader, self.args.device, num_processes=1, process_index=0, put_on_device=True)
 
 
 class KaleidoBertTrainer(TimedTrainer):
-    """Trains any model whose output has ``loss``, ``losses`` and ``accuracies``, each logged under its name.
+    """Trains any model whose output has ``loss``, ``losses`` and ``accuracies``; logs each of these by name.
 
-    ``references``, what predictors reach that know nothing, are logged beside them where there are any.
+    ``references``, the figures that trivial predictors reach, are logged as well where the output has them.
 
-    The joint entry trains from progress ``joint_from`` on; on validation it is always measured. Under `torchrun` all
-    processes go through the same batches: of training batches each makes its own rows (see `BatchShard`), and validation
-    batches are whole in each.
+    The joint objectives are trained from progress ``joint_from`` on and always computed on validation data. Under
+    `torchrun` all processes iterate over the same batches: each computes its own rows of a training batch (see
+    `BatchShard`), and all rows of a validation batch.
     """
 
     def __init__(self, *, sampler: Sampler, joint_from: float = 0.0, **kwargs: Any) -> None:
@@ -104,19 +128,16 @@ class KaleidoBertTrainer(TimedTrainer):
         guided = inputs.pop("guided", None)
         joint = not model.training or self.budget.progress() >= self.joint_from
         outputs = model(**inputs if joint else inputs | {"negative_draws": None})
-        figures = self.figures[model.training]
         if guided is not None and joint:
-            figures["guided"].append(guided.mean())
-        for name, value in outputs.losses.items():
-            figures[name].append(value.detach())
-        for name, value in (outputs.accuracies or {}).items():
-            figures[f"{name}_accuracy"].append(value.detach())
-        for name, value in (getattr(outputs, "references", None) or {}).items():
-            figures[name].append(value)
+            self.record(model.training, {"guided": guided.mean()})
+        self.record(model.training, outputs.losses)
+        accuracies = outputs.accuracies or {}
+        self.record(model.training, {f"{name}_accuracy": value for name, value in accuracies.items()})
+        self.record(model.training, getattr(outputs, "references", None) or {})
         return (outputs.loss, outputs) if return_outputs else outputs.loss
 
     def get_train_dataloader(self) -> DataLoader:
-        """Whole batches' indices for every process, whose collator makes its own rows of them."""
+        """Whole batches' indices for every process, whose collator builds that process's rows."""
         dataset: Any = self.train_dataset
         size = self.args.train_batch_size * self.args.world_size
         pin = torch.cuda.is_available()

@@ -1,7 +1,7 @@
 """Patch features from any `transformers` backbone (SEED: FIG. 4, ResNet-50 412 -> 414).
 
-``crops``: every patch resized and encoded on its own, as published. ``pyramid``: one pass over the locked
-portion, each level pooled from the same feature map; about 50 times cheaper for five levels.
+``crops``: every patch is resized and encoded on its own, as published. ``pyramid``: the locked portion is encoded
+once and each level pooled from the feature map, about 50 times cheaper for five levels.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from kaleidobert.vision.patches import cut_patches, pool_patches
 class PatchEncoder(nn.Module):
     """Locked portions (B, 3, S, S), RGB in [0, 1] -> patch features (B, P, D).
 
-    Normalising by mean and standard deviation happens here, so that corruptions work on plain colours.
+    Pixels are normalised by mean and standard deviation here, so that corruptions apply to plain colours.
     """
 
     mean: Tensor
@@ -45,13 +45,13 @@ class PatchEncoder(nn.Module):
         return self.backbone.channels[-1]
 
     def forward(self, pixels: Tensor, levels: Sequence[Level]) -> Tensor:
-        """Features (B, P, D) of the given levels' patches, in their order."""
+        """Features (B, P, D) of all patches, in the order of ``levels``."""
         if self.mode == "crops":
             crops = cut_patches(pixels, levels, self.crop_size)  # (B, P, 3, s, s)
             return self._feature_map(crops.flatten(0, 1)).mean(dim=(2, 3)).unflatten(0, crops.shape[:2])
         return pool_patches(self._feature_map(pixels), levels)
 
     def _feature_map(self, pixels: Tensor) -> Tensor:
-        """(N, 3, S, S) -> (N, D, h, w); channels last, which is what convolutions on CPUs and GPUs like."""
+        """(N, 3, S, S) -> (N, D, h, w); channels_last, which is faster for convolutions on CPUs and GPUs."""
         normalised = ((pixels - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-        return self.backbone(normalised).feature_maps[-1]
+        return self.backbone(normalised.to(self.backbone.dtype)).feature_maps[-1]

@@ -2,12 +2,12 @@
 
 First row: the photo with its mask and locked box, then the locked portion under each grid. Second row: where
 the camouflaged patch comes from, then each level after its pretext task, the touched patches outlined. The
-tasks are the functions that pre-training uses, applied to patches of pixels instead of features.
+tasks are given as a function, as they belong to the model (see `model.pretext_objectives.illustrate`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,27 +17,22 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from kaleidobert.levels import JIGSAW_ORDERS, ROTATIONS, Level
-from kaleidobert.vision.corruptions import (
-    blank_patches,
-    camouflage_patches,
-    grey_cells,
-    jigsaw_orders,
-    permute_patches,
-    rotate_cells,
-)
+from kaleidobert.levels import Level
 from kaleidobert.vision.patches import WHITE, cut_locked_portion, pool_patches
-from kaleidobert.vision.saliency.border_colour import Box, ForegroundDetector, locked_box
+from kaleidobert.vision.saliency.base import Box, ForegroundDetector, locked_box
 
 TILE, GAP, MARGIN, CAPTION = 280, 20, 28, 62  # pixels; two lines of text fit a caption
 TITLE_SIZE, DETAIL_SIZE = 16, 13
 PAGE, INK, FAINT, LINE, ACCENT = "#f4f3f0", "#1d1c1a", "#6b675f", "#3a3836", "#c8102e"
 TINT, TINT_SHARE = (0, 122, 204), 0.45  # the mask over the photo
 
+# Locked portions of a product and of another one, a level and its masked patches -> the first, corrupted; a caption.
+Illustrate = Callable[[Tensor, Tensor, Level, Sequence[int], np.random.Generator], tuple[Tensor, str]]
+
 
 @dataclass(frozen=True)
 class Locked:
-    """A photo, its foreground mask (H, W), the box that locks the product, and whether one was found."""
+    """A photo with its foreground mask (H, W), the box that locks the product, and whether a product was found."""
 
     image: Image.Image
     mask: np.ndarray
@@ -54,8 +49,10 @@ class Locked:
         return _tensor(cut_locked_portion(self.image, self.box, size, keep_aspect))
 
     def coverage(self, level: Level, keep_aspect: bool) -> np.ndarray:
-        """(n*n,) how much of each patch is product."""
-        background = Image.fromarray(np.uint8(255 * (1 - self.mask))).convert("RGB")  # white, as what lies outside
+        """(n*n,) the fraction of each patch that is foreground."""
+        background = Image.fromarray(np.uint8(255 * (1 - self.mask))).convert(
+            "RGB"
+        )  # white, like the area outside the photo
         pixels = _tensor(cut_locked_portion(background, self.box, 16 * level.grid, keep_aspect))
         return 1 - pool_patches(pixels[:1].unsqueeze(0), [level]).flatten().numpy()
 
@@ -66,10 +63,12 @@ def draw_patches(
     size: int,
     keep_aspect: bool,
     rng: np.random.Generator,
+    illustrate: Illustrate,
     other: Locked | None = None,
 ) -> Image.Image:
-    """The picture. ``rng`` draws the rotation, the order and the patches; camouflage takes its patch from
-    ``other`` or, without one, from the mirrored portion. ``size``: the locked portion's side in pixels.
+    """The picture. ``illustrate`` applies a level's task; ``rng`` selects the patches and the task's variant.
+    Camouflage takes its patch from ``other`` or, without one, from the mirrored portion. ``size``: the locked
+    portion's side in pixels.
     """
     tasks = any(level.task for level in levels)
     width = 2 * MARGIN + (1 + len(levels)) * (TILE + GAP) - GAP
@@ -83,63 +82,21 @@ def draw_patches(
             sheet, 1, 0, as_tile(_donor(product, other, size, keep_aspect)), donor, "gives the camouflaged patch"
         )
     for column, level in enumerate(levels, start=1):
-        side = -(-size // level.grid) * level.grid  # the next that the grid divides
+        side = -(-size // level.grid) * level.grid  # rounded up to a multiple of the grid
         pixels = product.pixels(side, keep_aspect)
         count = f"{level.patches} patches" if level.patches > 1 else "1 patch"
         place_tile(sheet, 0, column, _gridded(pixels, level.grid), f"{level.grid} × {level.grid}", count)
         if level.task:
             donor_pixels = _donor(product, other, side, keep_aspect)
             touched = _draw_touched(level, product.coverage(level, keep_aspect), rng)
-            result, detail = corrupted(pixels, donor_pixels, level, touched, rng)
+            result, detail = illustrate(pixels, donor_pixels, level, touched, rng)
             title = f"{level.grid} × {level.grid} - {level.task}"
             place_tile(sheet, 1, column, _gridded(result, level.grid, touched), title, detail)
     return sheet
 
 
-def corrupted(
-    pixels: Tensor, donor: Tensor, level: Level, touched: Sequence[int], rng: np.random.Generator
-) -> tuple[Tensor, str]:
-    """A locked portion (3, S, S), S divisible by the grid, after its level's task, and in words what was done.
-
-    ``donor`` (3, S, S) gives camouflage its patch; ``touched`` are the patches of the last three tasks.
-    """
-    batch, n = torch.stack([pixels, donor]), level.grid
-    chosen = torch.zeros(2, level.patches, dtype=torch.bool)
-    chosen[0, list(touched)] = True
-    numbers = ", ".join(str(patch + 1) for patch in touched)
-    which = f"patch {numbers}" if len(touched) == 1 else f"patches {numbers}"
-    if level.task == "rotation":
-        turns = int(rng.integers(1, ROTATIONS))
-        return rotate_cells(batch, n, torch.full((2,), turns))[0], f"turned by {90 * turns}° anticlockwise"
-    if level.task == "grey":
-        return grey_cells(batch, n, chosen)[0], f"{which} in grey"
-    patches = _patches(batch, n)
-    if level.task == "jigsaw":
-        order = jigsaw_orders(level.patches)[int(rng.integers(1, JIGSAW_ORDERS))]
-        patches = permute_patches(patches, order.expand(2, -1))
-        detail = f"order {' '.join(str(patch + 1) for patch in order.tolist())}"
-    elif level.task == "camouflage":
-        patches, detail = camouflage_patches(patches, chosen, patches.flip(0)), f"{which} replaced"
-    else:
-        patches, detail = blank_patches(patches, chosen), f"{which} blank"
-    return _assembled(patches, n)[0], detail
-
-
-def _patches(pixels: Tensor, n: int) -> Tensor:
-    """(B, 3, S, S) -> (B, n*n, 3 * h * w), each patch's pixels as one feature vector."""
-    cells = pixels.unflatten(3, (n, -1)).unflatten(2, (n, -1))  # (B, 3, row, h, column, w)
-    return cells.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
-
-
-def _assembled(patches: Tensor, n: int) -> Tensor:
-    """The inverse of `_patches`."""
-    side = round((patches.shape[-1] / 3) ** 0.5)
-    cells = patches.unflatten(2, (3, side, side)).unflatten(1, (n, n))  # (B, row, column, 3, h, w)
-    return cells.permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
-
-
 def _draw_touched(level: Level, coverage: np.ndarray, rng: np.random.Generator) -> list[int]:
-    """As many patches as masking hides, first of those that show much product: on background nothing is seen."""
+    """As many patches as masking selects, preferably on the product: on background nothing would be visible."""
     background = coverage < coverage.max() / 2
     order = np.lexsort([rng.random(level.patches), background])
     return sorted(order[: level.masked].tolist())
@@ -160,7 +117,7 @@ def as_tile(pixels: Tensor) -> Image.Image:
 
 
 def _gridded(pixels: Tensor, n: int, touched: Sequence[int] = ()) -> Image.Image:
-    """(3, S, S) -> a tile with thin lines between its n x n patches; touched patches are outlined."""
+    """(3, S, S) -> a tile with thin lines between its n x n patches, and outlines around the touched ones."""
     tile = as_tile(pixels)
     draw = ImageDraw.Draw(tile)
     edges = [round(TILE * k / n) for k in range(n + 1)]
@@ -177,7 +134,7 @@ def _gridded(pixels: Tensor, n: int, touched: Sequence[int] = ()) -> Image.Image
 
 
 def photo_tile(product: Locked) -> Image.Image:
-    """The photo in a tile: what is product tinted, the locked box outlined."""
+    """The photo in a tile, with the foreground tinted and the locked box outlined."""
     image, scale = product.image, TILE / max(product.image.size)
     tint = Image.blend(image, Image.new("RGB", image.size, TINT), TINT_SHARE)
     shown = Image.composite(tint, image, Image.fromarray(np.uint8(255 * product.mask))) if product.found else image
@@ -201,7 +158,7 @@ def place_tile(sheet: Image.Image, row: int, column: int, tile: Image.Image, tit
 
 @lru_cache
 def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which comes with matplotlib and so is there on every machine."""
+    """DejaVu Sans as packaged with matplotlib, so that it is available everywhere."""
     import matplotlib
 
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"

@@ -10,16 +10,22 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kaleidobert.levels import Level
-from kaleidobert.vision.saliency.border_colour import Box
+from kaleidobert.vision.saliency.base import Box
 
 WHITE = (255, 255, 255)
 
 
-def cut_locked_portion(image: Image.Image, box: Box, size: int, keep_aspect: bool) -> Image.Image:
+def cut_locked_portion(
+    image: Image.Image,
+    box: Box,
+    size: int,
+    keep_aspect: bool,
+    resample: Image.Resampling = Image.Resampling.BILINEAR,
+) -> Image.Image:
     """The locked portion as a square RGB image (size, size).
 
-    ``keep_aspect`` widens the box to a square (white beyond the photo's edge), so that shapes stay as they
-    are; otherwise the box itself is stretched, so that the patches hold nothing but product.
+    With ``keep_aspect`` the box is widened to a square, white beyond the photo's edge, which preserves shapes.
+    Otherwise the box itself is stretched, so that no patch lies outside it.
     """
     if keep_aspect:
         left, top, right, _ = locked_window(box, keep_aspect)
@@ -27,11 +33,11 @@ def cut_locked_portion(image: Image.Image, box: Box, size: int, keep_aspect: boo
         canvas = Image.new("RGB", (side, side), WHITE)
         canvas.paste(image, (-left, -top))
         image, box = canvas, (0, 0, side, side)
-    return image.resize((size, size), Image.Resampling.BILINEAR, box=box)
+    return image.resize((size, size), resample, box=box)
 
 
 def locked_window(box: Box, keep_aspect: bool) -> Box:
-    """What the locked portion shows, in pixels of the photo; where it is widened it may lie partly outside."""
+    """The area that the locked portion shows, in pixels of the photo. A widened box may extend beyond the photo."""
     if not keep_aspect:
         return box
     x1, y1, x2, y2 = box
@@ -41,9 +47,9 @@ def locked_window(box: Box, keep_aspect: bool) -> Box:
 
 
 def cut_patches(pixels: Tensor, levels: Sequence[Level], size: int) -> Tensor:
-    """Every patch of every level on its own, (B, C, S, S) -> (B, P, C, size, size), in the table's order.
+    """Crops of all patches of all levels, (B, C, S, S) -> (B, P, C, size, size), in the order of ``levels``.
 
-    Each level resizes the portion once to (n * size, n * size) and is then cut along its grid.
+    For each level the portion is resized to (n * size, n * size) and cut along the grid.
     """
     return torch.cat([_grid(pixels, level.grid, size) for level in levels], dim=1)
 
@@ -56,6 +62,6 @@ def _grid(pixels: Tensor, n: int, size: int) -> Tensor:
 
 
 def pool_patches(feature_map: Tensor, levels: Sequence[Level]) -> Tensor:
-    """Each level pooled from one feature map, (B, D, h, w) -> (B, P, D), in the table's order."""
+    """Average-pool a feature map to the patches of all levels, (B, D, h, w) -> (B, P, D), in that order."""
     pooled = [F.adaptive_avg_pool2d(feature_map, level.grid).flatten(2) for level in levels]  # (B, D, n*n)
     return torch.cat(pooled, dim=2).transpose(1, 2)

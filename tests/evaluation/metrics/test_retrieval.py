@@ -1,4 +1,4 @@
-"""Retrieval metrics on hand-written tables; what a scorer without a clue gets; the candidates of ``101``."""
+"""Retrieval metrics on hand-written tables and for uninformative scorers, and the candidates of protocol ``101``."""
 
 import numpy as np
 import pytest
@@ -22,8 +22,8 @@ NAN = float("nan")
         ([0.1, 0.2, 0.9], 3),
         ([0.5, 0.5, 0.1], 2),  # a tie counts against the model
         ([0.5, 0.5, 0.5], 3),
-        ([NAN, 0.5, 0.1], 3),  # a partner without a score is last
-        ([0.9, NAN, 0.1], 2),  # another without a score is ahead
+        ([NAN, 0.5, 0.1], 3),  # NaN for the correct candidate ranks it last
+        ([0.9, NAN, 0.1], 2),  # NaN for another candidate ranks that one first
         ([NAN, NAN, NAN], 3),
         ([-np.inf, -np.inf, 0.0], 3),
         ([0.3], 1),
@@ -33,7 +33,7 @@ def test_the_rank_of_the_partner(scores, rank):
     assert partner_ranks(np.array([scores])).tolist() == [rank]
 
 
-def test_rows_are_ranked_apart():
+def test_each_row_is_ranked_by_itself():
     assert partner_ranks(np.array([[3, 1, 2], [1, 2, 3], [2, 1, 3]])).tolist() == [1, 3, 2]
 
 
@@ -60,7 +60,8 @@ def test_a_random_scorer_gets_chance():
     assert recall(ranks) == pytest.approx({"R@1": 1.0, "R@5": 5.0, "R@10": 9.9}, abs=1.2)
 
 
-# 0 and 1 say the same; 2 to 4 share their sub-category, 5 and 6 their category; 7 is a namesake elsewhere.
+# 0 and 1 have equal texts; 2 to 4 share their sub-category, 5 and 6 their category; 7 has a sub-category of the same
+# name in another category.
 TEXTS = ["Red  Shirt", "red shirt", "blue shirt", "green shirt", "grey shirt", "jeans", "skirt", "shoe", "boot"]
 CATEGORIES = ["wear"] * 7 + ["feet"] * 2
 SUBCATEGORIES = ["top"] * 5 + ["bottom"] * 2 + ["top", "boot"]
@@ -71,15 +72,15 @@ def drawn(others, seed=0, queries=(0,)):
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_candidates_come_from_near_to_far(seed):
+def test_candidates_come_from_the_nearest_group_first(seed):
     (row,) = drawn(7, seed).tolist()
     assert row[0] == 0
-    assert set(row[1:4]) == {2, 3, 4}  # the sub-category, but for the equal text
+    assert set(row[1:4]) == {2, 3, 4}  # the sub-category, without the equal text
     assert set(row[4:6]) == {5, 6}  # then the category
-    assert set(row[6:8]) == {7, 8}  # then anywhere; a sub-category's namesake elsewhere is not near
+    assert set(row[6:8]) == {7, 8}  # then the rest, including the sub-category of the same name in another category
 
 
-def test_texts_equal_but_for_case_and_spaces_are_never_candidates():
+def test_texts_that_differ_in_case_and_spaces_only_are_never_candidates():
     rows = drawn(100, queries=range(9))
     for query, row in enumerate(rows.tolist()):
         assert row[0] == query
@@ -108,7 +109,7 @@ def test_the_draw_is_reproducible_and_the_seed_counts():
 
 
 def test_intervals_are_those_of_a_bootstrap():
-    """The percentiles of 20,000 resamples, counted."""
+    """Compared with the percentiles of 20,000 resamples."""
     ranks = np.repeat([1, 3, 7, 50], [120, 90, 60, 30])
     drawn = np.random.default_rng(0).choice(ranks, (20_000, len(ranks)))
     for k, (low, high) in zip((1, 5, 10), recall_intervals(recall(ranks), len(ranks)).values(), strict=True):

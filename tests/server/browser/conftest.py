@@ -1,4 +1,4 @@
-"""A shop of 36 products, served for real, and a headless Chromium to walk about in it."""
+"""A running shop of 36 products, and a headless Chromium."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     if CHROMIUM is None:
-        pytest.skip("there is no Chromium: apt-get install chromium, or say where it is with CHROMIUM=/path")
+        pytest.skip("no Chromium found: apt-get install chromium, or set CHROMIUM=/path")
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
@@ -68,25 +68,25 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def page(browser: Any, site: Site) -> Iterator[Any]:
-    """A desktop visitor; nothing may come from other hosts, and the console stays clean."""
+    """A desktop page; afterwards, no request went to another host and the console has no errors."""
     page, visit = open_page(browser, site)
     yield page
     page.context.close()
-    assert visit.foreign == [] and visit.complaints == []
+    assert visit.foreign_requests == [] and visit.errors == []
 
 
 @pytest.fixture
 def phone(browser: Any, site: Site) -> Iterator[Any]:
-    """A visitor with a small touch screen."""
+    """A page on a small touch screen, with the same checks."""
     page, visit = open_page(browser, site, viewport={"width": 375, "height": 740}, has_touch=True, is_mobile=True)
     yield page
     page.context.close()
-    assert visit.foreign == [] and visit.complaints == []
+    assert visit.foreign_requests == [] and visit.errors == []
 
 
 @pytest.fixture
 def plain(browser: Any, site: Site) -> Iterator[Any]:
-    """A visitor without scripts."""
+    """A page without JavaScript."""
     page, _ = open_page(browser, site, java_script_enabled=False)
     yield page
     page.context.close()
@@ -94,7 +94,7 @@ def plain(browser: Any, site: Site) -> Iterator[Any]:
 
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
-    """Of a red bag, large enough to be shown."""
+    """A photo of a red bag, large enough for a search."""
     path = tmp_path / "red.png"
     path.write_bytes(drawn("red", "ellipse", (300, 400)))
     return path

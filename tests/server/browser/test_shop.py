@@ -1,4 +1,4 @@
-"""What a shopper does, in a real browser."""
+"""The shop in a real browser."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from fixtures.visits import open_page
 
 CARDS = "[data-card]"
-WHOLE_BATCH = 36  # products
+PRODUCTS = 36
 
 
 def search(page: Any, words: str) -> None:
@@ -19,7 +19,7 @@ def search(page: Any, words: str) -> None:
     page.fill("#query", words)
     page.keyboard.press("Enter")
     page.wait_for_selector("#heading")
-    page.wait_for_load_state("load")  # by then the page's scripts listen
+    page.wait_for_load_state("load")  # the page's scripts have run
 
 
 def titles(page: Any) -> list[str]:
@@ -30,9 +30,9 @@ def overflow(page: Any) -> int:
     return page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
 
 
-def plan_masks(page: Any, value: str) -> int:
-    """Tick a facet's value; returns the number beside it."""
-    label = page.locator("label.choice", has_text=value)
+def choose_filter(page: Any, value: str) -> int:
+    """Tick a facet value; returns the count beside it."""
+    label = page.locator("label.facet-option", has_text=value)
     count = int(label.locator(".count").inner_text())
     label.locator("input").check()
     return count
@@ -50,7 +50,7 @@ def test_text_search(page: Any) -> None:
     assert shown and page.locator(".missing").count() == 0
 
 
-def test_suggestions_by_keyboard_forgive_a_slip(page: Any) -> None:
+def test_suggestions_by_keyboard_correct_a_typo(page: Any) -> None:
     page.goto("")
     page.locator("#query").press_sequentially("blue wol")
     page.wait_for_selector("#suggestions li")
@@ -65,11 +65,11 @@ def test_suggestions_by_keyboard_forgive_a_slip(page: Any) -> None:
     page.wait_for_selector("h1:has-text('blue wool')")
 
 
-def test_a_misspelt_query_is_asked_about(page: Any) -> None:
+def test_a_misspelt_query_gets_a_correction(page: Any) -> None:
     search(page, "purpel bag")
     page.click("text=purple bag")
     page.wait_for_selector("h1:has-text('purple bag')")
-    assert page.locator(".did").count() == 0
+    assert page.locator(".correction").count() == 0
 
 
 def test_photo_search(page: Any, photo: Path) -> None:
@@ -78,7 +78,7 @@ def test_photo_search(page: Any, photo: Path) -> None:
     page.wait_for_selector("h1:has-text('Like your photo')")
     assert page.locator(CARDS).count() == 24
     page.wait_for_load_state("load")
-    assert page.locator(".sample img").evaluate("(image) => image.naturalWidth") == 300
+    assert page.locator(".query-image img").evaluate("(image) => image.naturalWidth") == 300
     first = titles(page)
     page.reload()
     assert titles(page) == first
@@ -95,7 +95,7 @@ def test_a_dropped_photo_is_searched_for(page: Any, photo: Path) -> None:
     }"""
     data = page.evaluate_handle(script, [*photo.read_bytes()])
     page.dispatch_event("main", "dragenter", {"dataTransfer": data})
-    assert page.locator(".drop").is_visible()
+    assert page.locator(".drop-target").is_visible()
     page.dispatch_event("main", "drop", {"dataTransfer": data})
     page.wait_for_selector("h1:has-text('Like your photo')")
 
@@ -105,33 +105,33 @@ def test_text_and_photo(page: Any, photo: Path) -> None:
     words_alone = page.locator(f"{CARDS} .match").all_inner_texts()
     page.set_input_files("#photo", photo)
     page.wait_for_selector(".kicker:has-text('Like your photo')")
-    assert page.locator("h1").inner_text() == "“blue”" and page.locator(".sample").count() == 1
+    assert page.locator("h1").inner_text() == "“blue”" and page.locator(".query-image").count() == 1
     assert page.locator(f"{CARDS} .match").all_inner_texts() != words_alone
-    page.fill("#query", "green")  # other words, the same photo
+    page.fill("#query", "green")  # another text, the same photo
     page.keyboard.press("Enter")
     page.wait_for_selector("h1:has-text('green')")
-    assert page.locator(".sample").count() == 1
+    assert page.locator(".query-image").count() == 1
 
 
 def test_filters_show_as_many_products_as_they_count(page: Any) -> None:
     search(page, "bag")
-    assert page.locator(".tools [role=status]").inner_text() == f"{WHOLE_BATCH} products"
-    assert plan_masks(page, "Evening") == 18
+    assert page.locator(".tools [role=status]").inner_text() == f"{PRODUCTS} products"
+    assert choose_filter(page, "Evening") == 18
     page.wait_for_selector("text=18 products")
     assert page.locator(CARDS).count() == 18
-    assert plan_masks(page, "Silk") == 6
+    assert choose_filter(page, "Silk") == 6
     page.wait_for_selector("text=6 products")
     assert all("silk ellipse" in title for title in titles(page))
-    assert page.evaluate("document.activeElement.value") == "fabric=silk"  # the keyboard goes on where it was
+    assert page.evaluate("document.activeElement.value") == "fabric=silk"  # the keyboard focus survives the reload
     page.click("[aria-label='Remove the filter Category: Evening']")
     page.wait_for_selector("text=12 products")
     page.fill("[name='to:price']", "60")
     page.keyboard.press("Enter")
     page.wait_for_selector("[aria-label='Remove the filter Price: <=60']")
-    assert page.locator(CARDS).count() == 1  # number 6: the first of silk
+    assert page.locator(CARDS).count() == 1  # product 6, the first one of silk
 
 
-def test_words_to_leave_out(page: Any) -> None:
+def test_excluded_words(page: Any) -> None:
     search(page, "bag")
     page.fill("[name=avoid]", "wool")
     page.keyboard.press("Enter")
@@ -147,54 +147,53 @@ def test_sorted_by_name_and_by_number(page: Any) -> None:
     assert titles(page) == sorted(titles(page), key=str.lower)
     page.select_option("[name=sort]", label="Price: high to low")
     page.wait_for_url("**sort=-price**")
-    assert titles(page)[0] == "black linen rectangle bag"  # the last and dearest
+    assert titles(page)[0] == "black linen rectangle bag"  # the last and most expensive
 
 
-def test_why_on_hover_says_which_words_point_where(page: Any) -> None:
+def test_hovering_explains_a_hit(page: Any) -> None:
     search(page, "red wool")
     card = page.locator(CARDS).first
     card.locator(".photo").hover()
-    card.locator(".reading button").first.wait_for()
-    assert [text.split()[0] for text in card.locator(".reading button").all_inner_texts()] == ["red", "wool"]
-    together = card.locator("svg.veiled g rect").count()
-    assert together > 0
-    card.locator(".reading button").last.hover()
-    assert card.locator(".reading button[aria-pressed=true]").inner_text().startswith("wool")
+    card.locator(".explanation button").first.wait_for()
+    assert [text.split()[0] for text in card.locator(".explanation button").all_inner_texts()] == ["red", "wool"]
+    assert card.locator("svg.overlay g rect").count() > 0
+    card.locator(".explanation button").last.hover()
+    assert card.locator(".explanation button[aria-pressed=true]").inner_text().startswith("wool")
     width = card.locator("img").evaluate("(image) => image.naturalWidth")
-    for rectangle in card.locator("svg.veiled g rect").all():
+    for rectangle in card.locator("svg.overlay g rect").all():
         assert 0 <= float(rectangle.get_attribute("x")) <= width
         assert 0 < float(rectangle.get_attribute("fill-opacity")) <= 1
     page.locator("h1").hover()
-    card.locator(".reading").wait_for(state="detached")
+    card.locator(".explanation").wait_for(state="detached")
 
 
-def test_why_by_keyboard_is_read_out(page: Any) -> None:
+def test_explanations_work_by_keyboard_and_are_announced(page: Any) -> None:
     search(page, "red wool")
     why = page.locator(".why").first
     why.focus()
     page.keyboard.press("Enter")
-    page.wait_for_selector(".reading button")
+    page.wait_for_selector(".explanation button")
     assert why.get_attribute("aria-expanded") == "true"
-    page.wait_for_function("document.getElementById('news').textContent.includes('wool: ')")
-    assert re.search(r"red: \d+ percent, (at the|in the)", page.locator("#news").inner_text())
+    page.wait_for_function("document.getElementById('announcements').textContent.includes('wool: ')")
+    assert re.search(r"red: \d+ percent, (at the|in the)", page.locator("#announcements").inner_text())
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.closest('.reading') !== null")
+    assert page.evaluate("document.activeElement.closest('.explanation') !== null")
     page.keyboard.press("Escape")
-    assert page.locator(".reading").count() == 0 and why.get_attribute("aria-expanded") == "false"
+    assert page.locator(".explanation").count() == 0 and why.get_attribute("aria-expanded") == "false"
 
 
-def test_a_reason_that_fails_says_so(browser: Any, site: Any) -> None:
+def test_a_failed_explanation_shows_the_error(browser: Any, site: Any) -> None:
     page, _ = open_page(browser, site)
     search(page, "red wool")
-    page.wait_for_load_state("networkidle")  # the page's own scripts come first
+    page.wait_for_load_state("networkidle")  # the page's own requests are done
     problem = '{"detail": "too many searches are waiting; try again in a second"}'
     page.route("**/why**", lambda route: route.fulfill(status=503, content_type="application/json", body=problem))
     page.locator(".why").first.click()
-    page.wait_for_selector(".reading:has-text('too many searches')")
+    page.wait_for_selector(".explanation:has-text('too many searches')")
     page.context.close()
 
 
-def test_similar_products_and_their_variations(page: Any) -> None:
+def test_similar_products_with_a_variation(page: Any) -> None:
     search(page, "red wool ellipse bag")
     title = titles(page)[0]
     page.locator(f"{CARDS} >> text=More like this").first.click()
@@ -204,16 +203,16 @@ def test_similar_products_and_their_variations(page: Any) -> None:
     page.fill("#query", "but blue")
     page.keyboard.press("Enter")
     page.wait_for_selector("h1:has-text('but blue')")
-    assert page.locator(".sample img").count() == 1
+    assert page.locator(".query-image img").count() == 1
 
 
-def test_a_product_has_a_page(page: Any) -> None:
+def test_the_page_of_a_product(page: Any) -> None:
     search(page, "red wool ellipse bag")
     page.goto("product?id=bag%2F0&q=red+wool")
     assert page.locator("h1").inner_text() == "red wool ellipse bag"
     assert page.locator(".gallery img").count() == 2
     assert page.locator(".reasons li").all_inner_texts()[0].startswith("red")
-    assert page.locator(f".alike {CARDS}").count() > 0
+    assert page.locator(f".similar {CARDS}").count() > 0
     page.click("dd >> text=Wool")
     page.wait_for_selector("[aria-label='Remove the filter Fabric: Wool']")
     assert page.locator(".tools [role=status]").inner_text() == "12 products"
@@ -225,22 +224,22 @@ def test_paging_shows_every_product_once(page: Any) -> None:
     page.click("text=Next")
     page.wait_for_selector("text=Page 2 of 2")
     assert len(first) == 24 and sorted({*first, *titles(page)}) == sorted([*first, *titles(page)])
-    assert len(first) + len(titles(page)) == WHOLE_BATCH
+    assert len(first) + len(titles(page)) == PRODUCTS
     assert page.locator("[rel=next]").count() == 0
     page.click("text=Previous")
     page.wait_for_selector("text=Page 1 of 2")
     assert titles(page) == first
 
 
-def test_an_empty_result_says_why_and_offers_a_way_on(page: Any) -> None:
+def test_an_empty_result_shows_the_reason_and_a_way_out(page: Any) -> None:
     page.goto("?q=bag&filter=colour%3Dpink")
     assert page.locator("h2 >> text=Nothing found").is_visible()
     assert "filters" in page.locator(".state .lead").inner_text()
     page.click("text=Search without filters")
-    page.wait_for_selector(f"text={WHOLE_BATCH} products")
+    page.wait_for_selector(f"text={PRODUCTS} products")
 
 
-def test_errors_are_pages_with_a_sentence(browser: Any, site: Any, tmp_path: Path) -> None:
+def test_errors_are_shown_as_pages(browser: Any, site: Any, tmp_path: Path) -> None:
     page, _ = open_page(browser, site)
     assert page.goto("?q=bag&filter=pink").status == 400
     assert "NAME=VALUE" in page.locator("[role=alert]").inner_text()
@@ -250,7 +249,7 @@ def test_errors_are_pages_with_a_sentence(browser: Any, site: Any, tmp_path: Pat
     broken.write_bytes(b"\x89PNG\r\n\x1a\n" + b"not at all")
     page.set_input_files("#photo", broken)
     page.wait_for_selector("[role=alert]:has-text('cannot be read')")
-    page.click("text=Start again")
+    page.click("text=Start over")
     page.wait_for_selector(".pitch")
     page.context.close()
 
@@ -261,30 +260,30 @@ def test_nothing_overflows_a_phone(phone: Any, path: str) -> None:
     assert overflow(phone) == 0
 
 
-def test_a_phone_has_filters_in_a_sheet_and_reasons_by_tap(phone: Any) -> None:
+def test_a_phone_shows_filters_in_a_sheet_and_explanations_by_tap(phone: Any) -> None:
     search(phone, "red bag")
-    assert phone.locator("label.choice").first.is_hidden()
+    assert phone.locator("label.facet-option").first.is_hidden()
     phone.tap(".refine")
-    plan_masks(phone, "Evening")
+    choose_filter(phone, "Evening")
     phone.tap(".apply button")
     phone.wait_for_selector("text=18 products")
-    assert phone.locator("label.choice").first.is_hidden()
+    assert phone.locator("label.facet-option").first.is_hidden()
     columns = phone.locator(CARDS).evaluate_all("(cards) => new Set(cards.map((card) => card.offsetLeft)).size")
     assert columns == 2
     phone.locator(".why").first.tap()
-    phone.wait_for_selector(".reading button")
+    phone.wait_for_selector(".explanation button")
     phone.locator(".why").first.tap()
-    assert phone.locator(".reading").count() == 0
+    assert phone.locator(".explanation").count() == 0
 
 
 def test_without_scripts_everything_but_suggestions_works(plain: Any, photo: Path) -> None:
     search(plain, "red bag")
     assert plain.locator(CARDS).count() == 24
-    plan_masks(plain, "Evening")
+    choose_filter(plain, "Evening")
     plain.click(".apply button")
     plain.wait_for_selector("text=18 products")
     plain.set_input_files("#photo", photo)
-    plain.click("text=Search with it")
+    plain.click("text=Search with this photo")
     plain.wait_for_selector(".kicker:has-text('Like your photo')")
     plain.goto("product?id=bag%2F0&q=red+wool")
     assert plain.locator(".reasons svg").count() == 2

@@ -1,41 +1,32 @@
-"""Recognition metrics: classes in, percentages out (SEED: CR, SUBR)."""
+"""Classification metrics: true and predicted class names in, percentages out (SEED: CR, SUBR)."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+
+from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 
 
-def confusion_counts(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """(C, C) int64 from class numbers (N,): a row a true class, a column a predicted one."""
-    cells = np.asarray(truth, dtype=np.int64) * classes + np.asarray(predicted, dtype=np.int64)
-    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+def classification_metrics(truth: Sequence[str], predicted: Sequence[str]) -> dict[str, float]:
+    """accuracy, micro_f1, macro_f1, and SumCLS, their sum as published; in percent.
 
-
-def class_table(counts: np.ndarray) -> dict[str, np.ndarray]:
-    """precision, recall and f1 in percent, and support, (C,) each, from confusion counts; 0 where nothing divides."""
-    right, support, guessed = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
-    return {
-        "precision": _percent(right, guessed),
-        "recall": _percent(right, support),
-        "f1": _percent(2 * right, support + guessed),
-        "support": support,
-    }
-
-
-def classification_figures(counts: np.ndarray) -> dict[str, float]:
-    """accuracy, micro_f1, macro_f1 and SumCLS, their sum, from confusion counts (C, C).
-
-    Macro-F1 is the mean over classes that occur, as true ones or as predictions. Where each product has one class,
-    micro-F1 equals the accuracy; it stands here as the publication sums all three.
+    Macro-F1 is the mean over the classes that occur, be it as true or as predicted ones. Micro-F1 equals the
+    accuracy, as every product has exactly one class.
     """
-    right, products = float(np.trace(counts)), float(counts.sum())
-    accuracy = 100 * right / products
-    wrong = products - right  # each is a false positive of one class and a false negative of another
-    micro = 100 * 2 * right / (2 * right + wrong + wrong)
-    occur = (counts.sum(axis=0) + counts.sum(axis=1)) > 0
-    macro = float(class_table(counts)["f1"][occur].mean())
-    return {"accuracy": accuracy, "micro_f1": micro, "macro_f1": macro, "SumCLS": accuracy + micro + macro}
+    metrics = {
+        "accuracy": 100 * float(accuracy_score(truth, predicted)),
+        "micro_f1": 100 * float(f1_score(truth, predicted, average="micro")),
+        "macro_f1": 100 * float(f1_score(truth, predicted, average="macro", zero_division=0)),
+    }
+    return metrics | {"SumCLS": sum(metrics.values())}
 
 
-def _percent(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return 100 * np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
+def per_class_metrics(
+    truth: Sequence[str], predicted: Sequence[str], classes: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """precision, recall and f1 in percent, and support, of each class; 0 where the denominator is 0."""
+    table = precision_recall_fscore_support(truth, predicted, labels=list(classes), zero_division=0)
+    return {
+        name: {"precision": 100 * float(p), "recall": 100 * float(r), "f1": 100 * float(f1), "support": int(support)}
+        for name, p, r, f1, support in zip(classes, *table, strict=True)
+    }

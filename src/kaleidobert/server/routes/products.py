@@ -1,99 +1,111 @@
-"""The JSON API that writes: products in and out, for those who have a token."""
+"""The JSON API for single products: read them and their photos, store and remove them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import hashlib
+from typing import Annotated
 
+import fastapi
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
-from kaleidobert.data.product import Product
-from kaleidobert.data.readers import Problems
-from kaleidobert.errors import InputError
-from kaleidobert.index.embedder import Embedder
+from kaleidobert.index.filters import parse_filters
+from kaleidobert.search.query import Query
 from kaleidobert.server.auth import Tokens
-from kaleidobert.server.batched_ranker import BatchedRanker
-from kaleidobert.server.batching import Gate
-from kaleidobert.server.photos import decode_photo
+from kaleidobert.server.batched_ranker import BatchedRanker, product_or_404
+from kaleidobert.server.errors import PROBLEM_RESPONSES
+from kaleidobert.server.photos import as_jpeg
+from kaleidobert.server.product_writer import ProductWriter
 from kaleidobert.server.request_parsing import body_schema, is_form, parse, read_json, read_parts
-from kaleidobert.server.schemas import PHOTOS_OF_PRODUCT, NewProduct, StoreRequest, StoreResponse
-
-WAITING = 8  # writes that may wait for their turn: one at a time is written
-PHOTOS_A_FORWARD = 16
-OPTIMIZE_EVERY = 100  # writes: each is a version of the table, and many small ones slow searches down
-
-
-class Writer:
-    """Embeds products with the model that searches, and writes to the store that is searched, one call at a time."""
-
-    def __init__(self, searcher: BatchedRanker) -> None:
-        self._searcher = searcher
-        self._writes = 0
-        self.gate = Gate(1, WAITING)
-
-    def put(self, products: Sequence[Product]) -> StoreResponse:
-        """All of them or, where one has no photo or a broken one, none. Raises ``InputError``."""
-        for product in products:
-            check(product)
-        problems = Problems()
-        ranker = self._searcher.ranker
-        kept = "stored" if ranker.store.info.photos == "stored" else "thumbnails"  # what is sent lies nowhere else
-        embedder = Embedder(ranker.scorer, kept)
-        views = embedder.embed(products, PHOTOS_A_FORWARD, problems)
-        if problems.count:
-            raise InputError(problems.summary())
-        ranker.store.upsert(views)
-        self._wrote()
-        return StoreResponse(stored=[product.id for product in products], photos=len(views))
-
-    def delete(self, product_id: str) -> None:
-        """Raises ``HTTPException`` 404 where there is none."""
-        if not self._searcher.ranker.store.delete([product_id]):
-            raise HTTPException(404, f"no product with id {product_id!r}")
-        self._wrote()
-
-    def _wrote(self) -> None:
-        self._writes += 1
-        if self._writes % OPTIMIZE_EVERY == 0:
-            self._searcher.ranker.store.optimize()
+from kaleidobert.server.routes.parameters import FilterConditions, QueryText
+from kaleidobert.server.schemas import (
+    MAX_OFFSET,
+    MAX_TOP,
+    NewProduct,
+    ProductResponse,
+    PutProductsRequest,
+    PutProductsResponse,
+    SearchResponse,
+    WhyResponse,
+)
 
 
-def check(product: Product) -> None:
-    """Decode every photo as a stranger's. Raises ``InputError``."""
-    if not 1 <= len(product.images) <= PHOTOS_OF_PRODUCT:
-        raise InputError(f"product {product.id!r} has {len(product.images)} photos: send 1 to {PHOTOS_OF_PRODUCT}")
-    for number, photo in enumerate(product.images):
-        assert isinstance(photo, bytes)
-        decode_photo(photo, f"photo {number} of product {product.id!r}")
+def product_routes(batched_ranker: BatchedRanker) -> APIRouter:
+    """Routes that read. Ids may contain slashes, so the route of the product itself comes last."""
+    router = APIRouter(responses=PROBLEM_RESPONSES)
+    run = batched_ranker.executor.run
+
+    @router.get("/api/products/{product_id:path}/similar", summary="Find products similar to this one")
+    async def similar(
+        product_id: str,
+        q: QueryText = "",
+        conditions: FilterConditions = None,
+        top: Annotated[int, fastapi.Query(ge=1, le=MAX_TOP)] = 24,
+        offset: Annotated[int, fastapi.Query(ge=0, le=MAX_OFFSET)] = 0,
+        timings: bool = False,
+    ) -> SearchResponse:
+        await run(lambda: product_or_404(batched_ranker.ranker, product_id))
+        filters = parse_filters(conditions or [])
+        query = Query(q, like=product_id, filters=filters, top=top, offset=offset, thumbnails=False)
+        return SearchResponse.of(q, *await batched_ranker.answer_with_fingerprint(query), timings)
+
+    @router.get("/api/products/{product_id:path}/why", summary="Explain which patches each word of a query matches")
+    async def why(product_id: str, q: QueryText, view: Annotated[int, fastapi.Query(ge=0)] = 0) -> WhyResponse:
+        await run(lambda: product_or_404(batched_ranker.ranker, product_id))
+        evidence = await run(lambda: batched_ranker.ranker.explain(q, product_id, view))
+        return WhyResponse(query=q, id=product_id, view=view, why=evidence)
+
+    @router.get("/api/products/{product_id:path}", summary="Get a product")
+    def product(product_id: str) -> ProductResponse:
+        return ProductResponse.of(*product_or_404(batched_ranker.ranker, product_id))
+
+    @router.get("/images/{product_id:path}/{view}", summary="Get a photo as JPEG", response_class=Response)
+    def image(request: Request, product_id: str, view: int, large: bool = False) -> Response:
+        """The thumbnail, or with ``large`` the original photo where it is kept."""
+        store, key = batched_ranker.store, (product_id, view)
+        found = (store.photos([key]) if large else {}) or store.thumbnails([key])
+        if not found:
+            raise HTTPException(404, f"no photo {view} of a product with id {product_id!r}")
+        return cached_jpeg(request, as_jpeg(found[key]) if large else found[key])
+
+    return router
 
 
-def write_routes(searcher: BatchedRanker, tokens: Tokens, responses: Any) -> APIRouter:
-    """Tokens are checked before a byte of the body is read."""
-    bearer = HTTPBearer(auto_error=False, description="A token that the service was started with.")
-    router = APIRouter(responses=responses, dependencies=[Depends(bearer)])
-    writer = Writer(searcher)
+def write_routes(batched_ranker: BatchedRanker, tokens: Tokens) -> APIRouter:
+    """Routes that write. The token is checked before any of the body is read."""
+    bearer = HTTPBearer(auto_error=False, description="One of the tokens that the service was started with.")
+    router = APIRouter(responses=PROBLEM_RESPONSES, dependencies=[Depends(bearer)])
+    writer = ProductWriter(batched_ranker)
 
     @router.put(
         "/api/products",
         summary="Insert or replace products",
-        openapi_extra=body_schema(StoreRequest, "product", NewProduct),
+        openapi_extra=body_schema(PutProductsRequest, "product", NewProduct),
     )
-    async def put(request: Request) -> StoreResponse:
-        """JSON holds several products; a form holds one, as JSON in the part 'product', beside its photos."""
+    async def put(request: Request) -> PutProductsResponse:
+        """Several products as JSON, or one as a form: its JSON in the part 'product', and its photos."""
         tokens.check(request)
         if is_form(request):
             text, photos = await read_parts(request, "product")
             one = parse(text or "{}", NewProduct)
-            return await writer.gate.run(lambda: writer.put([one.product(photos)]))
-        asked = await read_json(request, StoreRequest)
-        return await writer.gate.run(lambda: writer.put([each.product([]) for each in asked.products]))
+            return await writer.executor.run(lambda: writer.put([one.to_product(photos)]))
+        body = await read_json(request, PutProductsRequest)
+        return await writer.executor.run(lambda: writer.put([each.to_product([]) for each in body.products]))
 
     @router.delete("/api/products/{product_id:path}", summary="Remove a product", status_code=204)
     async def delete(request: Request, product_id: str) -> Response:
         tokens.check(request)
-        await writer.gate.run(lambda: writer.delete(product_id))
+        await writer.executor.run(lambda: writer.delete(product_id))
         return Response(status_code=204)
 
     return router
+
+
+def cached_jpeg(request: Request, photo: bytes, private: bool = False) -> Response:
+    """A JPEG that browsers may cache for an hour; 304 when the browser has it already."""
+    tag = f'"{hashlib.sha256(photo).hexdigest()[:16]}"'
+    headers = {"Cache-Control": f"{'private' if private else 'public'}, max-age=3600", "ETag": tag}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    return Response(photo, media_type="image/jpeg", headers=headers)

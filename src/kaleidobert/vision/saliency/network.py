@@ -1,11 +1,11 @@
 """A foreground network for CPUs after EGNet (Zhao et al., "EGNet: Edge Guidance Network for Salient Object
-Detection", ICCV 2019), the network that SEED's FIG. 4 (402) locks the product with.
+Detection", ICCV 2019), which SEED's FIG. 4 (402) uses to lock the product.
 
-A U-Net of 1.1 M parameters. As in EGNet, an edge branch joins the finest local features with the deepest ones,
-which know where the product is, and learns the mask's borders; its features then guide the mask head. One
-guidance at the finest scale replaces EGNet's one a scale, and no backbone is pre-trained.
+A U-Net of 1.1 M parameters. As in EGNet, an edge branch combines the finest local features with the deepest ones,
+which locate the product, and learns the mask's edges; its features then guide the mask head. Unlike EGNet, the
+guidance is applied at the finest scale only, and the backbone is not pre-trained.
 
-The weights in the package are trained on drawn photos alone; see `training.train_saliency` for the command.
+The weights in the package are trained on synthetic photos only; see `training.train_saliency` for the command.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kaleidobert.errors import InputError
-from kaleidobert.vision.saliency.border_colour import main_components
+from kaleidobert.vision.saliency.base import main_components
 
-SHIPPED = Path(__file__).with_name("network.safetensors")
-SIDE = 160  # photos are stretched to squares of so many pixels
+PACKAGED_WEIGHTS = Path(__file__).with_name("network.safetensors")
+SIDE = 160  # photos are resized to squares of this side, in pixels
 WIDTHS = (24, 48, 96, 160)  # channels at 1/2, 1/4, 1/8 and 1/16 of the side
 EDGE_WIDTH = 16
-METADATA = "kaleidobert-saliency"  # the one entry beside the tensors, so that equal weights are equal files
+METADATA = "kaleidobert-saliency"  # the only metadata key, so that equal weights give equal files
 
 
 class SaliencyOutput(NamedTuple):
-    """Logits: ``mask`` (B, S, S) and ``edges`` (B, S/2, S/2), where a border of the mask lies."""
+    """Logits of the ``mask`` (B, S, S) and of its ``edges`` (B, S/2, S/2)."""
 
     mask: Tensor
     edges: Tensor
 
 
-def _convolution(channels: int, width: int, stride: int = 1) -> nn.Sequential:
+def _conv_block(channels: int, width: int, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(channels, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
     )
@@ -52,19 +52,19 @@ class SaliencyNetwork(nn.Module):
         super().__init__()
         inputs = (3, *widths[:-1])
         self.encoder = nn.ModuleList(
-            nn.Sequential(_convolution(below, width, 2), _convolution(width, width))
+            nn.Sequential(_conv_block(below, width, 2), _conv_block(width, width))
             for below, width in zip(inputs, widths, strict=True)
         )
         deepest = widths[-1]
-        self.context = _convolution(deepest, deepest)
-        self.scene = nn.Linear(deepest, deepest)  # what the whole photo says, added everywhere
+        self.context = _conv_block(deepest, deepest)
+        self.scene = nn.Linear(deepest, deepest)  # global context, added at every position
         decoder = zip(widths[::-1], widths[-2::-1], strict=False)
-        self.decoder = nn.ModuleList(_convolution(above + width, width) for above, width in decoder)
+        self.decoder = nn.ModuleList(_conv_block(above + width, width) for above, width in decoder)
         self.location = nn.Conv2d(deepest, edge_width, 1)
-        self.edge_features = _convolution(widths[0] + edge_width, edge_width)
+        self.edge_features = _conv_block(widths[0] + edge_width, edge_width)
         self.edge_head = nn.Conv2d(edge_width, 1, 1)
         self.mask_head = nn.Sequential(
-            _convolution(widths[0] + edge_width, widths[0]), nn.Conv2d(widths[0], 4, 1), nn.PixelShuffle(2)
+            _conv_block(widths[0] + edge_width, widths[0]), nn.Conv2d(widths[0], 4, 1), nn.PixelShuffle(2)
         )
 
     def forward(self, pixels: Tensor) -> SaliencyOutput:
@@ -77,21 +77,21 @@ class SaliencyNetwork(nn.Module):
         deep = deep + self.scene(deep.mean(dim=(2, 3)))[:, :, None, None]  # (B, widths[-1], S/16, S/16)
         features = deep
         for stage, skip in zip(self.decoder, skips[-2::-1], strict=True):
-            features = stage(torch.cat([_enlarged(features, skip), skip], dim=1))  # up to (B, widths[0], S/2, S/2)
-        edges = self.edge_features(torch.cat([skips[0], _enlarged(self.location(deep), skips[0])], dim=1))
+            features = stage(torch.cat([_upsample_to(features, skip), skip], dim=1))  # up to (B, widths[0], S/2, S/2)
+        edges = self.edge_features(torch.cat([skips[0], _upsample_to(self.location(deep), skips[0])], dim=1))
         mask = self.mask_head(torch.cat([features, edges], dim=1))  # (B, 1, S, S)
         return SaliencyOutput(mask[:, 0], self.edge_head(edges)[:, 0])
 
 
-def _enlarged(features: Tensor, like: Tensor) -> Tensor:
-    """Features repeated to the size of ``like``; interpolating them would cost a fifth of the training time."""
+def _upsample_to(features: Tensor, like: Tensor) -> Tensor:
+    """Nearest-neighbour upsampling to the size of ``like``; bilinear costs a fifth of the training time."""
     return F.interpolate(features, like.shape[-2:])
 
 
 def edge_targets(masks: Tensor) -> Tensor:
-    """Masks (B, S, S) in [0, 1] -> (B, S/2, S/2) in {0, 1}: cells within one of the mask's border.
+    """Masks (B, S, S) in [0, 1] -> edge maps (B, S/2, S/2) in {0, 1}: positions next to the mask's outline.
 
-    The photo's own edge is no border, even where it cuts the product.
+    The photo's own edge does not count, even where it cuts the product.
     """
     inside = (F.avg_pool2d(masks[:, None].float(), 2) > 0.5).float()
     padded = F.pad(inside, (1, 1, 1, 1), mode="replicate")
@@ -99,25 +99,25 @@ def edge_targets(masks: Tensor) -> Tensor:
 
 
 def saliency_loss(output: SaliencyOutput, masks: Tensor) -> dict[str, Tensor]:
-    """Parts of the loss on masks (B, S, S) in [0, 1]: ``mask`` BCE, soft ``iou``, ``edges``.
+    """Loss terms for masks (B, S, S) in [0, 1]: ``mask`` (BCE), ``iou`` (1 - soft IoU) and ``edges``.
 
-    The edge loss is EGNet's balanced cross-entropy: border cells weigh as much as all others together.
+    The edge loss is EGNet's balanced cross-entropy: edge positions weigh as much as all others together.
     """
     probability = output.mask.sigmoid()
-    shared = (probability * masks).sum(dim=(1, 2))
+    intersection = (probability * masks).sum(dim=(1, 2))
     union = (probability + masks - probability * masks).sum(dim=(1, 2))
     edges = edge_targets(masks)
-    share = edges.mean().clamp(1e-3, 1 - 1e-3)
-    weights = torch.where(edges > 0, 0.5 / share, 0.5 / (1 - share))
+    positive = edges.mean().clamp(1e-3, 1 - 1e-3)  # the fraction of edge positions
+    weights = torch.where(edges > 0, 0.5 / positive, 0.5 / (1 - positive))
     return {
         "mask": F.binary_cross_entropy_with_logits(output.mask, masks),
-        "iou": (1 - (shared + 1) / (union + 1)).mean(),
+        "iou": (1 - (intersection + 1) / (union + 1)).mean(),
         "edges": F.binary_cross_entropy_with_logits(output.edges, edges, weights),
     }
 
 
 class NetworkDetector:
-    """A foreground detector (see `vision.saliency.border_colour`) from a file of weights; safe to call from several threads."""
+    """A `SaliencyNetwork` as a foreground detector. May be called from several threads."""
 
     def __init__(self, network: SaliencyNetwork, side: int = SIDE) -> None:
         self.network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -125,7 +125,9 @@ class NetworkDetector:
 
     def __call__(self, image: Image.Image) -> np.ndarray:
         """Foreground mask (H, W) in [0, 1] of an RGB image."""
-        pixels = torch.from_numpy(stretched(image, self.side))[None].permute(0, 3, 1, 2)  # channels last in memory
+        pixels = torch.from_numpy(resize_to_square(image, self.side))[None].permute(
+            0, 3, 1, 2
+        )  # channels last in memory
         with torch.inference_mode():
             mask = self.network(pixels.float() / 255).mask[0].sigmoid().numpy()
         mask = mask * main_components(mask > 0.5)
@@ -133,7 +135,7 @@ class NetworkDetector:
 
     @classmethod
     def load(cls, path: Path) -> NetworkDetector:
-        """Weights as `save_network` writes them; raises ``InputError`` for anything else."""
+        """Load weights written by `save_network`. Raises ``InputError`` for any other file."""
         try:
             with safe_open(path, "pt") as file:
                 settings = json.loads((file.metadata() or {}).get(METADATA, "{}"))
@@ -141,19 +143,19 @@ class NetworkDetector:
         except (OSError, SafetensorError, json.JSONDecodeError) as error:
             raise InputError(f"{path}: not a readable safetensors file ({error})") from error
         if not settings:
-            raise InputError(f"{path}: no weights of a saliency network; write some with: kaleidobert saliency")
+            raise InputError(f"{path}: holds no weights of a saliency network; train one with: kaleidobert saliency")
         network = SaliencyNetwork(tuple(settings["widths"]), settings["edge_width"])
         network.load_state_dict(state)
         return cls(network, settings["side"])
 
 
-def stretched(image: Image.Image, side: int) -> np.ndarray:
-    """An RGB image as the network sees it, (side, side, 3) uint8: its aspect is not kept."""
+def resize_to_square(image: Image.Image, side: int) -> np.ndarray:
+    """An RGB image as network input (side, side, 3) uint8; the aspect ratio is not preserved."""
     return np.array(image.resize((side, side), Image.Resampling.BILINEAR))
 
 
 def save_network(network: SaliencyNetwork, path: Path, side: int = SIDE) -> None:
-    """Write the weights as float16, with what it takes to build the network again."""
+    """Write the weights as float16, with the metadata needed to rebuild the network."""
     widths = [stage[0][0].out_channels for stage in network.encoder]  # type: ignore[index]
     settings = {"side": side, "widths": widths, "edge_width": network.edge_head.in_channels}
     state = {

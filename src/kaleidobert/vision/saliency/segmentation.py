@@ -1,4 +1,4 @@
-"""Any `transformers` segmentation checkpoint as a foreground detector: what is not its background is product."""
+"""Any `transformers` segmentation checkpoint as a foreground detector: every class but the background is product."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from transformers import (
 )
 
 from kaleidobert.errors import InputError
-from kaleidobert.vision.saliency.border_colour import main_components
+from kaleidobert.vision.saliency.base import main_components
 
-KINDS = (AutoModelForSemanticSegmentation, AutoModelForUniversalSegmentation, AutoModelForImageSegmentation)
+AUTO_CLASSES = (AutoModelForSemanticSegmentation, AutoModelForUniversalSegmentation, AutoModelForImageSegmentation)
 
 
 class SegmentationDetector:
-    """Foreground mask (H, W) in {0, 1} of an RGB image: every pixel whose class is not the background's.
+    """Foreground mask (H, W) in {0, 1} of an RGB image: the pixels not classified as background.
 
-    A checkpoint with a single class is taken for a salient-object network: the class is the foreground.
+    A checkpoint with a single class is treated as a salient-object network whose class is the foreground.
     """
 
     def __init__(self, model: Any, processor: Any, background: int | None) -> None:
@@ -46,17 +46,19 @@ class SegmentationDetector:
 
     @classmethod
     def load(cls, name: str) -> SegmentationDetector:
-        """A checkpoint by folder or name on the Hugging Face Hub; ``InputError`` in one line where it cannot serve."""
+        """Load a checkpoint from a folder or the Hugging Face Hub. Raises ``InputError`` if it does not segment,
+        has no background class, or cannot be loaded.
+        """
         try:
             config = AutoConfig.from_pretrained(name)
-            kind = next((kind for kind in KINDS if type(config) in kind._model_mapping), None)
-            if kind is None:
+            auto_class = next((each for each in AUTO_CLASSES if type(config) in each._model_mapping), None)
+            if auto_class is None:
                 raise InputError(
-                    f"saliency {name}: a {config.model_type} checkpoint does not segment; give one that does"
+                    f"saliency {name}: {config.model_type} models do not segment; give a segmentation checkpoint"
                 )
             background = background_class(config, name)
             processor = AutoImageProcessor.from_pretrained(name)
-            return cls(kind.from_pretrained(name), processor, background)
+            return cls(auto_class.from_pretrained(name), processor, background)
         except (OSError, ValueError, ImportError) as error:
             if isinstance(error, InputError):
                 raise
@@ -65,9 +67,9 @@ class SegmentationDetector:
 
 
 def background_class(config: Any, name: str) -> int | None:
-    """The class that the checkpoint calls background, or class 0 where its classes have no names.
+    """The class named background, class 0 if the classes are unnamed, or None for a checkpoint with one class.
 
-    None for a checkpoint of one class. Raises ``InputError`` where classes are named and none is background.
+    Raises ``InputError`` if the classes are named and none of them is background.
     """
     labels = {int(index): str(label).lower() for index, label in config.id2label.items()}
     if len(labels) == 1:

@@ -1,9 +1,9 @@
-// The page works without scripts; these add suggestions, photos by drop and paste, filters that act at once,
-// and the reasons over each photo.
+// The pages work without scripts. Scripts add suggestions, photos by drag and drop or paste, filters that are applied
+// at once, and explanations over each photo.
 import { explainOnDemand } from "./why.js";
 import { suggest } from "./suggest.js";
 
-document.documentElement.classList.add("scripted");
+document.documentElement.classList.add("js");
 const search = document.querySelector("[data-search]");
 const photoForm = document.querySelector("[data-photo]");
 const refine = document.querySelector("[data-refine]");
@@ -14,20 +14,20 @@ window.addEventListener("pageshow", () => setBusy(false)); // also after "back"
 for (const form of [search, photoForm, refine]) form?.addEventListener("submit", () => setBusy(true));
 
 search.addEventListener("submit", (event) => {
-  const sample = search.elements.photo || search.elements.like || search.elements.filter;
-  if (box.value.trim() || sample) return;
+  const otherInput = search.elements.photo || search.elements.like || search.elements.filter;
+  if (box.value.trim() || otherInput) return;
   event.preventDefault();
   setBusy(false);
   box.focus();
 });
 
-// A photo: chosen, dropped or pasted, searched for at once together with the words in the box
+// A photo that is chosen, dropped or pasted is searched for at once, together with the text in the search box
 const input = photoForm.elements.photo;
 function sendPhoto() {
   photoForm.elements.q.value = box.value;
   photoForm.requestSubmit();
 }
-function take(files) {
+function useFirstPhoto(files) {
   const photo = [...files].find((file) => file.type.startsWith("image/"));
   if (!photo) return;
   const transfer = new DataTransfer();
@@ -36,9 +36,9 @@ function take(files) {
   sendPhoto();
 }
 input.addEventListener("change", () => input.files.length && sendPhoto());
-document.addEventListener("paste", (event) => event.clipboardData && take(event.clipboardData.files));
+document.addEventListener("paste", (event) => event.clipboardData && useFirstPhoto(event.clipboardData.files));
 
-let depth = 0; // drags enter and leave every element on the way
+let depth = 0; // dragenter and dragleave fire for every element on the way
 const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
 const drag = (change) => {
   depth = Math.max(0, depth + change);
@@ -51,20 +51,20 @@ document.addEventListener("drop", (event) => {
   if (!hasFiles(event)) return;
   event.preventDefault();
   drag(-depth);
-  take(event.dataTransfer.files);
+  useFirstPhoto(event.dataTransfer.files);
 });
 
-// Filters act at once beside the products, and by their button in the sheet of a phone
+// Filters beside the products are applied at once; on a phone they are in a sheet with a button
 if (refine) {
   const sheet = window.matchMedia("(max-width: 60rem)");
-  const chosen = sessionStorage.getItem("chosen");
-  sessionStorage.removeItem("chosen");
-  const same = [...refine.elements].find((field) => field.name === "filter" && field.value === chosen);
+  const lastFilter = sessionStorage.getItem("lastFilter"); // keeps the keyboard focus over the reload
+  sessionStorage.removeItem("lastFilter");
+  const same = [...refine.elements].find((field) => field.name === "filter" && field.value === lastFilter);
   if (!sheet.matches) same?.focus({ preventScroll: true });
   document.addEventListener("change", (event) => {
     const field = event.target;
     if (field.form !== refine || (sheet.matches && !("sort" in field.dataset))) return;
-    if (field.name === "filter") sessionStorage.setItem("chosen", field.value);
+    if (field.name === "filter") sessionStorage.setItem("lastFilter", field.value);
     refine.requestSubmit();
   });
   refine.addEventListener("formdata", (event) => {
@@ -88,4 +88,4 @@ for (const photo of document.querySelectorAll(".photo img")) {
 }
 
 suggest(search, box, document.getElementById("suggestions"));
-explainOnDemand(document.querySelectorAll("[data-card]"), document.getElementById("news"));
+explainOnDemand(document.querySelectorAll("[data-card]"), document.getElementById("announcements"));

@@ -1,9 +1,9 @@
 // The search box as a combobox with a list of suggestions (WAI-ARIA pattern "editable combobox with list").
-const PAUSE = 90; // milliseconds of no typing before the service is asked
+const PAUSE = 90; // milliseconds without typing before suggestions are requested
 
 export function suggest(form, box, list) {
   let timer = 0;
-  let asked = 0;
+  let requests = 0;
   let chosen = -1;
   let typed = box.value;
   box.setAttribute("role", "combobox");
@@ -44,29 +44,29 @@ export function suggest(form, box, list) {
 
   function choose(index) {
     const options = [...list.children];
-    chosen = (index + options.length + 1) % (options.length + 1); // the last place is the box itself
+    chosen = (index + options.length + 1) % (options.length + 1); // the index after the last option is the box itself
     if (chosen === options.length) chosen = -1;
-    options.forEach((item, place) => (item.ariaSelected = String(place === chosen)));
+    options.forEach((item, position) => (item.ariaSelected = String(position === chosen)));
     box.value = chosen < 0 ? typed : options[chosen].dataset.query;
     if (chosen < 0) box.removeAttribute("aria-activedescendant");
     else box.setAttribute("aria-activedescendant", options[chosen].id);
   }
 
-  async function ask() {
-    const turn = ++asked;
+  async function load() {
+    const request = ++requests;
     try {
       const response = await fetch(`api/suggest?${new URLSearchParams({ q: typed })}`);
       const found = response.ok ? (await response.json()).suggestions : [];
-      if (turn === asked && document.activeElement === box) open(found);
+      if (request === requests && document.activeElement === box) open(found);
     } catch {
-      close(); // suggestions are a help, not a need
+      close(); // the search works without suggestions
     }
   }
 
   box.addEventListener("input", () => {
     typed = box.value;
     clearTimeout(timer);
-    if (typed.trim()) timer = setTimeout(ask, PAUSE);
+    if (typed.trim()) timer = setTimeout(load, PAUSE);
     else close();
   });
   box.addEventListener("keydown", (event) => {
@@ -80,7 +80,7 @@ export function suggest(form, box, list) {
   });
   box.addEventListener("blur", close);
   form.addEventListener("submit", () => {
-    asked++;
+    requests++; // ignore a response that is still to come
     clearTimeout(timer);
     close();
   });

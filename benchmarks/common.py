@@ -1,0 +1,41 @@
+"""Arguments, input and output that the scripts of this folder share."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from pathlib import Path
+from typing import Any
+
+from kaleidobert.scoring.scorer import KaleidoBertScorer
+from kaleidobert.training.dataset import PreparedDataset, prepare
+
+
+def catalogue_parser(description: str | None, data: str = "the catalogue: a file or a folder") -> ArgumentParser:
+    """A parser for a script that reads one split of a catalogue; its description is the script's docstring."""
+    parser = ArgumentParser(description=description, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument("data", help=data)
+    parser.add_argument("--split", default="test")
+    return parser
+
+
+def add_run(parser: ArgumentParser) -> None:
+    parser.add_argument("--model", type=Path, required=True, help="the run folder")
+
+
+def add_queries(parser: ArgumentParser, queries: int = 1000) -> None:
+    """The candidates are those of `kaleidobert evaluate retrieval` with the same number of queries and seed."""
+    parser.add_argument("--queries", type=int, default=queries)
+    parser.add_argument("--seed", type=int, default=0, help="draws queries and candidates, as in kaleidobert evaluate")
+
+
+def open_run(run: Path, data: str, split: str) -> tuple[KaleidoBertScorer, PreparedDataset]:
+    """A run as evaluation and search score with it, and the split prepared for it."""
+    scorer = KaleidoBertScorer.from_pretrained(run)
+    return scorer, prepare(data, split, scorer.processor.image_processor)
+
+
+def write_json(figures: Any, path: Path | None) -> None:
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(figures, indent=2) + "\n")

@@ -1,0 +1,88 @@
+"""Rows of a store's LanceDB table: their schema, and records to and from them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from kaleidobert.index.records import Candidate, StoredView, StoreInfo
+
+CANDIDATE_COLUMNS = (
+    *("id", "view", "views", "title", "description", "category", "subcategory", "attributes", "group"),
+    *("hubness", "box"),
+)
+PRIMARY_KEY = {b"lance-schema:unenforced-primary-key": b"true"}  # without it, two writers may insert a row twice
+
+
+def table_schema(info: StoreInfo) -> pa.Schema:
+    return pa.schema(
+        [
+            pa.field("id", pa.string(), nullable=False, metadata=PRIMARY_KEY),
+            pa.field("view", pa.int32(), nullable=False, metadata=PRIMARY_KEY),
+            ("views", pa.int32()),
+            ("title", pa.string()),
+            ("description", pa.string()),
+            ("text", pa.string()),  # title and description, for full-text search
+            ("category", pa.string()),
+            ("subcategory", pa.string()),
+            ("attributes", pa.string()),  # JSON object
+            ("facets", pa.list_(pa.string())),  # the attributes as "name=value", for filters
+            ("family", pa.string()),  # only products of one family can be in one group
+            ("group", pa.string()),
+            ("content", pa.string()),
+            ("vector", pa.list_(pa.float32(), info.vector_size)),
+            ("hubness", pa.float32()),
+            ("box", pa.list_(pa.float32(), 4)),
+            ("states", pa.binary()),  # (patches, H) float16
+            ("thumbnail", pa.binary()),  # JPEG
+            ("photo", pa.binary()),
+            ("source", pa.string()),
+        ]
+    )
+
+
+def table_rows(
+    views: Sequence[StoredView], families: Mapping[str, str], groups: Mapping[str, str], schema: pa.Schema
+) -> pa.Table:
+    """The rows of these views. ``families``, ``groups``: by product id."""
+    view_counts = Counter(view.product.id for view in views)
+    return pa.Table.from_pylist(
+        [
+            {
+                "id": view.product.id,
+                "view": view.view,
+                "views": view_counts[view.product.id],
+                "title": view.product.title,
+                "description": view.product.description,
+                "text": view.product.text,
+                "category": view.product.category,
+                "subcategory": view.product.subcategory,
+                "attributes": json.dumps(dict(view.product.attributes), ensure_ascii=False),
+                "facets": [f"{name}={value}" for name, value in view.product.attributes.items()],
+                "family": families[view.product.id],
+                "group": groups[view.product.id],
+                "content": view.content,
+                "vector": view.vector.astype(np.float32),
+                "hubness": view.hubness,
+                "box": view.box,
+                "states": view.states.astype(np.float16).tobytes(),
+                "thumbnail": view.thumbnail,
+                "photo": view.photo,
+                "source": view.source,
+            }
+            for view in views
+        ],
+        schema=schema,
+    )
+
+
+def candidate_of(row: Mapping[str, Any], cosine: float) -> Candidate:
+    """The candidate in a row with ``CANDIDATE_COLUMNS``."""
+    fields = {name: row[name] for name in CANDIDATE_COLUMNS}
+    decoded = {"attributes": json.loads(row["attributes"]), "box": tuple(row["box"])}
+    return Candidate(**{**fields, **decoded}, cosine=cosine)

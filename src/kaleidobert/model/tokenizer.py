@@ -1,0 +1,111 @@
+"""Sub-word tokenizers: trained on the catalogue's own texts, or published ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from kaleidobert.errors import InputError
+
+SPECIAL_TOKENS = {
+    "pad_token": "[PAD]",
+    "unk_token": "[UNK]",
+    "cls_token": "[CLS]",
+    "sep_token": "[SEP]",
+    "mask_token": "[MASK]",
+}
+
+
+def train_tokenizer(
+    texts: Iterable[str], kind: str = "wordpiece", vocabulary: int = 8000, max_length: int = 64
+) -> PreTrainedTokenizerFast:
+    """Train a tokenizer with BERT's special tokens and normalisation. The same texts give the same ids.
+
+    ``kind``: wordpiece, bpe, unigram (within words), or sentencepiece (unigram on the raw text, including spaces).
+    ``vocabulary``: number of tokens, at most. Raises ``InputError`` for another kind.
+    """
+    texts = list(texts)
+    tokenizer = _untrained(kind)
+    normalize, split = tokenizer.normalizer.normalize_str, tokenizer.pre_tokenizer.pre_tokenize_str
+    words = {word for text in texts for word, _ in split(normalize(text))}
+    # The trainers number the pieces that continue or end a word in the order of a hash map, which differs between
+    # runs, and break ties by these numbers. Passed as special tokens, the pieces are numbered in sorted order.
+    pieces: dict[str, set[str]] = {
+        "wordpiece": {f"##{character}" for word in words for character in word[1:]},
+        "bpe": {f"{word[-1]}</w>" for word in words},
+    }
+    specials = list(SPECIAL_TOKENS.values())
+    settings: dict[str, Any] = {"vocab_size": vocabulary, "show_progress": False}
+    settings["special_tokens"] = specials + sorted(pieces.get(kind, ()))
+    trainer: Any
+    if kind == "wordpiece":
+        trainer = trainers.WordPieceTrainer(min_frequency=2, **settings)
+    elif kind == "bpe":
+        trainer = trainers.BpeTrainer(min_frequency=2, end_of_word_suffix="</w>", **settings)
+    else:
+        trainer = trainers.UnigramTrainer(unk_token="[UNK]", **settings)
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer = _canonical(tokenizer)
+    ends = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
+    tokenizer.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", special_tokens=ends)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=max_length, **SPECIAL_TOKENS)
+
+
+def load_tokenizer(name_or_folder: str, max_length: int) -> PreTrainedTokenizerFast:
+    """A published tokenizer, from a folder or the Hugging Face Hub. The ids of its special tokens do not matter.
+
+    Raises ``InputError`` if there is none, or it is not one for masked language modelling: it must be a fast tokenizer
+    with [CLS], [SEP], [PAD] and [MASK], under whatever names, that encodes a text as [CLS] ... [SEP].
+    """
+    try:
+        tokenizer: Any = AutoTokenizer.from_pretrained(
+            name_or_folder, model_max_length=max_length, padding_side="right", truncation_side="right"
+        )
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"tokenizer {name_or_folder}: cannot be loaded; {reason}") from error
+    if not tokenizer.is_fast:
+        raise InputError(f"tokenizer {name_or_folder}: it has no fast version, which whole-word masking needs")
+    missing = [name for name in ("cls", "sep", "pad", "mask") if getattr(tokenizer, f"{name}_token_id") is None]
+    if missing:
+        raise InputError(
+            f"tokenizer {name_or_folder}: it has no {missing[0]} token; give one for masked language models"
+        )
+    ids = tokenizer("a")["input_ids"]
+    if (ids[0], ids[-1]) != (tokenizer.cls_token_id, tokenizer.sep_token_id):
+        raise InputError(f"tokenizer {name_or_folder}: its texts do not begin with the cls and end with the sep token")
+    return tokenizer
+
+
+def _untrained(kind: str) -> Tokenizer:
+    words, spaces = pre_tokenizers.BertPreTokenizer(), pre_tokenizers.Metaspace()
+    if kind == "wordpiece":
+        tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+        tokenizer.pre_tokenizer, tokenizer.decoder = words, decoders.WordPiece()
+    elif kind == "bpe":
+        tokenizer = Tokenizer(models.BPE(unk_token="[UNK]", end_of_word_suffix="</w>"))
+        tokenizer.pre_tokenizer, tokenizer.decoder = words, decoders.BPEDecoder("</w>")
+    elif kind in ("unigram", "sentencepiece"):
+        tokenizer = Tokenizer(models.Unigram())
+        tokenizer.pre_tokenizer = spaces if kind == "sentencepiece" else pre_tokenizers.Sequence([words, spaces])
+        tokenizer.decoder = decoders.Metaspace()
+    else:
+        raise InputError(f"no tokenizer {kind!r}; use wordpiece, bpe, unigram or sentencepiece")
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    return tokenizer
+
+
+def _canonical(tokenizer: Tokenizer) -> Tokenizer:
+    """Unmark the pieces passed as special tokens, and sort Unigram's pieces by alphabet."""
+    state = json.loads(tokenizer.to_str())
+    specials = list(SPECIAL_TOKENS.values())
+    state["added_tokens"] = [token for token in state["added_tokens"] if token["content"] in specials]
+    if state["model"]["type"] == "Unigram":
+        # The scores are sums whose last digits differ between runs.
+        pieces = [[piece, round(score, 6)] for piece, score in state["model"]["vocab"]]
+        state["model"]["vocab"] = pieces[: len(specials)] + sorted(pieces[len(specials) :])
+    return Tokenizer.from_str(json.dumps(state))

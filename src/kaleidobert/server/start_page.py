@@ -1,0 +1,80 @@
+"""What the start page and the search box show of the catalogue, computed once per version of the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kaleidobert.index.caching import CachedPerVersion
+from kaleidobert.index.filters import Filters
+from kaleidobert.search.query import Query
+from kaleidobert.search.ranker import Ranker
+from kaleidobert.search.suggestions import Vocabulary
+from kaleidobert.server.batched_ranker import BatchedRanker
+from kaleidobert.server.metrics import Metrics
+from kaleidobert.server.page_params import filter_href
+from kaleidobert.server.schemas import image_path
+
+MAX_CATEGORIES = 8  # shown in the page header and as tiles
+MAX_EXAMPLES = 5
+STALE_SECONDS = 10.0  # how outdated the content may be while the store is written to
+
+
+@dataclass(frozen=True)
+class CategoryTile:
+    """A category on the start page."""
+
+    name: str
+    count: int
+    image: str
+
+    @property
+    def href(self) -> str:
+        return filter_href("category", self.name)
+
+
+@dataclass(frozen=True)
+class StartPageContent:
+    """The catalogue at a glance: number of photos, largest categories, and example queries."""
+
+    rows: int
+    tiles: list[CategoryTile]
+    examples: list[str]
+
+    @property
+    def categories(self) -> list[str]:
+        return [tile.name for tile in self.tiles]
+
+    @classmethod
+    def of(cls, ranker: Ranker) -> StartPageContent:
+        counts = ranker.store.facets(names=["category", "subcategory"])
+        categories = [(name, count) for name, count in counts.get("category", []) if name][:MAX_CATEGORIES]
+        queries = [
+            Query(name, filters=Filters.of({"category": name}), top=1, thumbnails=False) for name, _ in categories
+        ]
+        answers = ranker.answer_many(queries) if queries else []
+        tiles = [
+            CategoryTile(name, count, image_path(answer.hits[0].product.id, 0)[1:])  # view 0 shows the whole product
+            for (name, count), answer in zip(categories, answers, strict=True)
+            if answer.hits
+        ]
+        subcategories = [name.lower() for name, _ in counts.get("subcategory", []) if name]
+        examples = subcategories[:MAX_EXAMPLES] or [name.lower() for name, _ in categories]
+        return cls(ranker.store.rows(), tiles, examples)
+
+
+def cached_start_page(batched_ranker: BatchedRanker, metrics: Metrics) -> CachedPerVersion[StartPageContent]:
+    return CachedPerVersion(
+        lambda: StartPageContent.of(batched_ranker.ranker),
+        lambda: batched_ranker.store.version,
+        STALE_SECONDS,
+        metrics.cache_observer("start_page"),
+    )
+
+
+def cached_vocabulary(batched_ranker: BatchedRanker, metrics: Metrics) -> CachedPerVersion[Vocabulary]:
+    return CachedPerVersion(
+        lambda: Vocabulary.of(batched_ranker.store.titles(), batched_ranker.store.words()),
+        lambda: batched_ranker.store.version,
+        STALE_SECONDS,
+        metrics.cache_observer("vocabulary"),
+    )

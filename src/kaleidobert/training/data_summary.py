@@ -1,0 +1,23 @@
+"""``data.json`` of a run folder: the catalogue that a run was trained on, and the sizes of its splits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from kaleidobert.training.dataset import PreparedDataset
+
+DATA_SUMMARY = "data.json"
+
+
+def save_data_summary(run: Path, data: str | Path, **splits: PreparedDataset) -> None:
+    """Write the catalogue's name, and the number of products and photos of each split."""
+    sizes = {name: {"products": len(split), "photos": len(split.pixels)} for name, split in splits.items()}
+    (run / DATA_SUMMARY).write_text(json.dumps({"data": Path(data).name, "splits": sizes}, indent=2) + "\n")
+
+
+def load_data_summary(run: Path) -> dict[str, Any] | None:
+    """What `save_data_summary` wrote; None for runs of versions that did not record their data."""
+    path = run / DATA_SUMMARY
+    return json.loads(path.read_text()) if path.is_file() else None

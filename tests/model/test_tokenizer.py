@@ -1,0 +1,77 @@
+"""Tokenizers trained on the catalogue: special tokens, words, and the same ids every time."""
+
+import pytest
+from transformers import AutoTokenizer
+
+from kaleidobert.errors import InputError
+from kaleidobert.model.tokenizer import SPECIAL_TOKENS, train_tokenizer
+
+KINDS = ("wordpiece", "bpe", "unigram", "sentencepiece")
+COLOURS = ("red", "green", "blue", "orange", "purple", "black", "cyan", "white")
+TEXTS = [f"{colour} {shape} shirt, size {n}" for colour in COLOURS for n in (1, 2) for shape in ("circle", "square")]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def tokenizer(request):
+    return train_tokenizer(TEXTS, request.param, vocabulary=120, max_length=12)
+
+
+def test_a_text_stands_between_cls_and_sep_and_comes_back(tokenizer):
+    ids = tokenizer("Purple  square shirt")["input_ids"]
+    tokens = tokenizer.convert_ids_to_tokens(ids)
+    assert tokens[0] == "[CLS]" and tokens[-1] == "[SEP]"
+    assert not set(tokens[1:-1]) & set(SPECIAL_TOKENS.values())
+    assert tokenizer.decode(ids, skip_special_tokens=True).split() == ["purple", "square", "shirt"]
+
+
+def test_ids_survive_saving(tokenizer, tmp_path):
+    tokenizer.save_pretrained(tmp_path)
+    loaded = AutoTokenizer.from_pretrained(tmp_path)
+    texts = ["red circle shirt", "a new word: zebra", "", "ÉTÉ 女"]
+    assert loaded(texts)["input_ids"] == tokenizer(texts)["input_ids"]
+    assert [loaded(text).word_ids() for text in texts] == [tokenizer(text).word_ids() for text in texts]
+    assert loaded.mask_token_id == tokenizer.mask_token_id and loaded.model_max_length == 12
+    assert len(loaded) == len(tokenizer) <= 120
+
+
+def test_special_tokens_come_first(tokenizer):
+    """`mask_tokens` draws its random tokens behind the mask token."""
+    assert [tokenizer.convert_tokens_to_ids(token) for token in SPECIAL_TOKENS.values()] == [0, 1, 2, 3, 4]
+    assert tokenizer.pad_token_id == 0 and tokenizer.mask_token_id == 4
+
+
+def test_unknown_characters_become_unk_and_nothing_else(tokenizer):
+    tokens = tokenizer.convert_ids_to_tokens(tokenizer("red 女 shirt")["input_ids"])
+    assert "[UNK]" in tokens
+    rest = tokenizer.decode(tokenizer("red 女 shirt")["input_ids"], skip_special_tokens=True)
+    assert rest.split() == ["red", "shirt"]
+
+
+def test_long_texts_are_cut_and_keep_sep(tokenizer):
+    ids = tokenizer("purple square " * 20, truncation=True)["input_ids"]
+    assert len(ids) == 12 and ids[-1] == tokenizer.sep_token_id
+
+
+def test_tokens_know_their_words(tokenizer):
+    """Whole-word masking and alignment need them."""
+    words = tokenizer("purple square shirt").word_ids()
+    assert words[0] is None and words[-1] is None
+    assert words[1:-1] == sorted(words[1:-1]) and set(words[1:-1]) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("vocabulary", [75, 120])  # ties at the limit, and room for all
+@pytest.mark.parametrize("kind", KINDS)
+def test_training_again_gives_the_same_tokenizer(kind, vocabulary):
+    """Ids are what a model's embeddings are bound to."""
+    states = {train_tokenizer(TEXTS, kind, vocabulary).backend_tokenizer.to_str() for _ in range(4)}
+    assert len(states) == 1
+
+
+def test_only_the_special_tokens_are_special(tokenizer):
+    assert set(tokenizer.all_special_tokens) == set(SPECIAL_TOKENS.values())
+    assert set(tokenizer.get_added_vocab()) == set(SPECIAL_TOKENS.values())
+
+
+def test_a_kind_that_is_none():
+    with pytest.raises(InputError, match="no tokenizer 'words'; use wordpiece, bpe"):
+        train_tokenizer(TEXTS, "words")

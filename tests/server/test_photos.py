@@ -1,0 +1,88 @@
+"""Uploaded photos, which are untrusted input."""
+
+import io
+import struct
+import zlib
+
+import pytest
+from PIL import Image
+
+from kaleidobert.errors import InputError
+from kaleidobert.server import photos
+from kaleidobert.server.photos import PhotoCache, decode_base64, decode_photo
+
+
+def encoded(size: tuple[int, int] = (40, 20), kind: str = "PNG", mode: str = "RGB", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    Image.new(mode, size, "red" if mode == "RGB" else 0).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that declares this size and has no pixels."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunk = b"IHDR" + header
+    start = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    return start + struct.pack(">I", 10) + b"IDAT"
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF"])
+def test_common_formats_are_accepted(kind: str) -> None:
+    image = decode_photo(encoded(kind=kind))
+    assert (image.mode, image.size) == ("RGB", (40, 20))
+
+
+def test_transparency_becomes_white() -> None:
+    assert decode_photo(encoded(mode="RGBA")).getpixel((5, 5)) == (255, 255, 255)
+
+
+def test_exif_orientation_is_applied() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # rotated by 90 degrees
+    assert decode_photo(encoded(kind="JPEG", exif=exif)).size == (20, 40)
+
+
+def test_large_photos_are_shrunk() -> None:
+    assert decode_photo(encoded((3000, 1500), "JPEG")).size == (1024, 512)
+
+
+@pytest.mark.parametrize(
+    ("photo", "message"),
+    [
+        (b"", "cannot be read"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "cannot be read"),
+        (encoded(kind="TIFF"), "cannot be read"),  # not a permitted format
+        (encoded(kind="JPEG")[:-200], "cannot be read"),
+        (encoded()[:-40], "cannot be read"),
+        (png_header(100_000, 100_000), "more than 50 million"),
+        (encoded((4, 400)), "at least 10 a side"),
+    ],
+)
+def test_other_files_are_refused_in_one_line(photo: bytes, message: str) -> None:
+    with pytest.raises(InputError, match=message) as raised:
+        decode_photo(photo, "the photo")
+    assert "\n" not in str(raised.value)
+
+
+def test_the_file_size_is_checked_before_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photos, "PHOTO_BYTES", 10)
+    with pytest.raises(InputError, match="larger than"):
+        decode_photo(encoded())
+
+
+def test_base64() -> None:
+    assert decode_base64("data:image/png;base64,aGk=") == decode_base64("aGk=") == b"hi"
+    with pytest.raises(InputError, match="not base64"):
+        decode_base64("a photo!")
+
+
+def test_the_cache_drops_old_photos() -> None:
+    cache = PhotoCache(size=2)
+    first, second, third = (cache.add(Image.new("RGB", (600, 30))) for _ in range(3))
+    assert Image.open(io.BytesIO(cache.get(third).jpeg)).size == (600, 30)
+    assert cache.get(second).image().size == (600, 30)
+    with pytest.raises(InputError, match="choose it again"):
+        cache.get(first)
+    expired = PhotoCache(seconds=-1)
+    with pytest.raises(InputError, match="choose it again"):
+        expired.get(expired.add(Image.new("RGB", (30, 30))))
