@@ -1,40 +1,65 @@
-from dataclasses import replace
+"""Fitting on scores whose best weights are known, and what a fit writes into a run folder."""
+
+import json
+from dataclasses import asdict, replace
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from typer.testing import CliRunner
 
-from kaleidobert.evaluation import fit_ranker
+from kaleidobert.cli.main import app
+from kaleidobert.errors import InputError
+from kaleidobert.evaluation import fit_ranker as module
 from kaleidobert.evaluation.fit_ranker import (
     HUBNESS_WEIGHTS,
     JOINT_WEIGHTS,
-    MEMORY_TOKENS,
     MEMORY_WEIGHTS,
     NEIGHBOUR_WORD_WEIGHTS,
-    fill_memory,
-    fit_scoring,
-    remember,
+    build_memory,
+    fit_ranker,
+    fit_ranking,
+    fit_weights,
 )
-from kaleidobert.evaluation.retrieval import FITTED, Scores, pairs
-from kaleidobert.model import KaleidoBertConfig, KaleidoBertForRetrieval, load_run
+from kaleidobert.evaluation.retrieval import DirectionScores, encode, pairs
+from kaleidobert.model.objectives import Objectives
+from kaleidobert.scoring.memory import MEMORY_FILE
+from kaleidobert.scoring.ranking import RANKING_FILE, Ranking, RankingWeights
+from kaleidobert.scoring.scorer import KaleidoBertScorer
+from kaleidobert.training.encode import TOKENS
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
+BEST_WEIGHT = min(weight for weight in JOINT_WEIGHTS if 0.6 * weight > 1)  # where 0.6 must outweigh 1
 
 
-def way(joint, scorer=None, vectors=None, name="TIR"):
-    """One direction's scores; where parts are asked for, the same (Q, C) for all weights of words, and no agreement."""
+@pytest.fixture
+def scorer(run):
+    """With the run's memory."""
+    return KaleidoBertScorer.from_pretrained(run)
+
+
+@pytest.fixture
+def fit(scorer, test_split, monkeypatch):
+    """``fit(scores)``: the weights fitted where ``scores(scorer, encoded, candidates)`` replaces `score`."""
+
+    def fitted(scores, objectives=None, **weights):
+        def score(_, encoded, candidates, __, joint_scores):
+            return scores(joint_scores.args[0], encoded, candidates)
+
+        monkeypatch.setattr(module, "score", score)
+        objectives = objectives or Objectives()
+        return fit_weights(scorer.with_weights(RankingWeights(**weights)), encoded, test_split, objectives, seed=0)
+
+    encoded = encode(scorer, test_split)
+    return fitted
+
+
+def way(scorer, joint, vectors=None, direction="TIR"):
+    """One direction's scores: joint (Q, C) is the same for all weights of words, and there is no PMI."""
     nothing, nowhere = torch.zeros(joint.shape), torch.zeros(joint.shape, dtype=torch.bool)
-    if scorer is not None:
-        joint = torch.stack([joint] * len(scorer.keywords["word_weights"]) + [nothing], dim=-1)
-    vectors = nothing if vectors is None else vectors
-    return Scores(name, plain=vectors, vectors=vectors, joint=joint, missing=nowhere, head=~nowhere)
-
-
-def unscale(run):
-    """Let the vectors' scores weigh 1."""
-    model = KaleidoBertForRetrieval.from_pretrained(run)
-    model.logit_scale.data.zero_()
-    model.save_pretrained(run)
+    words = NEIGHBOUR_WORD_WEIGHTS if scorer.weights.joint_scorer == "lm" else (0.0,)
+    parts = torch.stack([joint] * len(words) + [nothing], dim=-1)
+    return DirectionScores(direction, nothing if vectors is None else vectors, parts, missing=nowhere, head=~nowhere)
 
 
 def opposed(candidates):
@@ -44,179 +69,240 @@ def opposed(candidates):
     return vectors, joint
 
 
-def test_the_joint_weight_is_fitted_by_recall(copy, test_split, monkeypatch):
+@pytest.fixture
+def unscaled(scorer):
+    """The similarity weighs 1."""
+    with torch.no_grad():
+        scorer.model.logit_scale.zero_()
+
+
+@pytest.mark.usefixtures("unscaled")
+def test_the_joint_weight_is_fitted_by_recall(fit):
     """Vectors alone rank no partner first, the joint model all of them, and its weight must outweigh them."""
-    unscale(copy)
 
-    def scores(_, __, candidates, _few=None, scorer=None):
+    def scores(scorer, _, candidates):
         vectors, joint = opposed(candidates)
-        return (way(joint, scorer, vectors),) * 2
+        return (way(scorer, joint, vectors), way(scorer, joint, vectors, "ITR"))
 
-    monkeypatch.setattr(fit_ranker, "score", scores)
-    before = (copy / "model.safetensors").read_bytes()
-    fitted = fit_scoring(copy, test_split)
-    assert fitted["joint_weight"] == min(w for w in JOINT_WEIGHTS if 0.6 * w > 1)
-    config = KaleidoBertConfig.from_pretrained(copy)
-    assert {name: getattr(config, name) for name in FITTED} == fitted
-    assert (copy / "model.safetensors").read_bytes() == before
+    assert fit(scores).joint_weight == {"TIR": BEST_WEIGHT, "ITR": BEST_WEIGHT}
 
 
-def test_each_direction_has_its_own_joint_weight(copy, test_split, monkeypatch):
+@pytest.mark.usefixtures("unscaled")
+def test_each_direction_has_its_own_joint_weight(fit):
     """The joint model finds every photo and no text, so a search is helped and the rest is left to the vectors."""
-    unscale(copy)
 
-    def scores(_, __, candidates, _few=None, scorer=None):
+    def scores(scorer, _, candidates):
         vectors, joint = opposed(candidates)
-        return way(joint, scorer, vectors), way(-joint, scorer, 1 - vectors, name="ITR")
+        return way(scorer, joint, vectors), way(scorer, -joint, 1 - vectors, "ITR")
 
-    monkeypatch.setattr(fit_ranker, "score", scores)
-    fitted = fit_scoring(copy, test_split)
-    assert fitted["joint_weight"] == min(w for w in JOINT_WEIGHTS if 0.6 * w > 1) and fitted["joint_weight_itr"] == 0
+    assert fit(scores).joint_weight == {"TIR": BEST_WEIGHT, "ITR": 0.0}
 
 
-def test_memory_and_hubness_are_weighed_on_the_vectors_alone(copy, test_split, monkeypatch):
+def test_memory_and_hubness_are_weighed_on_the_vectors_alone(scorer, test_split, monkeypatch):
     """The partner comes first with one pair of weights alone."""
 
-    def parts(model, _, candidates):
+    def parts(scorer, _, candidates):
         cosine, hubness = torch.zeros(candidates.shape), torch.zeros(candidates.shape)
-        cosine[:, 0] = float(model.config.memory_weight == 0.6)
+        cosine[:, 0] = float(scorer.weights.memory_weight == 0.6)
         cosine[:, 1], hubness[:, 1] = 1.1, 1.0  # a hub, ahead of the partner until it is charged
         cosine[:, 2], hubness[:, 2] = 0.8, -0.5  # near to nothing, ahead of the partner once that counts too much
         return [(cosine, hubness)] * 2
 
-    monkeypatch.setattr(fit_ranker, "vector_parts", parts)
-    fitted = fit_scoring(copy, test_split)
-    assert (fitted["memory_weight"], fitted["hubness_weight"]) == (0.6, 0.25)
+    monkeypatch.setattr(module, "similarity_parts", parts)
+    fitted = fit_weights(scorer, encode(scorer, test_split), test_split, Objectives(), seed=0)
+    assert (fitted.memory_weight, fitted.hubness_weight) == (0.6, 0.25)
 
 
-def test_what_adds_nothing_is_left_out(copy, test_split):
-    model = KaleidoBertForRetrieval.from_pretrained(copy)
-    model.matching.score.weight.data.zero_()
-    model.memory.images = model.memory.texts = model.looks.looks = model.looks.tokens = None
-    model.config.memory_pairs = model.config.memory_looks = model.config.memory_tokens = 0
-    model.config.loss_weights = {"LM": 0.0}
-    model.save_pretrained(copy)
-    fitted = fit_scoring(copy, test_split.head(20))
-    assert fitted == {"memory_weight": 0, "hubness_weight": 0, "joint_scorer": "matching"} | {
-        "neighbour_word_weight": 0,
-        "prior_weight": 1.0,
-        "neighbour_pmi_weight": 0,
-        "joint_weight": 0,
-        "joint_weight_itr": 0,
-    }
+def test_what_adds_nothing_is_left_out(scorer, test_split):
+    """Without a memory, and with a joint model that says the same of every pair."""
+    scorer.model.itm_head.score.weight.data.zero_()
+    few, alone = test_split.head(20), scorer.without_memory()
+    fitted = fit_weights(alone, encode(alone, few), few, Objectives({"LM": 0.0}), seed=0)
+    assert fitted == RankingWeights(
+        joint_scorer="itm",
+        prior_weight=1.0,
+        joint_weight={"TIR": 0.0, "ITR": 0.0},
+        memory_weight=0.0,
+        hubness_weight=0.0,
+        neighbour_word_weight=0.0,
+        neighbour_pmi_weight=0.0,
+        calibration={},
+    )
 
 
-def test_the_joint_model_is_asked_what_it_answers_better(copy, test_split, monkeypatch):
+def test_the_joint_model_is_asked_what_it_answers_better(fit):
     """Vectors know nothing; one scorer puts all partners first, the other last; an untrained one is not asked."""
 
-    def scores(model, _, candidates, _few=None, scorer=None):
+    def scores(scorer, _, candidates):
         joint = torch.zeros(candidates.shape)
-        joint[:, 0] = 1.0 if model.config.joint_scorer == "reading" else -1.0
-        return (way(joint, scorer),) * 2
+        joint[:, 0] = 1.0 if scorer.weights.joint_scorer == "lm" else -1.0
+        return (way(scorer, joint),) * 2
 
-    monkeypatch.setattr(fit_ranker, "score", scores)
-    assert fit_scoring(copy, test_split)["joint_scorer"] == "reading"
-    config = KaleidoBertConfig.from_pretrained(copy)
-    config.loss_weights = {"LM": 0.0}
-    config.save_pretrained(copy)
-    fitted = fit_scoring(copy, test_split)
-    assert (fitted["joint_scorer"], fitted["joint_weight"]) == ("matching", 0.0)
+    assert fit(scores).joint_scorer == "lm"
+    fitted = fit(scores, Objectives({"LM": 0.0}))
+    assert (fitted.joint_scorer, fitted.joint_weight["TIR"]) == ("itm", 0.0)
 
 
-def test_the_prior_of_a_text_is_weighed(copy, test_split, monkeypatch):
+def test_the_prior_of_a_text_is_weighed(fit):
     """Likely texts outweigh the partners until their prior counts half: its weight is fitted with the joint model's."""
     table: dict[str, torch.Tensor] = {}
 
-    def scores(_, encoded, candidates, _few=None, scorer=None):
+    def scores(scorer, encoded, candidates):
         ways = []
         for text, _ in pairs(candidates):
-            joint = 0.5 * encoded.priors[text][..., 0]
+            joint = 0.5 * encoded.log_prior[text][..., 0]
             joint[:, 0] += 1e-3
-            ways.append(way(joint, scorer))
-        table["priors"] = encoded.priors[:, 0]
+            ways.append(way(scorer, joint))
+        table["priors"] = encoded.log_prior[:, 0]
         return tuple(ways)
 
-    monkeypatch.setattr(fit_ranker, "score", scores)
-    config = KaleidoBertConfig.from_pretrained(copy)
-    config.loss_weights = {"ITM": 0.0}
-    config.save_pretrained(copy)
-    assert fit_scoring(copy, test_split)["prior_weight"] == 0.5
+    assert fit(scores, Objectives({"ITM": 0.0})).prior_weight == 0.5
     assert table["priors"].std() > 0.02
 
 
-def test_what_photos_that_look_alike_say_is_weighed(copy, test_split, monkeypatch):
-    """The partners come first where remembered words count a fifth, and even more where agreement does, too."""
+def test_what_photos_with_a_similar_layout_say_is_weighed(fit):
+    """The partners come first where neighbours' words count a fifth, and even more where the PMI does, too."""
 
-    def scores(_, encoded, candidates, *__):
+    def scores(scorer, encoded, candidates):
         ways = []
         for text, _ in pairs(candidates):
             joint, half = torch.zeros(*candidates.shape, len(NEIGHBOUR_WORD_WEIGHTS) + 1), len(candidates) // 2
             joint[:half, 0, NEIGHBOUR_WORD_WEIGHTS.index(0.2)] = 10.0
             joint[half:, 0], joint[half:, 0, -1] = -1.0, 1.5
-            alone, common = encoded.priors[text].unbind(dim=-1)
+            alone, density = encoded.log_prior[text].unbind(dim=-1)
             joint[..., :-1] += alone.unsqueeze(-1)
-            joint[..., -1] += common
-            ways.append(replace(way(joint[..., 0]), joint=joint))
+            joint[..., -1] += density
+            ways.append(replace(way(scorer, joint[..., 0]), joint=joint))
         return tuple(ways)
 
-    monkeypatch.setattr(fit_ranker, "score", scores)
-    config = KaleidoBertConfig.from_pretrained(copy)
-    config.loss_weights = {"ITM": 0.0}
-    config.save_pretrained(copy)
-    fitted = fit_scoring(copy, test_split)
-    assert (fitted["neighbour_word_weight"], fitted["neighbour_pmi_weight"]) == (0.2, 1.0) and fitted[
-        "joint_weight"
-    ] > 0
+    fitted = fit(scores, Objectives({"ITM": 0.0}))
+    assert (fitted.neighbour_word_weight, fitted.neighbour_pmi_weight) == (0.2, 1.0)
+    assert fitted.joint_weight["TIR"] > 0
 
 
-def test_the_memory_holds_the_vectors_of_all_training_products(run, catalogue):
-    model, processor = load_run(run)
-    held = model.memory.images.float()
-    assert model.config.memory_weight in MEMORY_WEIGHTS and model.config.hubness_weight in HUBNESS_WEIGHTS
-    assert len(held) == model.config.memory_pairs == len(catalogue) == 64
-    fill_memory(model, processor.tokenizer, catalogue, seed=5)
-    assert torch.allclose(model.memory.images.float(), held, atol=0.02)
-    assert torch.allclose(model.memory.texts.float().norm(dim=1), torch.ones(64), atol=1e-2)
+def test_the_memory_holds_the_embeddings_of_all_training_products(scorer, catalogue):
+    assert scorer.weights.memory_weight in MEMORY_WEIGHTS and scorer.weights.hubness_weight in HUBNESS_WEIGHTS
+    pairs, layouts, tokenizer = scorer.memory.pairs, scorer.memory.layouts, scorer.processor.tokenizer
+    held = pairs.images.float()
+    assert len(held) == len(catalogue) == 64
+    anew = build_memory(scorer.model, tokenizer, catalogue, seed=5)
+    assert torch.allclose(anew.pairs.images.float(), held, atol=0.02)
+    assert torch.allclose(pairs.texts.float().norm(dim=1), torch.ones(64), atol=1e-2)
     assert len(held.unique(dim=0)) > 32
-    words = processor.tokenizer.batch_decode(model.looks.tokens, skip_special_tokens=True)
-    own = processor.tokenizer(catalogue.texts, truncation=True, max_length=MEMORY_TOKENS)["input_ids"]
-    assert sorted(words) == sorted(processor.tokenizer.batch_decode(own, skip_special_tokens=True))
-    assert model.looks.looks.shape == (64, model.config.memory_looks) and len(model.looks.looks.unique(dim=0)) > 32
+    words = tokenizer.batch_decode(layouts.tokens, skip_special_tokens=True)
+    own = tokenizer(catalogue.texts, truncation=True, max_length=TOKENS)["input_ids"]
+    assert sorted(words) == sorted(tokenizer.batch_decode(own, skip_special_tokens=True))
+    assert layouts.layouts.shape == (64, layouts.basis.shape[1]) and len(layouts.layouts.unique(dim=0)) > 32
 
 
-def test_a_memory_of_an_earlier_version_is_told_and_made_anew(copy, shapes, caplog):
-    weights = load_file(copy / "model.safetensors")
-    without = {name: value for name, value in weights.items() if not name.startswith("looks.")}
-    save_file(without, copy / "model.safetensors", metadata={"format": "pt"})
-    config = KaleidoBertConfig.from_pretrained(copy)
-    config.memory_looks, config.neighbour_word_weight = 0, 0.5
-    config.save_pretrained(copy)
-    load_run(copy)
-    assert f"kaleidobert calibrate DATA --model {copy} --remember" in caplog.text
-    caplog.clear()
-    remember(shapes, copy)
-    assert load_run(copy)[0].looks.looks.shape == weights["looks.looks"].shape and not caplog.text
+def files(run):
+    return {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+
+
+def test_a_fit_writes_two_files_and_touches_no_other(copy, shapes):
+    """With the memory and without it; the fit without a memory is the same, whether or not there is one."""
+    for name in (RANKING_FILE, MEMORY_FILE):
+        (copy / name).unlink()
+    trained = files(copy)
+    assert {"config.json", "model.safetensors"} <= set(trained)
+    figures = fit_ranker(shapes, copy)
+    written = files(copy)
+    assert set(written) - set(trained) == {RANKING_FILE, MEMORY_FILE}
+    assert {name: written[name] for name in trained} == trained
+    ranking = Ranking.load(copy)
+    for name in ("without_memory", "with_memory"):
+        weights = asdict(getattr(ranking, name))
+        calibration, quality = weights.pop("calibration"), figures[name].pop("calibration")
+        assert weights == figures[name] and calibration["weak"] == quality["weak"]
+    assert asdict(KaleidoBertScorer.from_pretrained(copy).weights) == asdict(ranking.with_memory)
+
+    fit_ranker(shapes, copy, memory=False)
+    assert set(files(copy)) == set(trained) | {RANKING_FILE}
+    assert {name: files(copy)[name] for name in trained} == trained
+    assert Ranking.load(copy) == Ranking(ranking.without_memory, None)
+    assert KaleidoBertScorer.from_pretrained(copy).memory is None
 
 
 def test_a_run_remembers_another_catalogue_and_keeps_its_weights(copy, shapes, monkeypatch):
-    before = load_file(copy / "model.safetensors")
-    forget = {name: value for name, value in before.items() if not name.startswith(("memory.", "looks."))}
-    save_file(forget, copy / "model.safetensors", metadata={"format": "pt"})
-    config = KaleidoBertConfig.from_pretrained(copy)
-    config.memory_pairs = config.memory_looks = config.memory_tokens = 0
-    config.save_pretrained(copy)
-    assert load_run(copy)[0].memory.images is None
+    before = load_file(copy / MEMORY_FILE)
+    (copy / MEMORY_FILE).unlink()
+    assert KaleidoBertScorer.from_pretrained(copy).memory is None
     seen = []
-    fit = fit_ranker.fit_scoring
-    monkeypatch.setattr(
-        fit_ranker, "fit_scoring", lambda run, split, seed: seen.append(len(split)) or fit(run, split, seed)
-    )
-    fitted = remember(shapes, copy, split="test")
-    assert seen == [44]  # the split that was asked for
-    after = load_file(copy / "model.safetensors")
-    assert after.keys() == before.keys() and all(torch.equal(after[name], forget[name]) for name in forget)
-    words, known = (sorted(each["looks.tokens"].tolist()) for each in (after, before))
-    assert words == known  # in an order of its own
-    model = load_run(copy)[0]
-    assert len(model.memory.images) == 64
-    assert {name: getattr(model.config, name) for name in FITTED} == fitted
+    fit = module.fit_ranking
+    monkeypatch.setattr(module, "fit_ranking", lambda *given: seen.append((len(given[1]), given[3])) or fit(*given))
+    model = (copy / "model.safetensors").read_bytes()
+    figures = fit_ranker(shapes, copy, split="test", seed=7)
+    assert seen == [(44, 7)]  # the split and the seed that were asked for
+    after = load_file(copy / MEMORY_FILE)
+    words, known = (sorted(each["layouts.tokens"].tolist()) for each in (after, before))
+    assert after.keys() == before.keys() and words == known  # in an order of its own
+    assert not torch.equal(after["layouts.tokens"], before["layouts.tokens"])
+    scorer = KaleidoBertScorer.from_pretrained(copy)
+    assert len(scorer.memory.pairs.images) == 64 and (copy / "model.safetensors").read_bytes() == model
+    weights = {name: value for name, value in asdict(scorer.weights).items() if name != "calibration"}
+    assert weights == {name: value for name, value in figures["with_memory"].items() if name != "calibration"}
+
+
+def test_too_few_products_are_ranked_without_match_probabilities(scorer, test_split, caplog):
+    ranking, figures = fit_ranking(scorer, test_split.head(4), Objectives())
+    assert not ranking.without_memory.calibration and not ranking.with_memory.calibration
+    assert "calibration" not in figures["with_memory"] and "too few" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "name, content, message",
+    [
+        (RANKING_FILE, None, "{run} cannot rank yet, as it has no ranking.json: fit it with "),
+        (RANKING_FILE, b"{", "{file} is damaged (Expecting property name"),
+        (RANKING_FILE, b"[1]", "{file} is damaged ("),
+        (RANKING_FILE, b'{"format": 1}', "{file} is damaged ('without_memory')"),
+        (RANKING_FILE, b'{"format": 1, "without_memory": {"joint_wait": 1}}', "{file} is damaged ("),
+        (
+            RANKING_FILE,
+            b'{"format": 1, "without_memory": {"joint_scorer": "vqa"}}',
+            "(joint_scorer is 'vqa'; use ",
+        ),
+        (RANKING_FILE, b'{"format": 9}', "{file} has format 9, this version reads 1: fit it with "),
+        (MEMORY_FILE, b"half a file", "{file} is damaged ("),
+    ],
+)
+def test_a_fit_that_is_missing_or_damaged_is_one_line(copy, name, content, message):
+    """It says what, and what to run."""
+    if content is None:
+        (copy / name).unlink()
+    else:
+        (copy / name).write_bytes(content)
+    with pytest.raises(InputError) as error:
+        KaleidoBertScorer.from_pretrained(copy)
+    said = str(error.value)
+    assert message.format(run=copy, file=copy / name) in said and "\n" not in said
+    assert said.endswith(f"kaleidobert fit-ranker DATA --model {copy}")
+
+
+def test_the_command_that_the_line_names_mends_a_run(copy, shapes):
+    (copy / RANKING_FILE).write_text("{")
+    (copy / MEMORY_FILE).write_text("half a file")
+    evaluate = ["evaluate", "retrieval", str(shapes), "--model", str(copy), "--queries", "4"]
+    assert "ranking.json is damaged" in str(CliRunner().invoke(app, evaluate).exception)
+    mended = CliRunner().invoke(app, ["fit-ranker", str(shapes), "--model", str(copy)])
+    assert mended.exit_code == 0, mended.output
+    assert CliRunner().invoke(app, evaluate).exit_code == 0
+
+
+def test_a_memory_that_lost_a_tensor_is_damaged(copy, scorer):
+    """A file of whole tensors that are not all there."""
+    with pytest.MonkeyPatch.context() as patch:
+        state = scorer.memory.state_dict()
+        kept = {name: each for name, each in state.items() if name != "layouts.basis"}
+        patch.setattr(scorer.memory, "state_dict", lambda: kept)
+        scorer.memory.save(copy)
+    with pytest.raises(InputError, match=r"memory.safetensors is damaged \('basis'\): delete it, and build it again"):
+        KaleidoBertScorer.from_pretrained(copy)
+
+
+def test_the_verb(copy, shapes, tmp_path):
+    line = ["fit-ranker", str(shapes), "--model", str(copy), "--json", str(tmp_path / "figures.json"), "--no-memory"]
+    result = CliRunner().invoke(app, [*line, "--picture", str(tmp_path / "reliability.png")])
+    assert result.exit_code == 0 and "ranking without memory: joint_scorer" in result.output
+    assert set(json.loads((tmp_path / "figures.json").read_text())) == {"without_memory"}
+    assert (tmp_path / "reliability.png").stat().st_size > 5000 and not (copy / MEMORY_FILE).exists()

@@ -79,11 +79,9 @@ class Ranking:
         try:
             stored = json.loads(file.read_text())
             found = stored.pop("format", None)
-            if found != FORMAT:
-                raise InputError(f"{file} has format {found}, this version reads {FORMAT}: {how}")
-            fits = {name: RankingWeights(**fit) for name, fit in stored.items() if fit is not None}
-            return cls(**fits)
-        except InputError:
-            raise
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+            if found == FORMAT:
+                fits = {name: RankingWeights(**fit) for name, fit in stored.items() if fit is not None}
+                return cls(fits.pop("without_memory"), **fits)
+        except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
             raise InputError(f"{file} is damaged ({' '.join(str(error).split())}): {how}") from error
+        raise InputError(f"{file} has format {found}, this version reads {FORMAT}: {how}")

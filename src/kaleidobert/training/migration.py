@@ -13,14 +13,13 @@ from safetensors.torch import load_file, save_file
 
 from kaleidobert.errors import InputError
 from kaleidobert.model.configuration import FORMAT, KaleidoBertConfig
-from kaleidobert.training.settings import RUN_SETTINGS
+from kaleidobert.training.settings import MOVED, RUN_SETTINGS
 
 # By the start of a weight's name; memories were kept among the weights and are built anew.
 RENAMED = {"matching.": "itm_head.", "masked_tokens.": "lm_head.", "pretext.": "pretext_heads."}
 DROPPED = ("memory.", "looks.")
-OBJECTIVES = {"loss_weights": "weights", **{name: name for name in ("corruption", "kl_temperature")}}
-OBJECTIVES["hard_negatives_from"] = "hard_negatives_from"
 RETRIEVAL = ("KaleidoBertForPreTraining", "KaleidoBertForRetrieval")
+NEEDED = ("config.json", "model.safetensors", "preprocessor_config.json")
 COPIED = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "history.json", "training_args.bin")
 
 
@@ -29,8 +28,8 @@ def migrate_run(run: Path, out: Path) -> bool:
 
     Raises ``InputError`` where ``run`` is no finished run of format 1, or ``out`` exists.
     """
-    if not (run / "config.json").is_file() or not (run / "model.safetensors").is_file():
-        raise InputError(f"{run}: no finished run there; give a folder with config.json and model.safetensors")
+    if any(not (run / name).is_file() for name in NEEDED):
+        raise InputError(f"{run}: no finished run there; give a folder with {', '.join(NEEDED)}")
     before = json.loads((run / "config.json").read_text())
     if before.get("format", 1) != 1:
         raise InputError(f"{run} has format {before['format']} already; use it as it is")
@@ -55,14 +54,13 @@ def migrate_run(run: Path, out: Path) -> bool:
 
 
 def migrated_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """settings.yaml of format 1 with the objectives, and what froze the backbone, in their new places."""
-    model = dict(settings["model"])
-    objectives = {new: model.pop(old) for old, new in OBJECTIVES.items() if old in model}
-    frozen = model.pop("freeze_backbone", False)
-    known = set(signature(KaleidoBertConfig).parameters)
-    model = {name: value for name, value in model.items() if name in known}
-    training = dict(settings.get("training", {})) | ({"freeze_backbone": True} if frozen else {})
-    return {**settings, "model": model, "objectives": objectives, "training": training}
+    """settings.yaml of format 1 with its objectives and ``freeze_backbone`` in their new places."""
+    before, known = settings["model"], set(signature(KaleidoBertConfig).parameters)
+    migrated = settings | {"model": {name: before[name] for name in before if name in known}}
+    for name in MOVED.keys() & before.keys():
+        section, _, key = MOVED[name].partition(".")
+        migrated[section] = {**migrated.get(section, {}), key: before[name]}
+    return migrated
 
 
 def _renamed(name: str) -> str:

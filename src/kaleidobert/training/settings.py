@@ -14,10 +14,17 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 
 from kaleidobert.errors import InputError
 from kaleidobert.model.configuration import KaleidoBertConfig
+from kaleidobert.model.loading import load_config
 from kaleidobert.model.objectives import Objectives
 
 PRESETS = Path(__file__).parents[1] / "configs"
 RUN_SETTINGS = "settings.yaml"
+# Where settings of the model are now that were in KaleidoBertConfig up to format 1 of runs.
+MOVED = {
+    "loss_weights": "objectives.weights",
+    **{name: f"objectives.{name}" for name in ("corruption", "kl_temperature", "hard_negatives_from")},
+    "freeze_backbone": "training.freeze_backbone",
+}
 
 
 class _Strict(BaseModel):
@@ -85,9 +92,11 @@ class RunSettings(_Strict):
 
 
 def load_run_settings(run: Path) -> RunSettings:
-    """What a run was trained with. Raises ``InputError`` where the folder is no run."""
+    """What a run was trained with. Raises ``InputError`` where the folder is no run, or one of another format."""
     if not (run / RUN_SETTINGS).exists():
         raise InputError(f"{run}: no {RUN_SETTINGS} there; give a folder that pretrain or finetune wrote")
+    if (run / "config.json").exists():
+        load_config(run)
     return load_settings(str(run / RUN_SETTINGS))
 
 
@@ -143,7 +152,8 @@ def _check_model(model: dict[str, Any], source: str) -> None:
         given = model if place == "model" else model.get(place.removeprefix("model.")) or {}
         unknown = set(given) - keys
         if unknown:
-            raise InputError(f"{source}: {place}.{min(unknown)}: there is no such setting")
+            moved = f", it is {MOVED[min(unknown)]} now" if place == "model" and min(unknown) in MOVED else ""
+            raise InputError(f"{source}: {place}.{min(unknown)}: there is no such setting{moved}")
 
 
 def _yaml(text: str, source: str) -> Any:
