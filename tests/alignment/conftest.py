@@ -1,4 +1,4 @@
-"""A captioner of a few thousand weights that has learned eight drawn products by heart."""
+"""A captioner of a few thousand weights, overfitted to eight drawn products."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def config(**settings):
 
 @pytest.fixture(scope="session")
 def small_config():
-    """A `CaptionerConfig` of a few thousand weights, maps of 7 x 7."""
+    """Builds a `CaptionerConfig` of a few thousand weights, with maps of 7 x 7."""
     return config
 
 

@@ -28,7 +28,7 @@ def test_mass_is_kept_and_a_uniform_map_stays_uniform(shape, grid):
     assert np.allclose(patch_masses(np.full(shape, 1 / np.prod(shape)), grid), 1 / grid**2)
 
 
-def test_a_cell_across_a_border_is_shared_by_area():
+def test_a_cell_across_a_border_is_divided_by_area():
     masses = patch_masses(spot(7, 0, 2), 3)  # columns 2/7 to 3/7; the border is at 1/3
     assert masses[0] == pytest.approx([1 / 3, 2 / 3, 0], abs=1e-6)
 
@@ -45,7 +45,7 @@ def test_many_maps_at_once():
     assert patch_masses(maps, 5).reshape(2, -1).argmax(1).tolist() == [0, 24]
 
 
-def test_only_what_lies_on_the_product_is_kept():
+def test_attention_is_restricted_to_the_product():
     foreground = np.zeros((10, 10))
     foreground[:, :5] = 1
     foreground[:, 5] = 0.5

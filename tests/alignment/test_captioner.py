@@ -1,4 +1,4 @@
-"""Show, Attend and Tell: maps, search, learning by heart, saving."""
+"""Show, Attend and Tell: attention maps, beam search, overfitting, saving."""
 
 from itertools import product
 
@@ -15,7 +15,7 @@ def encode(tokenizer, texts):
     return encoded["input_ids"], encoded["attention_mask"]
 
 
-def test_it_names_what_it_learned_by_heart(captioner, tokenizer, eight):
+def test_it_reproduces_the_texts_that_it_was_overfitted_to(captioner, tokenizer, eight):
     pixels, texts = eight
     captions = generate(captioner, pixels, beams=3)
     assert [tokenizer.decode(caption.token_ids) for caption in captions] == texts
@@ -58,7 +58,7 @@ def test_locations_learn_to_predict_words_without_the_lstm(eight, tokenizer, sma
         output.loss.backward()
         losses.append(output.loss.item())
         optimizer.step()
-    words = mask[:, 1:].sum(1).float()  # no word comes twice in these texts, so this is the least there can be
+    words = mask[:, 1:].sum(1).float()  # words are distinct in these texts, so this is the minimum
     assert losses[-1] < 0.5 * (losses[0] + float((words * words.log()).sum() / words.sum()))
     assert model.recurrent.weight.grad is None
 
@@ -71,7 +71,7 @@ def test_the_lstm_gets_the_first_samples_of_a_batch(captioner, tokenizer, eight)
     assert part.word_evidence == captioner(pixels, ids, mask).word_evidence != alone.word_evidence
 
 
-def test_feeding_a_caption_back_gives_the_maps_it_was_generated_with(captioner, tokenizer, eight):
+def test_teacher_forcing_of_a_caption_gives_the_maps_of_its_generation(captioner, tokenizer, eight):
     pixels, texts = eight
     ids, mask = encode(tokenizer, texts)
     taught = captioner(pixels, ids, mask).attentions
@@ -81,7 +81,7 @@ def test_feeding_a_caption_back_gives_the_maps_it_was_generated_with(captioner, 
 
 
 def greedy(model, pixels):
-    """Written anew: one photo at a time, always the likeliest token."""
+    """Greedy search, one photo at a time, as a reference."""
     found = []
     for photo in pixels:
         annotations = model.annotate(photo[None])
@@ -107,7 +107,7 @@ def test_one_beam_is_greedy_search(captioner, small_config):
 
 
 def mean_log_probability(model, pixels, caption):
-    """As the search scores it: of the tokens, and of the end where there was room for it."""
+    """The score of beam search: of the tokens and, if the caption is not cut off, of the end."""
     config = model.config
     tokens = torch.tensor([[config.start_token_id, *caption, config.end_token_id]])[:, : config.longest_caption]
     steps = model(pixels, tokens, torch.ones_like(tokens)).logits.log_softmax(2)
@@ -115,7 +115,7 @@ def mean_log_probability(model, pixels, caption):
 
 
 @torch.no_grad()
-def test_with_beams_enough_the_best_of_all_captions_is_found(small_config):
+def test_with_enough_beams_the_best_of_all_captions_is_found(small_config):
     torch.manual_seed(2)
     model = Captioner(small_config(vocab_size=5, longest_caption=4, start_token_id=4, end_token_id=3)).eval()
     model.output.weight.mul_(20)
@@ -134,7 +134,7 @@ def test_padding_changes_nothing(captioner, tokenizer, eight):
     assert torch.allclose(short.attentions, long.attentions[:, : ids.shape[1] - 1], atol=1e-6)
 
 
-def test_saved_and_loaded_it_gives_the_same_maps(captioner, tokenizer, eight, tmp_path):
+def test_a_saved_captioner_gives_the_same_maps(captioner, tokenizer, eight, tmp_path):
     pixels, texts = eight
     captioner.save_pretrained(tmp_path)
     assert (tmp_path / "model.safetensors").is_file() and (tmp_path / "config.json").is_file()

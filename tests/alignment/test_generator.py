@@ -1,4 +1,4 @@
-"""Words and their patches from both sources, on a captioner that knows its eight products by heart."""
+"""Words and their patches from both sources, with a captioner overfitted to eight products."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def test_tokens_become_words():
     assert pieces == [token.removeprefix("##") for token in tokens]
 
 
-def test_the_teacher_gives_every_content_word_a_map(captioner, tokenizer, eight):
+def test_teacher_forcing_gives_every_content_word_a_map(captioner, tokenizer, eight):
     pixels, texts = eight
     generator = AlignmentGenerator(captioner, tokenizer, "teacher")
     for text, maps in zip(texts, generator.word_maps(pixels, texts), strict=True):
@@ -26,7 +26,7 @@ def test_the_teacher_gives_every_content_word_a_map(captioner, tokenizer, eight)
         assert ["".join(each.tokens).replace("##", "") for each in maps] == [each.word.text for each in maps]
 
 
-def test_a_caption_that_is_right_gives_what_the_teacher_gives(captioner, tokenizer, eight):
+def test_a_correct_caption_gives_the_pairs_of_teacher_forcing(captioner, tokenizer, eight):
     pixels, texts = eight
     taught, captioned = (AlignmentGenerator(captioner, tokenizer, source)(pixels, texts) for source in SOURCES)
     assert [[(pair.word, pair.level, pair.patch) for pair in pairs] for pairs in taught] == [
@@ -34,7 +34,7 @@ def test_a_caption_that_is_right_gives_what_the_teacher_gives(captioner, tokeniz
     ]
 
 
-def test_words_that_the_caption_lacks_have_no_pair(captioner, tokenizer, eight):
+def test_words_missing_from_the_caption_have_no_pair(captioner, tokenizer, eight):
     pixels, texts = eight
     first = texts[0].split()[0]
     generator = AlignmentGenerator(captioner, tokenizer, "caption", least_lift=0)
@@ -43,7 +43,7 @@ def test_words_that_the_caption_lacks_have_no_pair(captioner, tokenizer, eight):
     assert [pair.level for pair in pairs] == [3, 4, 5]
 
 
-def test_maps_keep_to_the_product(captioner, tokenizer, eight):
+def test_maps_are_restricted_to_the_product(captioner, tokenizer, eight):
     pixels, texts = eight
 
     def upper_left(image):
@@ -76,7 +76,7 @@ def test_a_uniform_map_gives_no_pair_and_the_score_is_match_times_lift(captioner
     assert pairs[0].score == pytest.approx(0.8 * 25 * (0.44 / 1.4))
 
 
-def test_a_word_that_was_cut_off_has_no_map(captioner, tokenizer, eight):
+def test_a_truncated_word_has_no_map(captioner, tokenizer, eight):
     pixels, texts = eight
     text = " ".join([texts[0]] * 9)  # more than the tokenizer's 16 tokens
     (pairs,) = AlignmentGenerator(captioner, tokenizer, least_lift=0)(pixels[:1], [text])

@@ -1,4 +1,4 @@
-"""Which words name which: a table, and how repeated words pair up."""
+"""Scores of word matches, and the matching of repeated words."""
 
 import pytest
 import snowballstemmer
@@ -41,7 +41,7 @@ def test_match_score(one, other, score):
     assert match_score(one, other) == match_score(other, one) == score
 
 
-def test_a_stem_is_never_empty_and_short_words_stay():
+def test_short_words_are_their_own_stems():
     assert [stem(word) for word in ("s", "as", "red", "ed", "bed", "shed")] == ["s", "as", "red", "ed", "bed", "shed"]
 
 
@@ -56,7 +56,7 @@ def test_the_stemmer_alone_is_worse_on_some_garments():
         assert library(one) != library(other) and match_score(one, other) == 0
 
 
-def test_stop_words_numbers_and_punctuation_are_no_content():
+def test_stop_words_numbers_and_punctuation_are_not_content_words():
     text = "A V-Neck T-Shirt, with 2 pockets & made in  Navy's cotton (100%)."
     words = content_words(text)
     assert [word.text for word in words] == ["V-Neck", "T-Shirt", "pockets", "Navy's", "cotton"]
@@ -72,7 +72,7 @@ def test_each_word_gets_its_best_match_and_only_one():
     ]
 
 
-def test_repeated_words_match_in_order_and_the_last_serves_the_rest():
+def test_repeated_words_match_in_order_and_the_last_one_serves_the_rest():
     matches = match_words(["navy", "shirt", "navy"], ["navy", "shirt", "navy", "navy"])
     assert [(match.word, match.generated) for match in matches] == [(0, 0), (1, 1), (2, 2), (3, 2)]
 

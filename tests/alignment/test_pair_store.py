@@ -58,11 +58,11 @@ def test_round_trip(path):
 
 
 def letters(encoded, words, text):
-    """The characters of the encoding's words."""
+    """The text of the encoding's words."""
     return {text[slice(*encoded.word_to_chars(0, word))].strip() for word in words}
 
 
-def test_pairs_fit_text_and_title_whatever_the_tokenizer(path, tokenizer):
+def test_pairs_are_valid_for_text_and_title_of_any_tokenizer(path, tokenizer):
     alignment = Alignment.load(path)
     encoded = tokenizer([TEXT])
     pairs = alignment.pairs("a", encoded)
@@ -84,7 +84,7 @@ def test_the_row_and_padding_of_a_batch(path, tokenizer):
     assert alignment.pairs("a", encoded, row=0) == []
 
 
-def test_a_cut_text_keeps_the_pairs_of_what_is_left(path):
+def test_a_truncated_text_keeps_the_pairs_of_its_words(path):
     tokenizer = train_tokenizer([TEXT] * 4, "wordpiece", 200, max_length=6)
     pairs = Alignment.load(path).pairs("a", tokenizer([TEXT], truncation=True))
     assert {each.patch for each in pairs} == {5 + 1, 30 + 2}
@@ -100,7 +100,7 @@ def test_levels_of_another_table_and_a_mirrored_photo(path, tokenizer):
         assert one.word == other.word and boxes[other.patch] == pytest.approx((1 - x2, y1, 1 - x1, y2), abs=1e-6)
 
 
-def test_masking_takes_them(path):
+def test_masking_uses_the_pairs(path):
     tokenizer = train_tokenizer([TEXT] * 4, "wordpiece", 200, max_length=64)
     encoded = tokenizer([TEXT])
     pairs = Alignment.load(path).pairs("a", encoded)
@@ -109,14 +109,14 @@ def test_masking_takes_them(path):
     assert choice.guided > 0 and choice.patches.sum() == sum(level.masked for level in PUBLISHED)
 
 
-def test_a_failed_writing_leaves_nothing(tmp_path):
+def test_a_failed_write_leaves_no_file(tmp_path):
     with pytest.raises(RuntimeError), AlignmentWriter(tmp_path / PAIRS_FILE, SUMMARY) as writer:
         writer.add([("a", 0, PAIRS)])
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_no_alignment_is_refused(tmp_path, path):
+def test_other_files_are_refused(tmp_path, path):
     with pytest.raises(InputError, match="kaleidobert align"):
         Alignment.load(tmp_path / "absent")
     (tmp_path / "text.parquet").write_text("no parquet")

@@ -1,4 +1,4 @@
-"""The verb ``align``, and ``patches`` with words: what they write, print and refuse."""
+"""The verb ``align``, and ``patches`` with words: files, output and errors."""
 
 import json
 import re
@@ -49,7 +49,7 @@ def test_align_prints_and_writes_its_counts(folder):
     assert f"{figures['pairs']:,} pairs" in printed and "140 of 140 products" in printed and "pretrain" in printed
 
 
-def test_align_warns_in_one_line_where_it_found_no_pair(folder, shapes, tmp_path):
+def test_align_warns_in_one_line_if_it_found_no_pairs(folder, shapes, tmp_path):
     for path in folder.iterdir():
         if path.is_file():
             (tmp_path / path.name).write_bytes(path.read_bytes())

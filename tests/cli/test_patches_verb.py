@@ -1,4 +1,4 @@
-"""The verb ``patches``: what it writes, what it says, and how it refuses."""
+"""The verb ``patches``: its pictures, its output and its errors."""
 
 import pytest
 import typer
@@ -34,7 +34,7 @@ def refusal(*arguments):
     return message
 
 
-def test_it_draws_into_a_folder_that_is_not_there_yet(photo, tmp_path):
+def test_it_creates_missing_folders(photo, tmp_path):
     out = tmp_path / "new" / "folder" / "grid.png"
     result = run(photo, "--out", out, "--other", photo)
     assert result.exit_code == 0 and result.output.strip() == f"55 patches drawn in {out}"
@@ -62,7 +62,7 @@ def test_aspect_and_seed_change_the_picture(photo, tmp_path):
     assert pixels() != pixels("--seed", 1)
 
 
-def test_a_photo_without_a_product_is_said_and_drawn_whole(tmp_path):
+def test_a_photo_without_a_product_is_reported_and_used_whole(tmp_path):
     Image.new("RGB", (60, 80), "white").save(tmp_path / "empty.png")
     result = run(tmp_path / "empty.png", "--out", tmp_path / "grid.png")
     first, second = result.output.strip().splitlines()
@@ -70,7 +70,7 @@ def test_a_photo_without_a_product_is_said_and_drawn_whole(tmp_path):
     assert second.startswith("55 patches")
 
 
-def test_a_transparent_png_lies_on_white(photo, tmp_path):
+def test_a_transparent_png_is_laid_on_white(photo, tmp_path):
     image = Image.new("RGBA", (60, 80), (0, 0, 0, 0))
     ImageDraw.Draw(image).ellipse((10, 20, 49, 69), fill="navy")
     image.save(tmp_path / "clear.png")
@@ -97,7 +97,7 @@ def test_bad_images_are_named(photo, tmp_path):
     assert not out.exists()
 
 
-def test_bad_places_and_detectors_are_named(photo, tmp_path):
+def test_bad_paths_and_detectors_are_named(photo, tmp_path):
     assert "'.txt'" in refusal(photo, "--out", tmp_path / "grid.txt")
     assert "write a .png" in refusal(photo, "--out", tmp_path / "grid")
     assert "cannot be written" in refusal(photo, "--out", photo / "grid.png")

@@ -1,4 +1,4 @@
-"""The verb ``saliency``, from nothing to a detector."""
+"""The verb ``saliency``: synthetic photos, training, and a detector from the weights."""
 
 import json
 
@@ -19,7 +19,7 @@ def run(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def test_it_draws_trains_and_its_weights_find_products(tmp_path):
+def test_it_trains_on_synthetic_photos_and_its_weights_are_a_detector(tmp_path):
     out, figures = tmp_path / "net.safetensors", tmp_path / "figures.json"
     options = ("--synthetic", 4, "--epochs", 1, "--batch-size", 2, "--json", figures)
     result = run("saliency", tmp_path / "pairs", "--out", out, *options)

@@ -85,14 +85,14 @@ def test_the_verbs(captioner, shapes, drawn_products, tmp_path):
     def invoke(*arguments):
         return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
-    asked = ("--queries", 8, "--beams", 1, "--json", tmp_path / "figures.json")
-    measured = invoke("evaluate", "captioning", shapes, "--model", captioner, *asked)
-    assert measured.exit_code == 0, measured.output
-    assert "SPICE is not computed: no models" in measured.output
+    options = ("--queries", 8, "--beams", 1, "--json", tmp_path / "figures.json")
+    evaluated = invoke("evaluate", "captioning", shapes, "--model", captioner, *options)
+    assert evaluated.exit_code == 0, evaluated.output
+    assert "SPICE is not computed: no models" in evaluated.output
     assert json.loads((tmp_path / "figures.json").read_text())["SPICE"] is None
     photo = tmp_path / "photo.png"
     photo.write_bytes(drawn_products(1, 9)[0]["images"][0])
-    told = invoke("describe", photo, "--model", captioner)
-    assert told.exit_code == 0 and told.output.startswith("title: ") and len(told.output.split()) > 2
+    described = invoke("describe", photo, "--model", captioner)
+    assert described.exit_code == 0 and described.output.startswith("title: ") and len(described.output.split()) > 2
     refused = invoke("evaluate", "captioning", shapes, "--model", captioner, "--protocol", "full")
     assert isinstance(refused.exception, InputError) and "goes with retrieval" in str(refused.exception)

@@ -105,7 +105,7 @@ def test_the_example_of_a_card_runs(copy: Path, monkeypatch: pytest.MonkeyPatch)
     assert values["model"].config.task == "" and values["processor"].tokenizer
 
 
-def test_what_is_not_known_is_said(copy: Path) -> None:
+def test_a_card_states_what_was_not_recorded(copy: Path) -> None:
     (copy / "data.json").unlink()
     card = ModelCard.load(write_model_card(copy))
     assert card.data.license == "unknown" and "Not recorded." in card.text and "Not evaluated." in card.text

@@ -136,12 +136,12 @@ def test_the_verbs(run, other_catalogue, drawn_products, tmp_path):
 
     photo = tmp_path / "photo.png"
     photo.write_bytes(drawn_products(1, 9)[0]["images"][0])
-    told = invoke("describe", photo, "--model", out, "--json", figures)
-    assert told.exit_code == 0, told.output
+    described = invoke("describe", photo, "--model", out, "--json", figures)
+    assert described.exit_code == 0, described.output
     classes = json.loads(figures.read_text())["subcategory"]
     shares = [each["probability"] for each in classes]
     assert len(classes) == 3 and shares == sorted(shares, reverse=True) and 0 < sum(shares) <= 100.01
-    assert told.output.startswith(f"subcategory: {classes[0]['label']} {shares[0]:.1f} %")
+    assert described.output.startswith(f"subcategory: {classes[0]['label']} {shares[0]:.1f} %")
     again = invoke("describe", photo, "--model", out, "--model", out)
     assert "give one run per task" in str(again.exception)
 
@@ -167,5 +167,5 @@ def test_bad_input_is_one_line_and_exit_code_2(
     monkeypatch.setattr(sys, "argv", ["kaleidobert", *given])
     with pytest.raises(SystemExit) as stopped:
         main()
-    said = capsys.readouterr().err.split("kaleidobert: ")[-1]  # before it, the bar of loading weights
-    assert stopped.value.code == 2 and said.count("\n") == 1 and message in said
+    printed = capsys.readouterr().err.split("kaleidobert: ")[-1]  # before it, the bar of loading weights
+    assert stopped.value.code == 2 and printed.count("\n") == 1 and message in printed

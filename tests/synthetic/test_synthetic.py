@@ -1,4 +1,4 @@
-"""The synthetic catalogue: reproducible, varied, and true about itself."""
+"""The synthetic catalogue is reproducible and varied, and its texts, masks and regions are correct."""
 
 import io
 import json
@@ -96,7 +96,7 @@ def test_variety():
     assert len({look.get("neckline") for look in LOOKS}) >= 8
 
 
-def test_texts_are_true_and_varied():
+def test_texts_are_correct_and_varied():
     """No text names a colour or a pattern that the product does not have."""
     titles = set()
     for index, look in enumerate(LOOKS):
@@ -113,7 +113,7 @@ def test_texts_are_true_and_varied():
     assert len(titles) == len(LOOKS)
 
 
-def test_longer_phrases_win_over_words_inside_them():
+def test_longer_phrases_take_precedence_over_words_inside_them():
     terms = {"chest pocket": "pocket", "pocket": "other", "navy": "body"}
     assert dict(phrases_in("Navy tee with a chest pocket, navy blue", terms)) == {
         "chest pocket": "pocket",

@@ -38,7 +38,7 @@ def aligned(shapes, prepared, settings, tmp_path_factory):
 
 def test_the_folder_and_its_figures(aligned, shapes):
     names = {path.name for path in aligned.iterdir()} - {"returned.json"}
-    assert names >= {"config.json", "model.safetensors", "tokenizer.json", "preprocessor_config.json"}
+    assert names >= {"config.json", "model.safetensors", "tokenizer.json", "processor_config.json"}
     assert names >= {"align.yaml", "history.json", "logs", "pairs.parquet"} and "checkpoints" not in names
     figures, alignment = json.loads((aligned / "returned.json").read_text()), Alignment.load(aligned)
     products = list(read_products(shapes))

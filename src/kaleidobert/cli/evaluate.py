@@ -34,7 +34,8 @@ def evaluate(
         typer.Option(help="Retrieval: rank 101 candidates per query, or the full split.", show_default="101"),
     ] = None,
     queries: Annotated[
-        int | None, typer.Option(min=1, help="Retrieval, captioning: evaluate on this many random products.")
+        int | None,
+        typer.Option(min=1, help="Retrieval, captioning: evaluate on this many random products; default all."),
     ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed for drawing queries and candidates.", show_default="0")

@@ -51,7 +51,7 @@ class RunSummary:
 
     @property
     def steps(self) -> int:
-        return max((row["step"] for row in self.history if "loss" in row), default=0)
+        return max((row["step"] for row in self.history), default=0)
 
     @property
     def products_seen(self) -> int:

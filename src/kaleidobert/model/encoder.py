@@ -9,6 +9,11 @@ How BERT's layers, masks and caches are called stands in `layers.py`.
 
 from __future__ import annotations
 
+import shutil
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -21,6 +26,8 @@ from kaleidobert.model.embeddings import IMAGE_SEGMENT, PatchEmbeddings
 from kaleidobert.model.layers import PrefixCache, decode, encode_prefix, has_attention, recording, run_layers
 from kaleidobert.model.outputs import KaleidoBertImageOutput, KaleidoBertOutput, KaleidoBertTextOutput
 from kaleidobert.vision.backbones import PatchEncoder
+
+MODEL_CARD = "README.md"  # of a run folder, as `evaluation.model_card` writes it
 
 
 class KaleidoBertPreTrainedModel(PreTrainedModel):
@@ -42,6 +49,13 @@ class KaleidoBertPreTrainedModel(PreTrainedModel):
             initialization.copy_(module.std, torch.tensor(self.config.image_std).view(1, 3, 1, 1))
         elif isinstance(module, PatchEmbeddings):
             initialization.copy_(module.locations, torch.from_numpy(patch_locations(self.config.level_table)))
+
+    def _upload_modified_files(self, working_dir: str | PathLike[Any], *args: Any, **kwargs: Any) -> Any:
+        """`push_to_hub` uploads the model card of the run that the model was loaded from, where that has one."""
+        card = Path(self.config._name_or_path or "") / MODEL_CARD
+        if card.is_file():
+            shutil.copy(card, Path(working_dir) / MODEL_CARD)
+        return super()._upload_modified_files(working_dir, *args, **kwargs)
 
     def set_attn_implementation(self, attn_implementation: str | dict, allow_all_kernels: bool = False) -> None:
         """The library's switch; a name holds for the encoder, and for the backbone where that has attention."""

@@ -1,8 +1,8 @@
-"""From product indices to a pre-training batch: photos, texts, masks, corruptions and the draws of negatives.
+"""From product indices to a training batch: photos, texts, masks, corruptions and the numbers that draw negatives.
 
 Everything random in a batch comes from one generator seeded by the run's seed and the batch's own indices, so
-a resumed run sees the same masks as one that was never stopped, whatever was skipped in between. A process that
-trains on a share of the batch (`BatchShard`) is given all indices, draws for all rows, and makes its own.
+a resumed run sees the same masks as one that was never stopped. A process that trains on a shard of the batch
+(`BatchShard`) gets all indices, draws the random numbers of all rows, and builds its own rows.
 """
 
 from __future__ import annotations
@@ -27,32 +27,33 @@ from kaleidobert.training.cached_features import SplitFeatures
 from kaleidobert.training.dataset import PreparedDataset
 from kaleidobert.vision.patches import pool_patches
 
-TITLE_SHARE = 0.5
-TEXT_ONLY_SHARE = 0.1  # of the texts that are read without their photo, to know how likely each is by itself
-PLAIN = 0.02  # standard deviation of a colour, in [0, 1], below which a patch shows nothing
+TITLE_SHARE = 0.5  # of the texts that are titles alone in training
+TEXT_ONLY_SHARE = 0.1  # of the texts whose photo is hidden from LM, which so learns p(text)
+PLAIN = 0.02  # standard deviation of a colour, in [0, 1], below which a patch counts as plain
 
 
 class SampledViews(NamedTuple):
-    """Of each product of a whole batch: which view (B,), and whether it is mirrored (B,)."""
+    """For each product of the whole batch: the view (B,), and whether it is mirrored (B,)."""
 
     views: np.ndarray
     mirrored: np.ndarray
 
 
 class PairCollator:
-    """Photos and texts of a batch, as `KaleidoBertForRetrieval` trains on them.
+    """Batches of photos and texts for `KaleidoBertForRetrieval`.
 
-    pixel_values (B, 3, S, S), or the tables that stand for them where ``features`` are given, input_ids and
-    attention_mask (B, T), text_group (B,), text_only (B,): which texts are read without their photo, some when augmented;
-    and for the first n products, ``joint_samples`` or all, which go through the joint entry: draws (2, n). Of a shard
-    batch, its own rows. ``strength``: of the augmentation. With ``patch_dropout`` visible_patches (B, K): those of
-    ``levels`` that vectors and LM see; with ``word_dropout`` query_ids and query_mask (B, Q): the texts with words
-    left out, from none to twice that share.
+    pixel_values (B, 3, S, S), or cached features in their place where ``features`` are given; input_ids and
+    attention_mask (B, T); text_group (B,), equal for equal titles; text_only (B,): texts whose photo is hidden from LM;
+    negative_draws (2, n): random numbers for the negatives of the first n products, at most ``joint_samples``. With
+    ``patch_dropout`` also visible_patches (B, K), the patches of ``levels`` that embeddings and LM see; with
+    ``word_dropout`` query_ids and query_mask (B, Q), the texts without some words, of which up to twice that share is
+    dropped. Dropout, titles alone and text_only occur when ``augmented``, with ``strength`` of the image augmentation.
+    Of a sharded batch, this process's rows.
     """
 
     def __init__(
         self,
-        catalogue: PreparedDataset,
+        dataset: PreparedDataset,
         tokenizer: PreTrainedTokenizerFast,
         seed: int,
         augmented: bool,
@@ -64,7 +65,7 @@ class PairCollator:
         word_dropout: float = 0.0,
         levels: Sequence[Level] = (),
     ) -> None:
-        self.catalogue = catalogue
+        self.dataset = dataset
         self.tokenizer = tokenizer
         self.seed = seed
         self.augmented = augmented
@@ -75,14 +76,14 @@ class PairCollator:
         self.levels = levels
         self.patch_dropout = patch_dropout if augmented else 0.0
         self.word_dropout = word_dropout if augmented else 0.0
-        self.text_groups = catalogue.text_groups()
+        self.text_groups = dataset.text_groups()
 
     def __call__(self, indices: Sequence[int]) -> dict[str, Tensor]:
         rng = self.generator(indices)
         return self.own(self.pairs(indices, self.encode(indices, rng), rng)[0])
 
     def own(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """This process's rows; pixels are made of no others."""
+        """This process's rows; pixels were made for these alone."""
         rows = {
             name: values[..., self.shard.rows] if name == "negative_draws" else values[self.shard.rows]
             for name, values in batch.items()
@@ -93,20 +94,20 @@ class PairCollator:
         return np.random.default_rng([self.seed, *indices])
 
     def encode(self, indices: Sequence[int], rng: np.random.Generator) -> BatchEncoding:
-        """Whole texts; when augmented, half of them titles alone, as shoppers' queries are short."""
+        """Token ids of the texts; when augmented, half of them are titles alone, as shoppers' queries are short."""
         short = rng.random(len(indices)) < (TITLE_SHARE if self.augmented else 0)
-        sources = (self.catalogue.texts, self.catalogue.titles)
+        sources = (self.dataset.texts, self.dataset.titles)
         texts = [sources[alone][index] for index, alone in zip(indices, short.astype(int), strict=True)]
         return self.tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
 
     def pairs(
         self, indices: Sequence[int], encoded: BatchEncoding, rng: np.random.Generator
     ) -> tuple[dict[str, Tensor], SampledViews]:
-        """One view a product, at random when augmented, else the first; pixels of the own rows alone."""
+        """The batch with one view per product, at random when augmented, else the first."""
         chosen = np.asarray(indices)
-        first = views = self.catalogue.first_view[chosen]
+        first = views = self.dataset.first_view[chosen]
         if self.augmented:
-            views = rng.integers(views, self.catalogue.first_view[chosen + 1])
+            views = rng.integers(views, self.dataset.first_view[chosen + 1])
         pixels, mirrored = self._photos(views, rng)
         batch = {
             "pixel_values": pixels,
@@ -124,25 +125,25 @@ class PairCollator:
         return batch, SampledViews(views - first, mirrored)
 
     def _visible_patches(self, rows: int, rng: np.random.Generator) -> Tensor:
-        """(B, K) numbers of the patches that are not dropped."""
+        """(B, K) indices of the patches that are not dropped."""
         patches = patch_count(self.levels)
         kept = max(1, round(patches * (1 - self.patch_dropout)))
         return torch.from_numpy(np.sort(rng.random((rows, patches)).argsort(axis=1)[:, :kept], axis=1))
 
     def _photos(self, views: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]:
-        """Pixels of the own rows' views, or their stored tables; and which of all rows (B,) are mirrored."""
+        """Pixels or cached features of this process's rows, and which of all rows (B,) are mirrored."""
         rows, mirrored = self.shard.rows, np.zeros(len(views), bool)
         if self.features:
             mirrored = draw_sides(rng, len(views)) < 0 if self.augmented else mirrored
             return self.features.read(views[rows], mirrored[rows]), mirrored
-        pixels = to_pixel_values(torch.from_numpy(self.catalogue.pixels[views[rows]]))
+        pixels = to_pixel_values(torch.from_numpy(self.dataset.pixels[views[rows]]))
         return augment(pixels, rng, self.strength, self.shard) if self.augmented else (pixels, mirrored)
 
 
 def drop_words(encoded: BatchEncoding, rng: np.random.Generator, share: float) -> dict[str, Tensor]:
-    """Texts with words left out, as shoppers' queries are shorter than titles: query_ids and query_mask (B, Q).
+    """Texts without some words, as shoppers' queries are shorter than titles: query_ids and query_mask (B, Q).
 
-    Of each text another share is left out, evenly from none to twice ``share``, and one word at least stays.
+    The dropped share is drawn for each text, uniformly from 0 to twice ``share``; at least one word stays.
     """
     ids, mask = encoded["input_ids"], encoded["attention_mask"].bool()
     kept = mask.clone()
@@ -156,24 +157,23 @@ def drop_words(encoded: BatchEncoding, rng: np.random.Generator, share: float) -
 
 
 def plain_patches(pixels: Tensor, levels: Sequence[Level]) -> Tensor:
-    """(n, P) bool: which patches of the photos (n, 3, S, S) show hardly more than one colour."""
+    """(n, P) bool: patches of the photos (n, 3, S, S) that show hardly more than one colour."""
     mean, square = (pool_patches(each, levels) for each in (pixels, pixels.square()))  # (n, P, 3)
     return ((square - mean.square()).clamp(min=0).sqrt() < PLAIN).all(dim=-1)
 
 
 class PreTrainingCollator(PairCollator):
-    """A batch for `KaleidoBertForPreTraining`: the pairs, and what is hidden and corrupted in the first n products.
+    """Batches for `KaleidoBertForPreTraining`: the pairs, and the masks and labels of the first n products.
 
-    subcategory (B,) is equal for products of one.
-    Words are hidden in all texts of the batch, as a wrong text may be any of them. Patches that show but one colour
-    carry nothing and are not hidden. ``alignment`` gives each view's aligned pairs, and guided (n,), the share of what
-    was hidden that a pair led to, is in the batch; without it masking is random. ``corruption``: whether all levels
-    are corrupted, or each photo by the task of one level or none, drawn evenly (see `model.pretext_objectives`).
+    Words are masked in all texts of the batch, as any of them may become a wrong text. Plain patches carry nothing and
+    are not masked. With ``alignment``, aligned pairs are masked first, and guided (n,) is the share of the masked
+    tokens and patches that a pair led to; without it masking is random. subcategory (B,) is equal for products of one
+    sub-category. ``corruption``: "levels" or "photos", see `model.objectives`.
     """
 
     def __init__(
         self,
-        catalogue: PreparedDataset,
+        dataset: PreparedDataset,
         tokenizer: PreTrainedTokenizerFast,
         levels: Sequence[Level],
         seed: int,
@@ -183,8 +183,8 @@ class PreTrainingCollator(PairCollator):
         corruption: str = "levels",
         **others: Any,
     ) -> None:
-        super().__init__(catalogue, tokenizer, seed, augmented, joint_samples, levels=levels, **others)
-        self.subcategories = np.unique(catalogue.subcategories, return_inverse=True)[1].astype(np.int64)
+        super().__init__(dataset, tokenizer, seed, augmented, joint_samples, levels=levels, **others)
+        self.subcategories = np.unique(dataset.subcategories, return_inverse=True)[1].astype(np.int64)
         self.corruption = corruption
         self.alignment = alignment
         self.replacements = ordinary_tokens(tokenizer)
@@ -192,40 +192,40 @@ class PreTrainingCollator(PairCollator):
     def __call__(self, indices: Sequence[int]) -> dict[str, Tensor]:
         rng = self.generator(indices)
         encoded = self.encode(indices, rng)
-        batch, shown = self.pairs(indices, encoded, rng)
+        batch, sampled = self.pairs(indices, encoded, rng)
         n, ids = batch["negative_draws"].shape[1], batch["input_ids"].numpy()
         hidden = np.zeros((n, patch_count(self.levels)), dtype=bool)
         masked_ids, token_labels = ids.copy(), np.full_like(ids[:n], NO_LABEL)
         level_labels = np.full((n, len(self.levels)), NO_LABEL, dtype=np.int64)
         guided = np.zeros(n, dtype=np.float32)
-        plain = self._plain_patches(indices[:n], shown)
+        plain = self._plain_patches(indices[:n], sampled)
         for row, index in enumerate(indices):
             inside = row < n
             pairs: Sequence[AlignmentPair] = ()
-            if inside and self.alignment:
-                view, mirrored = int(shown.views[row]), bool(shown.mirrored[row])
-                pairs = self.alignment.pairs(self.catalogue.ids[index], encoded, row, self.levels, view, mirrored)
-            levels, masked_patches = (self.levels, plain[row]) if inside else ((), None)
-            choice = plan_masks(encoded.word_ids(row), levels, rng, pairs, masked_patches)
-            masked_ids[row] = mask_tokens(ids[row], choice.tokens, self.tokenizer.mask_token_id, self.replacements, rng)
+            if inside and self.alignment is not None:
+                view, mirrored = int(sampled.views[row]), bool(sampled.mirrored[row])
+                pairs = self.alignment.pairs(self.dataset.ids[index], encoded, row, self.levels, view, mirrored)
+            levels, excluded = (self.levels, plain[row]) if inside else ((), None)
+            plan = plan_masks(encoded.word_ids(row), levels, rng, pairs, excluded)
+            masked_ids[row] = mask_tokens(ids[row], plan.tokens, self.tokenizer.mask_token_id, self.replacements, rng)
             if inside:
-                token_labels[row, choice.tokens] = ids[row, choice.tokens]
-                hidden[row], level_labels[row] = choice.patches, self._level_labels(choice.patches, rng)
+                token_labels[row, plan.tokens] = ids[row, plan.tokens]
+                hidden[row], level_labels[row] = plan.patches, self._level_labels(plan.patches, rng)
                 if self.corruption == "photos":
                     self._keep_one_task(hidden[row], level_labels[row], rng)
-                guided[row] = choice.guided / max(1, choice.drawn)
+                guided[row] = plan.guided / max(1, plan.drawn)
         arrays = {"masked_ids": masked_ids, "token_labels": token_labels}
         arrays["subcategory"] = self.subcategories[np.asarray(indices)]
         arrays |= {"level_labels": level_labels, "masked_patches": hidden}
-        if self.alignment:
+        if self.alignment is not None:
             arrays["guided"] = guided
         return self.own(batch | {name: torch.from_numpy(array) for name, array in arrays.items()})
 
-    def _plain_patches(self, indices: Sequence[int], shown: SampledViews) -> np.ndarray:
-        """(n, P) bool: patches of one colour, before augmentation; also of rows that other processes make."""
-        views = self.catalogue.first_view[np.asarray(indices, dtype=int)] + shown.views[: len(indices)]
-        pixels = to_pixel_values(torch.from_numpy(self.catalogue.pixels[views]))
-        mirrored = torch.from_numpy(shown.mirrored[: len(indices)]).view(-1, 1, 1, 1)
+    def _plain_patches(self, indices: Sequence[int], sampled: SampledViews) -> np.ndarray:
+        """(n, P) bool: plain patches before augmentation, also of rows that other processes build."""
+        views = self.dataset.first_view[np.asarray(indices, dtype=int)] + sampled.views[: len(indices)]
+        pixels = to_pixel_values(torch.from_numpy(self.dataset.pixels[views]))
+        mirrored = torch.from_numpy(sampled.mirrored[: len(indices)]).view(-1, 1, 1, 1)
         return plain_patches(torch.where(mirrored, pixels.flip(-1), pixels), self.levels).numpy()
 
     def _level_labels(self, masked: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -109,5 +109,5 @@ class CaptioningCollator(PairCollator):
 
     def encode(self, indices: Sequence[int], rng: np.random.Generator) -> BatchEncoding:  # noqa: ARG002 (overrides)
         """Whole texts, never titles alone: a caption has the content of the whole text."""
-        texts = [self.catalogue.texts[index] for index in indices]
+        texts = [self.dataset.texts[index] for index in indices]
         return self.tokenizer(texts, padding=True, truncation=True, return_tensors="pt")

@@ -38,8 +38,8 @@ from kaleidobert.training.settings import RUN_SETTINGS, RunSettings, load_run_se
 from kaleidobert.training.time_budget import TimeBudget
 from kaleidobert.training.trainer import KaleidoBertTrainer
 
-FREE = ("inputs",)  # settings of the model that fine-tuning may change
-GENTLE = (
+OVERRIDABLE = ("inputs",)  # settings of the model that fine-tuning may change
+DEFAULTS = (
     "training.learning_rate=2e-4",
     "training.warmup_steps=20",
     "training.epochs=10",
@@ -49,61 +49,61 @@ GENTLE = (
 
 
 class DownstreamTask(NamedTuple):
-    """What a downstream task brings to `finetune`.
+    """How `finetune` trains one task.
 
-    defaults: settings that differ from pre-training's. usable: (catalogue, split) -> indices of the products that it
-    takes. start: (pre-trained run, settings, training catalogue, usable) -> the model. collator: (model) -> what makes
-    a collator of a catalogue. ranks: whether products are compared with each other.
+    defaults: settings that differ from pre-training's. usable: (dataset, split) -> indices of the products to train
+    on. load: (pre-trained run, settings, training dataset, their indices) -> the model. collator: (model) -> a factory
+    of collators. contrastive: whether products of a batch are compared with each other.
     """
 
     defaults: tuple[str, ...]
     usable: Callable[[PreparedDataset, str], Sequence[int]]
-    start: Callable[[Path, RunSettings, PreparedDataset, Sequence[int]], Any]
+    load: Callable[[Path, RunSettings, PreparedDataset, Sequence[int]], Any]
     collator: Callable[[Any], Callable[..., PairCollator]]
-    ranks: bool = False
+    contrastive: bool = False
 
 
 def _recognition(task: str) -> DownstreamTask:
     return DownstreamTask(
-        # A new head, and joint layers that have hardly been asked about whole products: they have much to learn.
-        defaults=(*GENTLE, "training.learning_rate=1e-3"),
-        usable=lambda catalogue, split: products_with_label(task, catalogue, split),
-        start=partial(load_classifier, task),
+        # a new head, and joint layers that pre-training hardly trained on whole products, have much to learn
+        defaults=(*DEFAULTS, "training.learning_rate=1e-3"),
+        usable=lambda dataset, split: products_with_label(task, dataset, split),
+        load=partial(load_classifier, task),
         collator=lambda model: partial(ClassificationCollator, task=task, classes=model.class_names),
     )
 
 
 TASKS = {
     "retrieval": DownstreamTask(
-        # Batches of few sub-categories, whose negatives are hard.
-        defaults=(*GENTLE, "training.subcategory_group=32"),
-        usable=lambda catalogue, _: range(len(catalogue)),
-        start=lambda run, settings, *_: load_model(run, KaleidoBertForRetrieval, objectives=settings.objectives),
+        # batches of few sub-categories have hard negatives
+        defaults=(*DEFAULTS, "training.subcategory_group=32"),
+        usable=lambda dataset, _: range(len(dataset)),
+        load=lambda run, settings, *_: load_model(run, KaleidoBertForRetrieval, objectives=settings.objectives),
         collator=lambda _: PairCollator,
-        ranks=True,
+        contrastive=True,
     ),
     "category": _recognition("category"),
     "subcategory": _recognition("subcategory"),
     "captioning": DownstreamTask(
-        defaults=GENTLE,
+        defaults=DEFAULTS,
         usable=products_with_text,
-        start=lambda run, *_: load_captioner(run),
+        load=lambda run, *_: load_captioner(run),
         collator=lambda _: CaptioningCollator,
     ),
 }
 
 
 def finetune_settings(task: str, run: Path, overrides: Sequence[str] = ()) -> RunSettings:
-    """The pre-training run's settings with the task's defaults and then the caller's ``key=value`` pairs.
+    """The settings of the pre-trained run, overridden by the task's defaults and then by ``key=value`` pairs.
 
-    Raises ``InputError`` where these ask for another model than the run's.
+    Raises ``InputError`` for an override that would change the run's model.
     """
     before = load_run_settings(run)
     settings = load_settings(str(run / RUN_SETTINGS), [*TASKS[task].defaults, *overrides])
     for name, value in settings.model.items():
-        if name not in FREE and value != before.model.get(name):
+        if name not in OVERRIDABLE and value != before.model.get(name):
             raise InputError(
-                f"--set model.{name}: fixed by the run that is fine-tuned; only {' and '.join(FREE)} can change"
+                f"--set model.{name}: fixed by the run that is fine-tuned; only {' and '.join(OVERRIDABLE)} can change"
             )
     return settings
 
@@ -118,13 +118,14 @@ def finetune(
     max_minutes: float | None = None,
     resume: bool = False,
 ) -> dict[str, float]:
-    """Fine-tune for one of ``TASKS`` on whole texts; returns the last validation figures.
+    """Fine-tune for one of ``TASKS`` and write the run folder ``out``; returns the last validation figures.
 
-    ``products_left_out``: of the training products, those that the task cannot use, such as products without a label.
+    ``products_left_out`` counts the training products that the task cannot use, such as those without a label. A
+    retrieval run ranks only after `evaluation.fit_ranker.fit_ranker`.
     """
     checkpoint = last_checkpoint(out, resume)
     training, chosen = settings.training, TASKS[task]
-    if training.similar_group > 1 and not chosen.ranks:
+    if training.similar_group > 1 and not chosen.contrastive:
         raise InputError(f"training.similar_group is for retrieval; {task} does not compare products")
     processor = load_processor(model_folder)
     state = processes()
@@ -133,7 +134,7 @@ def finetune(
         validation = prepare(data, "validation", processor.image_processor, columns)
     products, validated = list(chosen.usable(train, "train")), list(chosen.usable(validation, "validation"))
     set_seed(training.seed)  # a new head is the same in every process
-    model = chosen.start(model_folder, settings, train, products)
+    model = chosen.load(model_folder, settings, train, products)
     if training.freeze_backbone:
         model.kaleidobert.freeze_backbone()
     arguments = training_arguments(out, training, len(products))
@@ -153,12 +154,12 @@ def finetune(
         word_dropout=training.word_dropout,
         levels=model.config.level_table,
     )
-    kinds, group, vectors = [train.subcategories[index] for index in products], training.subcategory_group, None
+    subcategories, group, embeds = [train.subcategories[index] for index in products], training.subcategory_group, None
     if training.similar_group > 1:
         group = training.similar_group
         model.to(arguments.device)
         found = embed_products(model, processor.tokenizer, train, products, "finding similar photos")
-        vectors = found.images.float().cpu().numpy()
+        embeds = found.images.float().cpu().numpy()
     trainer = KaleidoBertTrainer(
         model=model,
         args=arguments,
@@ -166,7 +167,7 @@ def finetune(
         eval_dataset=validated[: training.evaluation_products],
         data_collator=collate(train, augmented=True, shard=BatchShard.here()),
         evaluation_collator=collate(validation, augmented=False),
-        sampler=GroupedSampler(kinds, group, training.seed, vectors),
+        sampler=GroupedSampler(subcategories, group, training.seed, embeds),
         budget=TimeBudget.resumed(checkpoint, max_minutes) if checkpoint else TimeBudget(max_minutes),
         title="fine-tuning",
         logs=out / "logs",

@@ -55,7 +55,7 @@ def last_checkpoint(out: Path, resume: bool) -> Path | None:
     if not complete and any((each / EARLIER_BUDGET_FILE).exists() for each in _checkpoints(out)):
         raise InputError(
             f"{out}: its checkpoints are of an earlier version of kaleidobert and cannot be resumed; "
-            "finish the run with that version, or train anew with another --out"
+            "finish the run with that version, or train again with another --out"
         )
     if not resume and (complete or finished):
         raise InputError(f"{out}: there is a run already; add --resume to continue it, or choose another --out")
@@ -69,7 +69,7 @@ def last_checkpoint(out: Path, resume: bool) -> Path | None:
 def clear_remains(out: Path, checkpoint: Path | None) -> None:
     """Delete incomplete checkpoints of a killed process, and the logs of a run that starts from scratch."""
     for folder in _checkpoints(out):
-        if not _is_whole(folder):
+        if not _is_complete(folder):
             shutil.rmtree(folder)
     if checkpoint is None:
         shutil.rmtree(out / "logs", ignore_errors=True)
@@ -77,7 +77,7 @@ def clear_remains(out: Path, checkpoint: Path | None) -> None:
 
 def whole_checkpoints(out: Path) -> list[Path]:
     """A run's complete checkpoints, the latest last."""
-    return sorted(filter(_is_whole, _checkpoints(out)), key=_step)
+    return sorted(filter(_is_complete, _checkpoints(out)), key=_step)
 
 
 def _checkpoints(out: Path) -> list[Path]:
@@ -88,7 +88,7 @@ def _step(checkpoint: Path) -> int:
     return int(checkpoint.name.removeprefix("checkpoint-"))
 
 
-def _is_whole(checkpoint: Path) -> bool:
+def _is_complete(checkpoint: Path) -> bool:
     """Whether the file that is written last is there (see `TimeBudget.on_save`)."""
     return (checkpoint / TIME_BUDGET_FILE).exists()
 
