@@ -27,6 +27,7 @@ from kaleidobert.scoring.memory import MEMORY_FILE
 from kaleidobert.scoring.ranking import RANKING_FILE, Ranking, RankingWeights
 from kaleidobert.scoring.scorer import KaleidoBertScorer
 from kaleidobert.training.encode import TOKENS
+from kaleidobert.training.pretrain import pretrain
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
 BEST_WEIGHT = min(weight for weight in JOINT_WEIGHTS if 0.6 * weight > 1)  # where 0.6 must outweigh 1
@@ -199,28 +200,28 @@ def files(run):
     return {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
 
 
-def test_a_fit_writes_two_files_and_touches_no_other(copy, shapes):
+def test_a_fit_writes_two_files_and_touches_no_other(shapes, settings, tmp_path):
     """With the memory and without it; the fit without a memory is the same, whether or not there is one."""
-    for name in (RANKING_FILE, MEMORY_FILE):
-        (copy / name).unlink()
-    trained = files(copy)
+    run = tmp_path / "run"
+    pretrain(shapes, run, settings("training.epochs=0.25"))
+    trained = files(run)
     assert {"config.json", "model.safetensors"} <= set(trained)
-    figures = fit_ranker(shapes, copy)
-    written = files(copy)
+    figures = fit_ranker(shapes, run)
+    written = files(run)
     assert set(written) - set(trained) == {RANKING_FILE, MEMORY_FILE}
     assert {name: written[name] for name in trained} == trained
-    ranking = Ranking.load(copy)
+    ranking = Ranking.load(run)
     for name in ("without_memory", "with_memory"):
         weights = asdict(getattr(ranking, name))
         calibration, quality = weights.pop("calibration"), figures[name].pop("calibration")
         assert weights == figures[name] and calibration["weak"] == quality["weak"]
-    assert asdict(KaleidoBertScorer.from_pretrained(copy).weights) == asdict(ranking.with_memory)
+    assert asdict(KaleidoBertScorer.from_pretrained(run).weights) == asdict(ranking.with_memory)
 
-    fit_ranker(shapes, copy, memory=False)
-    assert set(files(copy)) == set(trained) | {RANKING_FILE}
-    assert {name: files(copy)[name] for name in trained} == trained
-    assert Ranking.load(copy) == Ranking(ranking.without_memory, None)
-    assert KaleidoBertScorer.from_pretrained(copy).memory is None
+    fit_ranker(shapes, run, memory=False)
+    assert set(files(run)) == set(trained) | {RANKING_FILE}
+    assert {name: files(run)[name] for name in trained} == trained
+    assert Ranking.load(run) == Ranking(ranking.without_memory, None)
+    assert KaleidoBertScorer.from_pretrained(run).memory is None
 
 
 def test_a_run_remembers_another_catalogue_and_keeps_its_weights(copy, shapes, monkeypatch):

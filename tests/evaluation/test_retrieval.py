@@ -7,28 +7,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from kaleidobert.cli.main import app
 from kaleidobert.errors import InputError
 from kaleidobert.evaluation.protocols import candidate_table, choose_queries, load_candidates
-from kaleidobert.evaluation.retrieval import (
-    SCORERS,
-    best,
-    encode,
-    evaluate_retrieval,
-    ranked_by,
-    score,
-)
-from kaleidobert.model import (
-    KaleidoBertConfig,
-    KaleidoBertForRetrieval,
-    load_run,
-)
+from kaleidobert.evaluation.retrieval import SCORERS, best, encode, evaluate_retrieval, ranked_by, score
+from kaleidobert.model import KaleidoBertForRetrieval
+from kaleidobert.scoring.memory import MEMORY_FILE
+from kaleidobert.scoring.ranking import Ranking
+from kaleidobert.scoring.scorer import KaleidoBertScorer
 from kaleidobert.training.collators import PairCollator
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
 WAYS = ("TIR", "ITR")
+ROWS = (*SCORERS, *(f"{name}_memory" for name in SCORERS))
+NO_NEIGHBOURS = {"neighbour_word_weight": 0.0, "neighbour_pmi_weight": 0.0}
 
 
 def change(folder, **values: float) -> None:
@@ -41,11 +36,17 @@ def change(folder, **values: float) -> None:
     model.save_pretrained(folder)
 
 
+def weigh(folder, **weights: Any) -> None:
+    """Change weights of both fits of a run."""
+    ranking = Ranking.load(folder)
+    Ranking(replace(ranking.without_memory, **weights), replace(ranking.with_memory, **weights)).save(folder)
+
+
 @pytest.mark.parametrize("protocol, asked", [("101", 44), ("full", 12)])
 def test_figures(copy, shapes, protocol, asked):
     figures = evaluate_retrieval(shapes, copy, protocol=protocol, queries=None if protocol == "101" else 12, seed=3)
     assert (figures["protocol"], figures["split"], figures["queries"], figures["seed"]) == (protocol, "test", asked, 3)
-    for name in ("cosine", "vectors", "joint", "combined"):
+    for name in ROWS:
         recalls = [figures[name][way][f"R@{k}"] for way in WAYS for k in (1, 5, 10)]
         assert set(figures[name]) == {"TIR", "ITR", "SumR"}
         assert figures[name]["SumR"] == pytest.approx(sum(recalls))
@@ -79,13 +80,16 @@ def test_101_draws_from_the_sub_category_first(test_split):
         assert kinds[:near] == [kinds[0]] * near and near >= 5
 
 
-def test_the_numbers_by_a_second_route(run, test_split):
-    """Cosine and joint score of each pair computed one by one, without batches and padding."""
-    model, processor = load_run(run)
+@pytest.mark.parametrize("remembers", [False, True])
+def test_the_numbers_by_a_second_route(run, test_split, remembers):
+    """Similarity and joint score of each pair computed one by one, without batches and padding."""
+    whole = KaleidoBertScorer.from_pretrained(run)
+    scorer = whole if remembers else whole.without_memory()
+    model = scorer.model
     assert not model.training
     candidates = np.array([[4, 9, 33], [17, 2, -1]])
-    ways = score(model, encode(model, processor, test_split), candidates)
-    pairs = PairCollator(test_split, processor.tokenizer, seed=0, augmented=False)
+    ways = score(scorer, encode(scorer, test_split), candidates)
+    pairs = PairCollator(test_split, scorer.processor.tokenizer, seed=0, augmented=False)
     for texts_vary, way in enumerate(ways):
         assert way.missing.tolist() == [[False, False, False], [False, False, True]]
         for row, column in ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1)):
@@ -96,35 +100,50 @@ def test_the_numbers_by_a_second_route(run, test_split):
                 image: Any = model.kaleidobert.encode_image(look["pixel_values"].to(model.device))
                 mask = words["attention_mask"].to(model.device)
                 said: Any = model.kaleidobert.encode_text(words["input_ids"].to(model.device), mask)
-                joint = model.joint_scores(words["input_ids"].to(model.device), mask, image.patches)
-                cosine = (image.vectors * said.vectors).sum()
-            with torch.no_grad():  # at full precision, or other neighbours are nearest
-                photo_vector, text_vector = model.enhance_images(image.vectors), model.enhance_texts(said.vectors)
-                hubness = model.image_hubness(photo_vector) + model.text_hubness(text_vector)
-                vectors = model.similarity((photo_vector * text_vector).sum(), hubness)
-            assert way.plain[row, column].item() == pytest.approx(cosine.item(), abs=0.02)
-            assert way.vectors[row, column].item() == pytest.approx(vectors.item(), abs=0.03)
+                joint = scorer.joint_scores(words["input_ids"].to(model.device), mask, image.patch_states)
+                vectors = (image.image_embeds * said.text_embeds).sum()
+            if remembers:
+                with torch.no_grad():  # at full precision, or other neighbours are nearest
+                    photo_vector = scorer.enhance_images(image.image_embeds)
+                    text_vector = scorer.enhance_texts(said.text_embeds)
+                    hubness = scorer.image_hubness(photo_vector) + scorer.text_hubness(text_vector)
+                    vectors = (photo_vector * text_vector).sum() - scorer.weights.hubness_weight * hubness
+            assert way.vectors[row, column].item() == pytest.approx(vectors.item(), abs=0.03 if remembers else 0.02)
             assert way.joint[row, column].item() == pytest.approx(joint.item(), abs=0.02)
-    assert not torch.equal(ways[0].plain, ways[1].plain)
+    assert not torch.equal(ways[0].vectors, ways[1].vectors)
 
 
 def test_a_model_that_says_the_same_of_everything_gets_nothing(copy, shapes):
-    change(copy, _projection__weight=0.0, matching__score__weight=0.0, word_embeddings=0.0)  # the decoder, too
-    config = KaleidoBertConfig.from_pretrained(copy)
-    config.prior_weight = 1.0
-    config.neighbour_word_weight = config.neighbour_pmi_weight = 0.0  # what is remembered tells texts apart
-    config.save_pretrained(copy)
+    change(copy, _projection__weight=0.0, itm_head__score__weight=0.0, word_embeddings=0.0)  # the decoder, too
+    weigh(copy, prior_weight=1.0, **NO_NEIGHBOURS)  # what is remembered tells texts apart
     figures = evaluate_retrieval(shapes, copy, queries=12)
-    for name in ("cosine", "vectors", "joint", "combined"):
+    for name in ROWS:
         assert figures[name]["SumR"] == 0, name
 
 
 def test_joint_weight_zero_ranks_as_the_vectors_do(copy, shapes):
-    config = KaleidoBertConfig.from_pretrained(copy)
-    config.joint_weight = config.joint_weight_itr = 0.0
-    config.save_pretrained(copy)
+    weigh(copy, joint_weight={"TIR": 0.0, "ITR": 0.0})
     figures = evaluate_retrieval(shapes, copy, queries=12)
-    assert figures["joint_weight"] == 0 and figures["combined"] == figures["vectors"]
+    for fit, ending in (("without_memory", ""), ("with_memory", "_memory")):
+        assert figures["weights"][fit]["joint_weight"] == {"TIR": 0.0, "ITR": 0.0}
+        assert figures["combined" + ending] == figures["vectors" + ending] != figures["joint" + ending]
+
+
+def test_a_row_without_the_memory_in_its_name_knows_nothing_of_it(copy, shapes):
+    """Neither its contents nor whether there is one; with another catalogue's, only its own rows change."""
+    figures = evaluate_retrieval(shapes, copy, queries=20)
+    memory = load_file(copy / MEMORY_FILE)
+    turned = {
+        name: each.roll(1, 0) if name in ("pairs.texts", "layouts.tokens") else each for name, each in memory.items()
+    }
+    save_file(turned, copy / MEMORY_FILE, metadata={"padding": "0"})
+    other = evaluate_retrieval(shapes, copy, queries=20)
+    (copy / MEMORY_FILE).unlink()
+    without = evaluate_retrieval(shapes, copy, queries=20)
+    for name in SCORERS:
+        assert figures[name] == other[name] == without[name]
+    assert any(figures[f"{name}_memory"] != other[f"{name}_memory"] for name in SCORERS)
+    assert not set(ROWS[3:]) & set(without) and set(without["weights"]) == {"without_memory"}
 
 
 def test_queries_are_drawn_by_seed():
@@ -146,12 +165,10 @@ def test_what_cannot_be_evaluated(run, shapes, tmp_path, test_split):
 
 
 def test_draws_are_averaged_and_their_spread_told(copy, shapes):
-    config = KaleidoBertConfig.from_pretrained(copy)
-    config.neighbour_word_weight = config.neighbour_pmi_weight = 0.0  # with what is remembered every draw is perfect
-    config.save_pretrained(copy)
+    weigh(copy, **NO_NEIGHBOURS)  # with what is remembered every draw is perfect
     alone = [evaluate_retrieval(shapes, copy, queries=20, seed=seed) for seed in (4, 5, 6)]
     together = evaluate_retrieval(shapes, copy, queries=20, seed=4, draws=3)
-    for name in ("vectors", "combined"):
+    for name in ("vectors", "combined", "vectors_memory", "combined_memory"):
         sums = [figures[name]["SumR"] for figures in alone]
         assert together[name]["SumR"] == pytest.approx(np.mean(sums))
         assert together["spread"][name]["SumR"] == pytest.approx(np.std(sums, ddof=1)) != 0
@@ -165,7 +182,7 @@ def test_candidates_that_were_written_are_read_back(copy, shapes):
     written = copy / "evaluation" / "candidates-test-full-9-seed2.json"
     listed = evaluate_retrieval(shapes, copy, candidates=written)
     assert listed["protocol"] == "list" and listed["queries"] == 9 and listed["list"] == written.name
-    assert all(listed[name] == drawn[name] for name in (*SCORERS, "intervals"))
+    assert all(listed[name] == drawn[name] for name in (*ROWS, "intervals"))
 
 
 @pytest.mark.parametrize(
@@ -199,30 +216,30 @@ def test_short_lists_are_filled_up_and_repeated_ids_refused(test_split, tmp_path
 @torch.no_grad()
 def test_reranking_orders_the_head_and_leaves_the_rest(run, test_split):
     """The rule of `search.ranker`, written out for one row at a time."""
-    model, processor = load_run(run)
-    model.config.joint_weight, model.config.joint_weight_itr = 2.0, 0.5
-    encoded = encode(model, processor, test_split)
+    scorer = KaleidoBertScorer.from_pretrained(run)
+    scorer = scorer.with_weights(replace(scorer.weights, joint_weight={"TIR": 2.0, "ITR": 0.5}))
+    encoded = encode(scorer, test_split)
     table = candidate_table(test_split, np.arange(0, 44, 4), "full", seed=0)
-    for few, all_read in zip(score(model, encoded, table, rerank=7), score(model, encoded, table), strict=True):
+    for few, all_read in zip(score(scorer, encoded, table, rerank=7), score(scorer, encoded, table), strict=True):
         assert few.head.sum(dim=1).tolist() == [7] * len(table)
         assert torch.allclose(few.joint, all_read.joint * few.head, atol=0.05)
         logits = torch.randn(few.joint.shape, generator=torch.Generator().manual_seed(0))  # the run's are all alike
         few, all_read = replace(few, joint=logits * few.head), replace(all_read, joint=logits)
-        given, joint = ranked_by("combined", model, few), ranked_by("joint", model, few)
+        given, joint = ranked_by("combined", scorer, few), ranked_by("joint", scorer, few)
         for row in range(len(table)):
             places = [column for column in range(table.shape[1]) if table[row, column] >= 0]
             # where vectors tie, as equal texts' do, the later column is read first: the partner's is the first
             by_vectors = sorted(places[::-1], key=lambda column: -few.vectors[row, column].item())
-            combined = model.combined_scores(all_read.vectors[row], all_read.joint[row], few.way).tolist()
+            combined = scorer.combine(all_read.vectors[row], all_read.joint[row], few.direction).tolist()
             head = sorted(by_vectors[:7], key=lambda column: -combined[column])
             order = given[row].argsort(descending=True, stable=True).tolist()
             rest = sorted(sorted(by_vectors[7:]), key=lambda column: -few.vectors[row, column].item())
             assert order[: len(places)] == [*head, *rest]
             highest = max(all_read.joint[row, column].item() for column in by_vectors[:7])
             assert all_read.joint[row, joint[row].argmax()].item() == highest
-    everything = score(model, encoded, table, rerank=500)
-    for some, other in zip(everything, score(model, encoded, table), strict=True):
-        assert torch.equal(ranked_by("combined", model, some), ranked_by("combined", model, other))
+    everything = score(scorer, encoded, table, rerank=500)
+    for some, other in zip(everything, score(scorer, encoded, table), strict=True):
+        assert torch.equal(ranked_by("combined", scorer, some), ranked_by("combined", scorer, other))
 
 
 def test_among_equals_the_partner_is_the_last_to_be_read():
