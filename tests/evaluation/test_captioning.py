@@ -12,6 +12,7 @@ from kaleidobert.evaluation import captioning
 from kaleidobert.evaluation.captioning import evaluate_captioning
 from kaleidobert.evaluation.metrics import captioning as metrics
 from kaleidobert.evaluation.metrics.captioning import METRICS
+from kaleidobert.model.losses import NO_LABEL
 from kaleidobert.training.downstream import CaptioningCollator
 from kaleidobert.training.finetune import finetune, finetune_settings
 
@@ -63,9 +64,10 @@ def test_batches_hold_whole_texts(catalogue, tokenizer):
     changed = [f"{text} of cotton" for text in catalogue.texts]
     whole = replace(catalogue.head(16), texts=changed[:16])
     batch = CaptioningCollator(whole, tokenizer, seed=0, augmented=True)(range(16))
-    assert set(batch) == {"pixel_values", "input_ids", "attention_mask"}
+    assert set(batch) == {"pixel_values", "input_ids", "attention_mask", "labels"}
     expected = tokenizer(changed[:16], padding=True, return_tensors="pt")["input_ids"]
     assert batch["input_ids"].tolist() == expected.tolist()
+    assert batch["labels"].tolist() == expected.masked_fill(expected == tokenizer.pad_token_id, NO_LABEL).tolist()
 
 
 def test_missing_tools_are_reported_first(shapes, tmp_path, monkeypatch):

@@ -4,16 +4,20 @@ import base64
 import json
 import re
 import threading
+from ast import literal_eval
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from huggingface_hub import ModelCard
+from huggingface_hub import HfApi, ModelCard
+from typer.testing import CliRunner
 
+from kaleidobert.cli.main import app
 from kaleidobert.errors import InputError
-from kaleidobert.evaluation.model_card import files_to_upload, push_run, write_model_card
-from kaleidobert.evaluation.retrieval import evaluate_retrieval
+from kaleidobert.evaluation.model_card import GENERATED, files_to_upload, push_run, write_model_card
+from kaleidobert.evaluation.retrieval import SCORERS, evaluate_retrieval
+from kaleidobert.model import KaleidoBertForPreTraining
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
 
@@ -78,7 +82,7 @@ def test_a_card_holds_data_objectives_figures_and_limits(copy: Path, shapes: Pat
     assert {"| contrastive | 1 |", "| B2CM | 1 |", "| LM | 1 |"} <= set(lines)
     assert "- encoder: 3 layers of 32 units, 2 heads, cross-modal from layer 1" in lines
     assert any(line.startswith("- training: ") and line.endswith("8 steps, 128 products seen") for line in lines)
-    for scorer in ("cosine", "vectors", "joint", "combined"):
+    for scorer in SCORERS:
         row = next(line for line in lines if line.startswith(f"| {shapes.name} test, 101, 20 queries: {scorer} |"))
         values = [float(cell) for cell in row.split("|")[2:-1]]
         expected = [figures[scorer][direction][f"R@{k}"] for direction in ("TIR", "ITR") for k in (1, 5, 10)]
@@ -97,18 +101,31 @@ def test_tables_are_markdown(copy: Path, shapes: Path) -> None:
         assert lines[number - 1].count("|") == lines[number].count("|") == lines[number + 1].count("|")
 
 
-def test_the_example_of_a_card_runs(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example_of_a_card_runs(copy: Path, monkeypatch, drawn_products, capsys) -> None:
     [code] = re.findall(r"```python\n(.*?)```", write_model_card(copy).read_text(), flags=re.DOTALL)
     monkeypatch.chdir(copy.parent)
-    values: dict = {}
-    exec(code, values)
-    assert values["model"].config.task == "" and values["processor"].tokenizer
+    for name, product in zip(("dress.jpg", "shirt.jpg"), drawn_products(2, 9), strict=True):
+        (copy.parent / name).write_bytes(product["images"][0])
+    exec(code, {})
+    assert sorted(each["index"] for each in literal_eval(capsys.readouterr().out)) == [0, 1]
 
 
 def test_a_card_states_what_was_not_recorded(copy: Path) -> None:
     (copy / "data.json").unlink()
     card = ModelCard.load(write_model_card(copy))
     assert card.data.license == "unknown" and "Not recorded." in card.text and "Not evaluated." in card.text
+
+
+def test_a_card_is_written_anew_until_a_user_edits_it(copy: Path, shapes: Path) -> None:
+    write_model_card(copy)
+    command = ["evaluate", "retrieval", str(shapes), "--model", str(copy), "--queries", "20"]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    card = (copy / "README.md").read_text()
+    assert "Not evaluated." not in card and "R@1" in card
+    own = card.replace("## License", "## Licence of our shop").split(GENERATED)[0]
+    (copy / "README.md").write_text(own)
+    assert CliRunner().invoke(app, [*command, "--seed", "1"]).exit_code == 0
+    assert (copy / "README.md").read_text() == own
 
 
 def test_only_a_finished_run_has_a_card(run: Path, copy: Path, tmp_path: Path) -> None:
@@ -144,3 +161,15 @@ def test_a_run_is_uploaded_with_its_card_and_without_checkpoints(
     assert not any(name.startswith(("checkpoints", "logs", "evaluation/ca")) for name in uploaded)
     assert uploaded["model.safetensors"] == (copy / "model.safetensors").read_bytes()
     assert 'snapshot_download("shop/tiny")' in uploaded["README.md"].decode()
+
+
+def test_push_to_hub_takes_the_card_of_the_run(copy: Path, hub: tuple[str, type[HubHandler]], monkeypatch) -> None:
+    write_model_card(copy, license="apache-2.0")
+    endpoint, handler = hub
+    monkeypatch.setattr("transformers.utils.hub._hf_api", HfApi(endpoint=endpoint))
+    monkeypatch.setattr("transformers.utils.hub.create_and_tag_model_card", lambda *_, **__: ModelCard("---\n---\n"))
+    model = KaleidoBertForPreTraining.from_pretrained(copy)
+    model.push_to_hub("shop/tiny", token="secret")
+    [commit] = handler.commits
+    uploaded = {each["value"]["path"]: base64.b64decode(each["value"]["content"]) for each in commit[1:]}
+    assert uploaded["README.md"] == (copy / "README.md").read_bytes() and "model.safetensors" in uploaded

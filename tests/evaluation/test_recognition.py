@@ -14,7 +14,7 @@ from kaleidobert.cli.main import app, main
 from kaleidobert.errors import InputError
 from kaleidobert.evaluation.recognition import draw_confusion, evaluate_recognition
 from kaleidobert.evaluation.report import read_curves
-from kaleidobert.model import KaleidoBertConfig, KaleidoBertForClassification, load_run
+from kaleidobert.model import KaleidoBertConfig, KaleidoBertForClassification, KaleidoBertForPreTraining
 from kaleidobert.training.finetune import finetune, finetune_settings
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
@@ -84,7 +84,7 @@ def test_classifying_by_one_modality(run, other_catalogue, tmp_path, inputs):
     figures = finetune("subcategory", other_catalogue, run, tmp_path / "out", settings)
     assert figures["products_left_out"] == 4
     model = KaleidoBertForClassification.from_pretrained(tmp_path / "out")
-    before = load_run(run)[0]
+    before = KaleidoBertForPreTraining.from_pretrained(run)
     assert model.config.inputs == inputs
     for modality in ("image", "text"):
         moved = model.kaleidobert.patch_encoder if modality == "image" else model.kaleidobert.get_input_embeddings()

@@ -112,7 +112,7 @@ def test_levels_that_share_a_task_have_curves_of_their_own_and_unknown_losses_co
     assert [path.stem for path in pictures] == expected
     curve = read_curves(copy)["G2CM_3x3"]
     assert (curve.training, curve.validation, curve.references["_copy"]) == ({4: 3.0}, {4: 2.9}, {4: 2.5})
-    settings = (copy / "settings.yaml").read_text().replace("model:", "model:\n  loss_weights: {G2CM: 0.1}", 1)
+    settings = (copy / "settings.yaml").read_text().replace("weights: {}", "weights: {G2CM: 0.1}", 1)
     (copy / "settings.yaml").write_text(settings)
     assert RunSummary.load(copy).objectives == {name: 1.0 for name in losses if name != "RR_2x2_accuracy"} | {
         "G2CM_4x4": 0.1,

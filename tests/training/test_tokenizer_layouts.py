@@ -5,6 +5,7 @@ import pytest
 import torch
 from transformers import AutoProcessor, AutoTokenizer
 
+from kaleidobert.alignment.masking import special_tokens
 from kaleidobert.alignment.pair_store import Alignment
 from kaleidobert.errors import InputError
 from kaleidobert.levels import PUBLISHED
@@ -14,15 +15,10 @@ from kaleidobert.model import (
     KaleidoBertImageProcessor,
     KaleidoBertProcessor,
 )
-from kaleidobert.model.describing import captions
+from kaleidobert.model.describing import generate_captions
 from kaleidobert.model.losses import NO_LABEL
 from kaleidobert.model.tokenizer import load_tokenizer
 from kaleidobert.training.collators import PairCollator, PreTrainingCollator
-
-
-def special_ids(tokenizer) -> set[int]:
-    added = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}
-    return added | set(tokenizer.all_special_ids)
 
 
 def config_for(tokenizer, tiny_config):
@@ -39,12 +35,12 @@ def test_the_layouts_are_those_of_the_published_tokenizers(any_tokenizer, reques
     expected = {"bert": [11, 0, 12, 10, 13], "extra specials": [2, 0, 3, 1, 4]}.get(layout, [0, 1, 2, 3, last])
     assert ids == expected
     if layout == "extra specials":
-        assert special_ids(any_tokenizer) == {0, 1, 2, 3, 4, last - 1, last}
+        assert special_tokens(any_tokenizer) == {0, 1, 2, 3, 4, last - 1, last}
 
 
 def test_masked_tokens_are_replaced_by_ordinary_ones(any_tokenizer, catalogue):
     collator = PreTrainingCollator(catalogue, any_tokenizer, PUBLISHED, seed=1, augmented=False, joint_samples=64)
-    special = torch.tensor(sorted(special_ids(any_tokenizer)))
+    special = torch.tensor(sorted(special_tokens(any_tokenizer)))
     replaced, chosen_count = [], 0
     for shift in range(40):
         batch = collator(np.roll(np.arange(64), shift).tolist())
@@ -101,8 +97,10 @@ def test_a_training_step_and_padding_that_does_not_matter(any_tokenizer, catalog
     both = any_tokenizer(["red bag", "purple square shirt bag"], padding=True, return_tensors="pt")
     with torch.inference_mode():
         model.eval()
-        apart = [model.encode_text(each["input_ids"], each["attention_mask"]).vectors[0] for each in (short, long)]
-        together = model.encode_text(both["input_ids"], both["attention_mask"]).vectors
+        apart = [
+            model.kaleidobert.encode_text(each["input_ids"], each["attention_mask"]).text_embeds[0] for each in (short, long)
+        ]
+        together = model.kaleidobert.encode_text(both["input_ids"], both["attention_mask"]).text_embeds
     torch.testing.assert_close(together, torch.stack(apart), atol=1e-5, rtol=1e-4)
 
 
@@ -110,8 +108,11 @@ def test_captions_hold_no_special_tokens(any_tokenizer, tiny_config):
     torch.manual_seed(0)
     model = KaleidoBertForCaptioning(config_for(any_tokenizer, tiny_config)).eval()
     processor = KaleidoBertProcessor(KaleidoBertImageProcessor(40), any_tokenizer)
-    texts = captions(model, processor, torch.rand(3, 3, 40, 40))
-    specials = [any_tokenizer.convert_ids_to_tokens(index) for index in special_ids(any_tokenizer)]
+    end = any_tokenizer.sep_token_id
+    suppressed = sorted(special_tokens(any_tokenizer) - {end})
+    model.set_special_tokens(any_tokenizer.cls_token_id, end, any_tokenizer.pad_token_id, suppressed)
+    texts = generate_captions(model, processor, torch.rand(3, 3, 40, 40))
+    specials = [any_tokenizer.convert_ids_to_tokens(index) for index in special_tokens(any_tokenizer)]
     assert len(texts) == 3
     assert not any(token in text for text in texts for token in specials)
     assert all(text == text.strip() for text in texts)

@@ -145,11 +145,15 @@ class _State:
         return np.bincount(self.level_of[patches], minlength=len(self.room))
 
 
+def special_tokens(tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    """The ids of all special tokens, those that a published tokenizer adds to the usual ones included."""
+    added = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}
+    return added | set(tokenizer.all_special_ids)
+
+
 def ordinary_tokens(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
     """The ids of all tokens that are not special, ascending: the pool of random replacements for `mask_tokens`."""
-    special = set(tokenizer.all_special_ids)
-    special |= {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}
-    return np.array(sorted(set(tokenizer.get_vocab().values()) - special), dtype=np.int64)
+    return np.array(sorted(set(tokenizer.get_vocab().values()) - special_tokens(tokenizer)), dtype=np.int64)
 
 
 def mask_tokens(

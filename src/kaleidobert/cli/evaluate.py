@@ -72,6 +72,8 @@ def evaluate(
     """
     from kaleidobert.cli.figures import print_captioning, print_recognition, print_retrieval, write_figures
     from kaleidobert.data.readers import load_columns
+    from kaleidobert.evaluation.model_card import write_model_card
+    from kaleidobert.training.runs import HISTORY_FILE
 
     drawing = {"--protocol": protocol, "--queries": queries, "--seed": seed, "--draws": draws}
     _check_options(task, drawing | {"--candidates": candidates, "--rerank": rerank, "--beams": beams})
@@ -95,6 +97,8 @@ def evaluate(
 
         figures = evaluate_recognition(task.value, data, model, split, mapping)
         print_recognition(figures)
+    if (model / HISTORY_FILE).is_file():
+        write_model_card(model)
     write_figures(figures, json)
 
 

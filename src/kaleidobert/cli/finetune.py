@@ -47,6 +47,7 @@ def finetune(
     from kaleidobert.data.readers import load_columns
     from kaleidobert.errors import InputError
     from kaleidobert.evaluation.fit_ranker import fit_ranker
+    from kaleidobert.evaluation.model_card import write_model_card
     from kaleidobert.training.finetune import finetune as run
     from kaleidobert.training.finetune import finetune_settings
     from kaleidobert.training.runs import is_main_process
@@ -57,8 +58,10 @@ def finetune(
     settings = finetune_settings(task.value, model, [*overrides, *(set or [])])
     mapping = load_columns(columns) if columns else None
     figures: dict[str, Any] = run(task.value, data, model, out, settings, mapping, max_minutes, resume)
-    if task is Task.retrieval and is_main_process():
-        figures["ranking"] = fit_ranker(data, out, columns=mapping)
+    if is_main_process():
+        if task is Task.retrieval:
+            figures["ranking"] = fit_ranker(data, out, columns=mapping)
+        write_model_card(out)
     if figures["products_left_out"]:
         lacking = "text" if task is Task.captioning else task.value
         typer.echo(f"left out {figures['products_left_out']} training products without a {lacking}")

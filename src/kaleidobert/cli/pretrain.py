@@ -27,6 +27,7 @@ def pretrain(
     from kaleidobert.cli.figures import write_figures
     from kaleidobert.data.readers import load_columns
     from kaleidobert.evaluation.fit_ranker import fit_ranker
+    from kaleidobert.evaluation.model_card import write_model_card
     from kaleidobert.training.pretrain import pretrain as run
     from kaleidobert.training.runs import is_main_process
     from kaleidobert.training.settings import load_settings
@@ -36,6 +37,7 @@ def pretrain(
     figures: dict[str, Any] = run(data, out, settings, mapping, max_minutes, resume, align, features)
     if is_main_process():
         figures["ranking"] = fit_ranker(data, out, columns=mapping)
+        write_model_card(out)
     if align:
         typer.echo(f"{figures['products_without_pairs']} products had no aligned pair and were masked at random")
     typer.echo(f"the run is in {out}; next: kaleidobert evaluate retrieval {data} --model {out}")

@@ -13,8 +13,8 @@ from typing import Any
 from kaleidobert.errors import InputError
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.training.data_summary import load_data_summary
-from kaleidobert.training.runs import whole_checkpoints
-from kaleidobert.training.settings import RUN_SETTINGS, RunSettings, load_settings
+from kaleidobert.training.runs import HISTORY_FILE, whole_checkpoints
+from kaleidobert.training.settings import RunSettings, load_run_settings
 from kaleidobert.training.time_budget import TIME_BUDGET_FILE
 
 REFERENCES = ("_chance", "_copy", "_blind")  # predictors that know nothing of products, see `model.pretext_tasks`
@@ -33,9 +33,7 @@ class RunSummary:
     def load(cls, run: Path) -> RunSummary:
         """Raises ``InputError`` where the folder holds no run."""
         history = load_history(run)
-        if not (run / RUN_SETTINGS).is_file():
-            raise InputError(f"{run}: no {RUN_SETTINGS} there; choose a folder that pretrain or finetune wrote")
-        return cls(run, load_settings(str(run / RUN_SETTINGS)), history)
+        return cls(run, load_run_settings(run), history)
 
     @cached_property
     def config(self) -> KaleidoBertConfig:
@@ -44,7 +42,7 @@ class RunSummary:
     @property
     def objectives(self) -> dict[str, float]:
         """The weight of each loss that was logged in training; those of levels that share a task by level."""
-        weights = self.config.loss_weights
+        weights = self.settings.objectives.weights
         names = dict.fromkeys(name for row in self.history if "loss" in row for name in row)
         losses = [name for name in names if name not in NOT_OBJECTIVES and not name.endswith("_accuracy")]
         return {name: weights.get(name, weights.get(objective_of(name), 1.0)) for name in losses}
@@ -95,8 +93,8 @@ def load_history(run: Path) -> list[dict[str, Any]]:
 
     Raises ``InputError`` where the folder holds neither.
     """
-    if (run / "history.json").is_file():
-        return json.loads((run / "history.json").read_text())
+    if (run / HISTORY_FILE).is_file():
+        return json.loads((run / HISTORY_FILE).read_text())
     checkpoints = whole_checkpoints(run)
     if not checkpoints:
         raise InputError(f"{run}: no finished run and no checkpoint there; choose a folder of pretrain or finetune")

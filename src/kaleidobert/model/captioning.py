@@ -100,6 +100,8 @@ class KaleidoBertForCaptioning(KaleidoBertPreTrainedModel, GenerationMixin):
         patches = self.kaleidobert.embed_patches(self.kaleidobert.patch_features(pixel_values))
         if input_ids is None:
             start = self.generation_config.bos_token_id
+            if start is None:
+                raise ValueError("no token is set to start captions: call set_special_tokens, or give input_ids")
             input_ids = torch.full((len(pixel_values), 1), start, device=pixel_values.device)
         if generation_config is None:
             longest = self.config.encoder_config.max_position_embeddings

@@ -96,11 +96,11 @@ def generate_captions(
 
 
 def detokenize(text: str) -> str:
-    """Remove the spaces that BERT's tokenizer puts around punctuation.
+    """Remove the spaces that BERT's tokenizer puts around punctuation, and byte-level BPE at the start.
 
     "men ' s t - shirt ( pack of 3 )" -> "men's t-shirt (pack of 3)"; the library's own clean-up leaves hyphens and
     brackets apart.
     """
     text = re.sub(r"(?<=\w) (['’/-]) (?=\w)", r"\1", text)
     text = re.sub(r"(?<=\d) ([.,]) (?=\d)", r"\1", text)
-    return re.sub(r"(?<=\() | (?=[.,;:!?%)])", "", text)
+    return re.sub(r"(?<=\() | (?=[.,;:!?%)])", "", text).strip()

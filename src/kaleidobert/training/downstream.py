@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from transformers import BatchEncoding
 
+from kaleidobert.alignment.masking import special_tokens
 from kaleidobert.errors import InputError
 from kaleidobert.model.captioning import KaleidoBertForCaptioning
 from kaleidobert.model.classification import KaleidoBertForClassification
@@ -70,7 +71,7 @@ def load_captioner(run: Path) -> KaleidoBertForCaptioning:
     """The encoder of a run with its pre-trained language-modelling head, or a new one where the run has none."""
     model, tokenizer = load_model(run, KaleidoBertForCaptioning, new="lm_head.", task="captioning"), _tokenizer(run)
     end = tokenizer.sep_token_id
-    suppressed = [token for token in tokenizer.all_special_ids if token != end]
+    suppressed = sorted(special_tokens(tokenizer) - {end})
     model.set_special_tokens(tokenizer.cls_token_id, end, tokenizer.pad_token_id, suppressed)
     return model
 

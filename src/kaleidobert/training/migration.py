@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from kaleidobert.errors import InputError
 from kaleidobert.model.configuration import FORMAT, KaleidoBertConfig
+from kaleidobert.training.runs import HISTORY_FILE
 from kaleidobert.training.settings import MOVED, RUN_SETTINGS
 
 # By the start of a weight's name; memories were kept among the weights and are built anew.
@@ -20,7 +21,7 @@ RENAMED = {"matching.": "itm_head.", "masked_tokens.": "lm_head.", "pretext.": "
 DROPPED = ("memory.", "looks.")
 RETRIEVAL = ("KaleidoBertForPreTraining", "KaleidoBertForRetrieval")
 NEEDED = ("config.json", "model.safetensors", "preprocessor_config.json")
-COPIED = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "history.json", "training_args.bin")
+COPIED = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", HISTORY_FILE, "training_args.bin")
 
 
 def migrate_run(run: Path, out: Path) -> bool:

@@ -28,6 +28,7 @@ from kaleidobert.training.settings import RUN_SETTINGS, TrainingSettings
 from kaleidobert.training.time_budget import EARLIER_BUDGET_FILE, TIME_BUDGET_FILE
 from kaleidobert.training.trainer import TimedTrainer
 
+HISTORY_FILE = "history.json"
 # How long processes wait for the main one, which may prepare photos for hours; if it fails, torchrun ends them.
 PROCESS_TIMEOUT = timedelta(days=2)
 
@@ -192,5 +193,5 @@ def save_run(trainer: Trainer, out: Path) -> dict[str, float]:
 
 
 def write_history(trainer: Trainer, out: Path) -> None:
-    """Write every logged figure to ``out/history.json``."""
-    (out / "history.json").write_text(json.dumps(trainer.state.log_history, indent=1))
+    """Write every logged figure to ``HISTORY_FILE``."""
+    (out / HISTORY_FILE).write_text(json.dumps(trainer.state.log_history, indent=1))
