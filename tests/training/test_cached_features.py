@@ -13,6 +13,7 @@ from kaleidobert.levels import PUBLISHED
 from kaleidobert.model import KaleidoBertConfig, KaleidoBertForPreTraining
 from kaleidobert.model.distributed import BatchShard
 from kaleidobert.model.encoder import KaleidoBertModel
+from kaleidobert.model.initial import load_backbone
 from kaleidobert.model.pretext_objectives import corrupt_levels
 from kaleidobert.training.cached_features import STATE_FILE, build_features, compute_features, open_features
 from kaleidobert.training.collators import PreTrainingCollator
@@ -20,7 +21,7 @@ from kaleidobert.training.pretrain import pretrain
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
 
-FROZEN = ("model.freeze_backbone=true", "model.patch_features=crops", "training.augmentation=0")
+FROZEN = ("training.freeze_backbone=true", "model.patch_features=crops", "training.augmentation=0")
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,8 @@ def test_the_backbone_is_not_run(catalogue, tokenizer, features, frozen, backbon
     config = KaleidoBertConfig(**frozen().model)
     config.encoder_config.vocab_size = len(tokenizer)
     model = KaleidoBertForPreTraining(config)
-    model.kaleidobert.load_backbone(str(backbone))
+    model.kaleidobert.freeze_backbone()
+    load_backbone(model.kaleidobert, str(backbone))
     cached = open_features(features, "train", catalogue, model.kaleidobert)
     plain, stored = (
         PreTrainingCollator(catalogue, tokenizer, PUBLISHED, 1, True, 8, strength=0, features=source)(range(16))
@@ -78,8 +80,8 @@ def test_the_backbone_is_not_run(catalogue, tokenizer, features, frozen, backbon
     expected = model(**plain)
     monkeypatch.delattr(type(model.kaleidobert.patch_encoder), "forward")
     found = model(**stored)
-    for name, loss in expected.parts.items():
-        torch.testing.assert_close(found.parts[name], loss, rtol=2e-3, atol=2e-3)
+    for name, loss in expected.losses.items():
+        torch.testing.assert_close(found.losses[name], loss, rtol=2e-3, atol=2e-3)
 
 
 @pytest.mark.parametrize("label", [0, 1, 3])
@@ -87,9 +89,9 @@ def test_cached_versions_are_what_the_backbone_computes(backbone, tiny_config, m
     """Also where levels share a task, and stand in another order than the tasks."""
     levels = [{"grid": 3, "task": "grey", "masked": 2}, {"grid": 2}, {"grid": 2, "task": "rotation"}]
     levels += [{"grid": 1, "task": "rotation"}, {"grid": 2, "task": "jigsaw"}, {"grid": 2, "task": "grey", "masked": 1}]
-    config = tiny_config(levels=levels, freeze_backbone=True, patch_features="crops")
+    config = tiny_config(levels=levels, patch_features="crops")
     model = KaleidoBertModel(config).eval()
-    model.load_backbone(str(backbone))
+    load_backbone(model, str(backbone))
     batch, table = make_batch(config), config.level_table
     pixels, masked = batch["pixel_values"], batch["masked_patches"]
     labels = torch.full_like(batch["level_labels"], label)
@@ -129,8 +131,8 @@ def test_features_that_do_not_fit_are_refused(shapes, frozen, features, backbone
     assert "another backbone" in refusal("model.crop_size=24")
     assert "of other photos" in refusal("model.keep_aspect=false")
     assert "training.augmentation=0" in refusal("training.augmentation=1")
-    assert "model.freeze_backbone=true" in refusal("model.freeze_backbone=false")
-    assert "model.corruption=levels" in refusal("model.corruption=photos")
+    assert "training.freeze_backbone=true" in refusal("training.freeze_backbone=false")
+    assert "objectives.corruption=levels" in refusal("objectives.corruption=photos")
     assert "no features there" in refusal(folder=tmp_path)
     with pytest.raises(InputError, match="another backbone"):
         build_features(shapes, features, frozen(other))

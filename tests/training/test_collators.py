@@ -40,7 +40,7 @@ def test_the_same_indices_give_the_same_batch(collator, catalogue, tokenizer):
 def test_another_seed_or_order_gives_another_batch(collator, catalogue, tokenizer):
     other = PreTrainingCollator(catalogue, tokenizer, PUBLISHED, seed=2, augmented=True, joint_samples=64)(INDICES)
     batch, turned = collator(INDICES), collator(INDICES[::-1])
-    for name in ("pixel_values", "draws", "masked_ids", "level_labels", "masked_patches"):
+    for name in ("pixel_values", "negative_draws", "masked_ids", "level_labels", "masked_patches"):
         assert not torch.equal(batch[name], other[name]), name
         assert not torch.equal(batch[name], turned[name].flip(0)), name
     assert torch.equal(batch["input_ids"], other["input_ids"])
@@ -53,7 +53,7 @@ def test_shapes(collator):
         "pixel_values": (6, 3, 40, 40),
         "text_group": (6,),
         "subcategory": (6,),
-        "draws": (2, 6),
+        "negative_draws": (2, 6),
         "text_only": (6,),
         "level_labels": (6, 5),
         "masked_patches": (6, 55),
@@ -61,14 +61,21 @@ def test_shapes(collator):
     assert {name: tuple(value.shape) for name, value in batch.items()} == expected
     assert batch["text_group"][1] == batch["text_group"][4]  # products 44 and 4 share their text
     assert len(set(batch["text_group"].tolist())) == 4  # and so do 43 and 3
-    assert batch["draws"].min() >= 0 and batch["draws"].max() < 1
+    assert batch["negative_draws"].min() >= 0 and batch["negative_draws"].max() < 1
 
 
 def test_only_the_first_products_are_corrupted_and_all_texts_are_masked(catalogue, tokenizer):
     batch = PreTrainingCollator(catalogue, tokenizer, PUBLISHED, seed=1, augmented=True, joint_samples=2)(INDICES)
     length = batch["input_ids"].shape[1]
-    sizes = {name: tuple(batch[name].shape) for name in ("token_labels", "level_labels", "masked_patches", "draws")}
-    assert sizes == {"token_labels": (2, length), "level_labels": (2, 5), "masked_patches": (2, 55), "draws": (2, 2)}
+    sizes = {
+        name: tuple(batch[name].shape) for name in ("token_labels", "level_labels", "masked_patches", "negative_draws")
+    }
+    assert sizes == {
+        "token_labels": (2, length),
+        "level_labels": (2, 5),
+        "masked_patches": (2, 55),
+        "negative_draws": (2, 2),
+    }
     changed = (batch["masked_ids"] == tokenizer.mask_token_id).sum(dim=1)
     assert batch["masked_ids"].shape == (6, length) and (changed > 0).sum() >= 4
 
@@ -76,7 +83,7 @@ def test_only_the_first_products_are_corrupted_and_all_texts_are_masked(catalogu
 def test_dropped_words_and_patches(catalogue, tokenizer):
     dropout = {"patch_dropout": 0.4, "word_dropout": 0.3, "levels": PUBLISHED}
     batch = PairCollator(catalogue, tokenizer, seed=1, augmented=True, **dropout)(range(64))
-    kept = batch["kept_patches"]
+    kept = batch["visible_patches"]
     assert kept.shape == (64, 33) and (kept.diff(dim=1) > 0).all() and set(kept.flatten().tolist()) == set(range(55))
     whole, left = batch["attention_mask"].sum(dim=1), batch["query_mask"].sum(dim=1)
     assert 0.15 < 1 - (left - 2).sum() / (whole - 2).sum() < 0.45 and left.min() >= 3
@@ -88,7 +95,7 @@ def test_dropped_words_and_patches(catalogue, tokenizer):
         assert all(token in rest for token in query[:length])  # in their order, from [CLS] to [SEP]
         assert query[0] == tokenizer.cls_token_id and query[length - 1] == tokenizer.sep_token_id
     plain = PairCollator(catalogue, tokenizer, seed=1, augmented=False, **dropout)(range(64))
-    assert not {"kept_patches", "query_ids"} & set(plain)
+    assert not {"visible_patches", "query_ids"} & set(plain)
 
 
 def test_token_labels_are_the_hidden_tokens_and_the_rest_stays(epochs, tokenizer):
@@ -156,7 +163,7 @@ def test_without_augmentation_a_batch_has_the_first_views(catalogue, tokenizer):
     batch = PairCollator(catalogue, tokenizer, seed=1, augmented=False)(INDICES)
     first = catalogue.first_view[INDICES]
     assert torch.equal(batch["pixel_values"], to_pixel_values(torch.from_numpy(catalogue.pixels[first])))
-    assert set(batch) == {"pixel_values", "input_ids", "attention_mask", "text_group", "draws", "text_only"}
+    assert set(batch) == {"pixel_values", "input_ids", "attention_mask", "text_group", "negative_draws", "text_only"}
     assert not batch["text_only"].any()
 
 

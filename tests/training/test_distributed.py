@@ -21,8 +21,8 @@ from kaleidobert.training.pretrain import pretrain
 # The first quarter of the run is contrastive only, so that some parameters are unused; then negatives are hard, and may
 # be rows of the other process. The learning rate is low, since Adam turns tiny gradients into whole steps. With a small
 # vocabulary and one pretext task for each photo, the processes hold unequal numbers of a loss's terms.
-OVERRIDES = ("training.joint_from=0.25", "model.hard_negatives_from=0.0", "training.learning_rate=1e-4")
-OVERRIDES += ("tokenizer.vocabulary=40", "model.corruption=photos")
+OVERRIDES = ("training.joint_from=0.25", "objectives.hard_negatives_from=0.0", "training.learning_rate=1e-4")
+OVERRIDES += ("tokenizer.vocabulary=40", "objectives.corruption=photos")
 
 
 def torchrun(*arguments: str) -> str:
@@ -78,7 +78,9 @@ def test_only_the_main_process_writes_and_prints(two):
     prepared = list((two.parent / "cache").iterdir())
     assert len(prepared) == 2  # train and validation, and no temporary folder
     figures = json.loads((two / "figures.json").read_text())
-    assert figures["joint_weight"] == json.loads((two / "config.json").read_text())["joint_weight"]
+    ranking = json.loads((two / "ranking.json").read_text())
+    assert all(figures["ranking"][fit]["joint_weight"] == ranking[fit]["joint_weight"] for fit in figures["ranking"])
+    assert set(figures["ranking"]) == {"without_memory", "with_memory"} and (two / "memory.safetensors").exists()
     ranks = {path.name for path in (two / "checkpoints" / "checkpoint-8").glob("rng_state*")}
     assert ranks == {"rng_state_0.pth", "rng_state_1.pth"}
 
@@ -98,7 +100,7 @@ def test_two_processes_resume_and_stop_at_the_same_step(two, arguments, history,
 @pytest.mark.parametrize("task", ["captioning", "retrieval"])
 def test_two_processes_fine_tune_like_one(run, shapes, history, tmp_path, task):
     overrides = ["training.epochs=1", "training.learning_rate=1e-4", "training.evaluate_every=2"]
-    overrides += ["model.loss_weights={LM: 0.5}"] if task == "retrieval" else []
+    overrides += ["objectives.weights={LM: 0.5}"] if task == "retrieval" else []
     sets = [part for each in overrides for part in ("--set", each)]
     torchrun(
         "-m", "kaleidobert", "finetune", task, str(shapes), "--model", str(run), "--out", str(tmp_path / "two"), *sets
@@ -121,9 +123,9 @@ def test_processes_divide_the_rows_of_a_batch(catalogue, tokenizer, pretraining)
 
     whole, shares = collator(WHOLE_BATCH)(indices), [collator(BatchShard(process, 2))(indices) for process in range(2)]
     for name, values in whole.items():
-        rows = [share[name].T if name == "draws" else share[name] for share in shares]
+        rows = [share[name].T if name == "negative_draws" else share[name] for share in shares]
         together = torch.stack(rows, dim=1).flatten(0, 1)
-        assert torch.equal(values, together.T if name == "draws" else together), name
+        assert torch.equal(values, together.T if name == "negative_draws" else together), name
 
 
 def test_a_batch_that_cannot_be_divided_is_refused(settings, tmp_path, monkeypatch):

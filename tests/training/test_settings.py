@@ -26,16 +26,16 @@ def test_presets_load_and_hold_what_their_files_say(name):
 
 def test_overrides():
     overrides = ["training.batch_size=7", "model.backbone_config.depths=[1, 1, 1]", "training.learning_rate=3e-4"]
-    overrides += ["initial.bert=some/folder", "model.loss_weights.AMLM=0.5", "training.bf16=false"]
+    overrides += ["initial.bert=some/folder", "objectives.weights.AMLM=0.5", "training.bf16=false"]
     settings = load_settings("mini", overrides)
     assert settings.training.batch_size == 7
     assert settings.training.learning_rate == 3e-4
     assert settings.training.bf16 is False
     assert settings.initial.bert == "some/folder"
     assert settings.model["backbone_config"]["depths"] == [1, 1, 1]
-    assert settings.model["loss_weights"]["AMLM"] == 0.5
     plain = load_settings("mini")
-    assert plain.training.batch_size != 7
+    assert plain.training.batch_size != 7 and plain.objectives.weights.get("AMLM") != 0.5
+    assert settings.objectives.weights == {**plain.objectives.weights, "AMLM": 0.5}
     assert settings.model["encoder_config"] == plain.model["encoder_config"]
 
 
@@ -52,6 +52,11 @@ def test_a_run_keeps_its_settings(tmp_path):
         ("trainer.batch_size=3", "mini.yaml: trainer: Extra inputs"),
         ("model.imagesize=3", "mini.yaml: model.imagesize: there is no such setting"),
         ("model.encoder_config.layers=3", "mini.yaml: model.encoder_config.layers: there is no such setting"),
+        ("model.corruption=levels", "mini.yaml: model.corruption: there is no such setting, it is objectives.corr"),
+        ("objectives.weights.VQA=1", "mini.yaml: objectives.weights: no loss 'VQA'; use contrastive, "),
+        ("objectives.corruption=all", "mini.yaml: objectives.corruption is 'all'; use levels or photos"),
+        ("objectives.kl_temperature=0", "mini.yaml: objectives.kl_temperature is 0.0; use a number above 0"),
+        ("objectives.wait=1", "mini.yaml: objectives.*wait: Unexpected keyword"),
         ("model.backbone_config.depth=[1]", "mini.yaml: model.backbone_config.depth: there is no such setting"),
         ("training.batch_size=0", "training.batch_size: Input should be greater than 0"),
         ("training.batch_size=many", "training.batch_size: Input should be a valid integer"),

@@ -117,7 +117,8 @@ def load_settings(preset: str, overrides: list[str] | tuple[str, ...] = ()) -> R
         settings = RunSettings.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        raise InputError(f"{path.name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        own = first.get("ctx", {}).get("error")  # raised by a class of settings, which names them itself
+        raise InputError(f"{path.name}: {own or '.'.join(map(str, first['loc'])) + ': ' + first['msg']}") from None
     _check_model(settings.model, path.name)
     return settings
 
