@@ -160,7 +160,7 @@ def test_what_cannot_be_evaluated(run, shapes, tmp_path, test_split):
         evaluate_retrieval(shapes, tmp_path)
     with pytest.raises(InputError, match="no split 'tset'"):
         evaluate_retrieval(shapes, run, split="tset")
-    with pytest.raises(InputError, match="too few to rank"):
+    with pytest.raises(InputError, match="nothing to rank"):
         candidate_table(test_split.head(1), np.array([0]), "101", seed=0)
 
 

@@ -92,7 +92,7 @@ def test_text_and_photo_must_both_match(shop: Shop) -> None:
 def test_similar_products_exclude_the_product_itself(shop: Shop) -> None:
     hits = shop.ranker().search(like="p03", top=12)
     assert len(hits) == 11 and "p03" not in {hit.product.id for hit in hits}
-    with pytest.raises(InputError, match="no product with the id 'none'"):
+    with pytest.raises(InputError, match="no product has the id 'none'"):
         shop.ranker().search(like="none")
 
 
@@ -209,7 +209,7 @@ def test_an_empty_answer_says_why(shop: Shop) -> None:
     assert ranker.why_nothing(Filters.of({"color": "red"})) == (
         "No product has 'color'; filters are: category, subcategory, colour, fabric."
     )
-    assert "lower threshold" in ranker.why_nothing()
+    assert "lower the threshold" in ranker.why_nothing()
 
 
 @pytest.mark.parametrize("query", ["", "  "])

@@ -118,7 +118,7 @@ def test_bad_settings_are_refused(shapes, settings, tmp_path):
         align_settings(["speed=3"])
     with pytest.raises(InputError, match="--set epochs"):
         align_settings(["epochs=-1"])
-    with pytest.raises(InputError, match="captioner.heads: there is no such setting"):
+    with pytest.raises(InputError, match="captioner.heads: no such setting"):
         align(shapes, tmp_path / "a", settings(), tiny("captioner.heads=3"))
     with pytest.raises(InputError, match="batch of 500"):
         align(shapes, tmp_path / "a", settings(), tiny("batch_size=500"))

@@ -120,7 +120,7 @@ def test_pretraining_does_not_start_from_an_old_run_or_its_settings(shapes, pres
     arguments = ["pretrain", shapes, "--out", tmp_path / "out", "--preset"]
     sets = ["--set", f"initial.run={OLD_RUN}"]
     assert f"kaleidobert migrate {OLD_RUN} --out NEW" in refusal(*arguments, preset, *sets)
-    assert "model.corruption: there is no such setting, it is objectives.corruption now" in refusal(
+    assert "model.corruption: no such setting; use objectives.corruption" in refusal(
         *arguments, OLD_RUN / RUN_SETTINGS
     )
     assert not (tmp_path / "out").exists()
@@ -210,7 +210,7 @@ def test_what_cannot_be_migrated(migrated, tmp_path):
 
 def test_an_old_store_is_refused_with_the_command_that_indexes_it_anew(fitted, six_products, tmp_path):
     store = shutil.copytree(OLD_STORE, tmp_path / "store")
-    assert "say where it is with --model" in refusal("search", "red bag", "--store", store)
+    assert "give its present place with --model" in refusal("search", "red bag", "--store", store)
     command = f"`kaleidobert index DATA --model {fitted} --store {store} --new-version`"
     for arguments in (["search", "red bag"], ["serve", "--port", 0], ["index", six_products]):
         message = refusal(*arguments, "--store", store, "--model", fitted)

@@ -227,5 +227,5 @@ def _captioner(image_size: int, tokenizer: PreTrainedTokenizerFast, settings: Al
     }
     unknown = set(settings.captioner) - (set(signature(CaptionerConfig).parameters) - {"kwargs", *fixed})
     if unknown:
-        raise InputError(f"--set captioner.{min(unknown)}: there is no such setting, or it follows from the data")
+        raise InputError(f"--set captioner.{min(unknown)}: no such setting, or it follows from the data")
     return Captioner(CaptionerConfig(**settings.captioner, **fixed))
