@@ -84,7 +84,7 @@ def test_batches_of_similar_photos(run, shapes, catalogue, history, tmp_path, mo
     refused = finetune_settings("category", run, ["training.similar_group=4"])
     with pytest.raises(InputError, match="similar_group is for retrieval; category"):
         finetune("category", shapes, run, tmp_path / "c", refused)
-    with pytest.raises(InputError, match="similar_group asks a trained model .* for fine-tuning"):
+    with pytest.raises(InputError, match="similar_group needs the embeddings of a trained run"):
         pretrain(shapes, tmp_path / "d", refused)
 
 

@@ -65,6 +65,7 @@ def pretrain(
     training = settings.training
     if training.similar_group > 1:
         raise InputError("training.similar_group asks a trained model what is alike: it is for fine-tuning")
+    settings.objectives.check_batches(("AMLM", "ITM", "LM"), training.joint_from, training.joint_samples)
     aligned = Alignment.load(alignment) if alignment else None
     set_seed(training.seed)
     config = KaleidoBertConfig(**settings.model)
