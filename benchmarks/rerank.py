@@ -24,7 +24,7 @@ from kaleidobert.evaluation.retrieval import (
     EncodedProducts,
     autocast,
     best,
-    drawn_table,
+    draw_table,
     encode,
     ranked_by,
     score,
@@ -93,7 +93,7 @@ def main(given: Sequence[str] | None = None) -> None:
     if arguments.joint_weight is not None:
         joint_weight = dict.fromkeys(DIRECTIONS, arguments.joint_weight)
         scorer = scorer.with_weights(replace(scorer.weights, joint_weight=joint_weight))
-    table = drawn_table(dataset, arguments.protocol, arguments.queries, arguments.seed)
+    table = draw_table(dataset, arguments.protocol, arguments.queries, arguments.seed)
     encoded = encode(scorer, dataset)
     counts = [count for count in COUNTS if count <= table.shape[1]]
     directions = score(scorer, encoded, table, rerank=counts[-1])

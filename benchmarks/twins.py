@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from common import add_queries, add_run, catalogue_parser, open_run, write_json
 from kaleidobert.evaluation.metrics.retrieval import partner_ranks
-from kaleidobert.evaluation.retrieval import SCORERS, drawn_table, encode, ranked_by, score
+from kaleidobert.evaluation.retrieval import SCORERS, draw_table, encode, ranked_by, score
 from kaleidobert.scoring.ranking import RERANK
 from kaleidobert.training.dataset import PreparedDataset, prepare
 
@@ -53,7 +53,7 @@ def main(given: Sequence[str] | None = None) -> None:
     scorer, dataset = open_run(arguments.model, arguments.data, arguments.split)
     train = prepare(arguments.data, "train", scorer.processor.image_processor)
     twin = nearest(thumbnails(dataset), thumbnails(train)) < arguments.twin
-    table = drawn_table(dataset, "101", arguments.queries, arguments.seed)
+    table = draw_table(dataset, "101", arguments.queries, arguments.seed)
     alone = ~twin[torch.from_numpy(table[:, 0])].numpy()
     found = score(scorer, encode(scorer, dataset), table, arguments.rerank)
     figures: dict = {"photos with a twin": 100 * twin.float().mean().item(), "queries without": int(alone.sum())}

@@ -37,7 +37,7 @@ QUERIES = (
     "floral skirt",
     "black hooded jacket with a zip",
 )
-LEAST_PRODUCTS = 400  # fewer do not fill a training batch, or are too few to rank
+MIN_PRODUCTS = 400  # fewer do not fill a training batch, or are too few to rank
 
 
 def demo(out: Path, products: int, minutes: float) -> tuple[str, dict]:
@@ -45,8 +45,8 @@ def demo(out: Path, products: int, minutes: float) -> tuple[str, dict]:
 
     ``minutes``: of pre-training; fine-tuning takes a third of that. Steps whose results are in ``out`` are skipped.
     """
-    if products < LEAST_PRODUCTS:
-        raise InputError(f"--products {products}: the demo needs {LEAST_PRODUCTS} or more")
+    if products < MIN_PRODUCTS:
+        raise InputError(f"--products {products}: the demo needs {MIN_PRODUCTS} or more")
     console = Console()
     data, pretrained, run, store = out / "catalogue", out / "pretrained", out / "run", str(out / "store")
     figures_file = out / "retrieval.json"

@@ -124,7 +124,7 @@ def test_fewer_than_two_products_are_contrasted_only(one_model, make_batch, join
     assert set(parts) == {"contrastive"}
 
 
-def test_only_the_first_products_go_through_the_joint_entry(one_model, make_batch):
+def test_only_the_first_products_reach_the_joint_model(one_model, make_batch):
     one_model.eval()
     batch = make_batch(one_model.config, products=5)
     three = batch | {name: batch[name][:3] for name in ("token_labels", "level_labels", "masked_patches")}

@@ -6,7 +6,7 @@ import torch
 from kaleidobert.levels import PUBLISHED, Level
 from kaleidobert.scoring.layout_memory import (
     LAYOUT_SHARPNESS,
-    LEAST_ROWS,
+    MIN_ROWS,
     SMOOTHING,
     TEXT_SHARPNESS,
     LayoutMemory,
@@ -53,7 +53,7 @@ def test_whitening_gives_every_direction_the_same_say():
     mean, basis = whitening(many)
     assert basis.shape == (LAYOUT, LAYOUT)
     torch.testing.assert_close(torch.cov(((many - mean) @ basis).T), torch.eye(LAYOUT), atol=2e-2, rtol=0)
-    assert whitening(many[:40])[1].shape == (LAYOUT, 40 // LEAST_ROWS)
+    assert whitening(many[:40])[1].shape == (LAYOUT, 40 // MIN_ROWS)
 
 
 def test_the_nearest_layouts_are_found(memory):

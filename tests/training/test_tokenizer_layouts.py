@@ -98,7 +98,8 @@ def test_a_training_step_and_padding_that_does_not_matter(any_tokenizer, catalog
     with torch.inference_mode():
         model.eval()
         apart = [
-            model.kaleidobert.encode_text(each["input_ids"], each["attention_mask"]).text_embeds[0] for each in (short, long)
+            model.kaleidobert.encode_text(each["input_ids"], each["attention_mask"]).text_embeds[0]
+            for each in (short, long)
         ]
         together = model.kaleidobert.encode_text(both["input_ids"], both["attention_mask"]).text_embeds
     torch.testing.assert_close(together, torch.stack(apart), atol=1e-5, rtol=1e-4)

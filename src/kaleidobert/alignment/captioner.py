@@ -26,7 +26,7 @@ from kaleidobert.errors import InputError
 STRIDE_8 = {"embedding_size": 32, "hidden_sizes": [32, 96], "depths": [1, 2], "out_features": ["stage2"]}
 STRIDE_16 = {"embedding_size": 32, "hidden_sizes": [32, 64, 96], "depths": [1, 1, 2], "out_features": ["stage3"]}
 LARGE_IMAGE = 160  # side in pixels from which the default backbone has one more stage
-LEAST_MAP = 7  # cells a side: a coarser map cannot separate the patches of a 5 x 5 grid
+MIN_MAP_SIDE = 7  # cells a side: a coarser map cannot separate the patches of a 5 x 5 grid
 
 
 class CaptionerConfig(PretrainedConfig):
@@ -221,10 +221,10 @@ class Captioner(PreTrainedModel):
         normalised = ((pixel_values - mean) / std).contiguous(memory_format=torch.channels_last)
         features = self.backbone(normalised).feature_maps[-1]
         height, width = features.shape[2:]
-        if min(height, width) < LEAST_MAP:
+        if min(height, width) < MIN_MAP_SIDE:
             raise InputError(
                 f"the captioner's feature map is {height} x {width}, too coarse for the 5 x 5 grid; "
-                f"use a backbone with {LEAST_MAP} x {LEAST_MAP} cells or more"
+                f"use a backbone with {MIN_MAP_SIDE} x {MIN_MAP_SIDE} cells or more"
             )
         vectors = features.flatten(2).transpose(1, 2)  # (B, L, D)
         return Annotations(vectors, self.keys(vectors), (height, width))

@@ -28,7 +28,7 @@ SOURCES = ("caption", "teacher")
 MAPS = ("attentions", "evidence")
 GRIDS = (3, 4, 5)
 LEAST_LIFT = 2.0  # chosen by measurement, see docs/alignment.md
-LEAST_PRODUCT = 0.01  # a mask that covers a smaller share of the locked portion counts as no product found
+MIN_PRODUCT_SHARE = 0.01  # a mask that covers a smaller share of the locked portion counts as no product found
 JOINTS = ("-", "'", "’")
 
 
@@ -120,7 +120,7 @@ class AlignmentGenerator:
         image = Image.fromarray((pixels.permute(1, 2, 0) * 255).round().byte().contiguous().numpy())
         mask = torch.from_numpy(self.detector(image))
         share = float(mask.mean())
-        if not maps or share < LEAST_PRODUCT:
+        if not maps or share < MIN_PRODUCT_SHARE:
             return maps
         foreground = adaptive_avg_pool2d(mask[None, None], maps[0].attention.shape)[0, 0].numpy()
         return [

@@ -14,7 +14,7 @@ from functools import lru_cache
 import snowballstemmer
 
 EXACT, STEM, PART = 1.0, 0.8, 0.6  # scores of a match: the same word; another ending or spelling; part of a compound
-LEAST_PART = 4  # minimum length of a compound's part that may match: "neck" of "v-neck", not "up" of "zip-up"
+MIN_PART = 4  # minimum length of a compound's part that may match: "neck" of "v-neck", not "up" of "zip-up"
 STOP_WORDS = frozenset(
     "a an the this that these those it its is are be been being was were am i you your yours he his she her hers we "
     "our they their them and or but nor so if as at by for from in into of off on onto out over per to too up via "
@@ -84,7 +84,7 @@ def match_score(one: str, other: str) -> float:
 def _parts(word: str) -> Iterator[str]:
     """The stems of a compound's longer parts; of a simple word, its own."""
     pieces = _JOINTS.split(word)
-    yield from (stem(piece) for piece in pieces if len(piece) >= LEAST_PART or len(pieces) == 1)
+    yield from (stem(piece) for piece in pieces if len(piece) >= MIN_PART or len(pieces) == 1)
 
 
 def _same_stem(one: str, other: str) -> bool:

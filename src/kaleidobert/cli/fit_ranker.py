@@ -9,20 +9,24 @@ import typer
 
 
 def fit_ranker(
-    data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or a data set's name.")],
-    model: Annotated[Path, typer.Option(help="The run folder of pretrain or finetune.")],
-    split: Annotated[str, typer.Option(help="The split to fit on, which the run was not trained on.")] = "validation",
+    data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or the name of a data set.")],
+    model: Annotated[Path, typer.Option(help="The run folder, written by pretrain or finetune.")],
+    split: Annotated[
+        str, typer.Option(help="The split to fit on; not one that the run was trained on.")
+    ] = "validation",
     columns: Annotated[Path | None, typer.Option(help="A file that maps unusual column names.")] = None,
     memory: Annotated[
-        bool, typer.Option("--memory/--no-memory", help="Build a retrieval memory of DATA's train split.")
+        bool, typer.Option("--memory/--no-memory", help="Build a retrieval memory from DATA's train split.")
     ] = True,
-    seed: Annotated[int | None, typer.Option(min=0, help="Draws queries and pairs; the run's own by default.")] = None,
-    picture: Annotated[Path | None, typer.Option(help="Draw predicted against observed matches here.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the weights and figures here.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed for drawing queries and pairs; default the run's.")
+    ] = None,
+    picture: Annotated[Path | None, typer.Option(help="Write a PNG of predicted against observed match rates.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the weights and figures to this file.")] = None,
 ) -> None:
-    """Fit how a run ranks: its retrieval memory, the weights of its scores, and its match probabilities.
+    """Build a run's retrieval memory, and fit the weights of its scores and its match probabilities.
 
-    pretrain and finetune do this at their end. Run it again to adapt a run to another catalogue without training.
+    pretrain and finetune end with this. Use it to adapt a run to another catalogue without training.
 
     Example: kaleidobert fit-ranker catalogue/ --model runs/shop
 

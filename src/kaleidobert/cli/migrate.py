@@ -12,9 +12,9 @@ def migrate(
     run: Annotated[Path, typer.Argument(help="A run folder of an earlier version.")],
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
 ) -> None:
-    """Convert a run that an earlier version trained; the weights stay the same, and RUN is not changed.
+    """Convert a run of an earlier version to the present format. The weights stay the same; RUN is not changed.
 
-    Its ranking and its retrieval memory are fitted anew, and its stores have to be indexed again.
+    Fit its ranking again with fit-ranker, and index its stores again.
 
     Example: kaleidobert migrate runs/old --out runs/new
     """

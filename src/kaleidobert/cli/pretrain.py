@@ -9,18 +9,22 @@ import typer
 
 
 def pretrain(
-    data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or a data set's name.")],
+    data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or the name of a data set.")],
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
     preset: Annotated[str, typer.Option(help="mini, small, base, or a YAML file.")] = "mini",
-    align: Annotated[Path | None, typer.Option(help="What kaleidobert align wrote: mask aligned pairs first.")] = None,
-    features: Annotated[Path | None, typer.Option(help="What kaleidobert features wrote: read, not computed.")] = None,
+    align: Annotated[Path | None, typer.Option(help="A folder of kaleidobert align, to mask aligned pairs.")] = None,
+    features: Annotated[
+        Path | None, typer.Option(help="A folder of kaleidobert features, of a frozen backbone.")
+    ] = None,
     columns: Annotated[Path | None, typer.Option(help="A file that maps unusual column names.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
-    max_minutes: Annotated[float | None, typer.Option(min=0.01, help="End, well annealed, after so long.")] = None,
-    set: Annotated[list[str] | None, typer.Option(help="Override a setting: key=value.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the last validation figures here.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the run's last checkpoint.")] = False,
+    max_minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="Time limit; the learning rate is annealed to end by then.")
+    ] = None,
+    set: Annotated[list[str] | None, typer.Option(help="Override a setting: key=value; repeat for several.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the last validation figures to this file.")] = None,
 ) -> None:
-    """Pre-train on a catalogue's photos and texts: contrastive, AMLM, ITM and one pretext task a level.
+    """Pre-train on a catalogue's photos and texts: contrastive, AMLM, ITM and one pretext task per level.
 
     Example: kaleidobert pretrain catalogue/ --out runs/mini --preset mini --max-minutes 30
     """

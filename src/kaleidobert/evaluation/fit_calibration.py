@@ -1,10 +1,10 @@
-"""Fit match probabilities on validation data, so that a shopper can be told how well a product matches.
+"""Fit match probabilities to validation data.
 
-What is a match? Nobody labels a catalogue's products for queries, but their own texts say what they are. Queries are
-made of some words of a validation product's title, and a quarter of them of two products' words, which mostly fit none;
-a product matches when its text has all the words of the query. Each query ranks the validation products, and the best
-of them (what a shopper sees), with some at random, are the pairs that the logistic functions are fitted to. A photo
-matches a photo when the products' texts share half of their words.
+Catalogues have no relevance labels for queries, so the products' texts serve as labels. A query consists of some words
+of a validation product's title, or, for a quarter of the queries, of words of two products, which few products match.
+A product matches if its text holds all words of the query. The logistic functions are fitted to the best-ranked
+validation products of each query and to some random ones. Two photos match if their products' texts share half of
+their words.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from kaleidobert.scoring.scorer import KaleidoBertScorer
 from kaleidobert.training.dataset import PreparedDataset
 
 QUERIES, PRODUCTS = 1000, 4000  # at most
-BEST, OTHERS = 30, 10  # pairs of each query: of its ranking, and at random
-MIXED = 0.25  # of the queries: words of two products
-SHARED = 0.5  # of two products' words (Dice): their photos match
-FREQUENT, MOST_WORDS = 5, 3000  # products that a word is in, to be known; words known
+BEST, OTHERS = 30, 10  # pairs per query: best-ranked and random products
+MIXED = 0.25  # share of queries with words of two products
+SHARED = 0.5  # Dice coefficient of two products' words from which on their photos match
+FREQUENT, MAX_WORDS = 5, 3000  # products that hold a frequent word, at least; number of such words, at most
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """M judged pairs. query (M,): whose they are. features (M, F), the score first. outcomes (M,) bool."""
+    """M labelled pairs: query (M,) indices; features (M, F), the score first; outcomes (M,) bool, the matches."""
 
     query: np.ndarray
     features: np.ndarray
@@ -47,21 +47,23 @@ class Pairs:
 def fit_calibration(
     scorer: KaleidoBertScorer, validation: PreparedDataset, encoded: EncodedProducts, seed: int = 0
 ) -> tuple[Calibration, dict[str, Any]]:
-    """Fit match probabilities to a scorer whose weights are fitted; ``encoded``: the validation products.
+    """The match probabilities of a scorer with fitted weights, and figures; ``encoded``: the validation products.
 
-    Figures: ECE on the half of the queries that was not fitted to, and more. Raises ``InputError`` where the products
-    are too few or too much alike to tell a match from none.
+    Figures: ECE on a held-out half of the queries, reliability, and the accuracy of ``weak``. Raises ``InputError``
+    where the products are too few or too similar to have both matches and mismatches.
     """
     dataset = validation.head(PRODUCTS)
     encoded = encoded.head(len(dataset))
     probabilities, unknown = word_visibility(scorer, dataset, encoded)
     fitted: dict[str, Any] = {"words": probabilities, "unknown": unknown}
     features = Calibration(vectors=(), photo=(), weak=0.0, **fitted).features
-    kinds, answerable = judged_pairs(scorer, dataset, encoded, features, seed)
+    kinds, answerable = labelled_pairs(scorer, dataset, encoded, features, seed)
     figures: dict[str, Any] = {"products": len(dataset), "queries": len(answerable)}
     for kind, pairs in kinds.items():
         if pairs.outcomes.all() or not pairs.outcomes.any():
-            raise InputError(f"{len(dataset)} validation products are too few or too alike to calibrate matches on")
+            raise InputError(
+                f"{len(dataset)} validation products are too few or too similar to fit match probabilities"
+            )
         held_out = pairs.query % 2 == 1
         trial = fit_logistic(pairs.features[~held_out], pairs.outcomes[~held_out])
         predicted = _probabilities(pairs.features[held_out], trial)
@@ -84,15 +86,18 @@ def _probabilities(features: np.ndarray, weights: list[float]) -> np.ndarray:
 
 
 @torch.inference_mode()
-def judged_pairs(
+def labelled_pairs(
     scorer: KaleidoBertScorer,
     dataset: PreparedDataset,
     encoded: EncodedProducts,
     features: Callable[[Sequence[str]], tuple[float, ...]],
     seed: int = 0,
 ) -> tuple[dict[str, Pairs], np.ndarray]:
-    """Pairs by score ("vectors", "photo", and "combined" where the joint model weighs), and (Q,) which queries have
-    a product with all their words. ``features``: of a text's words (see `Calibration.features`)."""
+    """Pairs of each score, and whether each query has a match (Q,) bool.
+
+    Scores: "vectors", "photo", and "combined" where the joint model has a weight. ``features``: see
+    `Calibration.features`.
+    """
     rng = np.random.default_rng([seed, 7])
     words = words_of(dataset.texts)
     queries = make_queries(dataset.titles, QUERIES, rng)
@@ -101,7 +106,7 @@ def judged_pairs(
     )  # (Q, N)
     images = scorer.enhance_images(encoded.images.to(scorer.device))  # (N, V)
     texts, similarity = _similarity(scorer, queries, images)
-    chosen = _chosen(similarity, rng)  # (Q, C)
+    chosen = _choose(similarity, rng)  # (Q, C)
     picked = similarity.cpu().gather(1, chosen)
     scores = {"vectors": (scorer.scale * similarity).cpu().gather(1, chosen)}
     if scorer.weights.joint_weight["TIR"]:
@@ -120,12 +125,14 @@ def judged_pairs(
 def word_visibility(
     scorer: KaleidoBertScorer, dataset: PreparedDataset, encoded: EncodedProducts
 ) -> tuple[dict[str, float], float]:
-    """R-precision of each frequent word as a query, and half of that of the rarest of them, for words rarer still."""
+    """The R-precision of each frequent word as a query; and, for rarer words, half the mean of the rarest of those."""
     words = words_of(dataset.texts)
     counts = Counter(word for own in words for word in own)
-    frequent = [word for word, count in counts.most_common(MOST_WORDS) if count >= FREQUENT]
+    frequent = [word for word, count in counts.most_common(MAX_WORDS) if count >= FREQUENT]
     if not frequent:
-        raise InputError(f"no word is in {FREQUENT} of the {len(dataset)} validation products: too few to calibrate on")
+        raise InputError(
+            f"no word is in {FREQUENT} of the {len(dataset)} validation products: too few to fit match probabilities"
+        )
     similarity = _similarity(scorer, frequent, scorer.enhance_images(encoded.images.to(scorer.device)))[1]
     visible = {}
     for word, row in zip(frequent, similarity, strict=True):
@@ -141,34 +148,34 @@ def words_of(texts: Sequence[str]) -> list[set[str]]:
 
 
 def _similarity(scorer: KaleidoBertScorer, texts: Sequence[str], images: Tensor) -> tuple[TextBatch, Tensor]:
-    """The encoded texts, and what embeddings rank by (Q, N)."""
+    """The encoded texts, and their similarity with images (Q, N)."""
     batch = scorer.encode_texts(texts)
     hubness = batch.hubness[:, None] + scorer.image_hubness(images)[None, :]
     return batch, scorer.similarity(batch.embeds @ images.T, hubness)
 
 
 def make_queries(titles: list[str], count: int, rng: np.random.Generator) -> list[str]:
-    """Queries of some words of a title in its order, or of two titles' words; none without a content word."""
+    """Queries of content words of one title, in their order, or of two titles."""
     words = [[word.text for word in content_words(title)] for title in titles]
     words = [each for each in words if each]
     if len(words) < 2:
-        raise InputError("the validation titles have too few words to calibrate matches on")
+        raise InputError("fewer than two validation titles have words to make queries of: fit on a split with titles")
     queries = []
     for index in choose_queries(len(words), count, int(rng.integers(2**31))):
-        some = _some(words[index], rng)
+        chosen = _sample(words[index], rng)
         if rng.random() < MIXED:
-            some = _some(some, rng) + _some(words[int(rng.integers(len(words)))], rng)
-        queries.append(" ".join(dict.fromkeys(some)))
+            chosen = _sample(chosen, rng) + _sample(words[int(rng.integers(len(words)))], rng)
+        queries.append(" ".join(dict.fromkeys(chosen)))
     return queries
 
 
-def _some(words: list[str], rng: np.random.Generator) -> list[str]:
+def _sample(words: list[str], rng: np.random.Generator) -> list[str]:
     count = int(rng.integers(1, len(words) + 1))
     return [words[place] for place in sorted(rng.choice(len(words), count, replace=False))]
 
 
-def _chosen(similarity: Tensor, rng: np.random.Generator) -> Tensor:
-    """(Q, C) columns: the best of each row, and some of all."""
+def _choose(similarity: Tensor, rng: np.random.Generator) -> Tensor:
+    """Columns (Q, C) of similarity (Q, N): the best of each row, and random ones."""
     rows, columns = similarity.shape
     best = similarity.topk(min(BEST, columns), dim=1).indices.cpu()
     return torch.cat([best, torch.from_numpy(rng.integers(columns, size=(rows, OTHERS)))], dim=1)
@@ -184,16 +191,16 @@ def _joint(scorer: KaleidoBertScorer, texts: TextBatch, encoded: EncodedProducts
 
 
 def _photo_pairs(scorer: KaleidoBertScorer, images: Tensor, words: list[set[str]], rng: np.random.Generator) -> Pairs:
-    asking = torch.from_numpy(choose_queries(len(words), QUERIES, int(rng.integers(2**31))))
-    cosine = (images[asking.to(images.device)] @ images.T).float()  # (Q, N)
-    cosine[torch.arange(len(asking)), asking] = -1  # a photo is nearest to itself
-    chosen = _chosen(cosine, rng)
+    queries = torch.from_numpy(choose_queries(len(words), QUERIES, int(rng.integers(2**31))))
+    cosine = (images[queries.to(images.device)] @ images.T).float()  # (Q, N)
+    cosine[torch.arange(len(queries)), queries] = -1  # a photo is nearest to itself
+    chosen = _choose(cosine, rng)
     outcomes = [
         2 * len(words[i] & words[j]) >= SHARED * (len(words[i]) + len(words[j]))
-        for i, row in zip(asking.tolist(), chosen.tolist(), strict=True)
+        for i, row in zip(queries.tolist(), chosen.tolist(), strict=True)
         for j in row
     ]
-    kept = (chosen != asking[:, None]).flatten().numpy()
+    kept = (chosen != queries[:, None]).flatten().numpy()
     scaled = (scorer.scale * cosine).cpu().gather(1, chosen).flatten().numpy()
-    query = np.arange(len(asking)).repeat(chosen.shape[1])
+    query = np.arange(len(queries)).repeat(chosen.shape[1])
     return Pairs(query[kept], scaled[kept, None], np.array(outcomes)[kept])

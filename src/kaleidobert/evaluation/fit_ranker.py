@@ -1,7 +1,7 @@
-"""Fit what a trained model still needs to rank: a memory of training pairs, and the weights of its scores.
+"""Fit the ranking of a trained run: build its memory of training pairs, and fit the weights of its scores.
 
-Writes ``ranking.json`` and ``memory.safetensors`` into the run folder and touches neither ``config.json`` nor
-``model.safetensors``. Everything is fitted twice, without the memory and with it.
+Writes ``ranking.json`` and ``memory.safetensors`` into the run folder; ``config.json`` and ``model.safetensors`` are
+not changed. The weights are fitted twice, without and with the memory.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from kaleidobert.training.encode import embed_products
 from kaleidobert.training.settings import load_run_settings
 
 _LOGGER = logging.getLogger(__name__)
-MEMORY_PAIRS = 40_000  # of a larger catalogue some, drawn at random
+MEMORY_PAIRS = 40_000  # at most; a random sample of larger catalogues
 MEMORY_WEIGHTS = (0.0, 0.3, 0.6, 1.0)
 HUBNESS_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 NEIGHBOUR_WORD_WEIGHTS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.65)
@@ -52,7 +52,7 @@ NEIGHBOUR_PMI_WEIGHTS = (0.0, 0.5, 1.0, 2.0)
 PRIOR_WEIGHTS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
 JOINT_WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
 VECTOR_QUERIES, JOINT_QUERIES = 2000, 1000
-LEAST_GAIN = 1.0  # of a direction's three recalls together: less is noise, and not worth a joint pass a candidate
+MIN_GAIN = 1.0  # in R@1 + R@5 + R@10; below it the joint model is left out, as less is noise
 
 
 def fit_ranker(
@@ -65,9 +65,9 @@ def fit_ranker(
 ) -> dict[str, Any]:
     """Build a run's memory from ``data``'s train split and fit its ranking on ``split``; returns weights and figures.
 
-    Without ``memory`` the run gets none, and loses what it had. ``seed``: the run's own where not given. A run that
-    was trained on other data adapts to a shop in this way without training. Raises ``InputError`` for a folder that
-    holds no trained model.
+    ``memory=False`` removes an earlier memory. ``seed``: default the run's. ``data`` need not be the catalogue of the
+    training, so that a run adapts to another shop without training. Raises ``InputError`` where ``run`` holds no
+    trained model.
     """
     model, processor = load_model(run, KaleidoBertForRetrieval), load_processor(run)
     settings = load_run_settings(run)
@@ -89,7 +89,7 @@ def fit_ranker(
 
 
 def build_memory(model: KaleidoBertForRetrieval, tokenizer: Any, train: PreparedDataset, seed: int) -> RetrievalMemory:
-    """A memory of the training products, at most ``MEMORY_PAIRS`` of them."""
+    """A memory of up to ``MEMORY_PAIRS`` training products."""
     chosen = np.random.default_rng([seed, 1]).permutation(len(train))[:MEMORY_PAIRS]
     found = embed_products(model, tokenizer, train, chosen.tolist(), "building the retrieval memory")
     vocabulary, padding = model.config.encoder_config.vocab_size, tokenizer.pad_token_id
@@ -100,10 +100,10 @@ def build_memory(model: KaleidoBertForRetrieval, tokenizer: Any, train: Prepared
 def fit_ranking(
     scorer: KaleidoBertScorer, validation: PreparedDataset, objectives: Objectives, seed: int = 0
 ) -> tuple[Ranking, dict[str, Any]]:
-    """Fit the weights and the match probabilities on validation products, without and with the scorer's memory.
+    """Fit weights and match probabilities on validation products, without and with the scorer's memory.
 
-    Match probabilities need enough different products; where there are too few, a warning says so and they are left
-    out, as a few products are enough to learn how the program works.
+    Too few or too similar products for match probabilities are a warning, not an error, so that a handful of products
+    suffices to try the program; the ranking then has none.
     """
     encoded = encode(scorer, validation)
     scorers = {"without_memory": scorer.without_memory()} | ({"with_memory": scorer} if scorer.memory else {})
@@ -125,10 +125,10 @@ def fit_ranking(
 def fit_weights(
     scorer: KaleidoBertScorer, encoded: EncodedProducts, validation: PreparedDataset, objectives: Objectives, seed: int
 ) -> RankingWeights:
-    """The weights of memory, hubness and joint model that rank validation products best, by the sum of recalls.
+    """The weights of memory, hubness and joint model with the highest sum of recalls, by grid search.
 
-    The joint model has a weight for each direction, as it may help one alone. Weight 0 is among those tried: what adds
-    nothing is left out, and the figures show it. So is a joint model that adds less than ``LEAST_GAIN``.
+    The joint model has one weight per direction. Every grid contains 0, so that a part that does not help is left out;
+    so is a joint model that gains less than ``MIN_GAIN``.
     """
     weights = RankingWeights()
     if scorer.memory is not None:
@@ -141,7 +141,7 @@ def fit_weights(
 def _fit_memory(
     scorer: KaleidoBertScorer, encoded: EncodedProducts, validation: PreparedDataset, seed: int
 ) -> RankingWeights:
-    """How much the memory enhances embeddings, and how much of their hubness is charged."""
+    """The weights of the memory and of hubness."""
     candidates = candidate_table(validation, choose_queries(len(validation), VECTOR_QUERIES, seed), "101", seed)
     missing = torch.from_numpy(candidates < 0)
     sums = {}
@@ -149,11 +149,11 @@ def _fit_memory(
         enhanced = scorer.with_weights(RankingWeights(memory_weight=memory_weight))
         parts = similarity_parts(enhanced, encoded, candidates)
         for hubness_weight in HUBNESS_WEIGHTS:
-            charged = replace(enhanced.weights, hubness_weight=hubness_weight)
+            weights = replace(enhanced.weights, hubness_weight=hubness_weight)
             found = [
-                scorer.with_weights(charged).similarity(*part).masked_fill(missing, float("-inf")) for part in parts
+                scorer.with_weights(weights).similarity(*part).masked_fill(missing, float("-inf")) for part in parts
             ]
-            sums[charged.memory_weight, charged.hubness_weight] = sum(map(_recalls, found))
+            sums[memory_weight, hubness_weight] = sum(map(_recalls, found))
     memory_weight, hubness_weight = max(sums, key=lambda each: sums[each])
     return RankingWeights(memory_weight=memory_weight, hubness_weight=hubness_weight)
 
@@ -161,23 +161,23 @@ def _fit_memory(
 def _joint_variants(
     scorer: KaleidoBertScorer, encoded: EncodedProducts, candidates: np.ndarray, objectives: Objectives
 ) -> Iterator[tuple[RankingWeights, Sequence[DirectionScores]]]:
-    """Each way to score pairs jointly, as weights, and its scores; of the LM's the plainest comes first."""
+    """The weights of each variant of the joint score, and its scores; simple variants first."""
     priors = [encoded.log_prior[text].unbind(dim=-1) for text, _ in pairs(candidates)]
-    remembers = scorer.memory is not None
+    has_memory = scorer.memory is not None
     for name in trained_scorers(objectives):
-        words = NEIGHBOUR_WORD_WEIGHTS if name == "lm" and remembers else (0.0,)
-        alone = PRIOR_WEIGHTS if name == "lm" else (0.0,)
-        pmi_weights = NEIGHBOUR_PMI_WEIGHTS if remembers else (0.0,)
+        word_weights = NEIGHBOUR_WORD_WEIGHTS if name == "lm" and has_memory else (0.0,)
+        prior_weights = PRIOR_WEIGHTS if name == "lm" else (0.0,)
+        pmi_weights = NEIGHBOUR_PMI_WEIGHTS if has_memory else (0.0,)
         chosen = replace(scorer.weights, joint_scorer=name)
-        parts = partial(_joint_parts, scorer.with_weights(chosen), word_weights=words)
+        parts = partial(_joint_parts, scorer.with_weights(chosen), word_weights=word_weights)
         both = score(scorer, encoded, candidates, RERANK, parts)
-        for (place, word), prior, pmi in product(enumerate(words), alone, pmi_weights):
-            weighed = [
+        for (place, word), prior, pmi in product(enumerate(word_weights), prior_weights, pmi_weights):
+            scored = [
                 replace(each, joint=each.joint[..., place] - prior * own + pmi * (each.joint[..., -1] - density))
                 for each, (own, density) in zip(both, priors, strict=True)
             ]
             weights = replace(chosen, neighbour_word_weight=word, neighbour_pmi_weight=pmi)
-            yield (replace(weights, prior_weight=prior) if name == "lm" else weights), weighed
+            yield (replace(weights, prior_weight=prior) if name == "lm" else weights), scored
 
 
 def _joint_parts(
@@ -189,7 +189,7 @@ def _joint_parts(
     log_prior: Tensor,  # noqa: ARG001  # the signature of `joint_scores`
     word_weights: Sequence[float],
 ) -> Tensor:
-    """Of P pairs (P, W + 1): their scores with each of W weights of words, and the first term of their PMI."""
+    """Scores (P, W + 1) of P pairs: one per weight of neighbours' words, and the log likelihood under neighbours."""
     joint = scorer.joint
     neighbours = joint.neighbours(patch_states, photos)
     if scorer.weights.joint_scorer == "itm":
@@ -203,9 +203,9 @@ def _joint_parts(
 def _fit_joint(
     scorer: KaleidoBertScorer, variants: Iterable[tuple[RankingWeights, Sequence[DirectionScores]]]
 ) -> RankingWeights:
-    """The variant and, for each direction, the weight that rank best beside the embeddings.
+    """The variant and its weight per direction that rank best combined with embeddings.
 
-    Where no variant adds enough to either, it is the one that ranks best alone.
+    If no variant gains enough in either direction, the one that ranks best alone, with weights of 0.
     """
     found = []
     for variant, both in variants:
@@ -216,13 +216,13 @@ def _fit_joint(
 
 
 def _best_weight(scorer: KaleidoBertScorer, scores: DirectionScores) -> tuple[float, float]:
-    """For one direction, the joint model's best weight and its recalls' sum; 0 unless it adds enough."""
+    """The highest sum of recalls in one direction, and the joint model's weight for it; 0 unless it gains enough."""
     sums = {}
     for weight in JOINT_WEIGHTS:
-        weighed = replace(scorer.weights, joint_weight=dict.fromkeys(DIRECTIONS, weight))
-        sums[weight] = _recalls(ranked_by("combined", scorer.with_weights(weighed), scores))
+        weights = replace(scorer.weights, joint_weight=dict.fromkeys(DIRECTIONS, weight))
+        sums[weight] = _recalls(ranked_by("combined", scorer.with_weights(weights), scores))
     best = max(sums, key=lambda each: sums[each])
-    best = best if sums[best] >= sums[0.0] + LEAST_GAIN else 0.0
+    best = best if sums[best] >= sums[0.0] + MIN_GAIN else 0.0
     return sums[best], best
 
 
@@ -232,5 +232,5 @@ def trained_scorers(objectives: Objectives) -> list[str]:
 
 
 def _recalls(scores: Tensor) -> float:
-    """R@1, R@5 and R@10 of scores (Q, C), together."""
+    """R@1 + R@5 + R@10 of scores (Q, C)."""
     return sum(recall(partner_ranks(scores.numpy())).values())

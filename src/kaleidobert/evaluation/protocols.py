@@ -1,4 +1,4 @@
-"""Who is ranked for whom: the queries of an evaluation, and each one's candidates, drawn or read from a file."""
+"""The queries of a retrieval evaluation and the candidates of each, drawn at random or read from a file."""
 
 from __future__ import annotations
 
@@ -15,41 +15,45 @@ from kaleidobert.training.dataset import PreparedDataset
 
 
 def choose_queries(products: int, queries: int | None, seed: int) -> np.ndarray:
-    """Sorted product indices that ask."""
+    """The sorted indices of the query products; all products by default."""
     if queries is None or queries >= products:
         return np.arange(products)
     return np.sort(np.random.default_rng(seed).choice(products, queries, replace=False))
 
 
-def candidate_table(catalogue: PreparedDataset, queries: np.ndarray, protocol: str, seed: int) -> np.ndarray:
-    """(Q, C) product indices, the query's own product in column 0. ``full``: every product with another text."""
-    others = 100 if protocol == "101" else len(catalogue)
-    table = draw_candidates(catalogue.texts, catalogue.categories, catalogue.subcategories, queries, others, seed)
+def candidate_table(dataset: PreparedDataset, queries: np.ndarray, protocol: str, seed: int) -> np.ndarray:
+    """Product indices (Q, C), the query's own product in column 0.
+
+    protocol: "101" for 100 random candidates, see `draw_candidates`; "full" for all products with a different text.
+    Raises ``InputError`` where no product has a different text.
+    """
+    others = 100 if protocol == "101" else len(dataset)
+    table = draw_candidates(dataset.texts, dataset.categories, dataset.subcategories, queries, others, seed)
     if (table[:, 1:] < 0).all():
-        raise InputError(f"{len(catalogue)} products are too few to rank: no product with another text")
+        raise InputError(f"{len(dataset)} products all have the same text: there is nothing to rank")
     return table
 
 
-def save_candidates(path: Path, catalogue: PreparedDataset, table: np.ndarray) -> None:
-    """A JSON list of product ids a query, its own product first; `load_candidates` reads it back."""
+def save_candidates(path: Path, dataset: PreparedDataset, table: np.ndarray) -> None:
+    """Write one JSON list of product ids per query, its own product first; `load_candidates` reads it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps([[catalogue.ids[index] for index in row if index >= 0] for row in table.tolist()]))
+    path.write_text(json.dumps([[dataset.ids[index] for index in row if index >= 0] for row in table.tolist()]))
 
 
-def load_candidates(path: Path, catalogue: PreparedDataset) -> np.ndarray:
-    """(Q, C) product indices from such a file; -1 where a list is shorter than the longest.
+def load_candidates(path: Path, dataset: PreparedDataset) -> np.ndarray:
+    """Product indices (Q, C) from a file of `save_candidates`; -1 where a list is shorter than the longest.
 
-    Raises ``InputError`` for a file that holds no such lists, and for ids that the split lacks or has twice.
+    Raises ``InputError`` for other content, and for ids that the split lacks or has twice.
     """
     rows = _lists(path)
-    place = {product: index for index, product in enumerate(catalogue.ids)}
+    place = {product: index for index, product in enumerate(dataset.ids)}
     unknown = sorted({product for row in rows for product in row} - set(place))
     if unknown:
         raise InputError(
             f"{path}: {len(unknown)} of its ids are not in the evaluated split, among them {unknown[0]!r}; "
             "choose the split that the lists were made for"
         )
-    twice = {product for product, count in Counter(catalogue.ids).items() if count > 1}
+    twice = {product for product, count in Counter(dataset.ids).items() if count > 1}
     unclear = sorted({product for row in rows for product in row} & twice)
     if unclear:
         raise InputError(

@@ -1,6 +1,6 @@
-"""Retrieval under the two protocols of docs/protocols.md: by embeddings, by the joint model, and by both.
+"""Retrieval metrics under the two protocols of docs/protocols.md, of embeddings, joint model and both combined.
 
-Each is measured without the retrieval memory and, where a run has one, with it: a row called ``joint`` holds no lookup.
+Each is measured without the retrieval memory and, where a run has one, with it, as a row of its own.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from kaleidobert.training.dataset import PreparedDataset, prepare
 PROTOCOLS = ("101", "full")
 SCORERS = ("vectors", "joint", "combined")  # of each fit
 JointScores = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]  # arguments of `joint_scores`
-JOINT_BATCH = 512  # pairs a joint pass
+JOINT_BATCH = 512  # pairs per forward pass
 
 
 @dataclass(frozen=True)
 class EncodedProducts:
-    """N products through the uni-modal encoders.
+    """The uni-modal encodings of N products.
 
     images and texts: plain embeddings (N, V); patch_states (N, P, H); input_ids and attention_mask (N, T);
     log_prior (N, 2): the texts' `text_log_prior`.
@@ -53,10 +53,10 @@ class EncodedProducts:
 
 @dataclass(frozen=True)
 class DirectionScores:
-    """One direction: scores (Q, C) of each query's candidates, the partner in column 0.
+    """Scores (Q, C) of the candidates of Q queries in one direction, the matching product in column 0.
 
-    vectors: what embeddings alone rank by; joint: by `joint_scores`. ``missing`` (Q, C) bool: places that no candidate
-    fills; ``head``: those that the joint model scored.
+    vectors: the similarity of embeddings; joint: `joint_scores`. ``missing`` (Q, C) bool: padding; ``head``: candidates
+    that the joint model scored.
     """
 
     direction: str
@@ -78,18 +78,18 @@ def evaluate_retrieval(
     candidates: Path | None = None,
     rerank: int | None = None,
 ) -> dict:
-    """TIR, ITR and SumR under ``vectors``, ``joint`` and ``combined``, and under the same with ``_memory`` behind.
+    """TIR, ITR and SumR of ``vectors``, ``joint`` and ``combined``, and of the same with a memory (``vectors_memory``).
 
-    ``combined_memory`` is what the search application does with a run that has a memory, ``combined`` without one.
-    ``intervals`` are those of 95 % by the bootstrap over queries.
+    The search application ranks by ``combined_memory``, or by ``combined`` for a run without a memory. ``intervals``:
+    95 % bootstrap intervals over queries. The figures and the drawn candidates (`save_candidates`) are written to the
+    run's ``evaluation/``.
 
-    ``queries``: how many products of the split are queries, drawn by ``seed``; all of them, or 100 under ``full``
-    without ``rerank`` (where each query's joint scores take a pass over the whole split), when not given.
-    The candidates are drawn by ``seed`` and saved in the run's ``evaluation/``, by product id, beside the figures.
-
-    ``draws``: queries and candidates are drawn so many times, by ``seed``, ``seed + 1`` ...; figures are means, and
-    ``spread`` their standard deviations. ``candidates``: a file of lists as saved, instead of any draw.
-    ``rerank``: the joint model scores the best so many by embeddings, as in a search; the others stay behind them.
+    ``queries``: number of query products, drawn with ``seed``; default all of the split, or 100 under ``full`` without
+    ``rerank``, where each query takes a joint pass over the whole split.
+    ``draws``: number of draws of queries and candidates, with ``seed``, ``seed + 1`` ...; figures are their means, and
+    ``spread`` their standard deviations. ``candidates``: a file of `save_candidates` that replaces the draw.
+    ``rerank``: the joint model scores this many of the best candidates by embeddings, as in a search, and the others
+    rank behind them; default all candidates.
     """
     if protocol not in PROTOCOLS:
         raise InputError(f"no protocol {protocol!r}; use {' or '.join(PROTOCOLS)}")
@@ -101,7 +101,7 @@ def evaluate_retrieval(
         figures: dict = {"protocol": "list", "split": split, "queries": len(tables[0]), "list": candidates.name}
     else:
         count = queries or (100 if protocol == "full" and not rerank else None)
-        tables = [drawn_table(dataset, protocol, count, seed + draw) for draw in range(draws)]
+        tables = [draw_table(dataset, protocol, count, seed + draw) for draw in range(draws)]
         name = f"{split}-{protocol}-{len(tables[0])}-seed{seed}"
         figures = {"protocol": protocol, "split": split, "queries": len(tables[0]), "seed": seed, "draws": draws}
         for draw, table in enumerate(tables):
@@ -118,7 +118,7 @@ def evaluate_retrieval(
 def measured(
     scorer: KaleidoBertScorer, encoded: EncodedProducts, tables: Sequence[np.ndarray], rerank: int | None
 ) -> dict:
-    """Figures of every row, without the memory and, where there is one, with it; and the weights of both fits."""
+    """Figures of all rows, and the fitted weights, without and with the memory."""
     figures: dict = {"weights": {}, "intervals": {}}
     fits = {"": scorer.without_memory()} | ({"_memory": scorer} if scorer.memory else {})
     for ending, fit in fits.items():
@@ -134,26 +134,28 @@ def measured(
 
 
 def row_figures(scorer: KaleidoBertScorer, draws: Sequence[tuple[DirectionScores, DirectionScores]]) -> dict:
-    """Each row's figures over all draws, their intervals, and where there are several draws their spread."""
+    """The figures of each row over all draws, with intervals and, for several draws, their spread."""
     figures: dict = {"intervals": {}}
     for name in SCORERS:
         ranks = [[partner_ranks(ranked_by(name, scorer, each).numpy()) for each in both] for both in draws]
         figures[name] = retrieval_figures(*map(np.concatenate, zip(*ranks, strict=True)))
-        asked = len(ranks[0][0])  # the same products may be queries in every draw: more draws are not more queries
-        figures["intervals"][name] = {way: recall_intervals(figures[name][way], asked) for way in DIRECTIONS}
+        queries = len(ranks[0][0])  # of one draw: several draws may share queries, so they do not narrow the intervals
+        figures["intervals"][name] = {
+            direction: recall_intervals(figures[name][direction], queries) for direction in DIRECTIONS
+        }
         if len(draws) > 1:
             figures.setdefault("spread", {})[name] = figures_spread([retrieval_figures(*each) for each in ranks])
     return figures
 
 
-def drawn_table(catalogue: PreparedDataset, protocol: str, queries: int | None, seed: int) -> np.ndarray:
-    """(Q, C) candidates of queries, both drawn by ``seed``."""
-    return candidate_table(catalogue, choose_queries(len(catalogue), queries, seed), protocol, seed)
+def draw_table(dataset: PreparedDataset, protocol: str, queries: int | None, seed: int) -> np.ndarray:
+    """Queries and their candidates (Q, C), both drawn with ``seed``."""
+    return candidate_table(dataset, choose_queries(len(dataset), queries, seed), protocol, seed)
 
 
 @torch.inference_mode()
 def encode(scorer: KaleidoBertScorer, dataset: PreparedDataset) -> EncodedProducts:
-    """Every product's first view and text through the uni-modal encoders."""
+    """Encode the first view and the text of each product."""
     model, tokenizer = scorer.model, scorer.processor.tokenizer
     collator = PairCollator(dataset, tokenizer, seed=0, augmented=False)
     outputs = []
@@ -180,8 +182,8 @@ def score(
 ) -> tuple[DirectionScores, DirectionScores]:
     """Text-to-image and image-to-text scores of each query's candidates (Q, C).
 
-    The joint model scores all of them, or the best ``rerank`` by embeddings. ``joint_scores`` takes the place of the
-    scorer's own; where it gives W scores a pair, ``joint`` is (Q, C, W).
+    The joint model scores all of them, or the best ``rerank`` by embeddings. ``joint_scores`` replaces the scorer's
+    method; if it returns W scores per pair, ``joint`` is (Q, C, W).
     """
     missing = torch.from_numpy(candidates < 0)
     found = []
@@ -198,14 +200,14 @@ def score(
 
 
 def best(scores: Tensor, count: int) -> Tensor:
-    """(Q, C) bool: each row's best ``count``; of equal scores the partner's, in column 0, is the last to be taken."""
+    """The best ``count`` of each row, (Q, C) bool; among equal scores, column 0, the matching product, comes last."""
     order = scores.shape[1] - 1 - scores.flip(1).sort(dim=1, descending=True, stable=True).indices
     return torch.zeros_like(scores, dtype=torch.bool).scatter(1, order[:, :count], True)
 
 
 @torch.inference_mode()
 def similarities(scorer: KaleidoBertScorer, encoded: EncodedProducts, candidates: np.ndarray) -> list[Tensor]:
-    """What embeddings alone rank by, (Q, C), text to image and image to text."""
+    """The similarity (Q, C) of embeddings, text to image and image to text."""
     return [scorer.similarity(cosine, hubness) for cosine, hubness in similarity_parts(scorer, encoded, candidates)]
 
 
@@ -213,7 +215,7 @@ def similarities(scorer: KaleidoBertScorer, encoded: EncodedProducts, candidates
 def similarity_parts(
     scorer: KaleidoBertScorer, encoded: EncodedProducts, candidates: np.ndarray
 ) -> list[tuple[Tensor, Tensor]]:
-    """Cosines of the (enhanced) embeddings and their hubness, (Q, C) both; text to image and image to text."""
+    """Cosines and hubness (Q, C) of embeddings, text to image and image to text; enhanced by the memory if any."""
     parts: dict[str, list[Tensor]] = {name: [] for name in ("images", "texts", "image_hubness", "text_hubness")}
     for start in range(0, len(encoded.images), 512):
         rows = slice(start, start + 512)
@@ -230,7 +232,7 @@ def similarity_parts(
 
 
 def pairs(candidates: np.ndarray) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Indices (Q, C) of each pair's text and image, text to image and image to text."""
+    """The text and image indices (Q, C) of each pair, text to image and image to text."""
     table = torch.from_numpy(candidates).clamp(min=0)
     query = table[:, :1].expand_as(table)
     return (query, table), (table, query)
@@ -244,10 +246,10 @@ def pair_scores(
     title: str,
     joint_scores: JointScores | None = None,
 ) -> Tensor:
-    """Joint scores (P,) of P pairs, given by the places of their texts and photos (P,) among the encoded ones.
+    """Joint scores (P,) of P pairs, given by the indices (P,) of their texts and photos in ``encoded``.
 
-    ``joint_scores``: what scores them instead of the scorer's own; where it gives W scores a pair, so does this.
-    Texts of one length are batched together, for less padding, and then those of one photo, which is encoded once.
+    ``joint_scores`` replaces the scorer's method; if it returns W scores per pair, the result is (P, W). Pairs are
+    batched by text length, for less padding, and then by photo, as each photo of a batch is encoded once.
     """
     lengths = encoded.attention_mask.sum(dim=1).cpu()
     order = torch.from_numpy(np.lexsort((image, lengths[text])))
@@ -266,9 +268,9 @@ def pair_scores(
 
 
 def ranked_by(name: str, scorer: KaleidoBertScorer, scores: DirectionScores) -> Tensor:
-    """Scores (Q, C) of the row ``vectors``, ``joint`` or ``combined``; -inf where there is no candidate.
+    """Scores (Q, C) of the row ``vectors``, ``joint`` or ``combined``; -inf for padding.
 
-    Where the joint model scored a head alone, joint and combined order the head, and the rest follows by embeddings.
+    If the joint model scored only the best candidates, the others rank behind them by embeddings.
     """
     if name == "vectors":
         found = scores.vectors
@@ -280,7 +282,7 @@ def ranked_by(name: str, scorer: KaleidoBertScorer, scores: DirectionScores) -> 
 
 
 def head_first(scores: Tensor, rest: Tensor, head: Tensor) -> Tensor:
-    """(Q, C) float64, in the order of ``scores`` from 1 up within the head, in that of ``rest`` from 0 down outside."""
+    """Scores (Q, C) that rank the head by ``scores``, at 1 and above, before all others by ``rest``, at 0 and below."""
     lowest = scores.double().masked_fill(~head, float("inf")).amin(dim=1, keepdim=True)
     highest = rest.double().masked_fill(head, float("-inf")).amax(dim=1, keepdim=True)
     return torch.where(head, scores - lowest + 1, rest - highest)

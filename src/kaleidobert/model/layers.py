@@ -67,7 +67,7 @@ class PrefixCache(DynamicCache):
 
 
 class LayerRecord:
-    """Hidden states and attentions of the layers that ran while it was switched on; None where not asked for."""
+    """Hidden states and attentions of the layers that ran while it was switched on; None where not requested."""
 
     def __init__(self, hidden_states: bool, attentions: bool) -> None:
         self.wanted = hidden_states, attentions

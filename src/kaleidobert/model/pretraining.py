@@ -118,11 +118,11 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
                 )
                 if weight("AMLM"):
                     losses["AMLM"] = self._masked_token_loss(states[:, :length], joint.token_labels, shard)
-                asked = (features[:n], joint.level_labels, joint.masked_patches, self.objectives.kl_temperature)
-                found = pretext_losses(self.pretext_heads, self.levels, states[:, length:], *asked, shard)
+                inputs = (features[:n], joint.level_labels, joint.masked_patches, self.objectives.kl_temperature)
+                found = pretext_losses(self.pretext_heads, self.levels, states[:, length:], *inputs, shard)
                 losses, accuracies = losses | found[0], accuracies | found[1]
                 if not self.training:
-                    references |= pretext_references(self.levels, corrupted, *asked)
+                    references |= pretext_references(self.levels, corrupted, *inputs)
                     references |= self._references(input_ids, attention_mask, joint)
             if text_only is not None and weight("LM"):
                 patches = encoder.embed_patches(features, visible_patches) if patches is None else patches
@@ -203,6 +203,6 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
 
 
 def active_levels(levels: Sequence[Level], objectives: Objectives) -> tuple[Level, ...]:
-    """The table of levels with no task where its loss has weight 0: such a level is neither corrupted nor asked for."""
+    """The table of levels with no task where its loss has weight 0: such a level is neither corrupted nor restored."""
     wanted = [level.task and objectives.weight(PRETEXT_TASKS[level.task].abbreviation) for level in levels]
     return tuple(level if each else Level(level.grid) for level, each in zip(levels, wanted, strict=True))

@@ -1,4 +1,4 @@
-"""From scores to match probabilities: logistic functions, fitted on validation data by `evaluation.fit_calibration`."""
+"""Match probabilities: logistic functions of the scores, fitted to validation data by `evaluation.fit_calibration`."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from scipy.special import expit
 
 from kaleidobert.errors import InputError
 
-ABSENT = 4  # how many times less a word is seen that is in no product's text than one that is rare
+ABSENT = 4  # a word of no product's text has the visibility of a rare word, divided by this
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Turns the scores of one model into match probabilities.
+    """The match probabilities of one model.
 
-    vectors, combined: weights of a text's score (scaled by 1 / temperature; by vectors alone, or with the joint
-        model), of its two `features`, and an offset. combined is empty where the joint model has no weight.
-    photo: weight of the scaled cosine of two photos, and an offset.
-    words: of each frequent word, how often the nearest photos' products have it: "black" is seen in most photos, a
-        brand in few. unknown: the same for all other words.
-    weak: a text whose best hit has a lower probability has most likely no match in the catalogue.
+    vectors, combined: logistic weights (4,): of a text's score (divided by the temperature; of vectors alone, or of
+        vectors and joint model combined), of its two `features`, and the intercept. combined is empty where the joint
+        model has no weight.
+    photo: logistic weights (2,) of the scaled cosine of two photos.
+    words: the visibility of each frequent word, its R-precision as a query: high for "black", low for a brand.
+        unknown: the visibility of all other words.
+    weak: where the best hit of a text has a lower probability, the catalogue most likely holds no match.
     """
 
     vectors: tuple[float, ...]
@@ -36,7 +37,7 @@ class Calibration:
 
     @classmethod
     def of(cls, stored: Mapping[str, Any], owner: str) -> Calibration:
-        """From a configuration or a store. Raises ``InputError`` where it was never fitted, or by an older version."""
+        """From a ranking.json or a store. Raises ``InputError`` where it was not fitted, or by an older version."""
         if not {"vectors", "photo", "weak", "words", "unknown"} <= set(stored):
             raise InputError(
                 f"{owner} has no calibration of this version, so its matches have no probabilities: fit it once with "
@@ -54,19 +55,21 @@ class Calibration:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     def features(self, words: Sequence[str | None]) -> tuple[float, float]:
-        """What the scores do not tell of a text with these content words: how well its least visible word is seen, and
-        how many must all fit; both as logarithms. None: a word that no product's text has."""
-        seen = [
+        """Logarithms of the lowest visibility among a text's content words, and of their number.
+
+        None stands for a word that is in no product's text.
+        """
+        visibility = [
             self.unknown / ABSENT if word is None else self.words.get(word.lower(), self.unknown) for word in words
         ] or [self.unknown]
-        return math.log(min(seen)), math.log(len(seen))
+        return math.log(min(visibility)), math.log(len(visibility))
 
     def text(self, score: np.ndarray, words: Sequence[str | None], joint: bool = False) -> np.ndarray:
-        """Probabilities that products with these scaled scores have all the content words of a text."""
+        """Probabilities (N,) that products with scaled scores (N,) match all content words of a text."""
         slope, *weights, offset = self.combined if joint else self.vectors
         return expit(slope * score + np.dot(weights, self.features(words)) + offset)
 
     def image(self, cosine: np.ndarray) -> np.ndarray:
-        """Probabilities that photos with these scaled cosines show products that share half of their words."""
+        """Probabilities (N,) that photos at scaled cosines (N,) show products that share half of their words."""
         slope, offset = self.photo
         return expit(slope * cosine + offset)

@@ -28,7 +28,7 @@ from kaleidobert.scoring.cross_modal_memory import HalfPrecisionBuffers
 
 GRID = 3  # of the level that a layout is taken from, or of the nearest one
 LAYOUT_SIZE = 256
-LEAST_ROWS = 8  # photos for each direction of the whitening: of fewer its scale is chance
+MIN_ROWS = 8  # photos for each direction of the whitening: of fewer its scale is chance
 LAYOUT_SHARPNESS, TEXT_SHARPNESS = 30.0, 14.0  # of the kernels, per unit of the cosine; found on validation data
 SMOOTHING = 0.05  # added to the share of neighbours in a word's odds: one distant neighbour proves little
 CHUNK = 128  # texts compared with the whole memory at a time
@@ -147,7 +147,7 @@ def whitening(states: Tensor) -> tuple[Tensor, Tensor]:
         centred = rows.float() - mean
         covariance += centred.T @ centred / len(states)
     variances, directions = torch.linalg.eigh(covariance)  # from the weakest
-    size = max(1, min(LAYOUT_SIZE, len(mean), len(states) // LEAST_ROWS))
+    size = max(1, min(LAYOUT_SIZE, len(mean), len(states) // MIN_ROWS))
     return mean, (directions[:, -size:] * variances[-size:].clamp(min=1e-8).rsqrt()).contiguous()
 
 

@@ -17,8 +17,8 @@ from kaleidobert.errors import InputError
 RANKING_FILE = "ranking.json"
 FORMAT = 1
 JOINT_SCORERS = {"itm": "ITM", "lm": "LM"}  # by name, the objective that trains each
-DIRECTIONS = ("TIR", "ITR")  # a text asks for photos, a photo asks for texts
-RERANK = 20  # candidates that the joint model scores unless asked otherwise: the best by embeddings
+DIRECTIONS = ("TIR", "ITR")  # text-to-image and image-to-text retrieval
+RERANK = 20  # how many of the best candidates by embeddings the joint model scores, by default
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class RankingWeights:
     hubness_weight: how much of its hubness a photo or text is charged.
     layout_neighbours: training photos with the nearest layouts; neighbour_word_weight: how much of each word's
         probability their texts give; neighbour_pmi_weight: of the neighbour-text PMI beside the joint score.
-    calibration: of match probabilities (see `scoring.calibration`); empty where too few products told them apart.
+    calibration: of match probabilities (see `scoring.calibration`); empty where there were too few products to fit it.
     """
 
     joint_scorer: str = "itm"

@@ -1,4 +1,4 @@
-"""The candidates of a query and the probability that each matches: by embeddings, then the head by the joint model."""
+"""The candidates of a query and their match probabilities: by embeddings, and for the best by the joint model."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from kaleidobert.search.ordering import RankedHits, by_match, collapse_groups, f
 from kaleidobert.search.query import BEST_MATCH, MAX_DEPTH, Hit, Query
 from kaleidobert.search.query_encoder import EncodedQuery, EncodedText
 
-FIRST = 200  # products recalled at first
-JOINT_BATCH = 512  # pairs a joint pass
+FIRST = 200  # candidates of the first tier
+JOINT_BATCH = 512  # pairs per forward pass
 
 
 @dataclass
 class ScoredCandidates:
-    """``products`` (N) found for a query; the ``first`` of them are ranked together, what follows stays behind them.
+    """N ``products`` retrieved for a query; the ``first`` of them are ranked before the rest.
 
-    similarity (N,): with the text, by embeddings; text (N,): the probability that the text matches (1 without one);
-    rest (N,): that the photo matches and nothing that is avoided does. texts: ids by the full-text search, best first.
-    deep: whether as many products were recalled as can be paged through; exhausted: whether there are no more.
+    similarity (N,): of text and photo embeddings. text (N,): probabilities that the text matches; 1 without a text.
+    rest (N,): probabilities that the query's photo matches and that nothing to be avoided does. full_text: product ids
+    found by full-text search, best first. deep: whether `MAX_DEPTH` products were requested; exhausted: whether the
+    index holds no further ones.
     """
 
     products: list[Candidate]
@@ -35,7 +36,7 @@ class ScoredCandidates:
     similarity: np.ndarray
     text: np.ndarray
     rest: np.ndarray
-    texts: list[str]
+    full_text: list[str]
     deep: bool
     exhausted: bool
 
@@ -43,12 +44,12 @@ class ScoredCandidates:
         return self.text * self.rest
 
     def head(self, count: int) -> np.ndarray:
-        """Places of the best ``count`` of the first tier."""
+        """Indices of the ``count`` most probable matches in the first tier."""
         return np.argsort(-self.match()[: self.first], kind="stable")[:count]
 
 
 class CandidateRetriever:
-    """Finds and scores candidates with one scorer on one index."""
+    """Retrieves and scores candidates, with one scorer on one index."""
 
     def __init__(self, scorer: PairScorer, index: ProductIndex, calibration: Calibration) -> None:
         self._scorer = scorer
@@ -56,16 +57,16 @@ class CandidateRetriever:
         self._calibration = calibration
 
     def retrieve(self, query: Query, encoded: EncodedQuery, deep: bool) -> ScoredCandidates:
-        """The candidates by vectors, and by words where the query is hybrid."""
+        """Retrieve candidates by embedding, and by full-text search too where the query is hybrid."""
         deep = deep or not encoded.single
         limit = (MAX_DEPTH if deep else FIRST) + 1  # one more: `like` itself
         near = self._index.recall(encoded.vector, limit, query.filters)
         exhausted = len(near) < limit
         first = len(near) if not encoded.single else min(FIRST, len(near))
-        texts: list[str] = []
+        full_text: list[str] = []
         if query.hybrid and encoded.text:
             worded = [each for each, _ in self._index.text_recall(query.text, FIRST, query.filters, encoded.vector)]
-            texts = [each.id for each in worded]
+            full_text = [each.id for each in worded]
             tier = near[:first] + [each for each in worded if each.id not in {other.id for other in near[:first]}]
             seen = {each.id for each in tier}
             near = tier + [each for each in near[first:] if each.id not in seen]
@@ -73,10 +74,10 @@ class CandidateRetriever:
         gone = [each.id == query.like or any(mentions(each, phrase.text) for phrase in encoded.avoid) for each in near]
         first -= sum(gone[:first])
         near = [each for each, without in zip(near, gone, strict=True) if not without]
-        return ScoredCandidates(near, first, *self._scored(near, encoded), texts, deep, exhausted)
+        return ScoredCandidates(near, first, *self._scored(near, encoded), full_text, deep, exhausted)
 
     def _scored(self, near: list[Candidate], encoded: EncodedQuery) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Similarities with the text (N,), its probabilities, and those of photo and phrases to avoid together."""
+        """``similarity``, ``text`` and ``rest`` of `ScoredCandidates`, (N,) each."""
         similarity, text, rest = np.zeros(len(near)), np.ones(len(near)), np.ones(len(near))
         if not near:
             return similarity, text, rest
@@ -95,7 +96,7 @@ class CandidateRetriever:
         return similarity, text, rest
 
     def _vectors(self, near: list[Candidate]) -> np.ndarray:
-        """(N, P); a view gone in the meantime matches nothing."""
+        """Embeddings (N, V); zeros for a photo that was deleted meanwhile."""
         stored = self._index.vectors(each.key for each in near)
         empty = np.zeros_like(next(iter(stored.values())))
         return np.stack([stored.get(each.key, empty) for each in near])
@@ -105,7 +106,7 @@ class CandidateRetriever:
         return self._scorer.similarity(cosine, hubness)
 
     def rerank_depth(self, query: Query, encoded: EncodedQuery) -> int:
-        """How many candidates the joint model scores: none where validation found that it adds nothing."""
+        """How many candidates the joint model scores: 0 where it was fitted a weight of 0."""
         useful = encoded.text and self._scorer.weights.joint_weight["TIR"] and self._calibration.combined
         return (RERANK if query.rerank is None else query.rerank) if useful else 0
 
@@ -113,8 +114,8 @@ class CandidateRetriever:
     def rerank(
         self, queries: Sequence[Query], encoded: Sequence[EncodedQuery], found: Sequence[ScoredCandidates]
     ) -> None:
-        """Re-score the head of each query's candidates by the joint model, all in one forward."""
-        jobs = []  # (candidates, places, encoded text, states)
+        """Score the best candidates of all queries with the joint model, in one batch."""
+        jobs = []  # (candidates, indices, encoded text, patch states)
         for query, each, candidates in zip(queries, encoded, found, strict=True):
             places = candidates.head(self.rerank_depth(query, each))
             keys = [candidates.products[i].key for i in places]
@@ -125,13 +126,13 @@ class CandidateRetriever:
                 jobs.append((candidates, [i for i, _ in present], each.text, states))
         if not jobs:
             return
-        scores = self._joint([(text, states) for _, _, text, states in jobs])
+        scores = self._joint_scores([(text, states) for _, _, text, states in jobs])
         for (candidates, chosen, text, _), joint in zip(jobs, scores, strict=True):
             combined = self._scorer.combine(candidates.similarity[chosen], joint)
             candidates.text[chosen] = self._calibration.text(combined, text.words, joint=True)
 
-    def _joint(self, jobs: Sequence[tuple[EncodedText, np.ndarray]]) -> list[np.ndarray]:
-        """Joint scores (n,) of each text with its photos' states (n, patches, H)."""
+    def _joint_scores(self, jobs: Sequence[tuple[EncodedText, np.ndarray]]) -> list[np.ndarray]:
+        """Joint scores (n,) of each text with the patch states (n, P, H) of its n photos."""
         ids = torch.nn.utils.rnn.pad_sequence([text.ids for text, _ in jobs], batch_first=True)
         masks = torch.nn.utils.rnn.pad_sequence([text.mask for text, _ in jobs], batch_first=True)
         counts = [len(states) for _, states in jobs]
@@ -145,7 +146,7 @@ class CandidateRetriever:
 
 
 def ranked(query: Query, candidates: ScoredCandidates) -> RankedHits:
-    """The candidates in the query's order."""
+    """The candidates as hits in the order of the query's ``sort``."""
     match = candidates.match()
     with np.errstate(divide="ignore"):
         scores = np.log(match)
@@ -155,13 +156,13 @@ def ranked(query: Query, candidates: ScoredCandidates) -> RankedHits:
     ]
     tiers = [hits[: candidates.first], hits[candidates.first :]]
     if query.hybrid:
-        tiers[0] = fused(tiers[0], candidates.texts, query.hybrid)
-    least = query.threshold or 0.0
-    tiers = [[hit for hit in by_match(tier) if hit.match >= least] for tier in tiers]
+        tiers[0] = fused(tiers[0], candidates.full_text, query.hybrid)
+    threshold = query.threshold or 0.0
+    tiers = [[hit for hit in by_match(tier) if hit.match >= threshold] for tier in tiers]
     if query.threshold is not None and query.sort != BEST_MATCH:
-        tiers = [tiers[0] + tiers[1], []]  # all of them match well, so all of them can be sorted
+        tiers = [tiers[0] + tiers[1], []]  # a threshold leaves good matches only, so all can be sorted
     found = sorted_by(tiers[0], query.sort) + tiers[1]
     exhausted = candidates.exhausted or (
-        query.threshold is not None and candidates.deep and match.min(initial=1.0) < least
+        query.threshold is not None and candidates.deep and match.min(initial=1.0) < threshold
     )
     return RankedHits(collapse_groups(found), [hit.product.id for hit in found], candidates.deep, exhausted)

@@ -1,4 +1,4 @@
-"""Queries as the model sees them: the texts of many in one forward pass."""
+"""Encode queries, the texts of all in one batch."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from kaleidobert.index.protocol import ProductIndex
 from kaleidobert.scoring.protocol import PairScorer
 from kaleidobert.search.query import Query
 
-AVOIDED = 0.3  # share of what is avoided that recall turns away from; the order knows the whole of it
+AVOID_WEIGHT = 0.3  # of phrases to avoid, in the vector for retrieval; ranking uses their match probabilities
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedText:
-    """A text's embedding (V,) and its hubness; its content words, None for those that no product's text has; its token
-    ids (T,) with their mask (T,)."""
+    """A text with its embedding (V,), hubness, content words, token ids (T,) and attention mask (T,).
+
+    ``words`` has None for a word that is in no product's text.
+    """
 
     text: str
     vector: np.ndarray
@@ -32,7 +34,7 @@ class EncodedText:
 
 @dataclass(frozen=True, slots=True)
 class EncodedQuery:
-    """What a query looks for: ``text`` and ``image`` (P,), one of them or both, and the phrases to avoid."""
+    """A query's ``text``, or ``image`` embedding (V,), or both, and the phrases to avoid."""
 
     text: EncodedText | None
     image: np.ndarray | None
@@ -40,28 +42,28 @@ class EncodedQuery:
 
     @property
     def single(self) -> bool:
-        """Whether recall's cosines are all that the order needs."""
+        """Whether the query is one text or one image, so that the cosines of retrieval suffice for ranking."""
         return not self.avoid and (self.text is None or self.image is None)
 
     @property
     def vector(self) -> np.ndarray:
-        """What recall goes by: the mean of what is looked for, turned away from what is not."""
+        """The normalised vector (V,) for retrieval: the mean of text and image, less a part of the phrases to avoid."""
         wanted = ([self.text.vector] if self.text else []) + ([self.image] if self.image is not None else [])
         mean = np.mean(wanted, axis=0)
         for phrase in self.avoid:
-            mean = mean - AVOIDED * phrase.vector
+            mean = mean - AVOID_WEIGHT * phrase.vector
         return mean / np.linalg.norm(mean)
 
 
 class QueryEncoder:
-    """Encodes queries with one scorer and the products of one index. Safe to call from several threads."""
+    """Encodes queries with one scorer; photos of ``like`` come from one index. Thread-safe."""
 
     def __init__(self, scorer: PairScorer, index: ProductIndex) -> None:
         self._scorer = scorer
         self._index = index
 
     def encode(self, queries: Sequence[Query]) -> list[EncodedQuery]:
-        """Raises ``InputError`` for a product to be like that the store does not hold."""
+        """Raises ``InputError`` where the index lacks the product that results should be ``like``."""
         phrases = [phrases_of(query.avoid) for query in queries]
         texts = [text for query, avoid in zip(queries, phrases, strict=True) for text in (query.text.strip(), *avoid)]
         found = self.texts(list(dict.fromkeys(filter(None, texts))))
@@ -71,7 +73,7 @@ class QueryEncoder:
         ]
 
     def texts(self, texts: Sequence[str]) -> dict[str, EncodedText]:
-        """Each text encoded, from one forward pass."""
+        """Encode texts in one batch."""
         if not texts:
             return {}
         batch = self._scorer.encode_texts(texts)
@@ -83,7 +85,7 @@ class QueryEncoder:
         }
 
     def _words(self, text: str) -> tuple[str | None, ...]:
-        """Its content words; None for a word that no product's text has."""
+        """The content words; None for a word that is in no product's text."""
         known = self._index.words()
         words = [word.text for word in content_words(text)]
         return tuple(None if word.isalpha() and word.lower() not in known else word for word in words)
@@ -95,7 +97,7 @@ class QueryEncoder:
         if query.like:
             found = self._index.product(query.like)
             if found is None:
-                raise InputError(f"no product with the id {query.like!r}: take one from the results of a search")
+                raise InputError(f"no product has the id {query.like!r}; use an id from search results")
             key = (query.like, found[1][0])
             embeds.append(self._index.vectors([key])[key])
         if not embeds:

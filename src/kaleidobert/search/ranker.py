@@ -1,11 +1,10 @@
-"""Rank products for a query: recall by embedding, then re-ranking of the head by the joint model.
+"""Rank products for a query: retrieve candidates by embedding, then re-rank the best with the joint model.
 
-Recall compares the query's embedding with every stored one and charges the nearest for being near to every text
-(hubness); the joint model scores the query's tokens with the stored patch states of the best candidates (the seed's
-text-to-image retrieval). Every score becomes a match probability (`scoring.calibration`). Text and photo of a query
-must both match, and what it avoids must not: probabilities multiply, and the order follows their product. Results are
-ranked in two tiers, the `candidates.FIRST` nearest and those behind, which never mix, so a page does not depend on how
-deep another one looked.
+Retrieval compares the query's embedding with all stored ones, less the hubness of photo and text. The joint model then
+scores the query's tokens with the stored patch states of the best candidates (SEED: TIR). Each score becomes a match
+probability (`scoring.calibration`); a product's rank follows the product of the probabilities that it matches the text,
+that it matches the photo, and that it does not match what is to be avoided. The `candidates.FIRST` nearest products are
+ranked before all others, so that a page does not depend on how many candidates another page needed.
 """
 
 from __future__ import annotations
@@ -34,15 +33,15 @@ from kaleidobert.search.ordering import RankedHits
 from kaleidobert.search.query import BEST_MATCH, MAX_DEPTH, Answer, Evidence, Hit, Query
 from kaleidobert.search.query_encoder import QueryEncoder
 
-KEPT = 256  # queries whose order is kept for their further pages
+CACHED_ORDERS = 256  # queries whose order is cached for their further pages
 STAGES = ("encode", "recall", "rerank", "facets", "why", "photos")
 __all__ = ["STAGES", "Answer", "Hit", "Query", "Ranker"]
 
 
 class Ranker:
-    """Answers queries on one index with the scorer that made it. Safe to call from several threads.
+    """Answers queries on one index with the scorer that embedded its products. Thread-safe.
 
-    Raises ``InputError`` when the index holds another model's embeddings, or where match probabilities were never
+    Raises ``InputError`` where the index holds the embeddings of another model, or where no match probabilities were
     fitted.
     """
 
@@ -55,25 +54,25 @@ class Ranker:
         self.encoder = QueryEncoder(scorer, store)
         self.explainer = Explainer(scorer, store)
         self._retriever = CandidateRetriever(scorer, store, self.calibration)
-        self._orders: LRUCache[tuple, RankedHits] = LRUCache(KEPT)
-        self._locked = threading.Lock()
+        self._orders: LRUCache[tuple, RankedHits] = LRUCache(CACHED_ORDERS)
+        self._lock = threading.Lock()
 
     @classmethod
     def open(cls, store_uri: str, model_folder: Path | None = None) -> Ranker:
-        """Open a store with its model: ``model_folder``, or the folder the store was made with."""
+        """Open a store with a model, by default the one that it was indexed with."""
         store = open_index(store_uri)
         folder = model_folder or Path(store.info.model)
         if not folder.is_dir():
-            hint = "" if model_folder else f" (the one {store_uri} was made with; say where it is with --model)"
+            hint = "" if model_folder else f" ({store_uri} was indexed with it; give its present place with --model)"
             raise InputError(f"no model folder at {folder}{hint}")
         return cls(KaleidoBertScorer.from_pretrained(folder), store)
 
     def check(self) -> None:
-        """Raise ``InputError`` when the store no longer belongs to this model."""
+        """Raise ``InputError`` where the store has been re-indexed with another model."""
         self.store.check_model(self.fingerprint, self.scorer.name)
 
     def search(self, text: str = "", **settings: Any) -> list[Hit]:
-        """The hits of a `Query` with these settings."""
+        """The hits of a `Query` with this text and these settings."""
         return self.answer(Query(text, **settings)).hits
 
     def answer(self, query: Query) -> Answer:
@@ -81,7 +80,8 @@ class Ranker:
         return self.answer_many([query])[0]
 
     def answer_many(self, queries: Sequence[Query]) -> list[Answer]:
-        """An answer each; texts and joint passes of all of them in one forward, whose time counts for each."""
+        """One answer per query. All texts are encoded in one batch, and all pairs scored in one; each answer counts the
+        time of the whole batch."""
         self.check()
         for query in queries:
             query.check()
@@ -94,7 +94,7 @@ class Ranker:
         found = self._rank([queries[i] for i in missing], [seconds[i] for i in missing])
         for place, order in zip(missing, found, strict=True):
             orders[place] = order
-            with self._locked:
+            with self._lock:
                 self._orders[keys[place]] = order
         return [
             self._page(query, order, times)
@@ -103,11 +103,11 @@ class Ranker:
         ]
 
     def explain(self, text: str, product_id: str, view: int) -> list[Evidence]:
-        """Which words of the text point at which patches of a stored photo; [] where it is gone."""
+        """The patches of a stored photo that match each word of the text; [] where the photo was deleted."""
         return self.explainer.explain(text, [(product_id, view)]).get((product_id, view), [])
 
     def why_nothing(self, filters: Filters = NO_FILTERS) -> str:
-        """Why an answer with these filters is empty and what to try, in one sentence."""
+        """Why an answer with these filters is empty, and what to try, in one sentence."""
         if not self.store.rows():
             return "The store is empty."
         names = self.store.filter_names()
@@ -115,7 +115,7 @@ class Ranker:
         if unknown:
             return f"No product has {unknown[0]!r}; filters are: {', '.join(names)}."
         if self.store.count(filters):
-            return "No product matches well enough: ask for a lower threshold, or avoid less."
+            return "No product matches well enough: lower the threshold, or avoid less."
         return "No product passes the filters: drop one, or check the spelling (case counts)."
 
     def _rank(self, queries: Sequence[Query], seconds: Sequence[dict[str, float]]) -> list[RankedHits]:
@@ -151,7 +151,7 @@ class Ranker:
         return Answer(hits, total, exact, end if more else None, facets, seconds, weak)
 
     def _counts(self, query: Query, order: RankedHits) -> tuple[int, bool, dict[str, list[tuple[str, int]]]]:
-        """How many products the answer holds, whether that is all, and its facets."""
+        """The number of matching products, whether it is exact or a lower bound, and their facets."""
         filters, names = query.filters, query.facets or None
         whole = query.threshold is None and not query.avoid.strip() and not query.like
         if whole:
@@ -167,8 +167,8 @@ class Ranker:
             raise InputError(f"cannot sort by {name!r}; use {', '.join(names)}, with - in front for the other way")
 
     def _known_order(self, key: tuple, query: Query) -> RankedHits | None:
-        """The order of this query from an earlier page, if it reaches deep enough."""
-        with self._locked:
+        """The order of this query as computed for an earlier page, if it has enough candidates for this one."""
+        with self._lock:
             order = self._orders.get(key)
         if order is None or (_is_deep(query) and not order.deep and not order.exhausted):
             return None
@@ -176,16 +176,17 @@ class Ranker:
 
 
 def _is_deep(query: Query) -> bool:
-    """Whether the first tier is not all that this page needs; groups and repeats take some of it."""
-    asked = query.threshold is not None or bool(query.avoid.strip()) or bool(query.like)
-    return asked or query.offset + query.top > 100
+    """Whether a page needs more than the first tier, which grouping and the removal of repeats make shorter."""
+    return (
+        query.threshold is not None or bool(query.avoid.strip()) or bool(query.like) or query.offset + query.top > 100
+    )
 
 
 def _key(query: Query, version: str) -> tuple:
-    """What decides the order of an answer."""
+    """All that the order of an answer depends on."""
     photo = hashlib.sha256(query.image.tobytes()).hexdigest() if query.image is not None else ""
-    asked = (query.text.strip(), query.like, query.avoid, query.filters, query.rerank, query.hybrid, query.sort)
-    return version, photo, query.threshold, *asked
+    settings = (query.text.strip(), query.like, query.avoid, query.filters, query.rerank, query.hybrid, query.sort)
+    return version, photo, query.threshold, *settings
 
 
 @contextmanager

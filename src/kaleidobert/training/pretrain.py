@@ -1,4 +1,4 @@
-"""Pre-training from any source of products to a run folder (see `runs`) that every other command reads."""
+"""Pre-training: from a catalogue to a run folder (see `runs`), which every other command takes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from kaleidobert.training.settings import RunSettings
 from kaleidobert.training.time_budget import TimeBudget
 from kaleidobert.training.trainer import KaleidoBertTrainer
 
-LEAST_VALIDATED = 64  # products of a validation batch that the joint objectives are measured on
+MIN_VALIDATED = 64  # products per validation batch for which the joint objectives are computed, at least
 TOKENIZER_KINDS = ("wordpiece", "bpe", "unigram", "sentencepiece")
 
 
@@ -56,15 +56,17 @@ def pretrain(
 ) -> dict[str, float]:
     """Pre-train on ``data``'s train split and write the run folder ``out``; returns the last validation figures.
 
-    The run ranks only after `evaluation.fit_ranker.fit_ranker`.
+    To rank with the run, call `evaluation.fit_ranker.fit_ranker` next.
 
-    ``alignment``: what `align` wrote; masking then takes aligned pairs first (SEED: AGM), otherwise it is random.
-    ``features``: what `build_features` wrote; the frozen backbone's features are read instead of computed.
+    ``alignment``: a folder written by `align`; masking then prefers aligned pairs (SEED: AGM), otherwise it is random.
+    ``features``: a folder written by `build_features`, the features of the frozen backbone, which then is not run.
     """
     checkpoint = last_checkpoint(out, resume)
     training = settings.training
     if training.similar_group > 1:
-        raise InputError("training.similar_group asks a trained model what is alike: it is for fine-tuning")
+        raise InputError(
+            "training.similar_group needs the embeddings of a trained run: use it with finetune, or set it to 1"
+        )
     settings.objectives.check_batches(("AMLM", "ITM", "LM"), training.joint_from, training.joint_samples)
     aligned = Alignment.load(alignment) if alignment else None
     set_seed(training.seed)
@@ -75,7 +77,7 @@ def pretrain(
         train = prepare(data, "train", image_processor, columns)
         validation = prepare(data, "validation", image_processor, columns)
     arguments = training_arguments(out, training, len(train))
-    # A run's embeddings are bound to its own tokenizer, also where the catalogue has changed since.
+    # A resumed run keeps its tokenizer, even where the catalogue has changed since.
     tokenizer: Any = AutoTokenizer.from_pretrained(out) if checkpoint else _tokenizer(settings, train)
     model = _model(config, tokenizer, settings)
     if training.freeze_backbone:
@@ -109,13 +111,13 @@ def pretrain(
         train_dataset=train,
         eval_dataset=validation.head(training.evaluation_products),
         data_collator=collate(train, augmented=True, shard=BatchShard.here(), features=stored["train"]),
-        # Masked at random in every run, so that runs with and without alignment are measured alike.
+        # Random masking in every run, so that runs with and without alignment are comparable.
         evaluation_collator=collate(
             validation,
             augmented=False,
             alignment=None,
             features=stored["validation"],
-            joint_samples=max(training.joint_samples, LEAST_VALIDATED),
+            joint_samples=max(training.joint_samples, MIN_VALIDATED),
         ),
         sampler=GroupedSampler(train.subcategories, training.subcategory_group, training.seed),
         budget=TimeBudget.resumed(checkpoint, max_minutes) if checkpoint else TimeBudget(max_minutes),
@@ -144,7 +146,9 @@ def _model(
     config.encoder_config.pad_token_id = tokenizer.pad_token_id
     if settings.initial.run:
         if settings.initial.bert or settings.initial.backbone:
-            raise InputError("initial.run brings every weight: leave initial.bert and initial.backbone out, or the run")
+            raise InputError(
+                "initial.run sets all weights; remove initial.bert and initial.backbone, or remove initial.run"
+            )
         return _continued(Path(settings.initial.run), config, settings.objectives)
     model = KaleidoBertForPreTraining(config, settings.objectives)
     if settings.initial.bert:
@@ -155,7 +159,7 @@ def _model(
 
 
 def _continued(run: Path, config: KaleidoBertConfig, objectives: Objectives) -> KaleidoBertForPreTraining:
-    """An earlier run's weights under this run's settings. Raises ``InputError`` where the run's sizes are others."""
+    """A model with an earlier run's weights. Raises ``InputError`` where its sizes differ from the settings."""
     weights = load_model(run, KaleidoBertForPreTraining).state_dict()
     model = KaleidoBertForPreTraining(config, objectives)
     try:

@@ -1,4 +1,4 @@
-"""Presets: YAML files validated into settings; ``key=value`` overrides; a run keeps its own copy."""
+"""Settings of a run: a preset or another YAML file, with ``key=value`` overrides; each run folder holds its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kaleidobert.model.objectives import Objectives
 
 PRESETS = Path(__file__).parents[1] / "configs"
 RUN_SETTINGS = "settings.yaml"
-# Where settings of the model are now that were in KaleidoBertConfig up to format 1 of runs.
+# Settings that belonged to KaleidoBertConfig up to format 1 of runs, and their present places.
 MOVED = {
     "loss_weights": "objectives.weights",
     **{name: f"objectives.{name}" for name in ("corruption", "kl_temperature", "hard_negatives_from")},
@@ -40,7 +40,7 @@ class TokenizerSettings(_Strict):
 
 
 class InitialSettings(_Strict):
-    """Checkpoints to start from, by name or folder; ``run``: an earlier run, its tokenizer and all its weights."""
+    """Checkpoints to start from, by name or folder. ``run``: an earlier run, for its tokenizer and all its weights."""
 
     run: str | None = None
     bert: str | None = None
@@ -48,14 +48,14 @@ class InitialSettings(_Strict):
 
 
 class TrainingSettings(_Strict):
-    """How a run trains. ``joint_from``: share of the run that is contrastive only, before the joint objectives start.
+    """How a run trains. ``joint_from``: share of the run with the contrastive loss alone, before the joint objectives.
 
-    ``batch_size`` and ``joint_samples`` count the products of all processes together, however many there are.
-    ``freeze_backbone``: keep the image backbone as it is, as published; otherwise it trains with the rest.
-    ``augmentation``: its strength; 0 only mirrors photos. ``patch_dropout``: share of a photo's patches that are hidden
-    from embeddings and LM. ``word_dropout``: mean share of a text's words that are hidden from its embedding.
-    ``subcategory_group``: batches are made of groups of this many products of one sub-category; ``similar_group``, in
-    fine-tuning: of groups of this many photos that the fine-tuned run embeds close to each other.
+    ``batch_size`` and ``joint_samples`` count the products of all processes together.
+    ``freeze_backbone``: do not train the image backbone, as in the publication.
+    ``augmentation``: strength; 0 only mirrors photos. ``patch_dropout``: share of a photo's patches dropped from its
+    embedding and from LM. ``word_dropout``: mean share of a text's words dropped from its embedding.
+    ``subcategory_group``: a batch consists of groups of this many products of one sub-category; ``similar_group``, in
+    fine-tuning: of groups of this many photos with similar embeddings in the pre-trained run.
     """
 
     batch_size: PositiveInt = 256
@@ -79,7 +79,7 @@ class TrainingSettings(_Strict):
 
 
 class RunSettings(_Strict):
-    """One run. ``model`` holds `KaleidoBertConfig`'s arguments, ``objectives`` what training minimises."""
+    """All settings of a run. ``model``: the arguments of `KaleidoBertConfig`."""
 
     model: dict[str, Any]
     objectives: Objectives = Objectives()
@@ -92,9 +92,9 @@ class RunSettings(_Strict):
 
 
 def load_run_settings(run: Path) -> RunSettings:
-    """What a run was trained with. Raises ``InputError`` where the folder is no run, or one of another format."""
+    """The settings of a run. Raises ``InputError`` where the folder is no run, or a run of another format."""
     if not (run / RUN_SETTINGS).exists():
-        raise InputError(f"{run}: no {RUN_SETTINGS} there; give a folder that pretrain or finetune wrote")
+        raise InputError(f"{run}: no {RUN_SETTINGS} there; give a run folder, written by pretrain or finetune")
     if (run / "config.json").exists():
         load_config(run)
     return load_settings(str(run / RUN_SETTINGS))
@@ -103,7 +103,7 @@ def load_run_settings(run: Path) -> RunSettings:
 def load_settings(preset: str, overrides: list[str] | tuple[str, ...] = ()) -> RunSettings:
     """A preset by name (mini, small, base) or a YAML file, with overrides such as ``training.batch_size=64``.
 
-    Raises ``InputError`` in one line for a preset that is not there, a key that does not exist, a bad value.
+    Raises ``InputError`` for an unknown preset, an unknown setting or an invalid value.
     """
     path = Path(preset) if Path(preset).suffix in (".yaml", ".yml") else PRESETS / f"{preset}.yaml"
     if not path.exists():
@@ -111,7 +111,7 @@ def load_settings(preset: str, overrides: list[str] | tuple[str, ...] = ()) -> R
         raise InputError(f"no preset {preset!r}; use one of {names}, or the path of a YAML file")
     values = _yaml(path.read_text(), path.name)
     if not isinstance(values, dict):
-        raise InputError(f"{path.name}: no settings in it; see {PRESETS / 'mini.yaml'}")
+        raise InputError(f"{path.name}: it holds no settings; see {PRESETS / 'mini.yaml'}")
     override(values, overrides)
     try:
         settings = RunSettings.model_validate(values)
@@ -128,7 +128,7 @@ def override(values: dict[str, Any], overrides: Iterable[str]) -> None:
     for each in overrides:
         key, found, text = each.partition("=")
         if not found:
-            raise InputError(f"--set {each}: write it as key=value, for example training.batch_size=64")
+            raise InputError(f"--set {each}: write key=value, for example training.batch_size=64")
         *parents, last = key.split(".")
         place = values
         for parent in parents:
@@ -139,7 +139,7 @@ def override(values: dict[str, Any], overrides: Iterable[str]) -> None:
 
 
 def _check_model(model: dict[str, Any], source: str) -> None:
-    """Build the configuration once, and refuse keys that it would keep without using them."""
+    """Raise ``InputError`` for values that `KaleidoBertConfig` rejects, and for settings that it would ignore."""
     try:
         config = KaleidoBertConfig(**model)
     except InputError as error:
@@ -153,8 +153,8 @@ def _check_model(model: dict[str, Any], source: str) -> None:
         given = model if place == "model" else model.get(place.removeprefix("model.")) or {}
         unknown = set(given) - keys
         if unknown:
-            moved = f", it is {MOVED[min(unknown)]} now" if place == "model" and min(unknown) in MOVED else ""
-            raise InputError(f"{source}: {place}.{min(unknown)}: there is no such setting{moved}")
+            moved = f"; use {MOVED[min(unknown)]}" if place == "model" and min(unknown) in MOVED else ""
+            raise InputError(f"{source}: {place}.{min(unknown)}: no such setting{moved}")
 
 
 def _yaml(text: str, source: str) -> Any:
