@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoModelForPreTraining
 
+from kaleidobert.alignment.pair_store import AlignmentSummary, AlignmentWriter
 from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertForRetrieval, KaleidoBertProcessor
 from kaleidobert.model.objectives import Objectives
@@ -148,6 +149,15 @@ def test_guided_masking_is_told_in_the_history(shapes, settings, history, aligne
     figures = pretrain(shapes, tmp_path / "guided", settings("training.epochs=1"), alignment=aligned)
     rows = [row for row in history(tmp_path / "guided") if "loss" in row]
     assert all(0 < row["guided"] <= 0.5 for row in rows) and figures["products_without_pairs"] == 0
+
+
+def test_an_alignment_without_a_pair_is_used_and_reported(shapes, settings, history, tmp_path):
+    with AlignmentWriter(tmp_path / "pairs.parquet", AlignmentSummary("teacher", "none", [5], 0.0)) as writer:
+        writer.add([("0-0", 0, [])])
+    figures = pretrain(shapes, tmp_path / "run", settings("training.epochs=0.5"), alignment=tmp_path)
+    assert figures["products_without_pairs"] == 64
+    rows = [row for row in history(tmp_path / "run") if "loss" in row]
+    assert [row["guided"] for row in rows] == [0.0, 0.0]
 
 
 def test_a_run_starts_from_another_at_another_resolution(run, shapes, settings, history, tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -45,6 +45,24 @@ class Objectives:
     def weight(self, loss: str) -> float:
         """Of a loss by name; one of several levels with the same task, such as G2CM_4x4, has its task's."""
         return loss_weight(self.weights, loss)
+
+    def check_batches(self, others: Sequence[str], joint_from: float, joint_samples: int) -> None:
+        """Raise ``InputError`` where some batch would train nothing.
+
+        ``others``: the losses beside the contrastive one that every batch has from progress ``joint_from`` on, with at
+        least two ``joint_samples``.
+        """
+        if self.weight("contrastive"):
+            return
+        if not any(map(self.weight, others)):
+            raise InputError(
+                f"objectives.weights: nothing to train; give contrastive, {' or '.join(others)} a weight above 0"
+            )
+        if joint_from > 0 or joint_samples < 2:
+            raise InputError(
+                "objectives.weights.contrastive is 0, so batches without the joint objectives would train nothing: set "
+                "training.joint_from=0 and training.joint_samples to 2 or more"
+            )
 
     def total(self, losses: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum of the losses, equation 8."""

@@ -94,7 +94,7 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
         losses: Losses = {}
         accuracies: Losses = {}
         references: Losses = {}
-        similarity, groups = None, shard.gather(text_group)
+        patches, similarity, groups = None, None, shard.gather(text_group)
         if weight("contrastive") or (weight("ITM") and int(self.negatives) == NEAREST):
             image = encoder.encode_image(pixel_values, visible_patches)
             text = encoder.encode_text(*query_inputs(input_ids, attention_mask, query_ids, query_mask))
@@ -104,7 +104,6 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
                 losses["contrastive"] = contrastive_loss(images, texts, self.scale(), groups)
         else:
             features = encoder.patch_features(pixel_values)
-            patches = encoder.embed_patches(features, visible_patches)
         n = 0 if negative_draws is None else negative_draws.shape[1]
         if n * shard.processes >= 2:
             parts = (masked_ids, token_labels, level_labels, masked_patches, negative_draws)
@@ -126,6 +125,7 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
                     references |= pretext_references(self.levels, corrupted, *inputs)
                     references |= self._references(input_ids, attention_mask, joint)
             if text_only is not None and weight("LM"):
+                patches = encoder.embed_patches(features, visible_patches) if patches is None else patches
                 losses["LM"] = self.captioning_loss(input_ids, attention_mask, patches, text_only, shard)
                 if not self.training:
                     blind = torch.ones_like(text_group, dtype=torch.bool)

@@ -45,25 +45,31 @@ class KaleidoBertForRetrieval(KaleidoBertPairModel):
         """
         if text_group is None:
             return self._scores(pixel_values, input_ids, attention_mask)
-        weight, shard = self.objectives.weight, BatchShard.here(self.training)
-        image = self.kaleidobert.encode_image(pixel_values, visible_patches)
-        query_ids, query_mask = query_inputs(input_ids, attention_mask, query_ids, query_mask)
-        text = self.kaleidobert.encode_text(query_ids, query_mask)
-        images, texts, groups = map(shard.gather, (image.image_embeds, text.text_embeds, text_group))
+        encoder, weight, shard = self.kaleidobert, self.objectives.weight, BatchShard.here(self.training)
         losses: dict[str, Tensor] = {}
         accuracies: dict[str, Tensor] = {}
-        if weight("contrastive"):
-            losses["contrastive"] = contrastive_loss(images, texts, self.scale(), groups)
-        if negative_draws is not None and negative_draws.shape[1] * shard.processes >= 2:
-            if weight("ITM"):
-                patches = shard.gather(image.patch_states[: negative_draws.shape[1]])
-                tokens, mask = shard.gather(text.token_states), shard.gather(query_mask)
+        draws = negative_draws
+        if draws is not None and draws.shape[1] * shard.processes < 2:
+            draws = None
+        if weight("contrastive") or weight("ITM"):
+            image = encoder.encode_image(pixel_values, visible_patches)
+            query_ids, query_mask = query_inputs(input_ids, attention_mask, query_ids, query_mask)
+            text = encoder.encode_text(query_ids, query_mask)
+            images, texts, groups = map(shard.gather, (image.image_embeds, text.text_embeds, text_group))
+            patch_states = image.patch_states
+            if weight("contrastive"):
+                losses["contrastive"] = contrastive_loss(images, texts, self.scale(), groups)
+            if draws is not None and weight("ITM"):
+                patches = shard.gather(patch_states[: draws.shape[1]])
                 similarity = self.scale() * images @ texts.T
-                negatives = itm_negatives(similarity, groups, negative_draws, len(patches), shard=shard)
+                negatives = itm_negatives(similarity, groups, draws, len(patches), shard=shard)
+                tokens, mask = shard.gather(text.token_states), shard.gather(query_mask)
                 matched = self.match(tokens, mask, patches, negatives, shard)
                 losses["ITM"], accuracies["ITM"] = matched.loss, matched.accuracy
-            if text_only is not None and weight("LM"):
-                losses["LM"] = self.captioning_loss(input_ids, attention_mask, image.patch_states, text_only, shard)
+        else:
+            patch_states = encoder.embed_patches(encoder.patch_features(pixel_values), visible_patches)
+        if draws is not None and text_only is not None and weight("LM"):
+            losses["LM"] = self.captioning_loss(input_ids, attention_mask, patch_states, text_only, shard)
         return KaleidoBertRetrievalOutput(loss=self.objectives.total(losses), losses=losses, accuracies=accuracies)
 
     def _scores(self, pixel_values: Tensor, input_ids: Tensor, attention_mask: Tensor) -> KaleidoBertRetrievalOutput:

@@ -127,6 +127,8 @@ def finetune(
     training, chosen = settings.training, TASKS[task]
     if training.similar_group > 1 and not chosen.contrastive:
         raise InputError(f"training.similar_group is for retrieval; {task} does not compare products")
+    if chosen.contrastive:
+        settings.objectives.check_batches(("ITM", "LM"), 0.0, training.joint_samples)
     processor = load_processor(model_folder)
     state = processes()
     with state.main_process_first():

@@ -67,6 +67,7 @@ def pretrain(
         raise InputError(
             "training.similar_group needs the embeddings of a trained run: use it with finetune, or set it to 1"
         )
+    settings.objectives.check_batches(("AMLM", "ITM", "LM"), training.joint_from, training.joint_samples)
     aligned = Alignment.load(alignment) if alignment else None
     set_seed(training.seed)
     config = KaleidoBertConfig(**settings.model)
