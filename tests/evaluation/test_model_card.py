@@ -138,7 +138,7 @@ def test_only_a_finished_run_has_a_card(run: Path, copy: Path, tmp_path: Path) -
 
 
 def test_a_run_is_uploaded_with_its_card_and_without_checkpoints(
-    copy: Path, shapes: Path, hub: tuple[str, type[HubHandler]]
+    copy: Path, shapes: Path, hub: tuple[str, type[HubHandler]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluate_retrieval(shapes, copy, queries=20)
     for name in (
@@ -149,11 +149,14 @@ def test_a_run_is_uploaded_with_its_card_and_without_checkpoints(
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         (copy / name).write_text("{}")
     endpoint, handler = hub
-    push_run(copy, "shop/tiny", private=True, token="secret", endpoint=endpoint, commit_message="A run")
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    result = CliRunner().invoke(app, ["push", str(copy), "shop/tiny", "--private", "--license", "mit"])
+    assert result.exit_code == 0 and result.output == f"the run is at {endpoint}/shop/tiny/commit/1\n"
     [created], [commit] = handler.created, handler.commits
     assert (created["organization"], created["name"]) == ("shop", "tiny")
     assert created.get("private") or created.get("visibility") == "private"  # by the version of huggingface_hub
-    assert commit[0]["value"]["summary"] == "A run"
+    assert ModelCard((copy / "README.md").read_text()).data.license == "mit"
     uploaded = {each["value"]["path"]: base64.b64decode(each["value"]["content"]) for each in commit[1:]}
     assert sorted(uploaded) == files_to_upload(copy)
     assert {"README.md", "config.json", "model.safetensors", "tokenizer.json", "settings.yaml"} <= set(uploaded)
@@ -173,3 +176,10 @@ def test_push_to_hub_takes_the_card_of_the_run(copy: Path, hub: tuple[str, type[
     [commit] = handler.commits
     uploaded = {each["value"]["path"]: base64.b64decode(each["value"]["content"]) for each in commit[1:]}
     assert uploaded["README.md"] == (copy / "README.md").read_bytes() and "model.safetensors" in uploaded
+
+
+@pytest.mark.parametrize(("repo_id", "reason"), [("shop/tiny", "onnect"), ("a b", "Repo id")])
+def test_what_cannot_be_uploaded(copy: Path, monkeypatch: pytest.MonkeyPatch, repo_id: str, reason: str) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(InputError, match=f"cannot be uploaded to {repo_id}: .*{reason}"):
+        push_run(copy, repo_id)

@@ -18,6 +18,7 @@ from kaleidobert.cli.index import index
 from kaleidobert.cli.migrate import migrate
 from kaleidobert.cli.patches import patches
 from kaleidobert.cli.pretrain import pretrain
+from kaleidobert.cli.push import push
 from kaleidobert.cli.report import report
 from kaleidobert.cli.saliency import saliency
 from kaleidobert.cli.search import search
@@ -48,6 +49,7 @@ for verb in (
     serve,
     describe,
     migrate,
+    push,
 ):
     app.command()(verb)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from huggingface_hub import CommitInfo, HfApi, ModelCard, ModelCardData
+from huggingface_hub import HfApi, ModelCard, ModelCardData
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import filter_repo_objects
 
+from kaleidobert.errors import InputError
 from kaleidobert.evaluation.rendering import render
 from kaleidobert.evaluation.run_summary import RunSummary
 from kaleidobert.evaluation.tables import evaluation_tables, load_evaluations
@@ -15,6 +17,7 @@ from kaleidobert.model.encoder import MODEL_CARD
 from kaleidobert.model.loading import load_config
 from kaleidobert.training.data_summary import load_data_summary
 
+HTTPError: type[Exception] = HfHubHTTPError.__bases__[0]  # of the HTTP client of the library's version
 NOT_UPLOADED = [
     "checkpoints/*",
     "logs/*",
@@ -124,20 +127,16 @@ def files_to_upload(run: Path) -> list[str]:
     return list(filter_repo_objects(paths, ignore_patterns=NOT_UPLOADED))
 
 
-def push_run(
-    run: Path,
-    repo_id: str,
-    license: str | None = None,
-    private: bool | None = None,
-    token: str | None = None,
-    endpoint: str | None = None,
-    **commit: Any,
-) -> CommitInfo:
-    """Write the model card and upload `files_to_upload` to the Hub; creates the repository if there is none.
+def push_run(run: Path, repo_id: str, license: str | None = None, private: bool | None = None) -> str:
+    """Write the model card and upload `files_to_upload` to the Hub, into a new repository or an existing one.
 
-    ``commit``: further arguments of `HfApi.upload_folder`, such as commit_message, revision and create_pr.
+    Returns the address of the commit. Log in with `hf auth login`, or set HF_TOKEN. Raises ``InputError`` where the Hub
+    refuses the upload or cannot be reached.
     """
     write_model_card(run, license, repo_id)
-    api = HfApi(endpoint=endpoint, token=token)
-    api.create_repo(repo_id, private=private, exist_ok=True)
-    return api.upload_folder(repo_id=repo_id, folder_path=run, ignore_patterns=NOT_UPLOADED, **commit)
+    api = HfApi()
+    try:
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        return str(api.upload_folder(repo_id=repo_id, folder_path=run, ignore_patterns=NOT_UPLOADED))
+    except (OSError, HTTPError, HFValidationError) as error:
+        raise InputError(f"{run} cannot be uploaded to {repo_id}: {' '.join(str(error).split())}") from None

@@ -25,6 +25,7 @@ from kaleidobert.model.pretext_tasks import level_tasks
 from kaleidobert.training.augmentation import augment, draw_sides
 from kaleidobert.training.cached_features import SplitFeatures
 from kaleidobert.training.dataset import PreparedDataset
+from kaleidobert.training.settings import TrainingSettings
 from kaleidobert.vision.patches import pool_patches
 
 TITLE_SHARE = 0.5  # of the texts that are titles alone in training
@@ -37,6 +38,17 @@ class SampledViews(NamedTuple):
 
     views: np.ndarray
     mirrored: np.ndarray
+
+
+def collator_settings(training: TrainingSettings) -> dict[str, Any]:
+    """The arguments of all collators that a run's settings give."""
+    return {
+        "seed": training.seed,
+        "joint_samples": training.joint_samples,
+        "strength": training.augmentation,
+        "patch_dropout": training.patch_dropout,
+        "word_dropout": training.word_dropout,
+    }
 
 
 class PairCollator:

@@ -13,9 +13,8 @@ from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertForRetrieval
 from kaleidobert.model.distributed import BatchShard
 from kaleidobert.model.loading import load_model, load_processor
-from kaleidobert.training.collators import PairCollator
-from kaleidobert.training.data_summary import save_data_summary
-from kaleidobert.training.dataset import PreparedDataset, prepare
+from kaleidobert.training.collators import PairCollator, collator_settings
+from kaleidobert.training.dataset import PreparedDataset
 from kaleidobert.training.downstream import (
     CaptioningCollator,
     ClassificationCollator,
@@ -26,11 +25,11 @@ from kaleidobert.training.downstream import (
 )
 from kaleidobert.training.encode import embed_products
 from kaleidobert.training.runs import (
-    clear_remains,
     finish_run,
     last_checkpoint,
-    processes,
+    prepare_splits,
     save_run,
+    start_run,
     training_arguments,
 )
 from kaleidobert.training.sampling import GroupedSampler
@@ -130,31 +129,19 @@ def finetune(
     if chosen.contrastive:
         settings.objectives.check_batches(("ITM", "LM"), 0.0, training.joint_samples)
     processor = load_processor(model_folder)
-    state = processes()
-    with state.main_process_first():
-        train = prepare(data, "train", processor.image_processor, columns)
-        validation = prepare(data, "validation", processor.image_processor, columns)
+    train, validation = prepare_splits(data, processor.image_processor, columns)
     products, validated = list(chosen.usable(train, "train")), list(chosen.usable(validation, "validation"))
     set_seed(training.seed)  # a new head is the same in every process
     model = chosen.load(model_folder, settings, train, products)
     if training.freeze_backbone:
         model.kaleidobert.freeze_backbone()
     arguments = training_arguments(out, training, len(products))
-    if state.is_main_process:
-        out.mkdir(parents=True, exist_ok=True)
-        clear_remains(out, checkpoint)
-        settings.save(out)
-        save_data_summary(out, data, train=train, validation=validation)
-        processor.save_pretrained(out)
+    start_run(out, checkpoint, settings, processor, data, train, validation)
     collate = partial(
         chosen.collator(model),
         tokenizer=processor.tokenizer,
-        seed=training.seed,
-        joint_samples=training.joint_samples,
-        strength=training.augmentation,
-        patch_dropout=training.patch_dropout,
-        word_dropout=training.word_dropout,
         levels=model.config.level_table,
+        **collator_settings(training),
     )
     subcategories, group, embeds = [train.subcategories[index] for index in products], training.subcategory_group, None
     if training.similar_group > 1:

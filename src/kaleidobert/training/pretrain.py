@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from textwrap import shorten
@@ -16,6 +16,7 @@ from kaleidobert.model import (
     KaleidoBertConfig,
     KaleidoBertForPreTraining,
     KaleidoBertImageProcessor,
+    KaleidoBertProcessor,
 )
 from kaleidobert.model.distributed import BatchShard
 from kaleidobert.model.initial import load_backbone, load_bert
@@ -24,15 +25,14 @@ from kaleidobert.model.objectives import Objectives
 from kaleidobert.model.pretraining import active_levels
 from kaleidobert.model.tokenizer import load_tokenizer, train_tokenizer
 from kaleidobert.training.cached_features import open_run_features
-from kaleidobert.training.collators import PreTrainingCollator
-from kaleidobert.training.data_summary import save_data_summary
-from kaleidobert.training.dataset import PreparedDataset, prepare
+from kaleidobert.training.collators import PreTrainingCollator, collator_settings
+from kaleidobert.training.dataset import PreparedDataset
 from kaleidobert.training.runs import (
-    clear_remains,
     finish_run,
     last_checkpoint,
-    processes,
+    prepare_splits,
     save_run,
+    start_run,
     training_arguments,
 )
 from kaleidobert.training.sampling import GroupedSampler
@@ -72,10 +72,7 @@ def pretrain(
     set_seed(training.seed)
     config = KaleidoBertConfig(**settings.model)
     image_processor = KaleidoBertImageProcessor(config.image_size, config.saliency, config.keep_aspect)
-    state = processes()
-    with state.main_process_first():
-        train = prepare(data, "train", image_processor, columns)
-        validation = prepare(data, "validation", image_processor, columns)
+    train, validation = prepare_splits(data, image_processor, columns)
     arguments = training_arguments(out, training, len(train))
     # A resumed run keeps its tokenizer, even where the catalogue has changed since.
     tokenizer: Any = AutoTokenizer.from_pretrained(out) if checkpoint else _tokenizer(settings, train)
@@ -84,25 +81,14 @@ def pretrain(
         model.kaleidobert.freeze_backbone()
     stored = open_run_features(features, {"train": train, "validation": validation}, model.kaleidobert, settings)
 
-    if state.is_main_process:
-        out.mkdir(parents=True, exist_ok=True)
-        clear_remains(out, checkpoint)
-        settings.save(out)
-        save_data_summary(out, data, train=train, validation=validation)
-        image_processor.save_pretrained(out)
-        if not checkpoint:
-            tokenizer.save_pretrained(out)
-    collate = partial(
+    start_run(out, checkpoint, settings, KaleidoBertProcessor(image_processor, tokenizer), data, train, validation)
+    collate: Callable[..., PreTrainingCollator] = partial(
         PreTrainingCollator,
         tokenizer=tokenizer,
         levels=active_levels(config.level_table, settings.objectives),
-        seed=training.seed,
-        joint_samples=training.joint_samples,
         alignment=aligned,
         corruption=settings.objectives.corruption,
-        strength=training.augmentation,
-        patch_dropout=training.patch_dropout,
-        word_dropout=training.word_dropout,
+        **collator_settings(training),
     )
     trainer = KaleidoBertTrainer(
         joint_from=training.joint_from,

@@ -1,7 +1,8 @@
 """The run folder of pre-training and fine-tuning: checkpoints, resuming, the library's arguments, saving.
 
-It holds the model (`config.json`, `model.safetensors`), its processor and tokenizer, ``settings.yaml``,
-``history.json`` (every logged figure), ``logs/`` (TensorBoard) and ``checkpoints/`` (to resume from).
+It holds the model (`config.json`, `model.safetensors`), its processor and tokenizer, ``settings.yaml``, ``data.json``,
+``history.json`` (every logged figure), ``logs/`` (TensorBoard) and ``checkpoints/`` (to resume from). The CLI adds
+``ranking.json``, ``memory.safetensors``, ``README.md`` (the model card) and ``evaluation/``.
 
 Where `torchrun` starts several processes, only the main one writes the run folder and the cache of prepared photos.
 """
@@ -12,7 +13,7 @@ import atexit
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,7 +25,10 @@ from accelerate.utils import broadcast_object_list
 from transformers import Trainer, TrainingArguments
 
 from kaleidobert.errors import InputError
-from kaleidobert.training.settings import RUN_SETTINGS, TrainingSettings
+from kaleidobert.model import KaleidoBertImageProcessor, KaleidoBertProcessor
+from kaleidobert.training.data_summary import save_data_summary
+from kaleidobert.training.dataset import PreparedDataset, prepare
+from kaleidobert.training.settings import RUN_SETTINGS, RunSettings, TrainingSettings
 from kaleidobert.training.time_budget import EARLIER_BUDGET_FILE, TIME_BUDGET_FILE
 from kaleidobert.training.trainer import TimedTrainer
 
@@ -65,6 +69,34 @@ def last_checkpoint(out: Path, resume: bool) -> Path | None:
     if resume and not complete and not (out / RUN_SETTINGS).exists():
         raise InputError(f"{out}: no checkpoint to resume from; leave --resume out to start from scratch")
     return complete[-1] if complete else None
+
+
+def prepare_splits(
+    data: str | Path, processor: KaleidoBertImageProcessor, columns: Mapping[str, str] | None
+) -> tuple[PreparedDataset, PreparedDataset]:
+    """The train and validation splits, prepared by the main process and read from its cache by the others."""
+    with processes().main_process_first():
+        return prepare(data, "train", processor, columns), prepare(data, "validation", processor, columns)
+
+
+def start_run(
+    out: Path,
+    checkpoint: Path | None,
+    settings: RunSettings,
+    processor: KaleidoBertProcessor,
+    data: str | Path,
+    train: PreparedDataset,
+    validation: PreparedDataset,
+) -> None:
+    """Write settings, processor and data summary into the run folder, before training; in the main process only."""
+    if not is_main_process():
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    clear_remains(out, checkpoint)
+    settings.save(out)
+    save_data_summary(out, data, train=train, validation=validation)
+    if checkpoint is None:
+        processor.save_pretrained(out)
 
 
 def clear_remains(out: Path, checkpoint: Path | None) -> None:
