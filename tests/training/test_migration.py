@@ -120,9 +120,7 @@ def test_pretraining_does_not_start_from_an_old_run_or_its_settings(shapes, pres
     arguments = ["pretrain", shapes, "--out", tmp_path / "out", "--preset"]
     sets = ["--set", f"initial.run={OLD_RUN}"]
     assert f"kaleidobert migrate {OLD_RUN} --out NEW" in refusal(*arguments, preset, *sets)
-    assert "model.corruption: no such setting; use objectives.corruption" in refusal(
-        *arguments, OLD_RUN / RUN_SETTINGS
-    )
+    assert "model.corruption: no such setting; use objectives.corruption" in refusal(*arguments, OLD_RUN / RUN_SETTINGS)
     assert not (tmp_path / "out").exists()
 
 

@@ -83,7 +83,11 @@ def test_presets_that_cannot_be_used(tmp_path):
         load_settings("huge")
     with pytest.raises(InputError, match="no preset"):
         load_settings(str(tmp_path / "none.yaml"))
-    for text, message in (("", "it holds no settings"), ("a: [", "not valid YAML"), ("training: {}", "model: Field req")):
+    for text, message in (
+        ("", "it holds no settings"),
+        ("a: [", "not valid YAML"),
+        ("training: {}", "model: Field req"),
+    ):
         (tmp_path / "bad.yaml").write_text(text)
         with pytest.raises(InputError, match=f"bad.yaml: {message}") as error:
             load_settings(str(tmp_path / "bad.yaml"))
