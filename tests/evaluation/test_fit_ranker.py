@@ -9,7 +9,6 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from kaleidobert.cli.main import app
-from kaleidobert.errors import InputError
 from kaleidobert.evaluation import fit_ranker as module
 from kaleidobert.evaluation.fit_ranker import (
     HUBNESS_WEIGHTS,
@@ -250,36 +249,6 @@ def test_too_few_products_are_ranked_without_match_probabilities(scorer, test_sp
     assert "calibration" not in figures["with_memory"] and "too few" in caplog.text
 
 
-@pytest.mark.parametrize(
-    "name, content, message",
-    [
-        (RANKING_FILE, None, "{run} cannot rank yet, as it has no ranking.json: fit it with "),
-        (RANKING_FILE, b"{", "{file} is damaged (Expecting property name"),
-        (RANKING_FILE, b"[1]", "{file} is damaged ("),
-        (RANKING_FILE, b'{"format": 1}', "{file} is damaged ('without_memory')"),
-        (RANKING_FILE, b'{"format": 1, "without_memory": {"joint_wait": 1}}', "{file} is damaged ("),
-        (
-            RANKING_FILE,
-            b'{"format": 1, "without_memory": {"joint_scorer": "vqa"}}',
-            "(joint_scorer is 'vqa'; use ",
-        ),
-        (RANKING_FILE, b'{"format": 9}', "{file} has format 9, this version reads 1: fit it with "),
-        (MEMORY_FILE, b"half a file", "{file} is damaged ("),
-    ],
-)
-def test_a_fit_that_is_missing_or_damaged_is_one_line(copy, name, content, message):
-    """It says what, and what to run."""
-    if content is None:
-        (copy / name).unlink()
-    else:
-        (copy / name).write_bytes(content)
-    with pytest.raises(InputError) as error:
-        KaleidoBertScorer.from_pretrained(copy)
-    said = str(error.value)
-    assert message.format(run=copy, file=copy / name) in said and "\n" not in said
-    assert said.endswith(f"kaleidobert fit-ranker DATA --model {copy}")
-
-
 def test_the_command_that_the_line_names_mends_a_run(copy, shapes):
     (copy / RANKING_FILE).write_text("{")
     (copy / MEMORY_FILE).write_text("half a file")
@@ -288,17 +257,6 @@ def test_the_command_that_the_line_names_mends_a_run(copy, shapes):
     mended = CliRunner().invoke(app, ["fit-ranker", str(shapes), "--model", str(copy)])
     assert mended.exit_code == 0, mended.output
     assert CliRunner().invoke(app, evaluate).exit_code == 0
-
-
-def test_a_memory_that_lost_a_tensor_is_damaged(copy, scorer):
-    """A file of whole tensors that are not all there."""
-    with pytest.MonkeyPatch.context() as patch:
-        state = scorer.memory.state_dict()
-        kept = {name: each for name, each in state.items() if name != "layouts.basis"}
-        patch.setattr(scorer.memory, "state_dict", lambda: kept)
-        scorer.memory.save(copy)
-    with pytest.raises(InputError, match=r"memory.safetensors is damaged \('basis'\): delete it, and build it again"):
-        KaleidoBertScorer.from_pretrained(copy)
 
 
 def test_the_verb(copy, shapes, tmp_path):

@@ -1,0 +1,50 @@
+"""`ranking.json` and `memory.safetensors` of a run, where they cannot be used."""
+
+import pytest
+
+from kaleidobert.errors import InputError
+from kaleidobert.scoring.memory import MEMORY_FILE
+from kaleidobert.scoring.ranking import RANKING_FILE
+from kaleidobert.scoring.scorer import KaleidoBertScorer
+
+
+@pytest.mark.parametrize(
+    "name, content, message",
+    [
+        (RANKING_FILE, None, "{run} cannot rank yet, as it has no ranking.json: fit it with "),
+        (RANKING_FILE, b"{", "{file} is damaged (Expecting property name"),
+        (RANKING_FILE, b"[1]", "{file} is damaged ("),
+        (RANKING_FILE, b'{"format": 1}', "{file} is damaged ('without_memory')"),
+        (RANKING_FILE, b'{"format": 1, "without_memory": {"joint_wait": 1}}', "{file} is damaged ("),
+        (
+            RANKING_FILE,
+            b'{"format": 1, "without_memory": {"joint_scorer": "vqa"}}',
+            "(joint_scorer is 'vqa'; use ",
+        ),
+        (RANKING_FILE, b'{"format": 9}', "{file} has format 9, this version reads 1: fit it with "),
+        (MEMORY_FILE, b"half a file", "{file} is damaged ("),
+    ],
+)
+def test_a_fit_that_is_missing_or_damaged_is_one_line(copy, name, content, message):
+    """It says what, and what to run."""
+    if content is None:
+        (copy / name).unlink()
+    else:
+        (copy / name).write_bytes(content)
+    with pytest.raises(InputError) as error:
+        KaleidoBertScorer.from_pretrained(copy)
+    said = str(error.value)
+    assert message.format(run=copy, file=copy / name) in said and "\n" not in said
+    assert said.endswith(f"kaleidobert fit-ranker DATA --model {copy}")
+
+
+def test_a_memory_that_lost_a_tensor_is_damaged(copy):
+    """A file of whole tensors that are not all there."""
+    memory = KaleidoBertScorer.from_pretrained(copy).memory
+    with pytest.MonkeyPatch.context() as patch:
+        state = memory.state_dict()
+        kept = {name: each for name, each in state.items() if name != "layouts.basis"}
+        patch.setattr(memory, "state_dict", lambda: kept)
+        memory.save(copy)
+    with pytest.raises(InputError, match=r"memory.safetensors is damaged \('basis'\): delete it, and build it again"):
+        KaleidoBertScorer.from_pretrained(copy)
