@@ -52,9 +52,9 @@ PAIRS = 512  # pairs per batch in evaluation
 class PeerCollator(PairCollator):
     """Pairs, and each product's sub-category (B,) as an integer."""
 
-    def __init__(self, catalogue: PreparedDataset, *arguments: Any, **kwargs: Any) -> None:
-        super().__init__(catalogue, *arguments, **kwargs)
-        self.numbers = np.unique(catalogue.subcategories, return_inverse=True)[1].astype(np.int64)
+    def __init__(self, dataset: PreparedDataset, *arguments: Any, **kwargs: Any) -> None:
+        super().__init__(dataset, *arguments, **kwargs)
+        self.numbers = np.unique(dataset.subcategories, return_inverse=True)[1].astype(np.int64)
 
     def __call__(self, indices: Sequence[int]) -> dict[str, Tensor]:
         return super().__call__(indices) | {"subcategory": torch.from_numpy(self.numbers[np.asarray(indices)])}
@@ -64,15 +64,15 @@ class PeerCollator(PairCollator):
 def measure(model: Any, collator: PairCollator, table: np.ndarray) -> dict:
     """Figures of both directions over candidates (Q, C), the true partner first, with 95 % intervals."""
     model.eval()
-    device, catalogue = next(model.parameters()).device, collator.catalogue
-    tokens = collator.tokenizer(catalogue.texts, padding=True, truncation=True, return_tensors="pt")
+    device, dataset = next(model.parameters()).device, collator.dataset
+    tokens = collator.tokenizer(dataset.texts, padding=True, truncation=True, return_tensors="pt")
     ids, mask = tokens["input_ids"], tokens["attention_mask"]
     missing = torch.from_numpy(table < 0)
     own, other = torch.from_numpy(table[:, :1]).expand(table.shape), torch.from_numpy(table).clamp(min=0)
     ranks = []
     with torch.autocast(device.type, torch.bfloat16), progress_bar() as progress:
-        rows = range(0, len(catalogue), 128)
-        batches = (collator(range(row, min(row + 128, len(catalogue))))["pixel_values"] for row in rows)
+        rows = range(0, len(dataset), 128)
+        batches = (collator(range(row, min(row + 128, len(dataset))))["pixel_values"] for row in rows)
         photos = torch.cat([model.photos(pixels.to(device)) for pixels in batches])
         for text, photo in ((own, other), (other, own)):
             scores = []

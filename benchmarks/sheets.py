@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from kaleidobert.alignment.drawing import draw_products
+from aligned_products import draw_products
 from kaleidobert.alignment.generator import SOURCES
 from kaleidobert.data.readers import read_products
 from kaleidobert.model import KaleidoBertImageProcessor
