@@ -1,7 +1,7 @@
-"""Captioning (SEED: FC): a text from a photo alone, word by word.
+"""Captioning (SEED: FC): generate a product's text from its photo.
 
-The encoder reads in both directions; for this task it is masked as a sequence-to-sequence model (see
-`KaleidoBertModel.decode_step`): tokens follow the photo, all at once in training and one by one in `generate`.
+The encoder is bidirectional; for captioning it is masked as a sequence-to-sequence model (see
+`KaleidoBertModel.decode_step`): tokens follow the patches, all at once in training and one by one in `generate`.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ GENERATION = {"num_beams": 3, "no_repeat_ngram_size": 3, "min_new_tokens": 1}
 
 
 class KaleidoBertForCaptioning(KaleidoBertPreTrainedModel, GenerationMixin):
-    """The encoder and pre-training's head over the vocabulary, which here predicts the next token.
+    """The encoder with the language-modelling head of pre-training, predicting the next token.
 
-    ``generate(pixel_values, ...)`` takes what the library's `generate` takes, and gives token ids as that does.
+    ``generate(pixel_values, ...)`` takes the arguments of the library's `generate` and returns token ids.
     """
 
     main_input_name = "input_ids"  # what the library generates
@@ -57,11 +57,11 @@ class KaleidoBertForCaptioning(KaleidoBertPreTrainedModel, GenerationMixin):
         past_key_values: PrefixCache | None = None,
         **_: Any,
     ) -> KaleidoBertCaptioningOutput:
-        """Logits (B, T, vocabulary) of the token after each of texts (B, T), given photos and the tokens before.
+        """Logits (B, T, vocabulary) of the next token at each position of texts (B, T), given the photos.
 
-        Photos: pixel_values (B, 3, S, S), or patch_states (B, P, H) as `KaleidoBertModel.embed_patches` gives them, or
-        none where past_key_values already hold them. With ``labels`` (B, T), the texts themselves with -100 where
-        padded, also the cross-entropy of each token, the last [SEP] included, after those before it.
+        The photos are pixel_values (B, 3, S, S), patch_states (B, P, H) from `KaleidoBertModel.embed_patches`, or
+        already in past_key_values. With ``labels`` (B, T), the token ids with -100 as padding, the loss is the cross-
+        entropy of each token after the first, [SEP] included.
         """
         encoder = self.kaleidobert
         if past_key_values is None or not past_key_values.prefix:
@@ -92,10 +92,11 @@ class KaleidoBertForCaptioning(KaleidoBertPreTrainedModel, GenerationMixin):
         input_ids: Tensor | None = None,
         **kwargs: Any,
     ) -> Any:
-        """The library's `generate` after photos (B, 3, S, S); input_ids (B, T) begin the texts, by default with [CLS].
+        """The library's `generate`, conditioned on photos (B, 3, S, S).
 
-        Defaults: beam search with 3 beams, no repeated 3-grams, no special tokens, at most as many tokens as the
-        encoder has positions. Returns what the library returns: token ids with start and end, or its output object.
+        ``input_ids`` (B, T) are prompts, by default [CLS]. Defaults: 3 beams, no repeated 3-grams, no special tokens,
+        and at most as many tokens as the encoder has positions. Returns what the library returns: token ids with [CLS]
+        and [SEP], or its output object. Raises ``ValueError`` without a start token.
         """
         patches = self.kaleidobert.embed_patches(self.kaleidobert.patch_features(pixel_values))
         if input_ids is None:
@@ -114,7 +115,7 @@ class KaleidoBertForCaptioning(KaleidoBertPreTrainedModel, GenerationMixin):
         return library.generate(input_ids, generation_config=generation_config, **kwargs)
 
     def set_special_tokens(self, start: int, end: int, pad: int, suppressed: list[int]) -> None:
-        """Which token ids begin, end and pad a text, and which are never generated; saved beside the weights."""
+        """Set the ids that start, end and pad captions, and those never generated; saved with the model."""
         self.generation_config = GenerationConfig(
             bos_token_id=start, eos_token_id=end, pad_token_id=pad, suppress_tokens=suppressed or None
         )

@@ -1,4 +1,4 @@
-"""Category and sub-category recognition (SEED: CR, SUBR): a class for a product, from photo, text or both."""
+"""Category and sub-category recognition (SEED: CR, SUBR) from photo, text or both."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from kaleidobert.model.retrieval import KaleidoBertForRetrieval
 
 
 class KaleidoBertForClassification(KaleidoBertPreTrainedModel):
-    """One class of ``config.id2label`` for each product, from photo, text or both, as ``config.inputs`` says.
+    """Predicts one class of ``config.id2label`` per product, from the inputs that ``config.inputs`` names.
 
-    From both by the single stream's [CLS] state; from one of them by the mean of its uni-modal states. Loads the
-    encoder of pre-training runs and of retrieval runs.
+    With both inputs it classifies the single stream's [CLS] state, with one of them the mean of its uni-modal states.
+    Its encoder can be loaded from pre-training and retrieval runs.
     """
 
     _keys_to_ignore_on_load_unexpected = [
@@ -58,7 +58,7 @@ class KaleidoBertForClassification(KaleidoBertPreTrainedModel):
         return [str(name) for _, name in sorted((self.config.id2label or {}).items())]
 
     def pooled(self, pixel_values: Tensor | None, input_ids: Tensor | None, attention_mask: Tensor | None) -> Tensor:
-        """(B, H): the input of the head."""
+        """The pooled states (B, H) to classify."""
         inputs = self.config.inputs
         if inputs == "image" and pixel_values is not None:
             return self.kaleidobert.encode_image(pixel_values).pooler_output

@@ -1,10 +1,10 @@
 """The Kaleido-BERT encoder: one BERT over text tokens and kaleidoscope patches (SEED: FIG. 3).
 
-`encode_image` and `encode_text` see one side alone and give embeddings; `encode_pair` sees both. With ``fusion_layer``
-k > 0 the lower k layers see one side at a time and `encode_pair` continues from their states, so that re-ranking
-costs only the upper layers; k = 0 is the published single stream.
+`encode_image` and `encode_text` encode one modality alone and return embeddings; `encode_pair` fuses both. With
+``fusion_layer`` k > 0, the lower k layers process each modality separately and `encode_pair` continues from their
+states, so that re-ranking runs only the upper layers; k = 0 is the published single stream.
 
-How BERT's layers, masks and caches are called stands in `layers.py`.
+`layers.py` runs BERT's layers, with masks and caches.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MODEL_CARD = "README.md"  # of a run folder, as `evaluation.model_card` writes i
 
 
 class KaleidoBertPreTrainedModel(PreTrainedModel):
-    """What all models share: configuration, initial weights, and what the library may switch on."""
+    """The base class of all models: configuration, initial weights, and supported features of the library."""
 
     config_class = KaleidoBertConfig
     base_model_prefix = "kaleidobert"
@@ -42,7 +42,7 @@ class KaleidoBertPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """`from_pretrained` builds on the meta device: what a checkpoint does not hold gets its value here."""
+        """Initialise what a checkpoint lacks, as `from_pretrained` creates modules on the meta device."""
         super()._init_weights(module)
         if isinstance(module, PatchEncoder):
             initialization.copy_(module.mean, torch.tensor(self.config.image_mean).view(1, 3, 1, 1))
@@ -51,14 +51,14 @@ class KaleidoBertPreTrainedModel(PreTrainedModel):
             initialization.copy_(module.locations, torch.from_numpy(patch_locations(self.config.level_table)))
 
     def _upload_modified_files(self, working_dir: str | PathLike[Any], *args: Any, **kwargs: Any) -> Any:
-        """`push_to_hub` uploads the model card of the run that the model was loaded from, where that has one."""
+        """`push_to_hub` also uploads the model card of the run folder that the model was loaded from."""
         card = Path(self.config._name_or_path or "") / MODEL_CARD
         if card.is_file():
             shutil.copy(card, Path(working_dir) / MODEL_CARD)
         return super()._upload_modified_files(working_dir, *args, **kwargs)
 
     def set_attn_implementation(self, attn_implementation: str | dict, allow_all_kernels: bool = False) -> None:
-        """The library's switch; a name holds for the encoder, and for the backbone where that has attention."""
+        """As in the library; a single name applies to the encoder, and to the backbone if it has attention."""
         if isinstance(attn_implementation, str):
             parts = {"": attn_implementation, "encoder_config": attn_implementation}
             if has_attention(self.config.backbone_config):
@@ -68,7 +68,7 @@ class KaleidoBertPreTrainedModel(PreTrainedModel):
 
 
 class KaleidoBertModel(KaleidoBertPreTrainedModel):
-    """The encoder. Heads live in `heads.py`, losses in `losses.py`."""
+    """The encoder, without heads (`heads.py`) and losses (`losses.py`)."""
 
     def __init__(self, config: KaleidoBertConfig) -> None:
         super().__init__(config)
@@ -116,22 +116,25 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
     # The two sides
 
     def patch_features(self, pixel_values: Tensor) -> Tensor:
-        """Locked portions (B, 3, S, S), or cached features in their place, -> standardised features (B, P, D)."""
+        """Locked portions (B, 3, S, S), or cached features in their place -> standardised features (B, P, D)."""
         if is_cached(pixel_values):
             return cached_features(pixel_values, self.config.level_table)
         features = self.patch_encoder(pixel_values, self.config.level_table)
         return F.layer_norm(features.float(), features.shape[-1:])
 
     def embed_patches(self, features: Tensor, kept: Tensor | None = None) -> Tensor:
-        """Patch features (B, P, D) -> what `encode_pair` takes (B, P, H), or (B, K, H) of the ``kept`` (B, K)."""
+        """Patch features (B, P, D) -> patch states (B, P, H), or (B, K, H) of the patches ``kept`` (B, K)."""
         return run_layers(self.bert, self._patch_inputs(features, kept), None, 0, self.config.fusion_layer)
 
     def embed_tokens(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Token ids (B, T) -> what `encode_pair` takes (B, T, H)."""
+        """Token ids (B, T) -> token states (B, T, H)."""
         return run_layers(self.bert, self.bert.embeddings(input_ids), attention_mask, 0, self.config.fusion_layer)
 
     def encode_image(self, pixel_values: Tensor, kept: Tensor | None = None) -> KaleidoBertImageOutput:
-        """Locked portions (B, 3, S, S) alone; of their patches ``kept`` (B, K), or all (FLIP: Li et al., CVPR 2023)."""
+        """Encode locked portions (B, 3, S, S) alone, from all patches or the ones ``kept`` (B, K).
+
+        Dropping patches follows FLIP (Li et al., CVPR 2023).
+        """
         features = self.patch_features(pixel_values)
         patches = self.embed_patches(features, kept)
         last = self.image_states(patches)
@@ -139,15 +142,15 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
         return KaleidoBertImageOutput(self.project_image(pooled), last, pooled, patches, features)
 
     def image_states(self, patch_states: Tensor) -> Tensor:
-        """What `encode_pair` takes (B, P, H) -> the last states of the photo alone, whose mean is projected."""
+        """Patch states (B, P, H) -> last states (B, P, H) of the image encoder."""
         return patch_states if self.config.fusion_layer else run_layers(self.bert, patch_states, None, 0, None)
 
     def project_image(self, pooled: Tensor) -> Tensor:
-        """The mean of a photo's last states (B, H) -> its embedding (B, V), a unit vector."""
+        """Mean last states (B, H) -> embeddings (B, V), unit vectors."""
         return F.normalize(self.image_projection(pooled).float(), dim=-1)
 
     def encode_text(self, input_ids: Tensor, attention_mask: Tensor) -> KaleidoBertTextOutput:
-        """Tokens (B, T) with their mask (1 for text, 0 for padding) alone."""
+        """Encode texts (B, T) alone; attention_mask (B, T) is 0 at padding."""
         tokens = self.embed_tokens(input_ids, attention_mask)
         last = tokens if self.config.fusion_layer else run_layers(self.bert, tokens, attention_mask, 0, None)
         weights = attention_mask.unsqueeze(-1).to(last.dtype)
@@ -158,9 +161,9 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
     def get_image_features(
         self, pixel_values: Tensor, output_hidden_states: bool = False, output_attentions: bool = False
     ) -> KaleidoBertImageOutput:
-        """`encode_image` as the library calls it; with ``config.mirror`` the embedding is that of both sides.
+        """Encode photos, pixel_values (B, 3, S, S) in [0, 1], under the library's name for this.
 
-        pixel_values (B, 3, S, S) in [0, 1], as the processor gives them.
+        With ``config.mirror``, the embedding is the mean of those of the photo and of its mirror image.
         """
         with recording(self.bert, output_hidden_states, output_attentions) as record:
             output = self.encode_image(pixel_values)
@@ -177,7 +180,7 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
         output_hidden_states: bool = False,
         output_attentions: bool = False,
     ) -> KaleidoBertTextOutput:
-        """`encode_text` as the library calls it: input_ids (B, T), all of them text where no mask (B, T) is given."""
+        """Encode texts, input_ids (B, T), under the library's name for this. Default mask: no padding."""
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         with recording(self.bert, output_hidden_states, output_attentions) as record:
             output = self.encode_text(input_ids, mask)
@@ -187,7 +190,7 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
     # The single stream
 
     def encode_pair(self, token_states: Tensor, attention_mask: Tensor, patch_states: Tensor) -> KaleidoBertOutput:
-        """Embedded tokens (B, T, H) with their mask (B, T), and embedded patches (B, P, H)."""
+        """Fuse token states (B, T, H), with their attention_mask (B, T), and patch states (B, P, H)."""
         seen = F.pad(attention_mask, (0, patch_states.shape[1]), value=1)  # (B, T + P)
         stream = torch.cat([token_states, patch_states], dim=1)  # (B, T + P, H)
         last = run_layers(self.bert, stream, seen, self.config.fusion_layer, None)
@@ -216,24 +219,24 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
     # Text after a photo, token by token
 
     def encode_prefix(self, patch_states: Tensor) -> PrefixCache:
-        """Keys and values in the joint layers of embedded patches (B, P, H), which later tokens attend to."""
+        """Keys and values of patch states (B, P, H) in the fusion layers, for tokens to attend to."""
         return encode_prefix(self.bert, patch_states, self.config.fusion_layer)
 
     def decode_step(self, input_ids: Tensor, cache: PrefixCache, text_only: Tensor | None = None) -> Tensor:
-        """Last states (B, T, H) of tokens (B, T), each from the patches and the tokens before it; the cache grows.
+        """Last states (B, T, H) of tokens (B, T), which attend to the patches and to earlier tokens.
 
-        A sequence-to-sequence mask (UniLM: Dong et al. 2019; VLP: Zhou et al. 2020): patches see each other alone, so
-        `encode_prefix` computes them once, and tokens follow, all at once or one by one. Below ``fusion_layer`` tokens
-        see tokens alone. ``text_only`` (B,) bool: texts from which their photo is hidden.
+        Extends the cache. The mask is that of a sequence-to-sequence model (UniLM: Dong et al. 2019; VLP: Zhou et al.
+        2020): patches attend to patches only, so `encode_prefix` computes them once. Below ``fusion_layer``, tokens
+        attend to tokens only. ``text_only`` (B,) bool: texts that do not attend to their photo.
         """
         return decode(self.bert, input_ids, cache, self.config.fusion_layer, text_only)
 
     def decode_texts(
         self, input_ids: Tensor, attention_mask: Tensor, cache: PrefixCache, text_only: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Whole texts (B, T), padded on the right: states (M, H) of all tokens but the last, and what follows (M,).
+        """`decode_step` for whole texts (B, T), padded on the right, without padding in the result.
 
-        See `decode_step` for the other two.
+        Returns the last states (M, H) of all tokens but the last of each text, and the token ids (M,) that follow them.
         """
         followed = attention_mask[:, 1:].bool()
         return self.decode_step(input_ids[:, :-1], cache, text_only)[followed], input_ids[:, 1:][followed]

@@ -1,4 +1,4 @@
-"""Start parts of a model from published checkpoints, by name or folder."""
+"""Initialise parts of a model from published checkpoints, by name or folder."""
 
 from __future__ import annotations
 

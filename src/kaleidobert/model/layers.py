@@ -1,7 +1,7 @@
-"""How the BERT of `transformers` is run layer by layer: masks, caches, attentions, gradient checkpointing.
+"""Run the layers of `transformers`' BERT: masks, caches, recorded attentions, gradient checkpointing.
 
-Every use of the library's internals is in this module; tests/model/test_layers.py is its contract, and fails in this
-one place when the library changes.
+All use of the library's internals is in this module. tests/model/test_layers.py specifies it, and fails here alone when
+the library changes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from transformers.masking_utils import create_bidirectional_mask
 
 
 def run_layers(bert: BertModel, states: Tensor, attention_mask: Tensor | None, first: int, last: int | None) -> Tensor:
-    """States (B, N, H) through BERT's layers ``first`` to ``last``; attention_mask (B, N) is 0 where padded."""
+    """States (B, N, H) through layers ``first`` to ``last``; attention_mask (B, N) is 0 at padding."""
     layers = bert.encoder.layer[first:last]
     mask = None
     if len(layers) and attention_mask is not None:
@@ -29,9 +29,9 @@ def run_layers(bert: BertModel, states: Tensor, attention_mask: Tensor | None, f
 
 
 class PrefixCache(DynamicCache):
-    """Keys and values of tokens; in the joint layers those of a photo's patches come before them.
+    """Keys and values of tokens, preceded in the fusion layers by those of the photo's patches.
 
-    Its length counts tokens alone, the same in every layer, as the library's `generate` expects.
+    Its length counts tokens only and is the same in every layer, as the library's `generate` expects.
     """
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class PrefixCache(DynamicCache):
 
 
 class LayerRecord:
-    """Hidden states and attentions of the layers that ran while it was switched on; None where not requested."""
+    """Hidden states and attentions of the layers that ran within `recording`; None where not requested."""
 
     def __init__(self, hidden_states: bool, attentions: bool) -> None:
         self.wanted = hidden_states, attentions
@@ -114,7 +114,7 @@ def encode_prefix(bert: BertModel, states: Tensor, first: int) -> PrefixCache:
 def decode(
     bert: BertModel, input_ids: Tensor, cache: PrefixCache, fusion_layer: int, text_only: Tensor | None = None
 ) -> Tensor:
-    """Last states (B, T, H) of tokens (B, T) that follow those in the cache, see `KaleidoBertModel.decode_step`."""
+    """Last states (B, T, H) of tokens (B, T) that follow the cached ones; see `KaleidoBertModel.decode_step`."""
     before, length, patches = cache.get_seq_length(), input_ids.shape[1], cache.prefix_length
     states = bert.embeddings(input_ids, past_key_values_length=before)
     lowest = torch.finfo(states.dtype).min
@@ -133,7 +133,7 @@ def decode(
 
 @contextmanager
 def recording(bert: BertModel, hidden_states: bool, attentions: bool) -> Iterator[LayerRecord]:
-    """Record the layers that run in this block. Raises ``ValueError`` for attentions that a fused kernel hides."""
+    """Record the layers that run within this block. Raises ``ValueError`` for attentions of fused kernels."""
     if attentions and bert.config._attn_implementation != "eager":
         raise ValueError("attentions need the eager implementation: call model.set_attn_implementation('eager')")
     layers: Any = bert.encoder.layer
@@ -148,14 +148,14 @@ def recording(bert: BertModel, hidden_states: bool, attentions: bool) -> Iterato
 
 
 def has_attention(backbone_config: PretrainedConfig) -> bool:
-    """Whether a backbone's attention can be chosen: that of convolutions cannot, and asking for it is an error."""
+    """Whether a backbone has attention layers, whose implementation can be set."""
     mapping: Any = AutoBackbone._model_mapping
     return bool(mapping[type(backbone_config)]._supports_sdpa)
 
 
 @contextmanager
 def _without_checkpointing(bert: BertModel) -> Iterator[None]:
-    """Layers that write to a cache are not checkpointed: the library would drop the cache, with a warning."""
+    """Disable gradient checkpointing for layers that write to a cache, which the library would discard."""
     layers: Any = bert.encoder.layer
     before = [layer.gradient_checkpointing for layer in layers]
     try:

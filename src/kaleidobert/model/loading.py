@@ -1,4 +1,4 @@
-"""Loading what a run folder holds."""
+"""Load the contents of run folders."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Model = TypeVar("Model", bound=KaleidoBertPreTrainedModel)
 def load_model(
     folder: Path, kind: type[Model], new: str | None = None, objectives: Objectives | None = None, **settings: Any
 ) -> Model:
-    """A run's weights as a model of this kind, in evaluation mode, on the GPU where there is one.
+    """Load a run's weights into a model of this class, in evaluation mode, on the GPU if there is one.
 
-    ``new``: the head that fine-tuning adds where the run has none, by the start of its weights' names; anything else
-    that the run lacks is an ``InputError``, as random weights would give figures all the same. ``objectives``: of a
-    pair model that is trained further. ``settings`` replace those of the run's configuration.
+    ``new``: prefix of the weights that the run may lack, those of a new head; all other missing weights raise
+    ``InputError``. ``objectives``: for a pair model that is trained further. ``settings`` override the run's
+    configuration.
     """
     config = load_config(folder)
     for name, value in settings.items():
@@ -52,7 +52,7 @@ def load_model(
 
 
 def load_config(folder: Path) -> KaleidoBertConfig:
-    """A run's configuration. Raises ``InputError`` where the folder has none."""
+    """The configuration of a run. Raises ``InputError`` where the folder has none, or one of another format."""
     if not (folder / "config.json").is_file():
         raise InputError(f"no model in {folder}: it has no config.json; give the folder of a finished run")
     try:
@@ -70,7 +70,7 @@ def load_config(folder: Path) -> KaleidoBertConfig:
 
 
 def load_processor(folder: Path) -> KaleidoBertProcessor:
-    """A run's processor. Raises ``InputError`` where the folder has none."""
+    """The processor of a run. Raises ``InputError`` where the folder has none."""
     try:
         return KaleidoBertProcessor.from_pretrained(folder)
     except (OSError, ValueError) as error:
@@ -79,7 +79,7 @@ def load_processor(folder: Path) -> KaleidoBertProcessor:
 
 @contextmanager
 def _quiet_library() -> Iterator[None]:
-    """Without the library's table of missing weights: they are meant to be new, or an error says so."""
+    """Suppress the library's report of missing weights, which `load_model` checks itself."""
     before = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()
     try:

@@ -1,4 +1,4 @@
-"""The objectives as small functions: tensors in, a scalar out (SEED: equations 1 to 8)."""
+"""The objectives as functions from tensors to a scalar (SEED: equations 1 to 8)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ DOWNSTREAM_LOSSES = ("classification", "captioning")  # of fine-tuning, beside c
 
 
 def loss_weight(weights: Mapping[str, float], name: str) -> float:
-    """The weight of a loss, 1 unless given; that of a level's own loss, G2CM_3x3, is its task's, G2CM."""
+    """The weight of a loss, by default 1; that of a level, such as G2CM_3x3, is by default its task's, G2CM."""
     return weights.get(name.partition("_")[0], 1.0)
 
 
 def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor, text_group: Tensor) -> Tensor:
-    """Symmetric image-text contrast (InfoNCE, as in CLIP): unit vectors (B, V) both, scale = 1 / temperature.
+    """Symmetric InfoNCE, as in CLIP, of image and text embeddings (B, V), unit vectors; scale = 1 / temperature.
 
-    Pairs whose texts are equal (same ``text_group`` (B,)) are neither negatives nor further positives.
+    Other products with an equal text (``text_group`` (B,)) are neither negatives nor positives.
     """
     logits = scale * texts @ images.T  # (B, B), row: text
     logits = logits.masked_fill(equal_texts(text_group), float("-inf"))
@@ -38,23 +38,23 @@ def equal_texts(text_group: Tensor) -> Tensor:
 
 
 def masked_token_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """AMLM, equation 1: cross-entropy over the vocabulary at hidden tokens; logits (M, vocabulary), labels (M,)."""
+    """AMLM, equation 1: cross-entropy at masked tokens; logits (M, vocabulary), labels (M,)."""
     return F.cross_entropy(logits, labels) if len(labels) else logits.sum()
 
 
 def captioning_loss(logits: Tensor, tokens: Tensor) -> Tensor:
-    """LM: cross-entropy of each token after those before it and the photo (CoCa, BLIP); (M, vocabulary), (M,)."""
+    """LM: cross-entropy of the next token, given the photo (CoCa, BLIP); logits (M, vocabulary), labels (M,)."""
     return F.cross_entropy(logits, tokens)
 
 
 def unigram_loss(ids: Tensor, attention_mask: Tensor, labels: Tensor, vocabulary: int) -> Tensor:
-    """What AMLM would be for a predictor that knows how frequent each token is (here, in ids (B, T)), and no more."""
+    """The AMLM loss of a predictor that knows only the frequency of each token in ids (B, T)."""
     counts = torch.bincount(ids[attention_mask.bool()], minlength=vocabulary) + 1  # one more, as none is impossible
     return F.nll_loss((counts / counts.sum()).log().expand(len(labels), -1), labels)
 
 
 def matching_loss(logits: Tensor, matches: Tensor) -> Tensor:
-    """ITM, equation 2: binary cross-entropy of the sigmoid score, logits and matches (N,)."""
+    """ITM, equation 2: binary cross-entropy of match logits (N,); matches (N,) bool."""
     return F.binary_cross_entropy_with_logits(logits, matches)
 
 
@@ -73,12 +73,12 @@ def feature_divergence(predicted: Tensor, features: Tensor, temperature: float) 
 def draw_negatives(
     similarity: Tensor, forbidden: Tensor, draws: Tensor, grade: int, unlike: Tensor | None = None
 ) -> Tensor:
-    """One wrong partner a row: index (N,) into the M columns, drawn by uniform numbers ``draws`` (N,) in [0, 1).
+    """Draw one negative per row: column indices (N,), drawn by uniform numbers ``draws`` (N,) in [0, 1).
 
-    similarity (N, M): scaled contrastive scores; forbidden (N, M) bool: the partner and equal texts.
-    ``grade``: RANDOM takes all allowed columns alike, SAME_SUBCATEGORY those that are not ``unlike`` (N, M) bool,
-    where a row has one, and NEAREST in proportion to exp(similarity).
-    A row with no column allowed returns some forbidden one; ``forbidden.all(1)`` tells.
+    similarity (N, M): scaled contrastive scores. forbidden (N, M) bool: the positive and equal texts. ``grade``: RANDOM
+    draws from all allowed columns alike; SAME_SUBCATEGORY from those that are not ``unlike`` (N, M) bool, if there are
+    any; NEAREST in proportion to exp(similarity). Rows without an allowed column (``forbidden.all(1)``) get a forbidden
+    one.
     """
     scores = similarity.float() if grade == NEAREST else torch.zeros_like(similarity, dtype=torch.float)
     if grade == SAME_SUBCATEGORY and unlike is not None:

@@ -1,4 +1,4 @@
-"""What pre-training and fine-tuning minimise: which objectives count how much, and how the pretext tasks are posed."""
+"""The objectives of pre-training and fine-tuning: their weights, and how the pretext tasks are set up."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ class Objectives:
             raise InputError(f"objectives.kl_temperature is {self.kl_temperature}; use a number above 0")
 
     def weight(self, loss: str) -> float:
-        """Of a loss by name; one of several levels with the same task, such as G2CM_4x4, has its task's."""
+        """The weight of a loss by name, by default 1; a level's own, such as G2CM_4x4, is by default its task's."""
         return loss_weight(self.weights, loss)
 
     def check_batches(self, others: Sequence[str], joint_from: float, joint_samples: int) -> None:
-        """Raise ``InputError`` where some batch would train nothing.
+        """Raise ``InputError`` if some batches would have no loss with a weight.
 
-        ``others``: the losses beside the contrastive one that every batch has from progress ``joint_from`` on, with at
-        least two ``joint_samples``.
+        ``others``: the losses besides the contrastive one, which start at progress ``joint_from`` and need two
+        ``joint_samples``.
         """
         if self.weight("contrastive"):
             return

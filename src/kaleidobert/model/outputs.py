@@ -1,4 +1,4 @@
-"""What the models return, as the library's `ModelOutput`s: fields by name or index, left out where they are None."""
+"""The outputs of the models, as `ModelOutput`s of the library: fields by name or index, without those that are None."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ ALWAYS: Any = None  # of fields that are always there: the library wants a defau
 
 @dataclass
 class KaleidoBertImageOutput(ModelOutput):
-    """Photos alone.
+    """The encoded photos.
 
-    image_embeds (B, V): unit vectors. last_hidden_state (B, P, H): of the uni-modal layers. pooler_output (B, H): its
-    mean over patches, of which the embedding is a projection. patch_states (B, P, H): what `encode_pair` takes.
-    patch_features (B, P, D): standardised backbone features. hidden_states, attentions: of each layer, on request.
+    image_embeds (B, V): unit vectors. last_hidden_state (B, P, H): of the image encoder. pooler_output (B, H): its mean
+    over patches, which is projected to the embedding. patch_states (B, P, H): input of `encode_pair`. patch_features
+    (B, P, D): standardised backbone features. hidden_states, attentions: of each layer, on request.
     """
 
     image_embeds: Tensor = ALWAYS
@@ -32,7 +32,11 @@ class KaleidoBertImageOutput(ModelOutput):
 
 @dataclass
 class KaleidoBertTextOutput(ModelOutput):
-    """Texts alone: text_embeds (B, V), token_states (B, T, H) for `encode_pair`; the rest as for images."""
+    """The encoded texts.
+
+    text_embeds (B, V): unit vectors. last_hidden_state (B, T, H) and pooler_output (B, H): as for images. token_states
+    (B, T, H): input of `encode_pair`. hidden_states, attentions: of each layer, on request.
+    """
 
     text_embeds: Tensor = ALWAYS
     last_hidden_state: Tensor = ALWAYS
@@ -44,11 +48,11 @@ class KaleidoBertTextOutput(ModelOutput):
 
 @dataclass
 class KaleidoBertOutput(ModelOutput):
-    """Pairs through the single stream.
+    """The encoded pairs.
 
-    last_hidden_state (B, T + P, H): tokens, then patches; pooler_output (B, H): the state of the first token, [CLS].
-    hidden_states and attentions, (B, heads, T + P, T + P), of every layer; below ``fusion_layer``, where the two sides
-    do not see each other, they are put together.
+    last_hidden_state (B, T + P, H): of tokens, then of patches. pooler_output (B, H): the state of the first token,
+    [CLS]. hidden_states and attentions, (B, heads, T + P, T + P), are those of every layer; below ``fusion_layer`` they
+    combine both modalities, which do not attend to each other there.
     """
 
     last_hidden_state: Tensor = ALWAYS
@@ -59,10 +63,10 @@ class KaleidoBertOutput(ModelOutput):
 
 @dataclass
 class KaleidoBertTrainingOutput(ModelOutput):
-    """One training or validation step.
+    """The result of one training or validation step.
 
-    loss: the weighted sum. losses: each objective by name. accuracies: of those that classify. references: outside
-    training, what predictors reach that know nothing about the product. logits: of tasks that have them.
+    loss: the weighted sum. losses: by name. accuracies: of the classification objectives. references: outside training,
+    the losses and accuracies of predictors without any knowledge of the product. logits: of objectives that have them.
     """
 
     loss: Tensor | None = None
@@ -74,7 +78,7 @@ class KaleidoBertTrainingOutput(ModelOutput):
 
 @dataclass
 class KaleidoBertCaptioningOutput(KaleidoBertTrainingOutput):
-    """logits (B, T, vocabulary) of the token after each, and ``past_key_values`` to go on from."""
+    """Logits (B, T, vocabulary) of the next token at each position; past_key_values to continue from."""
 
     past_key_values: Cache | None = None
     hidden_states: tuple[Tensor, ...] | None = None
@@ -83,7 +87,7 @@ class KaleidoBertCaptioningOutput(KaleidoBertTrainingOutput):
 
 @dataclass
 class KaleidoBertRetrievalOutput(KaleidoBertTrainingOutput):
-    """Scaled cosines (N, M) and (M, N), ITM logits (B,) of each row's own pair, and the embeddings."""
+    """Scaled cosines (N, M) and (M, N), ITM logits (B,) of the matching pairs, and the embeddings."""
 
     logits_per_image: Tensor | None = None
     logits_per_text: Tensor | None = None

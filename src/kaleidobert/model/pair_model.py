@@ -1,4 +1,4 @@
-"""The encoder with its heads for pairs of photo and text: what pre-training and retrieval share."""
+"""The encoder with the heads that score pairs of photo and text, shared by pre-training and retrieval."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ LOGIT_SCALE = math.log(1 / 0.07)  # CLIP's first temperature
 
 
 class Negatives(NamedTuple):
-    """For each of the n products here a wrong text and a wrong photo (n,), by their places in the whole batch.
+    """A non-matching text and photo (n,) for each of n products, as indices into the whole batch.
 
-    valid (3n,): whether the pairs that they make count; a matching pair always does, a wrong one where it exists.
+    valid (3n,) bool: which of the pairs count: all matching ones, then those whose negative exists.
     """
 
     text: Tensor
@@ -34,7 +34,7 @@ class Negatives(NamedTuple):
 
 
 class MatchingOutput(NamedTuple):
-    """loss and balanced accuracy of ITM; states (n, T + P, H): last states of the n matching pairs."""
+    """Loss and balanced accuracy of ITM, and the last states (n, T + P, H) of the n matching pairs."""
 
     loss: Tensor
     accuracy: Tensor
@@ -42,9 +42,9 @@ class MatchingOutput(NamedTuple):
 
 
 class KaleidoBertPairModel(KaleidoBertPreTrainedModel):
-    """The encoder, the ITM head, the language-model head and the temperature of the contrastive scores.
+    """The encoder, the ITM head, the language-modelling head and the temperature of the contrastive scores.
 
-    ``objectives`` matter in training alone.
+    ``objectives`` are used in training only.
     """
 
     _tied_weights_keys = {"lm_head.decoder.weight": "kaleidobert.bert.embeddings.word_embeddings.weight"}
@@ -81,12 +81,12 @@ class KaleidoBertPairModel(KaleidoBertPreTrainedModel):
         return self.kaleidobert.get_text_features(input_ids, attention_mask, **kwargs)
 
     def itm_logits(self, input_ids: Tensor, attention_mask: Tensor, patch_states: Tensor) -> Tensor:
-        """Match logits (B,) of texts (B, T) and embedded patches (B, P, H)."""
+        """Match logits (B,) of texts (B, T) and patch states (B, P, H)."""
         tokens = self.kaleidobert.embed_tokens(input_ids, attention_mask)
         return self.itm_head(self.kaleidobert.encode_pair(tokens, attention_mask, patch_states).pooler_output).float()
 
     def token_log_likelihoods(self, input_ids: Tensor, attention_mask: Tensor, cache: PrefixCache) -> Tensor:
-        """Of texts (B, T) after what the cache holds, log p of each token after the first (B, T - 1), 0 at padding."""
+        """Log p (B, T - 1) of each token of texts (B, T) after the first, given the cache; 0 at padding."""
         states, tokens = self.kaleidobert.decode_texts(input_ids, attention_mask, cache)
         found = -F.cross_entropy(self.lm_head(states).float(), tokens, reduction="none")
         followed = attention_mask[:, 1:].bool()
@@ -100,7 +100,7 @@ class KaleidoBertPairModel(KaleidoBertPreTrainedModel):
         text_only: Tensor,
         shard: BatchShard = WHOLE_BATCH,
     ) -> Tensor:
-        """LM of texts (B, T) after their photos' patches (B, P, H), or without them where ``text_only`` (B,)."""
+        """LM on texts (B, T), given patch states (B, P, H), or without their photo where ``text_only`` (B,)."""
         cache = self.kaleidobert.encode_prefix(patch_states)
         states, tokens = self.kaleidobert.decode_texts(input_ids, attention_mask, cache, text_only)
         return captioning_loss(self.lm_head(states).float(), tokens) * shard.weight(tokens)
@@ -113,10 +113,10 @@ class KaleidoBertPairModel(KaleidoBertPreTrainedModel):
         negatives: Negatives,
         shard: BatchShard = WHOLE_BATCH,
     ) -> MatchingOutput:
-        """ITM on n products: each with its own text, with a wrong text, and with a wrong photo.
+        """ITM on n products, each with its own text, with a negative text, and with a negative photo.
 
-        token_states (B, T, H) and attention_mask (B, T) of the whole batch, patch_states (n, P, H) of its first n
-        products. Of a sharded batch, the negatives and the output are those of this process's products.
+        token_states (B, T, H) and attention_mask (B, T) are of the whole batch, patch_states (n, P, H) of its first n
+        products. In a sharded batch, negatives and output are those of this process's products.
         """
         rows = own_rows(len(patch_states), shard, patch_states.device)
         texts = torch.cat([rows, negatives.text, rows])
@@ -135,7 +135,7 @@ class KaleidoBertPairModel(KaleidoBertPreTrainedModel):
     def encode_pairs(
         self, token_states: Tensor, attention_mask: Tensor, patch_states: Tensor, texts: Tensor, photos: Tensor
     ) -> Tensor:
-        """Last states (N, T + P, H) of N pairs, of which ``texts`` and ``photos`` (N,) are the places in the batch."""
+        """Last states (N, T + P, H) of N pairs, given by the indices (N,) of ``texts`` and ``photos`` in the batch."""
         # index_select, as plain indexing adds gradients in any order: the same run would end with other weights
         pair = self.kaleidobert.encode_pair(
             token_states.index_select(0, texts), attention_mask[texts], patch_states.index_select(0, photos)
@@ -144,7 +144,7 @@ class KaleidoBertPairModel(KaleidoBertPreTrainedModel):
 
 
 def own_rows(count: int, shard: BatchShard, device: torch.device) -> Tensor:
-    """Which of the first ``count`` products of the whole batch this process holds."""
+    """The indices of this process's products among the first ``count`` products of the whole batch."""
     return torch.arange(count, device=device)[shard.rows]
 
 
@@ -157,11 +157,11 @@ def itm_negatives(
     subcategory: Tensor | None = None,
     shard: BatchShard = WHOLE_BATCH,
 ) -> Negatives:
-    """Draw ITM's negatives for the first ``count`` products of a batch of B.
+    """Draw the ITM negatives of the first ``count`` products of a batch of B.
 
-    similarity (B, B): scaled contrastive scores, a row an image, which only the grade NEAREST needs; text_group (B,):
-    products with equal texts are never negatives of each other; draws (2, n): uniform in [0, 1); subcategory (B,),
-    equal for products of one; grade: see `draw_negatives`.
+    similarity (B, B): scaled contrastive scores, one row per image, used by the grade NEAREST. text_group (B,):
+    products with equal texts are never negatives of each other. draws (2, n): uniform in [0, 1). subcategory (B,):
+    equal within a sub-category. grade: see `draw_negatives`.
     """
     rows = own_rows(count, shard, text_group.device)
     forbidden = equal_texts(text_group) | torch.eye(len(text_group), dtype=torch.bool, device=text_group.device)
@@ -177,7 +177,7 @@ def itm_negatives(
 def query_inputs(
     input_ids: Tensor, attention_mask: Tensor, query_ids: Tensor | None, query_mask: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """What text embeddings are made of: the shortened queries where there are some, else the whole texts."""
+    """Token ids and mask for text embeddings: the shortened queries if there are any, else the whole texts."""
     if query_ids is None or query_mask is None:
         return input_ids, attention_mask
     return query_ids, query_mask

@@ -1,4 +1,4 @@
-"""Pre-training: the publication's seven objectives, a contrastive one and LM, in one step (SEED: equations 1 to 8)."""
+"""Pre-training with the seven objectives of the publication, a contrastive one and LM (SEED: equations 1 to 8)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Losses = dict[str, Tensor]
 
 
 class JointBatch(NamedTuple):
-    """The first n products of a batch, which go through the single stream; fields as in `forward`."""
+    """The first n products of a batch, which the joint objectives use; fields as in `forward`."""
 
     masked_ids: Tensor
     token_labels: Tensor
@@ -40,7 +40,7 @@ class JointBatch(NamedTuple):
 
 
 class KaleidoBertForPreTraining(KaleidoBertPairModel):
-    """`KaleidoBertForRetrieval`'s parts with a head for each level's pretext task."""
+    """The pair model with a head for each level's pretext task."""
 
     match_accuracy: Tensor
     negatives: Tensor
@@ -78,17 +78,20 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
         query_ids: Tensor | None = None,
         query_mask: Tensor | None = None,
     ) -> KaleidoBertTrainingOutput:
-        """One step's losses on B products (field by field as `training.collators` makes them).
+        """The losses of one batch of B products, as `training.collators` makes it.
 
-        pixel_values (B, 3, S, S), or cached features in their place; input_ids, attention_mask, masked_ids (B, T);
-        text_group (B,), equal for equal texts. Of the first n products, which go through the single stream (none where
-        ``negative_draws`` is None): token_labels (n, T), -100 where not masked; level_labels (n, N), -100 for
-        regressions; masked_patches (n, P) bool; negative_draws (2, n), uniform in [0, 1), which pick the negatives;
-        subcategory (B,), equal for products of one, as ITM's negatives are graded: random, of the same sub-category,
-        nearest by the embeddings. LM is on the whole batch, without the photos of ``text_only`` (B,). Embeddings and
-        LM see the ``visible_patches`` (B, K) of photos, and embeddings query_ids and query_mask (B, Q) of texts. In
-        training under `torchrun`, B and n are this process's share of the batch (see `distributed`), and the losses
-        averaged over processes are the batch's.
+        All products: pixel_values (B, 3, S, S), or cached features in their place; input_ids, attention_mask and
+        masked_ids (B, T); text_group (B,), equal for equal texts; text_only (B,) bool, texts whose photo is hidden from
+        LM; visible_patches (B, K), the patches that embeddings and LM use; query_ids and query_mask (B, Q), the
+        shortened texts that embeddings use.
+
+        The first n, for the joint objectives (none without ``negative_draws``): token_labels (n, T), -100 where not
+        masked; level_labels (n, N), -100 for regressions; masked_patches (n, P) bool; negative_draws (2, n), uniform in
+        [0, 1); subcategory (B,), equal within a sub-category. ITM's negatives are random, of the same sub-category, or
+        nearest by embeddings.
+
+        Under `torchrun`, B and n are this process's share of the batch (see `distributed`), and the losses averaged
+        over processes are those of the whole batch.
         """
         encoder, weight, shard = self.kaleidobert, self.objectives.weight, BatchShard.here(self.training)
         losses: Losses = {}
@@ -136,7 +139,7 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
 
     @property
     def levels(self) -> Sequence[Level]:
-        """The table of levels, without the tasks of weight 0."""
+        """The table of levels, without a task where its loss has weight 0."""
         return active_levels(self.config.level_table, self.objectives)
 
     def _needs_single_stream(self) -> bool:
@@ -155,7 +158,7 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
         accuracies: Losses,
         shard: BatchShard,
     ) -> tuple[Tensor, int]:
-        """Last states (n, T + P, H) of the own pairs, and T; ITM, where it counts, is added to losses."""
+        """Last states (n, T + P, H) of the matching pairs, and T; adds the ITM loss unless its weight is 0."""
         patches = self.kaleidobert.embed_patches(corrupted)
         tokens = self.kaleidobert.embed_tokens(joint.masked_ids, attention_mask)
         tokens, mask, patches = map(shard.gather, (tokens, attention_mask, patches))
@@ -170,7 +173,7 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
         return matched.states, tokens.shape[1]
 
     def _references(self, input_ids: Tensor, attention_mask: Tensor, joint: JointBatch) -> Losses:
-        """What predictors that know nothing of products reach in ITM and AMLM."""
+        """ITM and AMLM of predictors without any knowledge of the product."""
         found: Losses = {}
         if self.objectives.weight("ITM"):
             found["ITM_accuracy_chance"] = torch.tensor(0.5)
@@ -181,7 +184,7 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
         return found
 
     def _corrupt(self, pixels: Tensor, features: Tensor, joint: JointBatch, shard: BatchShard) -> Tensor:
-        """Features (n, P, D) of what the single stream sees."""
+        """The corrupted patch features (n, P, D)."""
         encoder, levels = self.kaleidobert.patch_encoder, self.levels
         labels, masked = joint.level_labels, joint.masked_patches
         if self.objectives.corruption == "levels":
@@ -189,7 +192,7 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
         return encoded(encoder, corrupt_photos(levels, pixels, labels, masked, encoder.mean, shard), levels)
 
     def _follow(self, accuracy: Tensor) -> None:
-        """Keep a running pair accuracy; once it is good enough, negatives get harder and it starts anew."""
+        """Update the running accuracy of ITM; at ``hard_negatives_from``, make negatives harder and restart it."""
         if self.training and torch.isfinite(accuracy):
             self.match_accuracy.lerp_(accuracy.detach(), 0.02)
             if self.negatives < NEAREST and self.match_accuracy > self.objectives.hard_negatives_from:
@@ -203,6 +206,6 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
 
 
 def active_levels(levels: Sequence[Level], objectives: Objectives) -> tuple[Level, ...]:
-    """The table of levels with no task where its loss has weight 0: such a level is neither corrupted nor restored."""
+    """The table of levels, without a task where its loss has weight 0."""
     wanted = [level.task and objectives.weight(PRETEXT_TASKS[level.task].abbreviation) for level in levels]
     return tuple(level if each else Level(level.grid) for level, each in zip(levels, wanted, strict=True))

@@ -1,4 +1,4 @@
-"""Image-text retrieval: embeddings for recall, the single stream to re-rank (SEED: FIG. 1, ITR, TIR)."""
+"""Image-text retrieval: embeddings to find candidates, the single stream to re-rank them (SEED: FIG. 1, ITR, TIR)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kaleidobert.model.pair_model import KaleidoBertPairModel, itm_negatives, qu
 
 
 class KaleidoBertForRetrieval(KaleidoBertPairModel):
-    """Embeds photos and texts, and scores pairs of them; loads pre-training runs and fine-tuned runs alike.
+    """Embeds photos and texts, and scores pairs. Loads pre-training runs and fine-tuned ones.
 
     `kaleidobert.KaleidoBertScorer` ranks with it as the search application does.
     """
@@ -36,12 +36,12 @@ class KaleidoBertForRetrieval(KaleidoBertPairModel):
         query_ids: Tensor | None = None,
         query_mask: Tensor | None = None,
     ) -> KaleidoBertRetrievalOutput:
-        """Photos (B, 3, S, S) and texts (B, T): their embeddings and scaled cosines (B, B); ITM of each row's pair.
+        """Embeddings of photos (B, 3, S, S) and texts (B, T), their scaled cosines, and ITM logits of each row's pair.
 
-        With ``text_group`` (B,), ``negative_draws`` (2, n) and ``text_only`` (B,), as the collator makes them, the
-        losses instead: contrastive and LM on the whole batch, and ITM with hard negatives on its first n products. Of
-        photos ``visible_patches`` (B, K) are seen, or all; of texts LM sees all, the others query_ids and query_mask
-        (B, Q).
+        With text_group (B,), negative_draws (2, n) and text_only (B,), as the collator makes them, it returns losses:
+        contrastive and LM on the whole batch, ITM with hard negatives on its first n products. Of the photos, only
+        visible_patches (B, K) are used, if given; embeddings use query_ids and query_mask (B, Q), if given, LM always
+        the whole texts.
         """
         if text_group is None:
             return self._scores(pixel_values, input_ids, attention_mask)

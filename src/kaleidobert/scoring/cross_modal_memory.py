@@ -1,9 +1,10 @@
-"""A memory of training pairs, which helps the contrastive embeddings after training, without training.
+"""A memory of training pairs that improves the embeddings of photos and texts without training.
 
-Enhancement: the photos of the training texts nearest to a text are added to its embedding, and the texts of the
-nearest training photos to a photo's (RECO: Iscen et al., ICLR 2024).
-Hubness: some photos are near to every text, and some texts to every photo, and rank first where they do not belong;
-each can be charged its mean score with the memory's other side (the inverted softmax: Smith et al., ICLR 2017).
+Enhancement: the photos of the nearest training texts are added to a text's embedding, and the texts of the nearest
+training photos to a photo's (RECO: Iscen et al., ICLR 2024).
+
+Hubness: some photos are close to most texts, and some texts to most photos. Subtracting an embedding's mean score with
+the other side of the memory corrects this (the inverted softmax: Smith et al., ICLR 2017).
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from torch.nn import functional as F
 
 
 class HalfPrecisionBuffers(nn.Module):
-    """Buffers kept in float16 that are upcast once, not by every query, which would spend most of its time on it."""
+    """Buffers stored in float16 and upcast once, on first use, as upcasting per query would dominate its time."""
 
     def __init__(self) -> None:
         super().__init__()
         self._upcast: dict[str, tuple[tuple, Tensor]] = {}
 
     def upcast(self, name: str, dtype: torch.dtype) -> Tensor:
-        """The buffer of this name in this type."""
+        """The buffer of this name, as this type."""
         held = getattr(self, name)
         if held.dtype == dtype:
             return held
@@ -37,7 +38,7 @@ class HalfPrecisionBuffers(nn.Module):
 
 
 class CrossModalMemory(HalfPrecisionBuffers):
-    """``images`` and ``texts``: unit embeddings (M, V) float16 of the same training products."""
+    """Embeddings (M, V) of ``images`` and ``texts`` of the same M training products, unit vectors, float16."""
 
     images: Tensor
     texts: Tensor
@@ -48,21 +49,21 @@ class CrossModalMemory(HalfPrecisionBuffers):
         self.register_buffer("texts", texts.half())
 
     def enhance_images(self, embeds: Tensor, scale: float, weight: float, neighbours: int) -> Tensor:
-        """Photos' embeddings (B, V) with ``weight`` times the texts of the nearest training photos."""
+        """Image embeddings (B, V) plus ``weight`` times the texts of the nearest training photos."""
         own, other = self._both("images", "texts", embeds.dtype)
         return _enhance(embeds, own, other, scale, weight, neighbours)
 
     def enhance_texts(self, embeds: Tensor, scale: float, weight: float, neighbours: int) -> Tensor:
-        """Texts' embeddings (B, V) with ``weight`` times the photos of the nearest training texts."""
+        """Text embeddings (B, V) plus ``weight`` times the photos of the nearest training texts."""
         own, other = self._both("texts", "images", embeds.dtype)
         return _enhance(embeds, own, other, scale, weight, neighbours)
 
     def image_hubness(self, embeds: Tensor, scale: float) -> Tensor:
-        """How near photos with these embeddings (B, V) are to texts at large, (B,), in units of the cosine."""
+        """The hubness (B,) of image embeddings (B, V), on the scale of cosines."""
         return _hubness(embeds, self.upcast("texts", embeds.dtype), scale)
 
     def text_hubness(self, embeds: Tensor, scale: float) -> Tensor:
-        """How near texts with these embeddings (B, V) are to photos at large, (B,), in units of the cosine."""
+        """The hubness (B,) of text embeddings (B, V), on the scale of cosines."""
         return _hubness(embeds, self.upcast("images", embeds.dtype), scale)
 
     def _both(self, own: str, other: str, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -79,5 +80,5 @@ def _enhance(embeds: Tensor, own: Tensor, other: Tensor, scale: float, weight: f
 
 
 def _hubness(embeds: Tensor, other: Tensor, scale: float) -> Tensor:
-    """Log of the mean of exp(scale * cosine), over scale."""
+    """log mean exp(scale * cosine) / scale of embeddings with the other side of the memory."""
     return (torch.logsumexp(scale * embeds @ other.T, dim=1) - math.log(len(other))) / scale

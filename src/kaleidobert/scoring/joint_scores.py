@@ -1,4 +1,4 @@
-"""Joint scores of pairs of text and photo: ITM's logit or the caption's log-likelihood, and what a memory adds."""
+"""Joint scores of pairs: the ITM logit or the caption log-likelihood, with optional terms from a memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kaleidobert.scoring.ranking import RankingWeights
 
 
 class JointScorer:
-    """Scores pairs by the single stream, with a run's weights and, where there is one, its memory."""
+    """Scores pairs with the single stream, a run's ranking weights and, if there is one, its memory."""
 
     def __init__(
         self, model: KaleidoBertForRetrieval, weights: RankingWeights, memory: RetrievalMemory | None = None
@@ -33,16 +33,16 @@ class JointScorer:
         photos: Tensor | None = None,
         log_prior: Tensor | None = None,
     ) -> Tensor:
-        """How well texts (N, T) and embedded patches (N, P, H) match, (N,).
+        """Joint scores (N,) of texts (N, T) and patch states (N, P, H).
 
-        "itm" is ITM's logit; "lm" log p(text | photo) - ``prior_weight`` * log p(text) in nats, whose second term
-        compares texts fairly: without it, a common text would fit every photo (pointwise mutual information where its
-        weight is 1, as in VisualGPTScore: Lin et al., ICML 2024). With a memory, ``neighbour_word_weight`` of the first
-        term comes from the texts of photos with a similar layout, and ``neighbour_pmi_weight`` times the neighbour-text
-        PMI is added to either.
+        "itm": the ITM logit. "lm": log p(text | photo) - ``prior_weight`` * log p(text), in nats; without the second
+        term, frequent texts would match every photo (with a weight of 1 it is the pointwise mutual information of
+        VisualGPTScore: Lin et al., ICML 2024). With a memory, the texts of photos with a similar layout contribute
+        ``neighbour_word_weight`` of p(text | photo), and ``neighbour_pmi_weight`` times the neighbour-text PMI is added
+        to either score.
 
-        Where few photos have many texts, patch_states are (M, P, H) and ``photos`` (N,) gives each text's row.
-        ``log_prior`` (N, 2): the texts' `text_log_prior`, where it is known.
+        If many texts share few photos, pass patch_states (M, P, H) and ``photos`` (N,), the photo's row for each text.
+        ``log_prior`` (N, 2): `text_log_prior`, if already computed.
         """
         weights, dtype = self.weights, self.model.dtype
         patch_states = patch_states.to(self.model.device, dtype)
@@ -65,7 +65,7 @@ class JointScorer:
     def itm_logits(
         self, input_ids: Tensor, attention_mask: Tensor, patch_states: Tensor, photos: Tensor | None
     ) -> Tensor:
-        """ITM's logits (N,)."""
+        """ITM logits (N,)."""
         own = patch_states if photos is None else patch_states[photos]
         return self.model.itm_logits(input_ids, attention_mask, own)
 
@@ -78,14 +78,14 @@ class JointScorer:
         neighbours: Neighbours | None,
         word_weights: Sequence[float],
     ) -> Tensor:
-        """log p(text | photo), (N, W) in nats, with each of W weights of the neighbours' words."""
+        """log p(text | photo) (N, W) in nats, for each of W weights of the neighbours' words."""
         cache = self.model.kaleidobert.encode_prefix(patch_states)
         if photos is not None:
             cache.batch_select_indices(photos)
         return self._log_likelihood(input_ids, attention_mask, cache, neighbours, word_weights)
 
     def text_log_prior(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Of texts (N, T) without a photo, (N, 2) in nats: log p(text), and how common they are in the memory."""
+        """The prior (N, 2) of texts (N, T), in nats: log p(text) by the LM, and `LayoutMemory.text_density`."""
         texts = torch.cat([input_ids, attention_mask], dim=1)
         alone, which = torch.unique(texts, dim=0, return_inverse=True)  # a text of many pairs is decoded once
         ids, mask = alone.chunk(2, dim=1)
@@ -94,7 +94,7 @@ class JointScorer:
         return torch.stack([likelihood, density], dim=1)[which]
 
     def neighbours(self, patch_states: Tensor, photos: Tensor | None = None) -> Neighbours | None:
-        """Of photos with these patch states (M, P, H), for each pair's photo; None without a memory."""
+        """The nearest photos in the memory for each pair's photo, by patch states (M, P, H); None without a memory."""
         if self.memory is None:
             return None
         found = self.memory.layouts.nearest(layout_states(self.model, patch_states), self.weights.layout_neighbours)
@@ -113,7 +113,7 @@ class JointScorer:
         neighbours: Neighbours | None = None,
         word_weights: Sequence[float] = (0.0,),
     ) -> Tensor:
-        """Of texts (N, T) after what the cache holds, (N, W) in nats."""
+        """Log-likelihoods (N, W) of texts (N, T) given the cache, in nats."""
         own = self.model.token_log_likelihoods(input_ids, attention_mask, cache)  # (N, T - 1), 0 at padding
         followed = attention_mask[:, 1:].bool()
         near = None
@@ -128,5 +128,5 @@ class JointScorer:
 
 
 def layout_states(model: KaleidoBertPairModel, patch_states: Tensor) -> Tensor:
-    """Patch states (N, P, H) -> those that a layout is made of, flattened (N, F)."""
+    """Patch states (N, P, H) -> those of the layout, flattened to (N, F)."""
     return patch_states[:, layout_slice(model.config.level_table)].flatten(1)

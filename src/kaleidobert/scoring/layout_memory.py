@@ -36,23 +36,24 @@ BUFFERS = ("layouts", "tokens", "mean", "basis", "idf", "weights")
 
 
 class Neighbours(NamedTuple):
-    """Of N photos: the rows (N, K) of the memory's photos with the nearest layouts, and their shares (N, K)."""
+    """The memory rows (N, K) of the nearest layouts of N photos, and their shares (N, K)."""
 
     rows: Tensor
     shares: Tensor
 
 
 def layout_slice(levels: Sequence[Level]) -> slice:
-    """Which of all levels' patches a layout is made of."""
+    """The patches, among those of all levels, that form a layout."""
     nearest = min(range(len(levels)), key=lambda index: abs(levels[index].grid - GRID))
     return level_slices(levels)[nearest]
 
 
 class LayoutMemory(HalfPrecisionBuffers):
-    """Of M training products: ``layouts`` (M, D) float16, unit length, and ``tokens`` (M, L) int32 of their texts.
+    """M training products: ``layouts`` (M, D) float16, unit vectors, and ``tokens`` (M, L) int32 of their texts.
 
-    mean (F,) and basis (F, D) whiten the patch states; idf (V,) is a token's log inverse document frequency; weights
-    (M, L) float16, each distinct token's idf squared over its text's norm. ``padding``: the token that fills tokens.
+    mean (F,) and basis (F, D) whiten patch states. idf (V,): log inverse document frequency of each token. weights (M,
+    L) float16: the squared idf of each distinct token over the norm of its text. ``padding``: the id of the padding
+    token.
     """
 
     layouts: Tensor
@@ -70,7 +71,7 @@ class LayoutMemory(HalfPrecisionBuffers):
 
     @classmethod
     def build(cls, states: Tensor, tokens: Tensor, vocabulary: int, padding: int) -> LayoutMemory:
-        """Of products with these flattened patch states (M, F) and tokens (M, L), out of a ``vocabulary`` of tokens."""
+        """Build from flattened patch states (M, F) and tokens (M, L) of a vocabulary of this size."""
         mean, basis = whitening(states)
         once = _first_ones(tokens) & (tokens != padding)
         counts = torch.bincount(tokens[once], minlength=vocabulary).clamp(min=1)
@@ -89,7 +90,7 @@ class LayoutMemory(HalfPrecisionBuffers):
         )
 
     def nearest(self, states: Tensor, neighbours: int) -> Neighbours:
-        """The products whose layouts are nearest to those of photos with these flattened patch states (N, F)."""
+        """The training products with the nearest layouts, for photos with flattened patch states (N, F)."""
         layouts = self.upcast("layouts", torch.float32)
         with torch.autocast(states.device.type, enabled=False):
             likeness = _layout(states, self.mean, self.basis) @ layouts.T
@@ -97,9 +98,9 @@ class LayoutMemory(HalfPrecisionBuffers):
         return Neighbours(nearest.indices, (LAYOUT_SHARPNESS * nearest.values).softmax(dim=1))
 
     def word_probabilities(self, input_ids: Tensor, neighbours: Neighbours) -> Tensor:
-        """p of each token of texts (B, T) after the first, by the texts of B photos' neighbours: (B, T - 1).
+        """p (B, T - 1) of each token of texts (B, T) after the first, by the texts of the photos' neighbours.
 
-        Of the neighbours whose text has the token before it: the share of those where this one follows.
+        Among the neighbours whose text contains the preceding token, the share of those in which this token follows it.
         """
         tokens = self.tokens[neighbours.rows]  # (B, K, L)
         before, after = tokens[:, :, :-1], tokens[:, :, 1:]
@@ -112,13 +113,13 @@ class LayoutMemory(HalfPrecisionBuffers):
         return torch.stack(odds, dim=1)
 
     def neighbour_text_pmi(self, input_ids: Tensor, neighbours: Neighbours) -> Tensor:
-        """The first term of the PMI above of texts (B, T) and B photos' neighbours, (B,) in nats."""
+        """The first term (B,) of the neighbour-text PMI of texts (B, T) and the neighbours of B photos, in nats."""
         shared = (self.tokens[neighbours.rows].unsqueeze(-1) == input_ids[:, None, None, :]).any(dim=-1)  # (B, K, L)
         cosine = (self.weights[neighbours.rows] * shared).float().sum(dim=2) / self._norms(input_ids).unsqueeze(1)
         return torch.logsumexp(neighbours.shares.log() + TEXT_SHARPNESS * cosine, dim=1)
 
     def text_density(self, input_ids: Tensor) -> Tensor:
-        """The second term of the PMI above: how common texts (B, T) are in the memory, (B,) in nats."""
+        """The second term (B,) of the neighbour-text PMI: the density of texts (B, T) in the memory, in nats."""
         found, weights = [], self.upcast("weights", torch.float32)
         for ids in input_ids.split(CHUNK):
             has = torch.zeros(len(ids), len(self.idf), device=ids.device).scatter_(1, ids.long(), 1.0).T.contiguous()
@@ -128,7 +129,7 @@ class LayoutMemory(HalfPrecisionBuffers):
         return torch.cat(found)
 
     def _norms(self, input_ids: Tensor) -> Tensor:
-        """Lengths (B,) of texts (B, T) as vectors of their distinct tokens' idf."""
+        """The norms (B,) of texts (B, T) as vectors of the idf of their distinct tokens."""
         once = _first_ones(input_ids) & (input_ids != self.padding)
         return (self.idf[input_ids.long()].square() * once).sum(dim=1).sqrt().clamp(min=1e-6)
 
@@ -140,7 +141,7 @@ def _layout(states: Tensor, mean: Tensor, basis: Tensor) -> Tensor:
 
 
 def whitening(states: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (F,) and basis (F, D) that give patch states (M, F) unit variance in their D strongest directions."""
+    """Mean (F,) and basis (F, D) that scale the D strongest directions of patch states (M, F) to unit variance."""
     mean = states.float().mean(dim=0)
     covariance = torch.zeros(len(mean), len(mean), device=mean.device)
     for rows in states.split(4096):
@@ -152,6 +153,6 @@ def whitening(states: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _first_ones(tokens: Tensor) -> Tensor:
-    """(N, L) bool: a text's first occurrence of each token (N, L)."""
+    """Whether each token of texts (N, L) is the first of its kind in its text, (N, L) bool."""
     earlier = (tokens.unsqueeze(2) == tokens.unsqueeze(1)).tril(-1)
     return ~earlier.any(dim=2)

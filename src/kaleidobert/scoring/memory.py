@@ -17,7 +17,7 @@ MEMORY_FILE = "memory.safetensors"
 
 
 class RetrievalMemory(nn.Module):
-    """What is remembered of the training products: ``pairs``, their embeddings, and ``layouts``, photos and words."""
+    """The memory of the training products: ``pairs`` of embeddings, and photo ``layouts`` with their texts."""
 
     def __init__(self, pairs: CrossModalMemory, layouts: LayoutMemory) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class RetrievalMemory(nn.Module):
         self.layouts = layouts
 
     def save(self, run: Path) -> None:
-        """Write it into a run folder, in place of what is there."""
+        """Write it into a run folder, replacing an earlier one."""
         scratch = run / f"{MEMORY_FILE}.part"
         tensors = {name: tensor.cpu().contiguous() for name, tensor in self.state_dict().items()}
         save_file(tensors, scratch, metadata={"format": "pt", "padding": str(self.layouts.padding)})
@@ -33,7 +33,7 @@ class RetrievalMemory(nn.Module):
 
     @classmethod
     def load(cls, run: Path) -> RetrievalMemory | None:
-        """A run's memory; None where it has none. Raises ``InputError`` for a damaged file."""
+        """The memory of a run; None if it has none. Raises ``InputError`` for a damaged file."""
         file = run / MEMORY_FILE
         if not file.is_file():
             return None

@@ -1,4 +1,4 @@
-"""What search and evaluation need of a model, so that another one could take its place."""
+"""The interface that search and evaluation need from a model, so that another model could take its place."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Scores = TypeVar("Scores", np.ndarray, Tensor)
 
 
 class TextBatch(NamedTuple):
-    """N texts: embeds (N, V), unit vectors; hubness (N,); token ids and their mask (N, T)."""
+    """N encoded texts: embeds (N, V), unit vectors; hubness (N,); input_ids and attention_mask (N, T)."""
 
     embeds: Tensor
     hubness: Tensor
@@ -24,7 +24,7 @@ class TextBatch(NamedTuple):
 
 
 class ImageBatch(NamedTuple):
-    """N photos: embeds (N, V), unit vectors; hubness (N,); patch_states (N, P, H), which joint scores are made of."""
+    """N encoded photos: embeds (N, V), unit vectors; hubness (N,); patch_states (N, P, H) for joint scores."""
 
     embeds: Tensor
     hubness: Tensor
@@ -32,9 +32,9 @@ class ImageBatch(NamedTuple):
 
 
 class PairScorer(Protocol):
-    """Embeddings to recall candidates by, and scores of pairs of text and photo to rank them by.
+    """Embeds photos and texts to find candidates, and scores pairs to rank them.
 
-    ``name`` says where the model lies; ``processor`` prepares its photos and texts.
+    ``name``: where the model was loaded from. ``processor`` prepares photos and texts.
     """
 
     name: str
@@ -43,7 +43,7 @@ class PairScorer(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Changes with everything that changes an embedding."""
+        """A hash of all that embeddings depend on."""
 
     @property
     def scale(self) -> float:
@@ -51,26 +51,26 @@ class PairScorer(Protocol):
 
     @property
     def config(self) -> Any:
-        """The model's configuration: its levels and how photos are prepared."""
+        """The configuration of the model: its levels and how photos are prepared."""
 
     def encode_texts(self, texts: Sequence[str]) -> TextBatch: ...
 
     def encode_images(self, images: Sequence[Image.Image]) -> ImageBatch: ...
 
     def encode_pixels(self, pixel_values: Tensor) -> ImageBatch:
-        """The same of locked portions (N, 3, S, S) in [0, 1]."""
+        """Encode locked portions (N, 3, S, S) in [0, 1]."""
 
     def similarity(self, cosine: Scores, hubness: Scores) -> Scores:
-        """What embeddings alone rank by, in units of the cosine."""
+        """The score of embeddings alone, on the scale of cosines."""
 
     def joint_scores(self, input_ids: Tensor, attention_mask: Tensor, patch_states: Tensor) -> Tensor:
-        """Joint scores (N,) of N pairs: token ids and mask (N, T), patch states (N, P, H)."""
+        """Joint scores (N,) of input_ids and attention_mask (N, T) and patch_states (N, P, H)."""
 
     def combine(self, similarity: Scores, joint: Scores, direction: str = "TIR") -> Scores:
-        """What a search ranks by: the scaled similarity and the weighted joint score."""
+        """The score that a search ranks by: the scaled similarity plus the weighted joint score."""
 
     def plain_text_embeds(self, texts: Sequence[str]) -> Tensor:
-        """Embeddings (N, V) of texts without the memory, for explanations."""
+        """Text embeddings (N, V) without the memory, for explanations."""
 
     def project_patches(self, patch_states: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Stored patch states (N, P, H) -> plain embeddings (N, V), and each patch's part in them (N, P, V)."""
+        """Patch states (N, P, H) -> plain embeddings (N, V) and the contribution of each patch (N, P, V)."""

@@ -1,6 +1,6 @@
-"""How a run's scores are weighed against each other: fitted on validation data and kept in ``ranking.json``.
+"""The fitted weights of a run's scores, kept in ``ranking.json``.
 
-There are two fits, without the retrieval memory and with it, so that either can be used and reported by itself.
+There are two fits, without and with the retrieval memory, so that either can be used and reported.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Ranking:
 
     @classmethod
     def load(cls, run: Path) -> Ranking:
-        """Of a run folder. Raises ``InputError`` where it was never fitted, or by another version."""
+        """Load from a run folder. Raises ``InputError`` where it is missing or damaged."""
         file = run / RANKING_FILE
         how = f"fit it with kaleidobert fit-ranker DATA --model {run}"
         if not file.is_file():

@@ -1,4 +1,4 @@
-"""The one way to score pairs of photo and text: a run's model, its ranking weights and its memory together."""
+"""Scores pairs of photo and text with a run's model, ranking weights and memory; the only place that does."""
 
 from __future__ import annotations
 
@@ -36,10 +36,9 @@ UNFITTED = Ranking()
 
 
 class KaleidoBertScorer:
-    """Scores and ranks photos for texts and texts for photos, as the search application does.
+    """Scores and ranks pairs of photo and text exactly as the search application does. Thread-safe.
 
-    Takes the files of a run folder: the model, ``ranking.json`` and, where there is one, ``memory.safetensors``. Safe
-    to call from several threads.
+    Loaded from a run folder: the model, ``ranking.json`` and, if there is one, ``memory.safetensors``.
     """
 
     def __init__(
@@ -63,9 +62,9 @@ class KaleidoBertScorer:
 
     @classmethod
     def from_pretrained(cls, run: str | Path, memory: bool = True) -> KaleidoBertScorer:
-        """Load a run folder onto the GPU where there is one, without its memory where ``memory`` is False.
+        """Load a run folder, onto the GPU if there is one; ``memory=False`` ignores its memory.
 
-        Raises ``InputError`` for a folder that is no finished run, or one that cannot rank.
+        Raises ``InputError`` for a folder that is no finished run, or one without a fitted ranking.
         """
         folder = Path(run)
         model, processor = load_model(folder, KaleidoBertForRetrieval), load_processor(folder)
@@ -74,7 +73,7 @@ class KaleidoBertScorer:
         )
 
     def without_memory(self) -> KaleidoBertScorer:
-        """The same model ranked by the weights that were fitted without the memory."""
+        """The same model without the memory, with the weights fitted for that."""
         return KaleidoBertScorer(self.model, self.processor, Ranking(self.ranking.without_memory), name=self.name)
 
     def with_weights(self, weights: RankingWeights) -> KaleidoBertScorer:
@@ -97,7 +96,7 @@ class KaleidoBertScorer:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits over weights, memory and the settings that give them meaning; stored with an index."""
+        """16 hex digits over all that embeddings depend on: weights, memory and settings; stored with an index."""
         settings: dict[str, Any] = {name: getattr(self.config, name) for name in SHAPING_SETTINGS}
         settings["num_attention_heads"] = self.config.encoder_config.num_attention_heads
         state = dict(self.model.state_dict())
@@ -114,9 +113,9 @@ class KaleidoBertScorer:
 
     @torch.inference_mode()
     def score(self, images: Sequence[ImageInput] | ImageInput, texts: Sequence[str] | str) -> Tensor:
-        """Scores (N,) of N pairs, the i-th image with the i-th text: what a search ranks by, the higher the better.
+        """Scores (N,) of N pairs, the i-th image with the i-th text, as a search ranks them; higher is better.
 
-        images: photos, arrays, tensors or paths. Raises ``InputError`` where there are not as many texts as images.
+        images: PIL images, arrays, tensors or paths. Raises ``InputError`` unless there is one text per image.
         """
         images = _listed(images)
         texts = [texts] if isinstance(texts, str) else list(texts)
@@ -126,7 +125,7 @@ class KaleidoBertScorer:
 
     @torch.inference_mode()
     def rank(self, query: str, images: Sequence[ImageInput], top_k: int | None = None) -> list[dict[str, Any]]:
-        """The images in the order of their score with the query, the best first: [{"index": ..., "score": ...}]."""
+        """Rank images for a query: [{"index": ..., "score": ...}], best first."""
         photos, text = self.encode_images(_listed(images)), self.encode_texts([query])
         repeated = TextBatch(*(part.expand(len(photos.embeds), *part.shape[1:]) for part in text))
         scores = self._score_pairs(photos, repeated).tolist()
@@ -142,7 +141,7 @@ class KaleidoBertScorer:
         return self.combine(similarity, joint).cpu()
 
     def similarity(self, cosine: Scores, hubness: Scores) -> Scores:
-        """What embeddings alone rank by: the cosine less ``hubness_weight`` times the hubness of photo and text."""
+        """The score of embeddings alone: the cosine less ``hubness_weight`` times the hubness of photo and text."""
         return cast(Scores, cosine - self.weights.hubness_weight * hubness)
 
     def combine(self, similarity: Scores, joint: Scores, direction: str = "TIR") -> Scores:
@@ -156,7 +155,7 @@ class KaleidoBertScorer:
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> TextBatch:
-        """Texts as a search compares them, enhanced by the memory where there is one."""
+        """Encode texts for search, enhanced by the memory if there is one."""
         inputs = self._process(text=list(texts))
         input_ids, attention_mask = inputs["input_ids"], inputs["attention_mask"]
         embeds = self.enhance_texts(self.model.get_text_features(input_ids, attention_mask).text_embeds)
@@ -164,18 +163,18 @@ class KaleidoBertScorer:
 
     @torch.inference_mode()
     def encode_images(self, images: Sequence[ImageInput]) -> ImageBatch:
-        """Photos as a search compares them, enhanced by the memory where there is one."""
+        """Encode photos for search, enhanced by the memory if there is one."""
         return self.encode_pixels(self._process(images=list(images))["pixel_values"])
 
     @torch.inference_mode()
     def encode_pixels(self, pixel_values: Tensor) -> ImageBatch:
-        """The same of locked portions (N, 3, S, S) in [0, 1]."""
+        """Encode locked portions (N, 3, S, S) in [0, 1] for search."""
         output: KaleidoBertImageOutput = self.model.get_image_features(pixel_values.to(self.device))
         embeds = self.enhance_images(output.image_embeds)
         return ImageBatch(embeds, self.image_hubness(embeds), output.patch_states)
 
     def enhance_images(self, embeds: Tensor) -> Tensor:
-        """Photos' plain embeddings (N, V) -> what is stored and searched."""
+        """Plain image embeddings (N, V) -> those used for search."""
         if self.memory is None:
             return embeds
         return self.memory.pairs.enhance_images(
@@ -183,7 +182,7 @@ class KaleidoBertScorer:
         )
 
     def enhance_texts(self, embeds: Tensor) -> Tensor:
-        """Texts' plain embeddings (N, V) -> what is stored and searched."""
+        """Plain text embeddings (N, V) -> those used for search."""
         if self.memory is None:
             return embeds
         return self.memory.pairs.enhance_texts(
@@ -191,7 +190,7 @@ class KaleidoBertScorer:
         )
 
     def image_hubness(self, embeds: Tensor) -> Tensor:
-        """How near photos with these embeddings (N, V) are to texts at large, (N,); 0 without a memory."""
+        """The hubness (N,) of image embeddings (N, V); 0 without a memory."""
         return (
             embeds.new_zeros(len(embeds))
             if self.memory is None
@@ -199,19 +198,19 @@ class KaleidoBertScorer:
         )
 
     def text_hubness(self, embeds: Tensor) -> Tensor:
-        """How near texts with these embeddings (N, V) are to photos at large, (N,); 0 without a memory."""
+        """The hubness (N,) of text embeddings (N, V); 0 without a memory."""
         return (
             embeds.new_zeros(len(embeds)) if self.memory is None else self.memory.pairs.text_hubness(embeds, self.scale)
         )
 
     @torch.inference_mode()
     def plain_text_embeds(self, texts: Sequence[str]) -> Tensor:
-        """Embeddings (N, V) of texts without the memory."""
+        """Text embeddings (N, V) without the memory."""
         return self.model.get_text_features(**self._process(text=list(texts))).text_embeds
 
     @torch.inference_mode()
     def project_patches(self, patch_states: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Stored patch states (N, P, H) -> plain embeddings (N, V), and each patch's part in them (N, P, V)."""
+        """Patch states (N, P, H) -> plain embeddings (N, V) and the contribution of each patch (N, P, V)."""
         encoder = self.model.kaleidobert
         states = encoder.image_states(torch.from_numpy(patch_states).to(self.device, self.model.dtype))
         return encoder.project_image(states.mean(dim=1)), (states @ encoder.image_projection.weight.T).float()
@@ -225,7 +224,7 @@ class KaleidoBertScorer:
         photos: Tensor | None = None,
         log_prior: Tensor | None = None,
     ) -> Tensor:
-        """How well texts (N, T) and embedded patches (N, P, H) match, (N,); see `JointScorer.joint_scores`."""
+        """Joint scores (N,) of texts (N, T) and patch states (N, P, H); see `JointScorer.joint_scores`."""
         return self.joint.joint_scores(input_ids, attention_mask, patch_states, photos, log_prior)
 
     def _process(self, **inputs: Any) -> dict[str, Tensor]:

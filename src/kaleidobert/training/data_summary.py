@@ -18,6 +18,6 @@ def save_data_summary(run: Path, data: str | Path, **splits: PreparedDataset) ->
 
 
 def load_data_summary(run: Path) -> dict[str, Any] | None:
-    """What `save_data_summary` wrote; None for runs of versions that did not record their data."""
+    """The summary of a run's data; None for runs of versions that did not record it."""
     path = run / DATA_SUMMARY
     return json.loads(path.read_text()) if path.is_file() else None

@@ -1,4 +1,4 @@
-"""What the downstream tasks train on: their products, models and batches (SEED: CR, SUBR, FC)."""
+"""Products, models and batches of the downstream tasks (SEED: CR, SUBR, FC)."""
 
 from __future__ import annotations
 

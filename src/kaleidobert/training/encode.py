@@ -1,4 +1,4 @@
-"""Many products through a trained model's uni-modal encoders."""
+"""Encode many products with a trained model."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ TOKENS = 32  # of each text: titles come first
 
 
 class ProductEmbeddings(NamedTuple):
-    """Of M products, first views and texts: plain embeddings (M, V) of both, layout_states (M, F) float16 of the
-    photos, tokens (M, ``TOKENS``) of the texts."""
+    """The encodings of the first view and the text of M products.
+
+    Plain embeddings (M, V) of both; layout_states (M, F) float16; tokens (M, ``TOKENS``).
+    """
 
     images: Tensor
     texts: Tensor
@@ -37,7 +39,7 @@ def embed_products(
     rows: Sequence[int],
     title: str,
 ) -> ProductEmbeddings:
-    """The products at these ``rows``; ``title`` names the progress bar."""
+    """Encode the products at these ``rows``; ``title`` labels the progress bar."""
     collator = PairCollator(dataset, tokenizer, seed=0, augmented=False)
     parts: list[list[Tensor]] = [[], [], [], []]
     model.eval()

@@ -64,7 +64,7 @@ class DownstreamTask(NamedTuple):
 
 def _recognition(task: str) -> DownstreamTask:
     return DownstreamTask(
-        # a new head, and joint layers that pre-training hardly trained on whole products, have much to learn
+        # the head is new, and pre-training hardly trained the fusion layers on whole products
         defaults=(*DEFAULTS, "training.learning_rate=1e-3"),
         usable=lambda dataset, split: products_with_label(task, dataset, split),
         load=partial(load_classifier, task),

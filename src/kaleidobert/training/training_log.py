@@ -1,6 +1,6 @@
-"""What a person reads during training: a short line at each log, or a progress bar where there is a terminal.
+"""Training output for people: a short line per log, or a progress bar on a terminal.
 
-At most eight figures, the time left among them. TensorBoard and ``history.json`` hold every figure.
+A line has at most eight figures, including the time left. TensorBoard and ``history.json`` hold every figure.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class TrainingLog(TrainerCallback):
 
 
 class Speed:
-    """Training samples a second since it was last read, without the time that validation and saving take."""
+    """Training samples per second since the last reading, without the time of validation and saving."""
 
     def __init__(self) -> None:
         self.start()
