@@ -27,7 +27,7 @@ LAYERS = [
     "__main__",
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()}
-HTTP = ("fastapi", "starlette", "uvicorn", "prometheus_client")
+HTTP = ("fastapi", "starlette", "uvicorn", "http", "httpx", "requests", "urllib3", "aiohttp", "prometheus_client")
 
 
 def module_name(path: Path) -> str:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from kaleidobert.cli.main import app
 from kaleidobert.errors import InputError
-from kaleidobert.evaluation.model_card import GENERATED, files_to_upload, push_run, write_model_card
+from kaleidobert.evaluation.model_card import GENERATED, push_run, write_model_card
 from kaleidobert.evaluation.retrieval import SCORERS, evaluate_retrieval
 from kaleidobert.model import KaleidoBertForPreTraining
 
@@ -87,7 +87,7 @@ def test_a_card_holds_data_objectives_figures_and_limits(copy: Path, shapes: Pat
         values = [float(cell) for cell in row.split("|")[2:-1]]
         expected = [figures[scorer][direction][f"R@{k}"] for direction in ("TIR", "ITR") for k in (1, 5, 10)]
         assert values == pytest.approx([*expected, figures[scorer]["SumR"]], abs=0.051)
-    assert f"- Trained on {shapes.name} alone." in card.text and "judging people" in card.text
+    assert f"- Trained only on {shapes.name}." in card.text and "judging people" in card.text
 
 
 def test_tables_are_markdown(copy: Path, shapes: Path) -> None:
@@ -141,11 +141,8 @@ def test_a_run_is_uploaded_with_its_card_and_without_checkpoints(
     copy: Path, shapes: Path, hub: tuple[str, type[HubHandler]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluate_retrieval(shapes, copy, queries=20)
-    for name in (
-        "checkpoints/checkpoint-8/model.safetensors",
-        "logs/events",
-        "evaluation/captions-test-20-beams3.json",
-    ):
+    private = ("checkpoints/checkpoint-8/model.safetensors", "logs/events", "evaluation/captions-test-20-beams3.json")
+    for name in private:
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         (copy / name).write_text("{}")
     endpoint, handler = hub
@@ -158,7 +155,9 @@ def test_a_run_is_uploaded_with_its_card_and_without_checkpoints(
     assert created.get("private") or created.get("visibility") == "private"  # by the version of huggingface_hub
     assert ModelCard((copy / "README.md").read_text()).data.license == "mit"
     uploaded = {each["value"]["path"]: base64.b64decode(each["value"]["content"]) for each in commit[1:]}
-    assert sorted(uploaded) == files_to_upload(copy)
+    kept = {path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file()}
+    candidates = "evaluation/candidates-test-101-20-seed0.json"
+    assert kept - set(uploaded) == {*private, candidates, "memory.safetensors", "training_args.bin"}
     assert {"README.md", "config.json", "model.safetensors", "tokenizer.json", "settings.yaml"} <= set(uploaded)
     assert "evaluation/retrieval-test-101-20-seed0.json" in uploaded
     assert not any(name.startswith(("checkpoints", "logs", "evaluation/ca")) for name in uploaded)

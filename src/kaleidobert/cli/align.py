@@ -47,7 +47,7 @@ def align(
         typer.echo(
             f"{figures['pairs']:,} pairs in {out}: {figures['products_with_pairs']:,} of {figures['products']:,} "
             f"products and {figures['word_share']:.1f}% of their content words have at least one; "
-            f"next: kaleidobert pretrain {data} --align {out}"
+            f"next: kaleidobert pretrain {data} --out RUN --align {out}"
         )
     else:
         typer.echo(

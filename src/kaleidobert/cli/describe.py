@@ -18,7 +18,7 @@ def describe(
 ) -> None:
     """Describe a photo: a generated title, and the three most probable categories and sub-categories.
 
-    Example: kaleidobert describe shoe.jpg --model runs/category --model runs/captioning
+    Example: kaleidobert describe shoe.jpg --model runs/category --model runs/captions
 
     Example: kaleidobert describe shoe.jpg --model runs/subcategory --text "white leather trainers" --json shoe.json
     """

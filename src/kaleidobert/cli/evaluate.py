@@ -53,7 +53,7 @@ def evaluate(
         typer.Option(min=1, help="Retrieval: candidates per query that the joint model scores; default all."),
     ] = None,
     beams: Annotated[
-        int | None, typer.Option(min=1, help="Captioning: beams of the search; 1 is greedy.", show_default="3")
+        int | None, typer.Option(min=1, help="Captioning: number of beams; 1 is greedy.", show_default="3")
     ] = None,
     columns: Annotated[Path | None, typer.Option(help="A file that maps unusual column names.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,

@@ -21,12 +21,15 @@ def fit_ranker(
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed for drawing queries and pairs; default the run's.")
     ] = None,
-    picture: Annotated[Path | None, typer.Option(help="Write a PNG of predicted against observed match rates.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw predicted against observed match rates into this PNG.")
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Write the weights and figures to this file.")] = None,
 ) -> None:
     """Build a run's retrieval memory, and fit the weights of its scores and its match probabilities.
 
-    pretrain and finetune end with this. Use it to adapt a run to another catalogue without training.
+    pretrain and finetune retrieval end with this. Use it to adapt a copy of a run to another catalogue without
+    training: it replaces the run's ranking and memory, and stores indexed with the run have to be indexed again.
 
     Example: kaleidobert fit-ranker catalogue/ --model runs/shop
 

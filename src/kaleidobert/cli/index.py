@@ -9,7 +9,7 @@ import typer
 
 
 def index(
-    data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or the name of a dataset.")],
+    data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or the name of a data set.")],
     model: Annotated[Path, typer.Option(help="The model folder: a run of pretrain or finetune.")],
     store: Annotated[str, typer.Option(help="Where to keep the store: a folder or an object-store address.")],
     split: Annotated[str | None, typer.Option(help="Index only this split, for example test.")] = None,

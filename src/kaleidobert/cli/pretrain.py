@@ -24,7 +24,9 @@ def pretrain(
     set: Annotated[list[str] | None, typer.Option(help="Override a setting: key=value; repeat for several.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the last validation figures to this file.")] = None,
 ) -> None:
-    """Pre-train on a catalogue's photos and texts: contrastive, AMLM, ITM and one pretext task per level.
+    """Pre-train on a catalogue's photos and texts.
+
+    Objectives: masked words, captioning, image-text matching, one pretext task per grid, and a contrastive loss.
 
     Example: kaleidobert pretrain catalogue/ --out runs/mini --preset mini --max-minutes 30
     """

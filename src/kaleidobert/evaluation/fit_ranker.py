@@ -127,8 +127,8 @@ def fit_weights(
 ) -> RankingWeights:
     """The weights of memory, hubness and joint model with the highest sum of recalls, by grid search.
 
-    The joint model has one weight per direction. Every grid contains 0, so that a part that does not help is left out;
-    so is a joint model that gains less than ``MIN_GAIN``.
+    The joint model has one weight per direction. Every grid but the prior's contains 0, so that a part that does not
+    help is left out; so is a joint model that gains less than ``MIN_GAIN``.
     """
     weights = RankingWeights()
     if scorer.memory is not None:
@@ -189,7 +189,7 @@ def _joint_parts(
     log_prior: Tensor,  # noqa: ARG001  # the signature of `joint_scores`
     word_weights: Sequence[float],
 ) -> Tensor:
-    """Scores (P, W + 1) of P pairs: one per weight of neighbours' words, and the log likelihood under neighbours."""
+    """Scores (P, W + 1) of P pairs: one per weight of the neighbours' words, then the PMI's first term."""
     joint = scorer.joint
     neighbours = joint.neighbours(patch_states, photos)
     if scorer.weights.joint_scorer == "itm":

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from huggingface_hub import HfApi, ModelCard, ModelCardData
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-from huggingface_hub.utils import filter_repo_objects
 
 from kaleidobert.errors import InputError
 from kaleidobert.evaluation.rendering import render
@@ -22,6 +21,7 @@ NOT_UPLOADED = [
     "checkpoints/*",
     "logs/*",
     "training_args.bin",  # a pickle, with paths of the machine
+    "memory.safetensors",  # the training texts
     "evaluation/candidates-*.json",  # the catalogue's products
     "evaluation/captions-*.json",  # and their texts
     "*.part",
@@ -121,14 +121,8 @@ def write_model_card(run: Path, license: str | None = None, repo_id: str | None 
     return path
 
 
-def files_to_upload(run: Path) -> list[str]:
-    """Paths, relative to the run, of all its files but ``NOT_UPLOADED``."""
-    paths = sorted(path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file())
-    return list(filter_repo_objects(paths, ignore_patterns=NOT_UPLOADED))
-
-
 def push_run(run: Path, repo_id: str, license: str | None = None, private: bool | None = None) -> str:
-    """Write the model card and upload `files_to_upload` to the Hub, into a new repository or an existing one.
+    """Write the model card and upload the run, without ``NOT_UPLOADED``, to a new or existing repository of the Hub.
 
     Returns the address of the commit. Log in with `hf auth login`, or set HF_TOKEN. Raises ``InputError`` where the Hub
     refuses the upload or cannot be reached.

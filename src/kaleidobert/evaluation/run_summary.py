@@ -12,6 +12,8 @@ from typing import Any
 
 from kaleidobert.errors import InputError
 from kaleidobert.model.configuration import KaleidoBertConfig
+from kaleidobert.model.losses import DOWNSTREAM_LOSSES
+from kaleidobert.model.pretext_tasks import pretraining_losses
 from kaleidobert.training.data_summary import load_data_summary
 from kaleidobert.training.runs import HISTORY_FILE, whole_checkpoints
 from kaleidobert.training.settings import RunSettings, load_run_settings
@@ -41,9 +43,14 @@ class RunSummary:
 
     @property
     def objectives(self) -> dict[str, float]:
-        """The weight of each loss that was logged in training; those of levels that share a task by level."""
+        """The weight of each loss that was logged; those of levels that share a task by level."""
         weights = self.settings.objectives.weights
         names = dict.fromkeys(name for row in self.history if "loss" in row for name in row)
+        if not names:  # a run too short to log a training step: the losses of its validation
+            validated = (name.removeprefix("eval_") for row in self.history for name in row)
+            names = dict.fromkeys(
+                name for name in validated if objective_of(name) in (*pretraining_losses(), *DOWNSTREAM_LOSSES)
+            )
         losses = [name for name in names if name not in NOT_OBJECTIVES and not name.endswith("_accuracy")]
         return {name: weights.get(name, weights.get(objective_of(name), 1.0)) for name in losses}
 

@@ -59,7 +59,7 @@ def evaluation_tables(name: str, run: Path) -> list[Table]:
 
 def _retrieval_rows(run: Path) -> list[Row]:
     return [
-        Row(f"{_protocol(figures)}: {scorer}", recall_values(row))
+        Row(f"{_protocol(figures)}: {scorer.replace('_memory', ' + memory')}", recall_values(row))
         for figures in load_evaluations(run, "retrieval")
         for scorer, row in scorer_rows(figures).items()
     ]

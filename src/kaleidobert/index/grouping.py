@@ -16,7 +16,7 @@ import numpy as np
 from kaleidobert.data.product import Product
 
 GROUP_ATTRIBUTE = "item_group_id"
-NEARLY_EQUAL = 0.98  # cosine; chosen in docs/store.md
+NEARLY_EQUAL = 0.98  # cosine; measured in docs/experiments/variant-grouping.md
 
 Member = tuple[str, np.ndarray]  # group, and the embeddings (views, P) of a product
 

@@ -3,7 +3,7 @@
 A row holds everything an answer needs, so that a query opens no photo and runs no image backbone: the product's
 fields, the view's embedding for recall, its patch states for the joint model, and a thumbnail.
 
-Choices, measured on 100,000 rows (docs/store.md): rows are written with ``merge_insert``, so that re-indexing replaces
+Choices, measured on 100,000 rows: rows are written with ``merge_insert``, so that re-indexing replaces
 them; up to ``INDEX_ABOVE`` rows the search is exact; beyond, an IVF_RQ index is searched with a measured minimum of
 probes and no maximum, because LanceDB's default number silently loses results under a filter.
 """

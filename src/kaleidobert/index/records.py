@@ -21,7 +21,7 @@ Box = tuple[float, float, float, float]  # x1, y1, x2, y2 as fractions of the ph
 class StoreInfo:
     """The description of one version of a store: the model that made its embeddings, and how it is searched."""
 
-    fingerprint: str  # KaleidoBertForRetrieval.fingerprint()
+    fingerprint: str  # KaleidoBertScorer.fingerprint
     model: str  # the model folder when the store was made, absolute
     vector_size: int  # P
     patches: int  # 55 for the published levels

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import GenerationConfig, GenerationMixin
+from transformers.utils.generic import can_return_tuple
 
 from kaleidobert.model.classification import KaleidoBertForClassification
 from kaleidobert.model.configuration import KaleidoBertConfig
@@ -47,6 +48,10 @@ class KaleidoBertForCaptioning(KaleidoBertPreTrainedModel, GenerationMixin):
     def get_output_embeddings(self) -> nn.Linear:
         return self.lm_head.decoder
 
+    def set_output_embeddings(self, value: nn.Linear) -> None:
+        self.lm_head.decoder = value
+
+    @can_return_tuple
     def forward(
         self,
         input_ids: Tensor,
@@ -55,13 +60,15 @@ class KaleidoBertForCaptioning(KaleidoBertPreTrainedModel, GenerationMixin):
         labels: Tensor | None = None,
         patch_states: Tensor | None = None,
         past_key_values: PrefixCache | None = None,
-        **_: Any,
+        use_cache: bool | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
     ) -> KaleidoBertCaptioningOutput:
         """Logits (B, T, vocabulary) of the next token at each position of texts (B, T), given the photos.
 
         The photos are pixel_values (B, 3, S, S), patch_states (B, P, H) from `KaleidoBertModel.embed_patches`, or
-        already in past_key_values. With ``labels`` (B, T), the token ids with -100 as padding, the loss is the cross-
-        entropy of each token after the first, [SEP] included.
+        already in past_key_values. Texts are padded on the right. With ``labels`` (B, T), usually the token ids with
+        -100 as padding, the loss is returned instead of logits: the cross-entropy of each label after the first.
         """
         encoder = self.kaleidobert
         if past_key_values is None or not past_key_values.prefix:
@@ -74,45 +81,78 @@ class KaleidoBertForCaptioning(KaleidoBertPreTrainedModel, GenerationMixin):
                 past_key_values = prefix
             else:
                 past_key_values.prefix = prefix.prefix
+        with encoder.recording(output_hidden_states, output_attentions) as record:
+            states = encoder.decode_step(input_ids if labels is None else input_ids[:, :-1], past_key_values)
+        output = KaleidoBertCaptioningOutput(hidden_states=record.states(), attentions=record.attentions())
         if labels is None:
-            states = encoder.decode_step(input_ids, past_key_values)
-            return KaleidoBertCaptioningOutput(logits=self.lm_head(states).float(), past_key_values=past_key_values)
-        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        states, tokens = encoder.decode_texts(input_ids, mask, past_key_values)
-        logits, shard = self.lm_head(states).float(), BatchShard.here(self.training)
-        loss = F.cross_entropy(logits, tokens, ignore_index=NO_LABEL) * shard.weight(tokens)
-        accuracy = shard.mean(logits.argmax(dim=1) == tokens)
-        return KaleidoBertCaptioningOutput(loss, losses={"captioning": loss}, accuracies={"captioning": accuracy})
+            output.logits = self.lm_head(states).float()
+            output.past_key_values = None if use_cache is False else past_key_values
+            return output
+        labels = labels[:, 1:]
+        if attention_mask is not None:
+            labels = labels.masked_fill(attention_mask[:, 1:] == 0, NO_LABEL)
+        labelled = labels != NO_LABEL
+        logits, tokens, shard = self.lm_head(states[labelled]).float(), labels[labelled], BatchShard.here(self.training)
+        output.loss = F.cross_entropy(logits, tokens) * shard.weight(tokens)
+        output.losses = {"captioning": output.loss}
+        output.accuracies = {"captioning": shard.mean(logits.argmax(dim=1) == tokens)}
+        return output
 
     @torch.no_grad()
-    def generate(  # type: ignore[override]  # the library's, with photos in place of its `inputs`
+    def generate(  # type: ignore[override]  # `inputs` are photos
         self,
-        pixel_values: Tensor,
+        inputs: Tensor | None = None,
         generation_config: GenerationConfig | None = None,
+        *,
+        pixel_values: Tensor | None = None,
         input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
         **kwargs: Any,
     ) -> Any:
-        """The library's `generate`, conditioned on photos (B, 3, S, S).
+        """The library's `generate`, conditioned on photos (B, 3, S, S), given as ``inputs`` or as ``pixel_values``.
 
-        ``input_ids`` (B, T) are prompts, by default [CLS]. Defaults: 3 beams, no repeated 3-grams, no special tokens,
-        and at most as many tokens as the encoder has positions. Returns what the library returns: token ids with [CLS]
-        and [SEP], or its output object. Raises ``ValueError`` without a start token.
+        ``input_ids`` (B, T) are prompts of equal lengths, by default [CLS]. Defaults, unless the model's
+        generation_config says otherwise: 3 beams (1 for sampling), no repeated 3-grams, no special tokens, and at most
+        as many tokens as the encoder has positions. Returns what the library returns: token ids with [CLS] and [SEP],
+        or its output object. Raises ``ValueError`` for inputs that do not fit each other or the model.
         """
-        patches = self.kaleidobert.embed_patches(self.kaleidobert.patch_features(pixel_values))
+        photos = inputs if pixel_values is None else pixel_values
+        if photos is None:
+            raise ValueError("captions need photos: pass pixel_values")
         if input_ids is None:
-            start = self.generation_config.bos_token_id
+            start = (generation_config or self.generation_config).bos_token_id
             if start is None:
                 raise ValueError("no token is set to start captions: call set_special_tokens, or give input_ids")
-            input_ids = torch.full((len(pixel_values), 1), start, device=pixel_values.device)
+            input_ids = torch.full((len(photos), 1), start, device=photos.device)
+        self._check_prompts(photos, input_ids, attention_mask)
         if generation_config is None:
-            longest = self.config.encoder_config.max_position_embeddings
-            kwargs = {**GENERATION, "max_length": longest, **kwargs}
-            if "max_new_tokens" in kwargs:
-                del kwargs["max_length"]
-        kwargs.setdefault("past_key_values", PrefixCache())
-        kwargs |= {"patch_states": patches, "attention_mask": torch.ones_like(input_ids)}
+            kwargs = self._defaults(kwargs) | kwargs
+        config = generation_config or self.generation_config
+        longest = self.config.encoder_config.max_position_embeddings
+        if (kwargs.get("max_length") or longest) > longest:
+            raise ValueError(f"max_length is {kwargs['max_length']}: the encoder has {longest} positions")
+        if kwargs.get("use_cache", config.use_cache) is not False:
+            kwargs.setdefault("past_key_values", PrefixCache())
+        kwargs["patch_states"] = self.kaleidobert.embed_patches(self.kaleidobert.patch_features(photos))
+        kwargs["attention_mask"] = torch.ones_like(input_ids)
         library: Any = super()
         return library.generate(input_ids, generation_config=generation_config, **kwargs)
+
+    def _check_prompts(self, photos: Tensor, input_ids: Tensor, attention_mask: Tensor | None) -> None:
+        if len(input_ids) != len(photos):
+            raise ValueError(f"{len(photos)} photos and {len(input_ids)} prompts: give one prompt for each photo")
+        if attention_mask is not None and not attention_mask.all():
+            raise ValueError("prompts are padded: generate captions for prompts of equal lengths")
+
+    def _defaults(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Generation settings for those that neither the caller nor the model's generation_config sets."""
+        settings = self.generation_config
+        defaults = {name: value for name, value in GENERATION.items() if getattr(settings, name) is None}
+        if kwargs.get("do_sample", settings.do_sample) and "num_beams" in defaults:
+            defaults["num_beams"] = 1
+        if "max_new_tokens" not in kwargs and settings.max_new_tokens is None and settings.max_length is None:
+            defaults["max_length"] = self.config.encoder_config.max_position_embeddings
+        return defaults
 
     def set_special_tokens(self, start: int, end: int, pad: int, suppressed: list[int]) -> None:
         """Set the ids that start, end and pad captions, and those never generated; saved with the model."""

@@ -17,6 +17,15 @@ INPUTS = ("both", "image", "text")
 FORMAT = 2  # raised when a run's files change their meaning
 
 
+def check_format(model: str, found: int, run: str = "RUN") -> None:
+    """Raise ``InputError``, with the command that helps, for files of another format."""
+    if found != FORMAT:
+        raise InputError(
+            f"{model} was made by {'an earlier' if found < FORMAT else 'a later'} version of kaleidobert: "
+            f"convert it with kaleidobert migrate {run} --out NEW, or train it again"
+        )
+
+
 class KaleidoBertConfig(PretrainedConfig):
     """Architecture and pre-processing of a model: what `KaleidoBertModel` and its heads are built from.
 
@@ -91,6 +100,17 @@ class KaleidoBertConfig(PretrainedConfig):
         self.tie_word_embeddings = True
         self._check()
         super().__init__(**kwargs)
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """As in the library. Raises ``InputError`` for a saved configuration of another format."""
+        saved = "transformers_version" in config_dict
+        check_format("this model", config_dict.get("format", 1 if saved else FORMAT))
+        return super().from_dict(config_dict, **kwargs)
+
+    def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> Any:  # noqa: ARG002
+        """The part that holds the vocabulary, where the library looks for its size."""
+        return self.encoder_config
 
     def to_diff_dict(self) -> dict[str, Any]:
         """What config.json holds: what differs from the defaults, and always the format."""

@@ -10,6 +10,7 @@ states, so that re-ranking runs only the upper layers; k = 0 is the published si
 from __future__ import annotations
 
 import shutil
+from contextlib import AbstractContextManager
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import BertModel, PreTrainedModel, initialization
+from transformers.utils.generic import can_return_tuple
 
 from kaleidobert.levels import patch_locations
 from kaleidobert.model.cached_features import cached_features, is_cached
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.embeddings import IMAGE_SEGMENT, PatchEmbeddings
-from kaleidobert.model.layers import PrefixCache, decode, encode_prefix, has_attention, recording, run_layers
+from kaleidobert.model.layers import (
+    LayerRecord,
+    PrefixCache,
+    decode,
+    encode_prefix,
+    has_attention,
+    recording,
+    run_layers,
+)
 from kaleidobert.model.outputs import KaleidoBertImageOutput, KaleidoBertOutput, KaleidoBertTextOutput
 from kaleidobert.vision.backbones import PatchEncoder
 
@@ -52,9 +62,9 @@ class KaleidoBertPreTrainedModel(PreTrainedModel):
 
     def _upload_modified_files(self, working_dir: str | PathLike[Any], *args: Any, **kwargs: Any) -> Any:
         """`push_to_hub` also uploads the model card of the run folder that the model was loaded from."""
-        card = Path(self.config._name_or_path or "") / MODEL_CARD
-        if card.is_file():
-            shutil.copy(card, Path(working_dir) / MODEL_CARD)
+        run = self.config._name_or_path
+        if run and (Path(run) / "config.json").is_file() and (Path(run) / MODEL_CARD).is_file():
+            shutil.copy(Path(run) / MODEL_CARD, Path(working_dir) / MODEL_CARD)
         return super()._upload_modified_files(working_dir, *args, **kwargs)
 
     def set_attn_implementation(self, attn_implementation: str | dict, allow_all_kernels: bool = False) -> None:
@@ -158,14 +168,18 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
         embeds = F.normalize(self.text_projection(pooled).float(), dim=-1)
         return KaleidoBertTextOutput(embeds, last, pooled, tokens)
 
+    @can_return_tuple
     def get_image_features(
-        self, pixel_values: Tensor, output_hidden_states: bool = False, output_attentions: bool = False
+        self,
+        pixel_values: Tensor,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
     ) -> KaleidoBertImageOutput:
         """Encode photos, pixel_values (B, 3, S, S) in [0, 1], under the library's name for this.
 
         With ``config.mirror``, the embedding is the mean of those of the photo and of its mirror image.
         """
-        with recording(self.bert, output_hidden_states, output_attentions) as record:
+        with self.recording(output_hidden_states, output_attentions) as record:
             output = self.encode_image(pixel_values)
         if self.config.mirror and not self.training:
             mirrored = self.encode_image(pixel_values.flip(-1)).image_embeds
@@ -173,16 +187,17 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
         output.hidden_states, output.attentions = record.states(), record.attentions()
         return output
 
+    @can_return_tuple
     def get_text_features(
         self,
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
-        output_hidden_states: bool = False,
-        output_attentions: bool = False,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
     ) -> KaleidoBertTextOutput:
         """Encode texts, input_ids (B, T), under the library's name for this. Default mask: no padding."""
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        with recording(self.bert, output_hidden_states, output_attentions) as record:
+        with self.recording(output_hidden_states, output_attentions) as record:
             output = self.encode_text(input_ids, mask)
         output.hidden_states, output.attentions = record.states(), record.attentions()
         return output
@@ -196,25 +211,31 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
         last = run_layers(self.bert, stream, seen, self.config.fusion_layer, None)
         return KaleidoBertOutput(last, last[:, 0])
 
+    @can_return_tuple
     def forward(
         self,
         pixel_values: Tensor,
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
-        output_hidden_states: bool = False,
-        output_attentions: bool = False,
-        return_dict: bool = True,
-    ) -> KaleidoBertOutput | tuple:
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+    ) -> KaleidoBertOutput:
         """Photos (B, 3, S, S) and their texts (B, T) through the single stream."""
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        with recording(self.bert, output_hidden_states, output_attentions) as patches:
+        with self.recording(output_hidden_states, output_attentions) as patches:
             patch_states = self.embed_patches(self.patch_features(pixel_values))
-        with recording(self.bert, output_hidden_states, output_attentions) as tokens:
+        with self.recording(output_hidden_states, output_attentions) as tokens:
             token_states = self.embed_tokens(input_ids, mask)
-        with recording(self.bert, output_hidden_states, output_attentions) as joint:
+        with self.recording(output_hidden_states, output_attentions) as joint:
             output = self.encode_pair(token_states, mask, patch_states)
         output.hidden_states, output.attentions = joint.after(tokens, patches)
-        return output if return_dict else output.to_tuple()
+        return output
+
+    def recording(self, hidden_states: bool | None, attentions: bool | None) -> AbstractContextManager[LayerRecord]:
+        """Record the hidden states and attentions of BERT's layers, by default those that the configuration names."""
+        hidden_states = self.config.output_hidden_states if hidden_states is None else hidden_states
+        attentions = self.config.output_attentions if attentions is None else attentions
+        return recording(self.bert, bool(hidden_states), bool(attentions))
 
     # Text after a photo, token by token
 

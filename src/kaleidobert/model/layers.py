@@ -1,7 +1,7 @@
 """Run the layers of `transformers`' BERT: masks, caches, recorded attentions, gradient checkpointing.
 
-All use of the library's internals is in this module. tests/model/test_layers.py specifies it, and fails here alone when
-the library changes.
+All use of the internals of BERT's layers is in this module. tests/model/test_layers.py specifies it, and fails here
+alone when the library changes.
 """
 
 from __future__ import annotations

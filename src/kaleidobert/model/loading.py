@@ -12,7 +12,7 @@ import torch
 import transformers
 
 from kaleidobert.errors import InputError
-from kaleidobert.model.configuration import FORMAT, KaleidoBertConfig
+from kaleidobert.model.configuration import KaleidoBertConfig, check_format
 from kaleidobert.model.encoder import KaleidoBertPreTrainedModel
 from kaleidobert.model.objectives import Objectives
 from kaleidobert.model.processing import KaleidoBertProcessor
@@ -57,11 +57,7 @@ def load_config(folder: Path) -> KaleidoBertConfig:
         raise InputError(f"no model in {folder}: it has no config.json; give the folder of a finished run")
     try:
         found = json.loads((folder / "config.json").read_text()).get("format", 1)
-        if found != FORMAT:
-            raise InputError(
-                f"{folder} was made by {'an earlier' if found < FORMAT else 'a later'} version of kaleidobert: "
-                f"convert it with kaleidobert migrate {folder} --out NEW, or train it again"
-            )
+        check_format(str(folder), found, str(folder))
         return KaleidoBertConfig.from_pretrained(folder)
     except InputError:
         raise

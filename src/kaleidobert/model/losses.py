@@ -49,7 +49,7 @@ def captioning_loss(logits: Tensor, tokens: Tensor) -> Tensor:
 
 def unigram_loss(ids: Tensor, attention_mask: Tensor, labels: Tensor, vocabulary: int) -> Tensor:
     """The AMLM loss of a predictor that knows only the frequency of each token in ids (B, T)."""
-    counts = torch.bincount(ids[attention_mask.bool()], minlength=vocabulary) + 1  # one more, as none is impossible
+    counts = torch.bincount(ids[attention_mask.bool()], minlength=vocabulary) + 1  # add-one smoothing
     return F.nll_loss((counts / counts.sum()).log().expand(len(labels), -1), labels)
 
 
@@ -82,7 +82,7 @@ def draw_negatives(
     """
     scores = similarity.float() if grade == NEAREST else torch.zeros_like(similarity, dtype=torch.float)
     if grade == SAME_SUBCATEGORY and unlike is not None:
-        scores = scores.masked_fill(unlike, -1e4)  # drawn only where nothing else is allowed
+        scores = scores.masked_fill(unlike, -1e4)  # drawn only if no other column is allowed
     chances = scores.masked_fill(forbidden, -1e9).softmax(dim=1)
     steps = chances.cumsum(dim=1)
     return torch.searchsorted(steps, draws[:, None] * steps[:, -1:], right=True)[:, 0].clamp(max=steps.shape[1] - 1)

@@ -67,6 +67,7 @@ class KaleidoBertTrainingOutput(ModelOutput):
 
     loss: the weighted sum. losses: by name. accuracies: of the classification objectives. references: outside training,
     the losses and accuracies of predictors without any knowledge of the product. logits: of objectives that have them.
+    hidden_states, attentions: of each layer, on request.
     """
 
     loss: Tensor | None = None
@@ -74,6 +75,8 @@ class KaleidoBertTrainingOutput(ModelOutput):
     losses: dict[str, Tensor] | None = None
     accuracies: dict[str, Tensor] | None = None
     references: dict[str, Tensor] | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
 
 
 @dataclass
@@ -81,8 +84,6 @@ class KaleidoBertCaptioningOutput(KaleidoBertTrainingOutput):
     """Logits (B, T, vocabulary) of the next token at each position; past_key_values to continue from."""
 
     past_key_values: Cache | None = None
-    hidden_states: tuple[Tensor, ...] | None = None
-    attentions: tuple[Tensor, ...] | None = None
 
 
 @dataclass

@@ -66,6 +66,9 @@ class KaleidoBertPairModel(KaleidoBertPreTrainedModel):
     def get_output_embeddings(self) -> nn.Linear:
         return self.lm_head.decoder
 
+    def set_output_embeddings(self, value: nn.Linear) -> None:
+        self.lm_head.decoder = value
+
     def scale(self) -> Tensor:
         """1 / temperature of the contrastive scores, at most 100."""
         return self.logit_scale.float().exp().clamp(max=100)

@@ -161,7 +161,7 @@ def level_tasks(levels: Sequence[Level]) -> list[LevelTask]:
 
 
 def pretraining_losses() -> tuple[str, ...]:
-    """The names of all losses of pre-training, as ``loss_weights`` may name them and in the order of reports."""
+    """The names of all pre-training losses, in the order of reports; the keys that ``objectives.weights`` accepts."""
     return (*PAIR_LOSSES, *(task.abbreviation for task in PRETEXT_TASKS.values()))
 
 

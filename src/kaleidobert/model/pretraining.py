@@ -49,7 +49,7 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
         super().__init__(config, objectives)
         feature_size = self.kaleidobert.patch_encoder.feature_size
         self.pretext_heads = pretext_heads(config.level_table, config.encoder_config, feature_size)
-        # The grade of ITM's negatives: one harder, for good, each time that pair accuracy has been good enough.
+        # Difficulty of ITM's negatives: raised, never lowered, whenever pair accuracy is high enough.
         self.register_buffer("match_accuracy", torch.tensor(0.5))
         self.register_buffer("negatives", torch.tensor(RANDOM))
         self.post_init()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
+from transformers.utils.generic import can_return_tuple
 
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.distributed import BatchShard
@@ -24,27 +26,32 @@ class KaleidoBertForRetrieval(KaleidoBertPairModel):
         super().__init__(config, objectives)
         self.post_init()
 
+    @can_return_tuple
     def forward(
         self,
         pixel_values: Tensor,
         input_ids: Tensor,
-        attention_mask: Tensor,
+        attention_mask: Tensor | None = None,
         text_group: Tensor | None = None,
         negative_draws: Tensor | None = None,
         text_only: Tensor | None = None,
         visible_patches: Tensor | None = None,
         query_ids: Tensor | None = None,
         query_mask: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
     ) -> KaleidoBertRetrievalOutput:
         """Embeddings of photos (B, 3, S, S) and texts (B, T), their scaled cosines, and ITM logits of each row's pair.
 
         With text_group (B,), negative_draws (2, n) and text_only (B,), as the collator makes them, it returns losses:
         contrastive and LM on the whole batch, ITM with hard negatives on its first n products. Of the photos, only
         visible_patches (B, K) are used, if given; embeddings use query_ids and query_mask (B, Q), if given, LM always
-        the whole texts.
+        the whole texts. hidden_states and attentions, on request, are those of the fusion layers on each row's pair.
         """
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
         if text_group is None:
-            return self._scores(pixel_values, input_ids, attention_mask)
+            return self._scores(pixel_values, input_ids, attention_mask, output_hidden_states, output_attentions)
         encoder, weight, shard = self.kaleidobert, self.objectives.weight, BatchShard.here(self.training)
         losses: dict[str, Tensor] = {}
         accuracies: dict[str, Tensor] = {}
@@ -72,15 +79,26 @@ class KaleidoBertForRetrieval(KaleidoBertPairModel):
             losses["LM"] = self.captioning_loss(input_ids, attention_mask, patch_states, text_only, shard)
         return KaleidoBertRetrievalOutput(loss=self.objectives.total(losses), losses=losses, accuracies=accuracies)
 
-    def _scores(self, pixel_values: Tensor, input_ids: Tensor, attention_mask: Tensor) -> KaleidoBertRetrievalOutput:
-        image = self.get_image_features(pixel_values)
-        text = self.get_text_features(input_ids, attention_mask)
+    def _scores(
+        self,
+        pixel_values: Tensor,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        output_hidden_states: bool | None,
+        output_attentions: bool | None,
+    ) -> KaleidoBertRetrievalOutput:
+        quiet: dict[str, bool] = {"output_hidden_states": False, "output_attentions": False, "return_dict": True}
+        image = self.get_image_features(pixel_values, **quiet)
+        text = self.get_text_features(input_ids, attention_mask, **quiet)
         logits = self.scale() * text.text_embeds @ image.image_embeds.T
-        pair = self.kaleidobert.encode_pair(text.token_states, attention_mask, image.patch_states)
+        with self.kaleidobert.recording(output_hidden_states, output_attentions) as record:
+            pair = self.kaleidobert.encode_pair(text.token_states, attention_mask, image.patch_states)
         return KaleidoBertRetrievalOutput(
             logits_per_image=logits.T,
             logits_per_text=logits,
             itm_logits=self.itm_head(pair.pooler_output).float(),
             image_embeds=image.image_embeds,
             text_embeds=text.text_embeds,
+            hidden_states=record.states(),
+            attentions=record.attentions(),
         )

@@ -45,6 +45,7 @@ class JointScorer:
         ``log_prior`` (N, 2): `text_log_prior`, if already computed.
         """
         weights, dtype = self.weights, self.model.dtype
+        input_ids = input_ids.masked_fill(attention_mask == 0, self.model.config.encoder_config.pad_token_id)
         patch_states = patch_states.to(self.model.device, dtype)
         neighbours = self.neighbours(patch_states, photos) if weights.uses_layouts else None
         if weights.joint_scorer == "itm":

@@ -28,7 +28,7 @@ class RankingWeights:
     joint_scorer: "itm", the match logit, or "lm", log p(text | photo) - ``prior_weight`` * log p(text).
     joint_weight: of the joint score beside the similarity, for each direction; 0 where it adds nothing.
     memory_neighbours, memory_weight: how many training pairs enhance an embedding, and how much.
-    hubness_weight: how much of its hubness a photo or text is charged.
+    hubness_weight: multiplies the hubness that is subtracted from the cosine.
     layout_neighbours: training photos with the nearest layouts; neighbour_word_weight: how much of each word's
         probability their texts give; neighbour_pmi_weight: of the neighbour-text PMI beside the joint score.
     calibration: of match probabilities (see `scoring.calibration`); empty where there were too few products to fit it.

@@ -36,7 +36,7 @@ UNFITTED = Ranking()
 
 
 class KaleidoBertScorer:
-    """Scores and ranks pairs of photo and text exactly as the search application does. Thread-safe.
+    """Scores and ranks pairs of photo and text by the search application's formula. Thread-safe.
 
     Loaded from a run folder: the model, ``ranking.json`` and, if there is one, ``memory.safetensors``.
     """
@@ -113,20 +113,26 @@ class KaleidoBertScorer:
 
     @torch.inference_mode()
     def score(self, images: Sequence[ImageInput] | ImageInput, texts: Sequence[str] | str) -> Tensor:
-        """Scores (N,) of N pairs, the i-th image with the i-th text, as a search ranks them; higher is better.
+        """Scores (N,) of N pairs, the i-th image with the i-th text; higher is better.
 
-        images: PIL images, arrays, tensors or paths. Raises ``InputError`` unless there is one text per image.
+        They are those by which a search orders the candidates that it re-ranks. images: PIL images, arrays, tensors or
+        paths, or a batch of them. Raises ``InputError`` unless there is one text per image.
         """
         images = _listed(images)
         texts = [texts] if isinstance(texts, str) else list(texts)
-        if len(images) != len(texts):
-            raise InputError(f"{len(images)} images and {len(texts)} texts: give one text for each image")
-        return self._score_pairs(self.encode_images(images), self.encode_texts(texts))
+        photos = self.encode_images(images) if len(images) else None
+        count = len(photos.embeds) if photos else 0
+        if count != len(texts):
+            raise InputError(f"{count} images and {len(texts)} texts: give one text for each image")
+        return self._score_pairs(photos, self.encode_texts(texts)) if photos else torch.empty(0)
 
     @torch.inference_mode()
     def rank(self, query: str, images: Sequence[ImageInput], top_k: int | None = None) -> list[dict[str, Any]]:
         """Rank images for a query: [{"index": ..., "score": ...}], best first."""
-        photos, text = self.encode_images(_listed(images)), self.encode_texts([query])
+        images = _listed(images)
+        if not len(images):
+            return []
+        photos, text = self.encode_images(images), self.encode_texts([query])
         repeated = TextBatch(*(part.expand(len(photos.embeds), *part.shape[1:]) for part in text))
         scores = self._score_pairs(photos, repeated).tolist()
         order = sorted(range(len(scores)), key=lambda index: -scores[index])[:top_k]
@@ -234,4 +240,5 @@ class KaleidoBertScorer:
 
 
 def _listed(images: Any) -> list[Any]:
-    return list(images) if isinstance(images, list | tuple) else [images]
+    """One image, a batch or an iterable of images as a list."""
+    return [images] if isinstance(images, str | Path | Image.Image | np.ndarray | Tensor) else list(images)

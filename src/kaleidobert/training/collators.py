@@ -1,4 +1,4 @@
-"""From product indices to a training batch: photos, texts, masks, corruptions and the numbers that draw negatives.
+"""Training batches from product indices: photos, texts, masks, corruptions, and random numbers for negatives.
 
 Everything random in a batch comes from one generator seeded by the run's seed and the batch's own indices, so
 a resumed run sees the same masks as one that was never stopped. A process that trains on a shard of the batch
@@ -58,8 +58,9 @@ class PairCollator:
     attention_mask (B, T); text_group (B,), equal for equal titles; text_only (B,): texts whose photo is hidden from LM;
     negative_draws (2, n): random numbers for the negatives of the first n products, at most ``joint_samples``. With
     ``patch_dropout`` also visible_patches (B, K), the patches of ``levels`` that embeddings and LM see; with
-    ``word_dropout`` query_ids and query_mask (B, Q), the texts without some words, of which up to twice that share is
-    dropped. Dropout, titles alone and text_only occur when ``augmented``, with ``strength`` of the image augmentation.
+    ``word_dropout`` query_ids and query_mask (B, Q), the texts without some words, on average
+    that share. Dropout, titles alone and text_only occur when ``augmented``; ``strength`` is that of the image
+    augmentation.
     Of a sharded batch, this process's rows.
     """
 
