@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kaleidobert.data.images import check_header, open_image, open_photo
+from kaleidobert.data.images import check_header, open_image, open_photo, upright
 from kaleidobert.data.product import Product
 from kaleidobert.data.readers import read_products
 from kaleidobert.errors import InputError
@@ -86,6 +86,19 @@ def test_a_transparent_colour_becomes_white():
 def test_other_modes_become_rgb(mode):
     data = encoded(photo().convert(mode), "TIFF")
     assert np.array_equal(np.asarray(open_image(data)), np.asarray(photo().convert(mode).convert("RGB")))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_16_bits_of_grey_are_scaled(kind):
+    grey = np.asarray(photo().convert("L"))
+    data = encoded(Image.fromarray(grey.astype(np.uint16) * 257), kind)
+    assert np.array_equal(np.asarray(open_image(data))[..., 0], grey)
+
+
+@pytest.mark.parametrize("factor", [1, 257])
+def test_mode_i_holds_8_or_16_bits(factor):
+    grey = np.asarray(photo().convert("L"))
+    assert np.array_equal(np.asarray(upright(Image.fromarray(grey.astype(np.int32) * factor)))[..., 0], grey)
 
 
 def test_the_header_is_checked_without_decoding_the_pixels():

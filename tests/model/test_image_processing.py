@@ -150,9 +150,12 @@ def test_the_layout_of_an_ambiguous_array_can_be_given(photo):
         (np.full((8, 8, 3), np.nan), r"must lie in \[0, 1\]"),
         (np.zeros((8, 8, 3), np.int64), "not int64"),
         (np.zeros((8, 8, 2), np.uint8), r"1, 3 or 4 channels; its shape is \(8, 8, 2\)"),
+        (np.zeros((0, 8, 3), np.uint8), r"no pixels: its shape is \(0, 8, 3\)"),
+        (np.zeros((8, 0)), r"no pixels: its shape is \(8, 0\)"),
+        (Image.new("RGB", (0, 8)), "no pixels: it is 0 x 8"),
         (np.zeros(8, np.uint8), r"1, 3 or 4 channels; its shape is \(8,\)"),
     ],
-    ids=["0 to 255", "nan", "int64", "channels", "one axis"],
+    ids=["0 to 255", "nan", "int64", "channels", "no rows", "no columns", "empty", "one axis"],
 )
 def test_arrays_that_are_not_images_are_refused(image, message):
     with pytest.raises(InputError, match=message):
@@ -179,7 +182,7 @@ def test_size_by_number_pair_or_dictionary(photo, size):
     assert torch.equal(pixel_values(KaleidoBertImageProcessor(99), photo, size=size), pixel_values(processor, photo))
 
 
-@pytest.mark.parametrize("size", [{"height": 24, "width": 32}, {"shortest_edge": 24}, 0])
+@pytest.mark.parametrize("size", [{"height": 24, "width": 32}, {"shortest_edge": 24}, 0, -3])
 def test_portions_are_squares(size):
     with pytest.raises(InputError, match="locked portions are squares"):
         KaleidoBertImageProcessor(size)

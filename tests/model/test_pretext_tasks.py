@@ -83,11 +83,12 @@ def test_labels():
     assert {TASKS[0].draw_label(Level(2), masked, rng, first=1) for _ in range(100)} == {1, 2, 3}
 
 
-def test_only_a_task_that_asks_for_the_patch_needs_exactly_one():
+def test_a_task_that_asks_for_the_patch_needs_one_and_others_that_hide_patches_any():
+    refused = {("camouflage", 0), ("camouflage", 2), ("grey", 0), ("blank", 0)}
     for name, task in PRETEXT_TASKS.items():
         for masked in (0, 2):
-            if name == "camouflage":
-                with pytest.raises(InputError, match=f"level 3: camouflage hides one patch, masked is {masked}"):
+            if (name, masked) in refused:
+                with pytest.raises(InputError, match=f"level 3: {name} hides .*masked is {masked}; set it to 1"):
                     task.check(Level(3, name, masked))
             else:
                 task.check(Level(3, name, masked))

@@ -38,6 +38,8 @@ def test_processor_gives_each_side_what_it_needs(processor, photo):
     assert set(processor(text=SHORT)) == {"input_ids", "attention_mask"} <= set(processor.model_input_names)
     with pytest.raises(InputError, match="nothing to process"):
         processor()
+    with pytest.raises(InputError, match="text is an empty list"):
+        processor(text=[])
 
 
 def test_texts_may_be_any_iterable_and_images_any_form(processor, photo, tmp_path):

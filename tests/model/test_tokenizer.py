@@ -24,6 +24,13 @@ def test_a_text_stands_between_cls_and_sep_and_comes_back(tokenizer):
     assert tokenizer.decode(ids, skip_special_tokens=True).split() == ["purple", "square", "shirt"]
 
 
+def test_two_texts_are_each_closed_by_sep(tokenizer):
+    encoded = tokenizer("red shirt", "blue shirt", return_token_type_ids=True)
+    first, second = tokenizer("red shirt")["input_ids"], tokenizer("blue shirt")["input_ids"]
+    assert encoded["input_ids"] == first + second[1:]
+    assert encoded["token_type_ids"] == [0] * len(first) + [1] * (len(second) - 1)
+
+
 def test_ids_survive_saving(tokenizer, tmp_path):
     tokenizer.save_pretrained(tmp_path)
     loaded = AutoTokenizer.from_pretrained(tmp_path)

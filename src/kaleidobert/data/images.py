@@ -6,6 +6,7 @@ import io
 import os
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageOps
 
 from kaleidobert.errors import InputError
@@ -34,13 +35,26 @@ def check_header(source: ImageSource) -> None:
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """Convert to RGB, with the EXIF orientation applied and transparency composited on white, as in a studio photo."""
+    """Convert to RGB, with the EXIF orientation applied and transparency composited on white, as in a studio photo.
+
+    Grey images of 16 bits are scaled to 8.
+    """
     image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):
+        image = _scaled(image)
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")
     return image.convert("RGB")
+
+
+def _scaled(image: Image.Image) -> Image.Image:
+    """Grey values of 16 bits, as 8 bits; PIL itself would clip them at 255. Mode "I" may also hold 8 bits already."""
+    grey = np.asarray(image).astype(np.float64)
+    if image.mode != "I" or grey.max() > 255:
+        grey /= 257
+    return Image.fromarray(grey.round().clip(0, 255).astype(np.uint8))
 
 
 def _file(source: ImageSource) -> io.BytesIO | Path:

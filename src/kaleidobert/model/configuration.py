@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -82,10 +83,10 @@ class KaleidoBertConfig(PretrainedConfig):
             backbone_config = AutoConfig.for_model(**{"model_type": "resnet", **backbone_config})
         self.encoder_config = encoder_config or BertConfig()
         self.backbone_config = backbone_config or AutoConfig.for_model("resnet", out_features=["stage4"])
-        self.levels = levels or [asdict(level) for level in PUBLISHED]
+        self.levels = [asdict(level) for level in PUBLISHED] if levels is None else levels
         self.patch_features = patch_features
-        self.image_mean = list(image_mean)
-        self.image_std = list(image_std)
+        self.image_mean = _three_numbers("image_mean", image_mean)
+        self.image_std = _three_numbers("image_std", image_std)
         self.image_size = image_size
         self.crop_size = crop_size
         self.keep_aspect = keep_aspect
@@ -121,19 +122,44 @@ class KaleidoBertConfig(PretrainedConfig):
             raise InputError(f"patch_features is {self.patch_features!r}; use 'crops' or 'pyramid'")
         if self.inputs not in INPUTS:
             raise InputError(f"inputs is {self.inputs!r}; use {', '.join(INPUTS)}")
-        if not 0 <= self.fusion_layer < self.encoder_config.num_hidden_layers:
-            layers = self.encoder_config.num_hidden_layers
-            raise InputError(f"fusion_layer is {self.fusion_layer}; use 0 to {layers - 1}, below the encoder's layers")
         for name in ("image_size", "crop_size", "projection_size"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise InputError(f"{name} is {value!r}; use a whole number above 0")
+            _check_count(name, getattr(self, name))
+        for name in ("keep_aspect", "mirror"):
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(f"{name} is {getattr(self, name)!r}; use true or false")
+        if min(self.image_std) <= 0:
+            raise InputError(f"image_std is {self.image_std}; use three numbers above 0")
+        spread = self.joint_initializer_range
+        if spread is not None and not (_is_number(spread) and spread >= 0):
+            raise InputError(f"joint_initializer_range is {spread!r}; use a number from 0 up, or null")
+        self._check_encoder()
         self._check_levels()
 
+    def _check_encoder(self) -> None:
+        bert = self.encoder_config
+        for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size"):
+            _check_count(f"encoder_config.{name}", getattr(bert, name))
+        if bert.hidden_size % bert.num_attention_heads:
+            raise InputError(
+                f"encoder_config.hidden_size is {bert.hidden_size}; use a multiple of num_attention_heads, "
+                f"{bert.num_attention_heads}"
+            )
+        layers = bert.num_hidden_layers
+        if type(self.fusion_layer) is not int or not 0 <= self.fusion_layer < layers:
+            raise InputError(
+                f"fusion_layer is {self.fusion_layer!r}; use 0 to {layers - 1}, below the encoder's layers"
+            )
+
     def _check_levels(self) -> None:
+        if self.levels == []:
+            raise InputError("levels is empty; give at least one level, or null for the published table")
         for row in self.levels:
             if set(row) - {"grid", "task", "masked"}:
                 raise InputError(f"level {row}: unknown settings; use grid, task and masked")
+            _check_count(f"level {row}: grid", row.get("grid"))
+            masked = row.get("masked", 0)
+            if type(masked) is not int or masked < 0:
+                raise InputError(f"level {row}: masked is {masked!r}; use a whole number of patches, from 0 up")
         for level in self.level_table:
             if level.task not in (None, *PRETEXT_TASKS):
                 names = ", ".join(PRETEXT_TASKS)
@@ -146,3 +172,18 @@ class KaleidoBertConfig(PretrainedConfig):
     @property
     def level_table(self) -> tuple[Level, ...]:
         return tuple(Level(**level) for level in self.levels)
+
+
+def _check_count(name: str, value: Any) -> None:
+    if type(value) is not int or value < 1:
+        raise InputError(f"{name} is {value!r}; use a whole number above 0")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _three_numbers(name: str, values: Any) -> list[float]:
+    if not isinstance(values, list | tuple) or len(values) != 3 or not all(map(_is_number, values)):
+        raise InputError(f"{name} is {values!r}; use three numbers, one for each of red, green and blue")
+    return list(values)

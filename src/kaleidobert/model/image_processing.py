@@ -160,8 +160,8 @@ class KaleidoBertImageProcessor(PilBackend):
         kwargs["default_to_square"] = True  # an int is a side, not the shortest edge
         settings = super()._standardize_kwargs(*args, **kwargs)
         size = settings["size"]
-        if not size.height or size.height != size.width:
-            raise InputError(f"size is {dict(size)}; locked portions are squares: give one number of pixels")
+        if not size.height or size.height != size.width or size.height < 0:
+            raise InputError(f"size is {dict(size)}; locked portions are squares: give one number of pixels above 0")
         check_detector(settings["saliency"])
         return {name: settings[name] for name in self.valid_kwargs.__annotations__}
 
@@ -193,13 +193,17 @@ def _as_rgb(image: Any, data_format: str | ChannelDimension | None) -> Image.Ima
         image = _from_array(image, data_format)
     if not isinstance(image, Image.Image):
         raise TypeError(f"an image is a PIL image, array, tensor or path, not {type(image).__name__}")
+    if 0 in image.size:
+        raise InputError(f"an image has no pixels: it is {image.width} x {image.height}; leave it out")
     return upright(image)
 
 
 def _from_array(array: np.ndarray, data_format: str | ChannelDimension | None) -> Image.Image:
     """(H, W), (H, W, C) or (C, H, W), uint8 or floats in [0, 1] -> PIL."""
+    if not array.size:
+        raise InputError(f"an image has no pixels: its shape is {array.shape}; leave it out")
     if np.issubdtype(array.dtype, np.floating):
-        if not (array.size and array.min() >= 0 and array.max() <= 1):
+        if not (array.min() >= 0 and array.max() <= 1):
             raise InputError("an image of floats must lie in [0, 1]; divide it by 255, or pass it as uint8")
         array = (array * 255).round().astype(np.uint8)
     if array.dtype != np.uint8:

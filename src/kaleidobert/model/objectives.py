@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -39,8 +40,13 @@ class Objectives:
             raise InputError(f"objectives.weights: no loss {min(unknown)!r}; use {', '.join(pretraining_losses())}")
         if self.corruption not in CORRUPTIONS:
             raise InputError(f"objectives.corruption is {self.corruption!r}; use {' or '.join(CORRUPTIONS)}")
-        if self.kl_temperature <= 0:
+        for name, weight in self.weights.items():
+            if not 0 <= weight < math.inf:
+                raise InputError(f"objectives.weights.{name} is {weight}; use a number from 0 up")
+        if not 0 < self.kl_temperature < math.inf:
             raise InputError(f"objectives.kl_temperature is {self.kl_temperature}; use a number above 0")
+        if not 0 <= self.hard_negatives_from <= 1:
+            raise InputError(f"objectives.hard_negatives_from is {self.hard_negatives_from}; use a number from 0 to 1")
 
     def weight(self, loss: str) -> float:
         """The weight of a loss by name, by default 1; a level's own, such as G2CM_4x4, is by default its task's."""

@@ -98,6 +98,8 @@ class PretextTask(ABC):
         """Raises ``InputError`` for a level that the task cannot be applied to."""
         if self.patchwise and self.classes(level) and level.masked != 1:
             raise InputError(f"level {level.grid}: {level.task} hides one patch, masked is {level.masked}; set it to 1")
+        if self.patchwise and not level.masked:
+            raise InputError(f"level {level.grid}: {level.task} hides patches, masked is 0; set it to 1 or more")
 
     def draw_label(self, level: Level, masked: np.ndarray, rng: np.random.Generator, first: int = 0) -> int:
         """The label of one product, NO_LABEL for a regression; masked (p,) bool. Random labels start at ``first``."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kaleidobert.errors import InputError
 from kaleidobert.levels import Level, level_slices
 from kaleidobert.model.distributed import BatchShard
 from kaleidobert.model.losses import PAIR_LOSSES
@@ -54,6 +55,10 @@ class Jigsaw(ClassificationTask):
 
     def classes(self, _level: Level) -> int:
         return JIGSAW_ORDERS
+
+    def check(self, level: Level) -> None:
+        if level.patches < 4:
+            raise InputError(f"level {level.grid}: jigsaw has no other order of one patch; use a grid of 2 or more")
 
     def corrupt_pixels(self, pixels: Tensor, batch: LevelBatch) -> Tensor:
         return permute_cells(pixels, batch.level.grid, self._orders(batch))

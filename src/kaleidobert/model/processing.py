@@ -34,7 +34,8 @@ class KaleidoBertProcessor(ProcessorMixin):
     ) -> BatchFeature:
         """Prepare images, texts or both. Takes the keywords of the image processor and of the tokenizer's call.
 
-        Raises ``InputError`` if there is neither image nor text, and ``TypeError`` for other keywords.
+        Raises ``InputError`` if there is neither image nor text or ``text`` is empty, and ``TypeError`` for other
+        keywords.
         """
         if images is None and text is None:
             raise InputError("nothing to process: give images, text or both")
@@ -43,4 +44,6 @@ class KaleidoBertProcessor(ProcessorMixin):
         if unknown := (set(kwargs) - names) | (set(kwargs.get("text_kwargs", ())) - text_names):
             raise TypeError(f"{type(self).__name__} takes no keyword {min(unknown)!r}")
         texts = text if text is None or isinstance(text, str) else list(text)
+        if texts == []:
+            raise InputError("text is an empty list; give at least one text, or leave it out")
         return super().__call__(images=images, text=texts, **kwargs)

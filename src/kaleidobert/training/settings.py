@@ -32,11 +32,14 @@ class _Strict(BaseModel):
 
 
 class TokenizerSettings(_Strict):
-    """``kind``: wordpiece, bpe, unigram or sentencepiece, trained on the catalogue; or a tokenizer's name or folder."""
+    """``kind``: wordpiece, bpe, unigram or sentencepiece, trained on the catalogue; or a tokenizer's name or folder.
+
+    ``max_length``: of a text in tokens, [CLS] and [SEP] included.
+    """
 
     kind: str = "wordpiece"
     vocabulary: PositiveInt = 8000
-    max_length: PositiveInt = 64
+    max_length: int = Field(default=64, ge=3)
 
 
 class InitialSettings(_Strict):

@@ -51,7 +51,7 @@ class AlignSettings(BaseModel):
 
     captioner: dict[str, Any] = {}
     vocabulary: PositiveInt = 4000
-    max_length: PositiveInt = 64
+    max_length: int = Field(default=64, ge=3)
     batch_size: PositiveInt = 64
     lstm_samples: PositiveInt = 24
     lstm_from: float = Field(default=0.4, ge=0, le=1)
