@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import HfApi, ModelCard
+from transformers.utils.hub import PushToHubMixin
 from typer.testing import CliRunner
 
 from kaleidobert.cli.main import app
@@ -182,3 +183,13 @@ def test_what_cannot_be_uploaded(copy: Path, monkeypatch: pytest.MonkeyPatch, re
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(InputError, match=f"cannot be uploaded to {repo_id}: .*{reason}"):
         push_run(copy, repo_id)
+
+
+def test_a_model_of_no_run_takes_no_card(tiny_config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even the README of the folder that a program happens to run in."""
+    (tmp_path / "README.md").write_text("private")
+    (tmp_path / "upload").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(PushToHubMixin, "_upload_modified_files", lambda *_, **__: None)
+    KaleidoBertForPreTraining(tiny_config())._upload_modified_files(tmp_path / "upload")
+    assert not list((tmp_path / "upload").iterdir())

@@ -208,3 +208,50 @@ def test_without_a_photo_it_says_what_it_needs(model, batch):
 )
 def test_spaces_around_punctuation_are_removed(said, written):
     assert detokenize(said) == written
+
+
+def test_generation_without_a_cache_gives_the_same_captions(model, batch):
+    pixels, limits = batch["pixel_values"], {"max_new_tokens": 8, "min_new_tokens": 8}
+    for beams in (1, 3):
+        expected = model.generate(pixels, num_beams=beams, **limits)
+        assert torch.equal(model.generate(pixels, num_beams=beams, use_cache=False, **limits), expected)
+    assert model(batch["input_ids"], pixels, use_cache=False).past_key_values is None
+
+
+def test_generation_settings_of_the_model_are_kept(model, batch, tmp_path):
+    model.generation_config.num_beams = 1
+    model.save_pretrained(tmp_path)
+    again = KaleidoBertForCaptioning.from_pretrained(tmp_path).eval()
+    pixels = batch["pixel_values"]
+    assert torch.equal(again.generate(pixels), model.generate(pixels, num_beams=1))
+    assert again.generate(pixels, do_sample=True, num_return_sequences=5, max_new_tokens=3).shape[0] == 5 * len(pixels)
+
+
+def test_scores_of_the_generated_tokens(model, batch):
+    output = model.generate(
+        inputs=batch["pixel_values"], num_beams=1, max_new_tokens=4, return_dict_in_generate=True, output_scores=True
+    )
+    scores = model.compute_transition_scores(output.sequences, output.scores, normalize_logits=True)
+    assert scores.shape == (len(batch["pixel_values"]), output.sequences.shape[1] - 1) and (scores <= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"max_length": 99}, "the encoder has"),
+        ({"input_ids": torch.tensor([[2]])}, "one prompt for each photo"),
+        ({"input_ids": torch.tensor([[0, 2]] * 4), "attention_mask": torch.tensor([[0, 1]] * 4)}, "prompts are padded"),
+        ({"pixel_values": None}, "pass pixel_values"),
+    ],
+)
+def test_what_generate_refuses(model, batch, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        model.generate(**({"pixel_values": batch["pixel_values"]} | arguments))
+
+
+def test_labels_are_what_is_learnt(model, batch):
+    ids, pixels = batch["input_ids"], batch["pixel_values"]
+    labels = ids.masked_fill(batch["attention_mask"] == 0, -100)
+    expected = model(ids, pixels, batch["attention_mask"], labels=labels).loss
+    torch.testing.assert_close(model(ids, pixels, labels=labels).loss, expected)
+    assert not torch.allclose(model(ids, pixels, labels=labels.where(labels < 0, 7)).loss, expected)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -188,3 +189,21 @@ def test_hubness_and_enhancement_come_from_the_memory_alone(scorer, photos):
     expected = F.normalize(scorer.memory.pairs.images[:4].float(), dim=1)
     torch.testing.assert_close(images.embeds, expected, atol=2e-3, rtol=1e-2)
     assert not torch.allclose(scorer.encode_images(photos).embeds, images.embeds, atol=1e-3)
+
+
+def test_what_stands_behind_the_mask_does_not_matter(scorer, photos):
+    """A search pads the texts of a batch without knowing the tokenizer's padding."""
+    images, texts = scorer.encode_images(photos), scorer.encode_texts(TEXTS)
+    expected = scorer.joint_scores(texts.input_ids, texts.attention_mask, images.patch_states)
+    padded = F.pad(texts.input_ids, (0, 3), value=7), F.pad(texts.attention_mask, (0, 3))
+    torch.testing.assert_close(scorer.joint_scores(*padded, images.patch_states), expected)
+
+
+def test_images_come_as_lists_batches_and_generators(scorer, photos):
+    expected = scorer.score(photos, TEXTS)
+    pixels = torch.stack([torch.from_numpy(np.array(photo)) for photo in photos])
+    torch.testing.assert_close(scorer.score(pixels, TEXTS), expected)
+    torch.testing.assert_close(scorer.score((photo for photo in photos), TEXTS), expected)
+    with pytest.raises(InputError, match="4 images and 1 texts"):
+        scorer.score(pixels, "red square bag")
+    assert scorer.score([], []).shape == (0,) and scorer.rank("red", []) == []

@@ -15,6 +15,7 @@ import torch
 import yaml
 from PIL import Image
 from safetensors.torch import load_file
+from transformers import AutoConfig, AutoModel
 from typer.testing import CliRunner
 
 from kaleidobert.cli.main import app
@@ -217,3 +218,9 @@ def test_an_old_store_is_refused_with_the_command_that_indexes_it_anew(fitted, s
     assert result.exit_code == 0, result.output
     found = run_verb("search", "red square shirt", "--store", store)
     assert found.exit_code == 0 and found.output.count("red") >= 4
+
+
+@pytest.mark.parametrize("load", [AutoConfig, AutoModel, KaleidoBertForRetrieval])
+def test_the_library_refuses_an_old_run_too(load):
+    with pytest.raises(InputError, match="kaleidobert migrate"):
+        load.from_pretrained(OLD_RUN)
