@@ -32,5 +32,9 @@ def test_search_once_prints_draws_and_writes(shop: Shop, tmp_path: Path, capsys:
     assert written["filters"] == ["subcategory=ellipse"] and written["milliseconds"]["rerank"] > 0
     search_once(Query("bag", filters=Filters.of({"colour": "pink"})), shop.uri, console=Console(width=200))
     assert "Nothing found for 'bag'. No product passes the filters" in capsys.readouterr().out
-    with pytest.raises(InputError, match="cannot be written"):
-        search_once(Query("bag"), shop.uri, out=tmp_path / "no" / "folder.png")
+    search_once(Query("bag"), shop.uri, tmp_path / "new" / "sheet.png", None, tmp_path / "new" / "too" / "hits.json")
+    assert (tmp_path / "new" / "sheet.png").exists() and (tmp_path / "new" / "too" / "hits.json").exists()
+    (tmp_path / "folder.png").mkdir()
+    for paths in ((tmp_path / "folder.png",), (None, None, tmp_path)):
+        with pytest.raises(InputError, match="cannot be written"):
+            search_once(Query("bag"), shop.uri, *paths)

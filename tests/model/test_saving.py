@@ -15,7 +15,7 @@ from kaleidobert.model import (
     KaleidoBertProcessor,
 )
 from kaleidobert.model.configuration import FORMAT
-from kaleidobert.model.loading import load_model
+from kaleidobert.model.loading import load_config, load_model
 from kaleidobert.model.objectives import Objectives
 from kaleidobert.model.tokenizer import train_tokenizer
 
@@ -135,6 +135,21 @@ def test_objectives_are_no_part_of_a_saved_model(trained, saved):
     assert kept["format"] == FORMAT and not {"loss_weights", "corruption", "joint_weight", "calibration"} & set(kept)
     loaded = KaleidoBertForPreTraining.from_pretrained(saved, objectives=Objectives({"ITM": 0.5}, "photos"))
     assert loaded.objectives.weight("ITM") == 0.5 and trained.objectives.weight("ITM") == 1.0
+
+
+@pytest.mark.parametrize("text", ["[]", '{"format": "x"}', "{", '{"format": 2, "levels": 3}'])
+def test_a_damaged_configuration_is_refused_in_one_line(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(InputError, match=str(tmp_path)) as error:
+        load_config(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_damaged_weights_are_refused_in_one_line(saved):
+    (saved / "model.safetensors").write_bytes(b"garbage" * 9)
+    with pytest.raises(InputError, match="cannot be loaded") as error:
+        load_model(saved, KaleidoBertForPreTraining)
+    assert "\n" not in str(error.value)
 
 
 def test_a_run_of_another_format_is_refused_with_what_to_do(saved):

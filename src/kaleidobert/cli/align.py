@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from kaleidobert.cli.output import check_files, check_folder
+
 
 class Source(str, Enum):
     """The words whose attention maps are used."""
@@ -40,6 +42,8 @@ def align(
     from kaleidobert.training.settings import load_settings
     from kaleidobert.training.train_captioner import align_settings
 
+    check_folder(out)
+    check_files(json)
     settings, photos = align_settings(set or []), load_settings(preset)
     mapping = load_columns(columns) if columns else None
     figures = run(data, out, photos, settings, source.value, mapping, max_minutes)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from kaleidobert.cli.output import check_folder
+
 
 def demo(
     out: Annotated[Path, typer.Option(help="The folder for all results of the demo.")] = Path("demo-out"),
@@ -25,6 +27,7 @@ def demo(
     from kaleidobert.cli.figures import print_retrieval
     from kaleidobert.demo import demo as run
 
+    check_folder(out)
     store, figures = run(out, products, minutes)
     print_retrieval(figures)
     typer.echo(f"pictures: {out}/catalogue.png, {out}/patches.png, {out}/results.png")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from kaleidobert.cli.output import check_files
+
 
 def describe(
     image: Annotated[Path, typer.Argument(help="The photo.")],
@@ -26,6 +28,7 @@ def describe(
     from kaleidobert.data.images import open_photo
     from kaleidobert.model.describing import Describer
 
+    check_files(json)
     description = Describer(model).describe(open_photo(image), text)
     for field, value in description.items():
         if field != "title":

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from kaleidobert.cli.output import check_files
+
 
 class Task(str, Enum):
     retrieval = "retrieval"
@@ -78,6 +80,7 @@ def evaluate(
     drawing = {"--protocol": protocol, "--queries": queries, "--seed": seed, "--draws": draws}
     _check_options(task, drawing | {"--candidates": candidates, "--rerank": rerank, "--beams": beams})
     _check_candidates(candidates, drawing)
+    check_files(json)
     mapping = load_columns(columns) if columns else None
     if task is Task.retrieval:
         from kaleidobert.evaluation.retrieval import evaluate_retrieval

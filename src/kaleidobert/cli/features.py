@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from kaleidobert.cli.output import check_folder
+
 
 def features(
     data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or a data set's name.")],
@@ -25,6 +27,7 @@ def features(
     from kaleidobert.training.cached_features import build_features
     from kaleidobert.training.settings import load_settings
 
+    check_folder(out)
     mapping = load_columns(columns) if columns else None
     counts = build_features(data, out, load_settings(preset, set or []), mapping)
     size = sum(path.stat().st_size for path in out.glob("*.f16")) / 1e9

@@ -9,14 +9,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from kaleidobert.cli.output import write_text
+
 INPUTS = {"both": "photo and text", "image": "the photo", "text": "the text"}
 
 
 def write_figures(figures: dict, path: Path | None) -> None:
     """Write figures as JSON, if a path is given; under torchrun only the first process writes."""
     if path and os.environ.get("RANK", "0") == "0":
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(dumps(figures, indent=2) + "\n")
+        write_text(dumps(figures, indent=2, ensure_ascii=False) + "\n", path)
 
 
 def print_recognition(figures: dict) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from kaleidobert.cli.evaluate import RECOGNITION, Task
+from kaleidobert.cli.output import check_files, check_folder
 
 
 class Inputs(str, Enum):
@@ -52,6 +53,8 @@ def finetune(
     from kaleidobert.training.finetune import finetune_settings
     from kaleidobert.training.runs import is_main_process
 
+    check_folder(out)
+    check_files(json)
     if inputs is not Inputs.both and task not in RECOGNITION:
         raise InputError(f"--inputs {inputs.value} goes with category and subcategory, not with {task.value}")
     overrides = [f"model.inputs={inputs.value}"] if task in RECOGNITION else []

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from kaleidobert.cli.output import check_files, check_picture, writing
+
 
 def fit_ranker(
     data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or the name of a data set.")],
@@ -35,14 +37,19 @@ def fit_ranker(
 
     Example: kaleidobert fit-ranker another-catalogue/ --model runs/shop --picture reliability.png
     """
+    from matplotlib.figure import Figure
+
     from kaleidobert.cli.figures import print_ranking, write_figures
     from kaleidobert.data.readers import load_columns
     from kaleidobert.evaluation.fit_ranker import fit_ranker as fit
     from kaleidobert.evaluation.report import draw_reliability
 
+    check_files(json)
+    check_picture(picture, [f".{ending}" for ending in Figure().canvas.get_supported_filetypes()])
     figures = fit(data, model, split, load_columns(columns) if columns else None, seed, memory)
     print_ranking(figures)
     write_figures(figures, json)
     best = figures.get("with_memory", figures["without_memory"])
     if picture and "calibration" in best:
-        draw_reliability(best["calibration"], picture)
+        with writing(picture):
+            draw_reliability(best["calibration"], picture)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from kaleidobert.cli.output import check_files
+
 
 def index(
     data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or the name of a data set.")],
@@ -30,10 +32,10 @@ def index(
     A store made with another model needs --new-version; searches continue while it is built.
     Example: kaleidobert index catalogue.parquet --model runs/mini --store shop.store
     """
-    from json import dumps
-
+    from kaleidobert.cli.figures import write_figures
     from kaleidobert.index.indexer import index_catalogue
 
+    check_files(json)
     figures = index_catalogue(data, model, store, split, columns, batch_size, prune, new_version, photos)
     indexed = f"{figures['products']:,} products ({figures['views']:,} photos) in {figures['seconds']:.0f} s"
     others = f"{figures['unchanged']:,} unchanged, {figures['removed']:,} removed"
@@ -41,5 +43,4 @@ def index(
     search = "exact" if settings["kind"] == "exact" else f"{settings['kind']}, {settings['probes']} probes"
     typer.echo(f"indexed {indexed}; {others}; vector search: {search}, recall@10 {settings['recall']:.3f}")
     typer.echo(f"try: kaleidobert search 'black shoes' --store {store}")
-    if json:
-        json.write_text(dumps(figures, indent=2))
+    write_figures(figures, json)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from kaleidobert.cli.output import check_folder
+
 
 def migrate(
     run: Annotated[Path, typer.Argument(help="A run folder of an earlier version.")],
@@ -20,6 +22,7 @@ def migrate(
     """
     from kaleidobert.training.migration import migrate_run
 
+    check_folder(out)
     ranks = migrate_run(run, out)
     typer.echo(f"the converted run is in {out}")
     if ranks:

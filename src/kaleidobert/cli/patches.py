@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kaleidobert.cli.align import Source
+from kaleidobert.cli.output import check_picture, save_picture
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from kaleidobert.levels import Level
 
 LARGEST_GRID = 16
@@ -61,12 +60,12 @@ def patches(
         return
     foreground = detector(saliency)
     table = _level_table(levels)
-    _check_suffix(out)
+    check_picture(out)
     product = Locked.of(open_photo(image), foreground)
     donor = Locked.of(open_photo(other), foreground) if other else None
     if not product.found:
         typer.echo(f"{image}: no product stands out from the background; the whole photo is used")
-    _save(draw_patches(product, table, size, keep_aspect, np.random.default_rng(seed), illustrate, donor), out)
+    save_picture(draw_patches(product, table, size, keep_aspect, np.random.default_rng(seed), illustrate, donor), out)
     typer.echo(f"{patch_count(table)} patches drawn in {out}")
 
 
@@ -81,7 +80,7 @@ def _draw_words(image: Path, text: str, align: Path, source: str, out: Path) -> 
     from kaleidobert.vision.drawing import Locked
     from kaleidobert.vision.saliency.detectors import detector
 
-    _check_suffix(out)
+    check_picture(out)
     words = content_words(text)
     if not words:
         raise InputError(
@@ -93,7 +92,7 @@ def _draw_words(image: Path, text: str, align: Path, source: str, out: Path) -> 
     pixels = product.pixels(processor.image_size, processor.keep_aspect)
     (maps,) = generator.word_maps(pixels.unsqueeze(0), [text])
     pairs = generator.pairs(maps)
-    _save(draw_words(product, pixels, maps, pairs), out)
+    save_picture(draw_words(product, pixels, maps, pairs), out)
     typer.echo(f"{len({pair.word for pair in pairs})} of {len(words)} words have patches; drawn in {out}")
 
 
@@ -108,22 +107,3 @@ def _level_table(text: str) -> list[Level]:
         wanted = f"different whole numbers from 1 to {LARGEST_GRID}, for example 1,2,3,4,5"
         raise InputError(f"--levels {text}: give {wanted}")
     return [published.get(grid, Level(grid)) for grid in grids]
-
-
-def _check_suffix(out: Path) -> None:
-    from PIL import Image
-
-    from kaleidobert.errors import InputError
-
-    if Image.registered_extensions().get(out.suffix.lower()) not in Image.SAVE:
-        raise InputError(f"{out}: no picture format has the ending {out.suffix!r}; write a .png or .jpg")
-
-
-def _save(picture: Image.Image, out: Path) -> None:
-    from kaleidobert.errors import InputError
-
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(out)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror or error}); choose another --out") from error

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from kaleidobert.cli.output import check_files, check_folder
+
 
 def pretrain(
     data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or the name of a data set.")],
@@ -38,6 +40,8 @@ def pretrain(
     from kaleidobert.training.runs import is_main_process
     from kaleidobert.training.settings import load_settings
 
+    check_folder(out)
+    check_files(json)
     settings = load_settings(preset, set or [])
     mapping = load_columns(columns) if columns else None
     figures: dict[str, Any] = run(data, out, settings, mapping, max_minutes, resume, align, features)

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from kaleidobert.cli.output import check_files, writing
+from kaleidobert.errors import InputError
+
 
 def report(
     runs: Annotated[
@@ -24,5 +27,9 @@ def report(
     """
     from kaleidobert.evaluation.report import report as write_report
 
-    page, *pictures = write_report(runs, out)
+    if not out.suffix:
+        raise InputError(f"{out}: not a name for a page; give one that ends in .html")
+    check_files(out, out.with_suffix("") / "figure.png")
+    with writing(out):
+        page, *pictures = write_report(runs, out)
     typer.echo(f"wrote {page}, with {len(pictures)} figures as PNGs in {page.with_suffix('')}")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from kaleidobert.cli.output import check_files
+
 
 def saliency(
     paths: Annotated[
@@ -39,6 +41,7 @@ def saliency(
     from kaleidobert.training.train_saliency import train_saliency
     from kaleidobert.vision.saliency.network import PACKAGED_WEIGHTS
 
+    check_files(out, json)
     if start and str(start) == "shipped":
         start = PACKAGED_WEIGHTS
     if synthetic:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from kaleidobert.errors import InputError
+from kaleidobert.cli.figures import write_figures
+from kaleidobert.cli.output import check_files, check_picture, save_picture
 from kaleidobert.search.contact_sheet import result_sheet
 from kaleidobert.search.query import Answer, Hit, Query
 from kaleidobert.search.ranker import Ranker
@@ -30,6 +29,8 @@ def search_once(
 ) -> Answer:
     """Answer one query and show the answer. Raises ``InputError`` for a query, store or path that cannot be used."""
     query.check()
+    check_picture(out)
+    check_files(json_path)
     ranker = Ranker.open(store, model)
     answer = ranker.answer(query)
     heading = query_text(query)
@@ -46,10 +47,10 @@ def search_once(
     else:
         console.print(f"Nothing found for {heading!r}. {ranker.why_nothing(query.filters)}", markup=False)
     if out:
-        _save(result_sheet(heading, answer.hits), out)
+        save_picture(result_sheet(heading, answer.hits), out)
     if json_path:
         request = {"query": query.text, "like": query.like, "avoid": query.avoid, "filters": query.filters.to_strings()}
-        json_path.write_text(json.dumps(request | answer_to_dict(answer), indent=2, ensure_ascii=False))
+        write_figures(request | answer_to_dict(answer), json_path)
     return answer
 
 
@@ -105,10 +106,3 @@ def _why(hit: Hit) -> str:
     """The words that explain the match, those with the most weight first."""
     words = sorted(hit.why or [], key=lambda each: -each.weight)
     return ", ".join(f"{each.word} {each.weight:.0%}" for each in words if each.weight >= 0.005)
-
-
-def _save(sheet: Image.Image, out: Path) -> None:
-    try:
-        sheet.save(out)
-    except (OSError, ValueError) as error:
-        raise InputError(f"the picture cannot be written to {out}: {error}") from error

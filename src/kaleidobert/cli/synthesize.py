@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from kaleidobert.cli.output import check_folder
+
 
 def synthesize(
     out: Annotated[Path, typer.Argument(help="The folder to write, with a parquet file for each split.")],
@@ -17,5 +19,6 @@ def synthesize(
     """
     from kaleidobert.synthetic import write_catalogue
 
+    check_folder(out)
     counts = write_catalogue(out, products, seed)
     typer.echo(f"{out}: " + ", ".join(f"{split} {count}" for split, count in counts.items()))

@@ -80,6 +80,11 @@ class KaleidoBertPreTrainedModel(PreTrainedModel):
 class KaleidoBertModel(KaleidoBertPreTrainedModel):
     """The encoder, without heads (`heads.py`) and losses (`losses.py`)."""
 
+    _keys_to_ignore_on_load_unexpected = [
+        *(rf"^{name}\." for name in ("itm_head", "lm_head", "pretext_heads", "classifier")),
+        *(rf"^{name}$" for name in ("logit_scale", "negatives", "match_accuracy")),
+    ]
+
     def __init__(self, config: KaleidoBertConfig) -> None:
         super().__init__(config)
         bert = config.encoder_config

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import torch
 import transformers
+from safetensors import SafetensorError
 
 from kaleidobert.errors import InputError
 from kaleidobert.model.configuration import KaleidoBertConfig, check_format
@@ -38,7 +39,7 @@ def load_model(
             loaded: Any = kind.from_pretrained(
                 folder, config=config, output_loading_info=True, ignore_mismatched_sizes=new is not None, **kwargs
             )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise InputError(f"the model in {folder} cannot be loaded: {' '.join(str(error).split())}") from error
     model, report = loaded
     missing = sorted(key for key in report["missing_keys"] if new is None or not key.startswith(new))
@@ -56,12 +57,17 @@ def load_config(folder: Path) -> KaleidoBertConfig:
     if not (folder / "config.json").is_file():
         raise InputError(f"no model in {folder}: it has no config.json; give the folder of a finished run")
     try:
-        found = json.loads((folder / "config.json").read_text()).get("format", 1)
+        kept = json.loads((folder / "config.json").read_text())
+        found = kept.get("format", 1) if isinstance(kept, dict) else None
+        if type(found) is not int:
+            raise InputError(
+                f"{folder / 'config.json'}: not the configuration of a run; give the folder of a finished run"
+            )
         check_format(str(folder), found, str(folder))
         return KaleidoBertConfig.from_pretrained(folder)
     except InputError:
         raise
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise InputError(f"the model in {folder} cannot be loaded: {' '.join(str(error).split())}") from error
 
 

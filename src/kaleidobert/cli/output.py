@@ -1,0 +1,74 @@
+"""The one way of the verbs to write a user's files: checked before the work, and refused in one line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kaleidobert.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+def check_files(*paths: Path | None) -> None:
+    """Raise ``InputError`` for a file that cannot be written; None is no file. Nothing is created yet."""
+    for path in filter(None, paths):
+        if path.is_dir():
+            raise _refusal(path, "it is a folder")
+        if path.exists():
+            if not os.access(path, os.W_OK):
+                raise _refusal(path, "no permission")
+        else:
+            check_folder(path.parent, path)
+
+
+def check_folder(folder: Path, shown: Path | None = None) -> None:
+    """Raise ``InputError`` for a folder in which nothing can be written; it may still be missing."""
+    existing = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    if not existing.is_dir():
+        raise _refusal(shown or folder, f"{existing} is no folder")
+    if not os.access(existing, os.W_OK):
+        raise _refusal(shown or folder, "no permission")
+
+
+def check_picture(path: Path | None, endings: Collection[str] = ()) -> None:
+    """`check_files`, and that the name ends in one of ``endings``, by default those of PIL's formats."""
+    if path is None:
+        return
+    if not endings:
+        from PIL import Image
+
+        endings = [ending for ending, kind in Image.registered_extensions().items() if kind in Image.SAVE]
+    if path.suffix.lower() not in endings:
+        raise InputError(f"{path}: no picture format has the ending {path.suffix!r}; write a .png or .jpg")
+    check_files(path)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a text file, in UTF-8."""
+    with writing(path):
+        path.write_text(text, encoding="utf-8")
+
+
+def save_picture(picture: Image.Image, path: Path) -> None:
+    """Save a picture in the format of its name's ending."""
+    with writing(path):
+        picture.save(path)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Create the folders above a file that is written inside; ``InputError`` if that fails."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise _refusal(path, error.strerror or str(error)) from error
+
+
+def _refusal(path: Path, reason: str) -> InputError:
+    return InputError(f"{path}: cannot be written ({reason}); choose another place")
