@@ -217,3 +217,13 @@ def test_an_old_store_is_refused_with_the_command_that_indexes_it_anew(fitted, s
     assert result.exit_code == 0, result.output
     found = run_verb("search", "red square shirt", "--store", store)
     assert found.exit_code == 0 and found.output.count("red") >= 4
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("config.json", "[]"), ("preprocessor_config.json", "{"), ("model.safetensors", "garbage")]
+)
+def test_a_damaged_run_is_not_converted(tmp_path, name, text):
+    run = shutil.copytree(OLD_RUN, tmp_path / "run")
+    (run / name).write_text(text)
+    assert str(run) in refusal("migrate", run, "--out", tmp_path / "new")
+    assert not (tmp_path / "new").exists()
