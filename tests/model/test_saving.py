@@ -15,7 +15,7 @@ from kaleidobert.model import (
     KaleidoBertProcessor,
 )
 from kaleidobert.model.configuration import FORMAT
-from kaleidobert.model.loading import load_config, load_model
+from kaleidobert.model.loading import load_config, load_model, load_processor
 from kaleidobert.model.objectives import Objectives
 from kaleidobert.model.tokenizer import train_tokenizer
 
@@ -142,6 +142,17 @@ def test_a_damaged_configuration_is_refused_in_one_line(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(InputError, match=str(tmp_path)) as error:
         load_config(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["processor_config.json", "tokenizer_config.json", "tokenizer.json"])
+@pytest.mark.parametrize("text", ["[]", "garbage"])
+def test_a_damaged_processor_is_refused_in_one_line(tmp_path, name, text):
+    tokenizer = train_tokenizer(["red circle shirt", "blue circle bag"] * 3, vocabulary=60, max_length=16)
+    KaleidoBertProcessor(KaleidoBertImageProcessor(40, "none"), tokenizer).save_pretrained(tmp_path)
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match="processor in .* cannot be loaded") as error:
+        load_processor(tmp_path)
     assert "\n" not in str(error.value)
 
 

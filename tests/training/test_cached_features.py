@@ -1,6 +1,7 @@
 """Features of a frozen backbone, loaded instead of computed."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -154,3 +155,11 @@ def test_features_and_pretrain_commands(shapes, preset, backbone, tmp_path):
     out = tmp_path / "run"
     done = CliRunner().invoke(app, ["pretrain", str(shapes), "--out", str(out), "--features", folder, *shared])
     assert done.exit_code == 0 and (out / "model.safetensors").exists()
+
+
+def test_damaged_weights_of_a_backbone_are_refused_in_one_line(tiny_config, backbone, tmp_path):
+    damaged = shutil.copytree(backbone, tmp_path / "damaged")
+    (damaged / "model.safetensors").write_text("garbage")
+    with pytest.raises(InputError, match="weights cannot be loaded") as error:
+        load_backbone(KaleidoBertModel(tiny_config(patch_features="crops")), str(damaged))
+    assert "\n" not in str(error.value)

@@ -224,3 +224,13 @@ def test_an_old_store_is_refused_with_the_command_that_indexes_it_anew(fitted, s
 def test_the_library_refuses_an_old_run_too(load):
     with pytest.raises(InputError, match="kaleidobert migrate"):
         load.from_pretrained(OLD_RUN)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("config.json", "[]"), ("preprocessor_config.json", "{"), ("model.safetensors", "garbage")]
+)
+def test_a_damaged_run_is_not_converted(tmp_path, name, text):
+    run = shutil.copytree(OLD_RUN, tmp_path / "run")
+    (run / name).write_text(text)
+    assert str(run) in refusal("migrate", run, "--out", tmp_path / "new")
+    assert not (tmp_path / "new").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from safetensors import SafetensorError
 from transformers import AutoConfig, PreTrainedModel
 
 from kaleidobert.errors import InputError
@@ -36,7 +37,10 @@ def _copy_weights(part: PreTrainedModel, name_or_folder: str, **kwargs: Any) -> 
         theirs, own = getattr(published, size, None), getattr(part.config, size, None)
         if theirs != own:
             raise InputError(f"{name_or_folder}: its {size} is {theirs}, this model's is {own}; they must be equal")
-    loaded: Any = type(part).from_pretrained(name_or_folder, output_loading_info=True, **kwargs)
+    try:
+        loaded: Any = type(part).from_pretrained(name_or_folder, output_loading_info=True, **kwargs)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise InputError(f"{name_or_folder}: weights cannot be loaded ({' '.join(str(error).split())})") from error
     trained, report = loaded
     if report["missing_keys"]:
         raise InputError(f"{name_or_folder}: weights are missing, among them {min(report['missing_keys'])}")

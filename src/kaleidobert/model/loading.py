@@ -75,7 +75,7 @@ def load_processor(folder: Path) -> KaleidoBertProcessor:
     """The processor of a run. Raises ``InputError`` where the folder has none."""
     try:
         return KaleidoBertProcessor.from_pretrained(folder)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise InputError(f"the processor in {folder} cannot be loaded: {' '.join(str(error).split())}") from error
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from kaleidobert.errors import InputError
@@ -27,11 +28,17 @@ COPIED = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", 
 def migrate_run(run: Path, out: Path) -> bool:
     """Write ``run`` in the present format to ``out``; returns whether it still needs its ranking fitted.
 
-    Raises ``InputError`` where ``run`` is no finished run of format 1, or ``out`` exists.
+    Raises ``InputError`` where ``run`` is no finished run of format 1 or damaged, or ``out`` exists.
     """
     if any(not (run / name).is_file() for name in NEEDED):
         raise InputError(f"{run}: no finished run there; give a folder with {', '.join(NEEDED)}")
-    before = json.loads((run / "config.json").read_text())
+    try:
+        before, photos = (json.loads((run / name).read_text()) for name in ("config.json", "preprocessor_config.json"))
+        weights = load_file(run / "model.safetensors")
+    except (OSError, ValueError, SafetensorError) as error:
+        raise InputError(f"{run}: cannot be read ({error}); give the folder of a finished run") from error
+    if not (isinstance(before, dict) and isinstance(photos, dict)):
+        raise InputError(f"{run}: its configuration holds no settings; give the folder of a finished run")
     if before.get("format", 1) != 1:
         raise InputError(f"{run} has format {before['format']} already; use it as it is")
     if out.exists():
@@ -40,7 +47,6 @@ def migrate_run(run: Path, out: Path) -> bool:
     known = set(signature(KaleidoBertConfig).parameters) | {"architectures", "id2label", "label2id"}
     config = KaleidoBertConfig(**{name: value for name, value in before.items() if name in known and name != "kwargs"})
     config.save_pretrained(out)
-    weights = load_file(run / "model.safetensors")
     kept = {_renamed(name): each for name, each in weights.items() if not name.startswith(DROPPED)}
     save_file(kept, out / "model.safetensors", metadata={"format": "pt"})
     if (run / RUN_SETTINGS).is_file():
@@ -49,7 +55,6 @@ def migrate_run(run: Path, out: Path) -> bool:
     for name in COPIED:
         if (run / name).is_file():
             shutil.copy2(run / name, out / name)
-    photos = json.loads((run / "preprocessor_config.json").read_text())
     _image_processor(photos).save_pretrained(out)
     return before.get("architectures", ["KaleidoBertForRetrieval"])[0] in RETRIEVAL
 
