@@ -1,4 +1,4 @@
-"""The table of kaleidoscope levels: grids, pretext tasks and patch positions (SEED: FIG. 4, AKPM).
+"""The table of kaleidoscope levels: grids, pretext tasks and patch positions (patent: FIG. 4, AKPM).
 
 Level n divides the locked portion of a photo into an n x n grid. Patches are numbered level by level, row by row:
 the five published levels have 1 + 4 + 9 + 16 + 25 = 55 patches, 0 to 54.
@@ -60,6 +60,6 @@ def patch_boxes(levels: Sequence[Level]) -> np.ndarray:
 
 
 def patch_locations(levels: Sequence[Level]) -> np.ndarray:
-    """(P, 5) locations [x1, x2, y1, y2, w * h], in the order of the publication (SEED: embeddings)."""
+    """(P, 5) locations [x1, x2, y1, y2, w * h], in the order of the publication (patent: embeddings)."""
     x1, y1, x2, y2 = patch_boxes(levels).T
     return np.stack([x1, x2, y1, y2, (x2 - x1) * (y2 - y1)], axis=1)

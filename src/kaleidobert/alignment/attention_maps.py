@@ -1,4 +1,4 @@
-"""The patches that an attention map attends to most (SEED: FIG. 5, attention map to image patch alignment 508).
+"""The patches that an attention map attends to most (patent: FIG. 5, attention map to image patch alignment 508).
 
 Maps cover the locked portion, which is all that the captioner sees. Cells of a map and patches of a grid therefore
 share coordinates, [0, 1] of the portion, at any resolution of the map.

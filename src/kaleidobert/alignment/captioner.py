@@ -1,4 +1,4 @@
-"""The captioner of the alignment generator: Show, Attend and Tell (Xu et al. 2015; SEED: FIG. 5, SAT 504).
+"""The captioner of the alignment generator: Show, Attend and Tell (Xu et al. 2015; patent: FIG. 5, SAT 504).
 
 A backbone's feature map gives L = h * w annotation vectors. Before each token an LSTM attends to them (soft
 attention, section 4.2); the context vector, gated by beta, predicts the next token together with the LSTM's state and

@@ -1,4 +1,4 @@
-"""The alignment generator: pairs of a word of a product's text and a patch of its photo (SEED: FIG. 5, AAG).
+"""The alignment generator: pairs of a word of a product's text and a patch of its photo (patent: FIG. 5, AAG).
 
 There are two sources of attention maps. ``caption``, as published: the captioner describes the photo, and the words
 of its caption that match words of the text are aligned. ``teacher``: the text itself goes through the captioner by

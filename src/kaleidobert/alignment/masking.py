@@ -1,4 +1,4 @@
-"""Alignment-guided masking (SEED: FIG. 5, AGM): which tokens and patches are masked in pre-training.
+"""Alignment-guided masking (patent: FIG. 5, AGM): which tokens and patches are masked in pre-training.
 
 Aligned pairs of a word and a patch come first: of each pair, in random order, one side is masked, chosen at random.
 Then words and patches are drawn at random until the quotas are met: 15 % of the tokens, and each level's number of

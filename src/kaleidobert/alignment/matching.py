@@ -1,4 +1,4 @@
-"""Matches a generated caption's words with a text's (SEED: FIG. 5, token-attention map alignment 506).
+"""Matches a generated caption's words with a text's (patent: FIG. 5, token-attention map alignment 506).
 
 A word is a run of letters and digits, with hyphens and apostrophes inside it: "v-neck" is one word, however a
 tokenizer splits it. Stop words and punctuation are ignored.

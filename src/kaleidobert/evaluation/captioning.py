@@ -1,4 +1,4 @@
-"""Captioning: generated captions of a fine-tuned run, compared with the products' texts (SEED: FC)."""
+"""Captioning: generated captions of a fine-tuned run, compared with the products' texts (patent: FC)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Category and sub-category recognition: metrics of a fine-tuned run and its confusion matrix (SEED: CR, SUBR)."""
+"""Category and sub-category recognition: metrics of a fine-tuned run and its confusion matrix (patent: CR, SUBR)."""
 
 from __future__ import annotations
 

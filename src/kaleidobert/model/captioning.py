@@ -1,4 +1,4 @@
-"""Captioning (SEED: FC): generate a product's text from its photo.
+"""Captioning (patent: FC): generate a product's text from its photo.
 
 The encoder is bidirectional; for captioning it is masked as a sequence-to-sequence model (see
 `KaleidoBertModel.decode_step`): tokens follow the patches, all at once in training and one by one in `generate`.

@@ -1,4 +1,4 @@
-"""Category and sub-category recognition (SEED: CR, SUBR) from photo, text or both."""
+"""Category and sub-category recognition (patent: CR, SUBR) from photo, text or both."""
 
 from __future__ import annotations
 

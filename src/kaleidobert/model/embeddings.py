@@ -1,4 +1,4 @@
-"""Patch embeddings (SEED: embeddings). Token embeddings are the library's `BertEmbeddings` as they are."""
+"""Patch embeddings (patent: embeddings). Token embeddings are the library's `BertEmbeddings` as they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Kaleido-BERT encoder: one BERT over text tokens and kaleidoscope patches (SEED: FIG. 3).
+"""The Kaleido-BERT encoder: one BERT over text tokens and kaleidoscope patches (patent: FIG. 3).
 
 `encode_image` and `encode_text` encode one modality alone and return embeddings; `encode_pair` fuses both. With
 ``fusion_layer`` k > 0, the lower k layers process each modality separately and `encode_pair` continues from their

@@ -1,4 +1,4 @@
-"""The image processor: photo -> locked portion -> pixel values (SEED: FIG. 4)."""
+"""The image processor: photo -> locked portion -> pixel values (patent: FIG. 4)."""
 
 # No `from __future__ import annotations`: the library merges and evaluates the annotations of the TypedDict below.
 

@@ -1,4 +1,4 @@
-"""The objectives as functions from tensors to a scalar (SEED: equations 1 to 8)."""
+"""The objectives as functions from tensors to a scalar (patent: equations 1 to 8)."""
 
 from __future__ import annotations
 

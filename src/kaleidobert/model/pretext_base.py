@@ -156,7 +156,7 @@ class ClassificationTask(PretextTask):
 
 
 class ReconstructionTask(PretextTask):
-    """What were the features of the masked patches? KL divergence (SEED: equations 6 and 7)."""
+    """What were the features of the masked patches? KL divergence (patent: equations 6 and 7)."""
 
     patchwise = True
 

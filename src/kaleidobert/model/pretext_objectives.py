@@ -1,6 +1,6 @@
 """The pretext tasks of all levels on one batch: corruption, heads, losses and references (see `pretext_tasks`).
 
-As published (SEED: AKPM), every level is corrupted at once, each by its own task. All levels cover the same portion,
+As published (patent: AKPM), every level is corrupted at once, each by its own task. All levels cover the same portion,
 so one level reveals what another hides: finer levels give the order of the jigsaw away, and a blank patch can be read
 from a coarser one. Corruption by ``photos`` has no such leaks: each photo gets one task, applied to its pixels, so
 that all levels show the same corrupted photo.

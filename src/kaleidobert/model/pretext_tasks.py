@@ -1,4 +1,4 @@
-"""The pretext tasks of the kaleidoscope levels, one class each (SEED: AKPM, sub-tasks 1 to 5).
+"""The pretext tasks of the kaleidoscope levels, one class each (patent: AKPM, sub-tasks 1 to 5).
 
 A task corrupts its level and trains a head to name or to undo the corruption. To add one, write a class here and
 enter it in `PRETEXT_TASKS`: the checks of the configuration, labels, heads, losses, references, cached features and

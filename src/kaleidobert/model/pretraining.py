@@ -1,4 +1,4 @@
-"""Pre-training with the seven objectives of the publication, a contrastive one and LM (SEED: equations 1 to 8)."""
+"""Pre-training with the seven objectives of the publication, a contrastive one and LM (patent: equations 1 to 8)."""
 
 from __future__ import annotations
 

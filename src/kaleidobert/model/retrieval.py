@@ -1,4 +1,4 @@
-"""Image-text retrieval: embeddings to find candidates, the single stream to re-rank them (SEED: FIG. 1, ITR, TIR)."""
+"""Image-text retrieval: embeddings to find candidates, the single stream to re-rank them (patent: FIG. 1, ITR, TIR)."""
 
 from __future__ import annotations
 

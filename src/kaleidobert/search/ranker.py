@@ -1,7 +1,7 @@
 """Rank products for a query: retrieve candidates by embedding, then re-rank the best with the joint model.
 
 Retrieval compares the query's embedding with all stored ones, less the hubness of photo and text. The joint model then
-scores the query's tokens with the stored patch states of the best candidates (SEED: TIR). Each score becomes a match
+scores the query's tokens with the stored patch states of the best candidates (patent: TIR). Each score becomes a match
 probability (`scoring.calibration`); a product's rank follows the product of the probabilities that it matches the text,
 that it matches the photo, and that it does not match what is to be avoided. The `candidates.FIRST` nearest products are
 ranked before all others, so that a page does not depend on how many candidates another page needed.

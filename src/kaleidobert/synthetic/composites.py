@@ -1,4 +1,4 @@
-"""Photos with masks for training a saliency network: drawn products on varied backgrounds (SEED: FIG. 4).
+"""Photos with masks for training a saliency network: drawn products on varied backgrounds (patent: FIG. 4).
 
 A composite depends on the seed and its index alone. Each seed has its own cut-outs, so two seeds share none.
 """

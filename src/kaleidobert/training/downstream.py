@@ -1,4 +1,4 @@
-"""Products, models and batches of the downstream tasks (SEED: CR, SUBR, FC)."""
+"""Products, models and batches of the downstream tasks (patent: CR, SUBR, FC)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fine-tuning a pre-trained run end to end for a downstream task (SEED: ITR, TIR, CR, SUBR, FC)."""
+"""Fine-tuning a pre-trained run end to end for a downstream task (patent: ITR, TIR, CR, SUBR, FC)."""
 
 from __future__ import annotations
 

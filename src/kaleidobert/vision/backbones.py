@@ -1,4 +1,4 @@
-"""Patch features from any `transformers` backbone (SEED: FIG. 4, ResNet-50 412 -> 414).
+"""Patch features from any `transformers` backbone (patent: FIG. 4, ResNet-50 412 -> 414).
 
 ``crops``: every patch is resized and encoded on its own, as published. ``pyramid``: the locked portion is encoded
 once and each level pooled from the feature map, about 50 times cheaper for five levels.

@@ -1,4 +1,4 @@
-"""The five published patch corruptions as pure functions of tensors (SEED: AKPM, sub-tasks 1 to 5).
+"""The five published patch corruptions as pure functions of tensors (patent: AKPM, sub-tasks 1 to 5).
 
 The functions on cells change pixels, after every resize: a resize that is not equivariant can let a network detect
 a rotation from resampling artefacts. The functions on patches change patch features, which avoids another pass

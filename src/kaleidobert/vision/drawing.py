@@ -1,4 +1,4 @@
-"""What the kaleidoscope patch generator makes of a photo, drawn as one picture (SEED: FIG. 4, AKPM).
+"""What the kaleidoscope patch generator makes of a photo, drawn as one picture (patent: FIG. 4, AKPM).
 
 First row: the photo with its mask and locked box, then the locked portion under each grid. Second row: where
 the camouflaged patch comes from, then each level after its pretext task, the touched patches outlined. The

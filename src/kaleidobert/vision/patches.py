@@ -1,4 +1,4 @@
-"""The kaleidoscope patch generator: photo -> locked portion -> grids of patches (SEED: FIG. 4)."""
+"""The kaleidoscope patch generator: photo -> locked portion -> grids of patches (patent: FIG. 4)."""
 
 from __future__ import annotations
 

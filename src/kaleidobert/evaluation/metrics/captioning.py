@@ -1,4 +1,4 @@
-"""Captioning metrics of the COCO evaluation tools: texts in, percentages out (SEED: FC)."""
+"""Captioning metrics of the COCO evaluation tools: texts in, percentages out (patent: FC)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Classification metrics: true and predicted class names in, percentages out (SEED: CR, SUBR)."""
+"""Classification metrics: true and predicted class names in, percentages out (patent: CR, SUBR)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Retrieval metrics: score arrays in, percentages out (SEED: ITR, TIR, FIG. 7)."""
+"""Retrieval metrics: score arrays in, percentages out (patent: ITR, TIR, FIG. 7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Foreground detectors, and the box around the product that their masks give (SEED: FIG. 4).
+"""Foreground detectors, and the box around the product that their masks give (patent: FIG. 4).
 
 A detector is any callable from an RGB image to a foreground mask (H, W) in [0, 1].
 """

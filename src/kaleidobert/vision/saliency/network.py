@@ -1,5 +1,5 @@
 """A foreground network for CPUs after EGNet (Zhao et al., "EGNet: Edge Guidance Network for Salient Object
-Detection", ICCV 2019), which SEED's FIG. 4 (402) uses to lock the product.
+Detection", ICCV 2019), which the patent's FIG. 4 (402) uses to lock the product.
 
 A U-Net of 1.1 M parameters. As in EGNet, an edge branch combines the finest local features with the deepest ones,
 which locate the product, and learns the mask's edges; its features then guide the mask head. Unlike EGNet, the
