@@ -1,6 +1,6 @@
 """An HTML page on one or several runs: their settings, their training curves and their evaluations.
 
-Like the publication (patent: FIG. 6), it shows the total loss and the loss of each task, on training and validation data.
+Like the publication (patent: FIG. 6), it shows the total loss and that of each task, on training and validation data.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def pretrain(
 
     To rank with the run, call `evaluation.fit_ranker.fit_ranker` next.
 
-    ``alignment``: a folder written by `align`; masking then prefers aligned pairs (patent: AGM), otherwise it is random.
+    ``alignment``: a folder written by `align`; masking then prefers aligned pairs (patent: AGM), else it is random.
     ``features``: a folder written by `build_features`, the features of the frozen backbone, which then is not run.
     """
     checkpoint = last_checkpoint(out, resume)
