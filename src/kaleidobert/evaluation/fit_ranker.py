@@ -35,6 +35,7 @@ from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.model.objectives import Objectives
 from kaleidobert.model.retrieval import KaleidoBertForRetrieval
 from kaleidobert.scoring.cross_modal_memory import CrossModalMemory
+from kaleidobert.scoring.joint_scores import joint_score
 from kaleidobert.scoring.layout_memory import LayoutMemory
 from kaleidobert.scoring.memory import MEMORY_FILE, RetrievalMemory
 from kaleidobert.scoring.ranking import DIRECTIONS, JOINT_SCORERS, RERANK, Ranking, RankingWeights
@@ -172,12 +173,13 @@ def _joint_variants(
         parts = partial(_joint_parts, scorer.with_weights(chosen), word_weights=word_weights)
         both = score(scorer, encoded, candidates, RERANK, parts)
         for (place, word), prior, pmi in product(enumerate(word_weights), prior_weights, pmi_weights):
+            weights = replace(chosen, neighbour_word_weight=word, neighbour_pmi_weight=pmi)
+            weights = replace(weights, prior_weight=prior) if name == "lm" else weights
             scored = [
-                replace(each, joint=each.joint[..., place] - prior * own + pmi * (each.joint[..., -1] - density))
+                replace(each, joint=joint_score(weights, each.joint[..., place], own, each.joint[..., -1] - density))
                 for each, (own, density) in zip(both, priors, strict=True)
             ]
-            weights = replace(chosen, neighbour_word_weight=word, neighbour_pmi_weight=pmi)
-            yield (replace(weights, prior_weight=prior) if name == "lm" else weights), scored
+            yield weights, scored
 
 
 def _joint_parts(

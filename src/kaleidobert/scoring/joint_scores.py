@@ -58,10 +58,10 @@ class JointScorer:
         if weights.joint_scorer == "lm":
             mix = (weights.neighbour_word_weight,)
             likelihood = self.caption_log_likelihood(input_ids, attention_mask, patch_states, photos, neighbours, mix)
-            scores = likelihood[:, 0] - weights.prior_weight * alone
+            scores = likelihood[:, 0]
         if neighbours is None or not weights.neighbour_pmi_weight:
-            return scores
-        return scores + weights.neighbour_pmi_weight * (self.neighbour_text_pmi(input_ids, neighbours) - density)
+            return joint_score(weights, scores, alone)
+        return joint_score(weights, scores, alone, self.neighbour_text_pmi(input_ids, neighbours) - density)
 
     def itm_logits(
         self, input_ids: Tensor, attention_mask: Tensor, patch_states: Tensor, photos: Tensor | None
@@ -126,6 +126,15 @@ class JointScorer:
             # exact, however far the batch is padded: equal texts tie
             sums.append(mixed.masked_fill(~followed, 0.0).double().sum(dim=1).float())
         return torch.stack(sums, dim=1)
+
+
+def joint_score(
+    weights: RankingWeights, score: Tensor, log_prior: Tensor, neighbour_pmi: Tensor | None = None
+) -> Tensor:
+    """The joint score from its terms: the ITM logit or log p(text | photo), log p(text), and the neighbour-text PMI."""
+    if weights.joint_scorer == "lm":
+        score = score - weights.prior_weight * log_prior
+    return score if neighbour_pmi is None else score + weights.neighbour_pmi_weight * neighbour_pmi
 
 
 def layout_states(model: KaleidoBertPairModel, patch_states: Tensor) -> Tensor:
