@@ -19,7 +19,7 @@ class Source(str, Enum):
 
 
 def align(
-    data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or a data set's name.")],
+    data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or the name of a data set.")],
     out: Annotated[Path, typer.Option(help="The alignment folder to write; a captioner in it is reused.")],
     source: Annotated[
         Source, typer.Option(help="Align the words of a generated caption, or the text's own (teacher forcing).")

@@ -11,7 +11,7 @@ from kaleidobert.cli.output import check_folder
 
 
 def features(
-    data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or a data set's name.")],
+    data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or the name of a data set.")],
     out: Annotated[Path, typer.Option(help="The folder to write; an interrupted run is continued.")],
     preset: Annotated[
         str, typer.Option(help="The preset with backbone and photo settings: base, or a YAML file.")
