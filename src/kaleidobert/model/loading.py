@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-import transformers
 from safetensors import SafetensorError
+from transformers.utils import logging as library_logging
 
 from kaleidobert.errors import InputError
 from kaleidobert.model.configuration import KaleidoBertConfig, check_format
@@ -81,10 +81,13 @@ def load_processor(folder: Path) -> KaleidoBertProcessor:
 
 @contextmanager
 def _quiet_library() -> Iterator[None]:
-    """Suppress the library's report of missing weights, which `load_model` checks itself."""
-    before = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity_error()
+    """Suppress the library's progress bar, and its report of missing weights, which `load_model` checks itself."""
+    before, bar = library_logging.get_verbosity(), library_logging.is_progress_bar_enabled()
+    library_logging.set_verbosity_error()
+    library_logging.disable_progress_bar()
     try:
         yield
     finally:
-        transformers.logging.set_verbosity(before)
+        library_logging.set_verbosity(before)
+        if bar:
+            library_logging.enable_progress_bar()
