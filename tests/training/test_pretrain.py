@@ -32,7 +32,7 @@ def steps(rows: list[dict], key: str) -> list[int]:
 def test_the_run_folder(run, settings):
     names = {path.name for path in run.iterdir()}
     assert {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"} <= names
-    assert {"preprocessor_config.json", "settings.yaml", "history.json", "logs", "checkpoints"} <= names
+    assert {"processor_config.json", "settings.yaml", "history.json", "logs", "checkpoints"} <= names
     assert load_settings(str(run / RUN_SETTINGS)) == settings()
     model = AutoModelForPreTraining.from_pretrained(run)
     processor = KaleidoBertProcessor.from_pretrained(run)
