@@ -122,7 +122,7 @@ def test_filters_show_as_many_products_as_they_count(page: Any) -> None:
     assert choose_filter(page, "Silk") == 6
     page.wait_for_selector("text=6 products")
     assert all("silk ellipse" in title for title in titles(page))
-    assert page.evaluate("document.activeElement.value") == "fabric=silk"  # the keyboard focus survives the reload
+    page.wait_for_function("document.activeElement.value === 'fabric=silk'")  # the keyboard focus survives the reload
     page.click("[aria-label='Remove the filter Category: Evening']")
     page.wait_for_selector("text=12 products")
     page.fill("[name='to:price']", "60")
