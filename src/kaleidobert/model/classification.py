@@ -78,7 +78,11 @@ class KaleidoBertForClassification(KaleidoBertPreTrainedModel):
         """The encoder's output, whose pooler_output (B, H) is classified."""
         encoder, inputs = self.kaleidobert, self.config.inputs
         if inputs == "image" and pixel_values is not None:
-            return encoder.get_image_features(pixel_values, **flags, return_dict=True)
+            # not `get_image_features`, which would encode the mirror image too, for the embedding alone
+            with encoder.recording(flags["output_hidden_states"], flags["output_attentions"]) as record:
+                output = encoder.encode_image(pixel_values)
+            output.hidden_states, output.attentions = record.states(), record.attentions()
+            return output
         if inputs == "text" and input_ids is not None:
             return encoder.get_text_features(input_ids, attention_mask, **flags, return_dict=True)
         if inputs == "both" and pixel_values is not None and input_ids is not None:
