@@ -9,7 +9,7 @@ setup: .venv/ready
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[serve,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[serve,pretrained,dev]'
 	touch $@
 
 demo: setup

@@ -43,6 +43,8 @@ class KaleidoBertConfig(PretrainedConfig):
         `vision.saliency.detectors`).
     fusion_layer: encoder layers below it see one modality at a time and end the uni-modal encoders; 0 is the
         published single stream, whose uni-modal encoders run all layers on one side alone.
+    image_layers: layers of the image side's own in place of the shared ones below ``fusion_layer``; a trained backbone
+        needs none (0). None: the layers are shared.
     joint_initializer_range: standard deviation of the initial weights of the layers from ``fusion_layer`` on; None:
         that of ``encoder_config``. BERT's 0.02 is meant for 768 units; narrow layers are nearly silent with it.
     projection_size: length of the embeddings.
@@ -69,6 +71,7 @@ class KaleidoBertConfig(PretrainedConfig):
         keep_aspect: bool = True,
         saliency: str = "border-colour",
         fusion_layer: int = 0,
+        image_layers: int | None = None,
         joint_initializer_range: float | None = None,
         projection_size: int = 256,
         mirror: bool = False,
@@ -92,6 +95,7 @@ class KaleidoBertConfig(PretrainedConfig):
         self.keep_aspect = keep_aspect
         self.saliency = saliency
         self.fusion_layer = fusion_layer
+        self.image_layers = image_layers
         self.joint_initializer_range = joint_initializer_range
         self.projection_size = projection_size
         self.mirror = mirror
@@ -144,6 +148,8 @@ class KaleidoBertConfig(PretrainedConfig):
                 f"encoder_config.hidden_size is {bert.hidden_size}; use a multiple of num_attention_heads, "
                 f"{bert.num_attention_heads}"
             )
+        if self.image_layers is not None and (type(self.image_layers) is not int or self.image_layers < 0):
+            raise InputError(f"image_layers is {self.image_layers!r}; use a whole number from 0 up, or null")
         layers = bert.num_hidden_layers
         if type(self.fusion_layer) is not int or not 0 <= self.fusion_layer < layers:
             raise InputError(

@@ -31,11 +31,13 @@ from kaleidobert.model.layers import (
     decode,
     encode_prefix,
     has_attention,
+    new_layers,
     recording,
+    run_image_layers,
     run_layers,
 )
 from kaleidobert.model.outputs import KaleidoBertImageOutput, KaleidoBertOutput, KaleidoBertTextOutput
-from kaleidobert.vision.backbones import PatchEncoder
+from kaleidobert.vision.backbones import PatchEncoder, backbone_parts, depthwise_parts
 
 MODEL_CARD = "README.md"  # of a run folder, as `evaluation.model_card` writes it
 
@@ -106,9 +108,10 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
                 if isinstance(module, nn.Linear):
                     nn.init.normal_(module.weight, std=config.joint_initializer_range)
         self.patch_embeddings = PatchEmbeddings(config, self.patch_encoder.feature_size)
+        self.image_layers = new_layers(bert, config.image_layers or 0)
         self.image_projection = nn.Linear(bert.hidden_size, config.projection_size)
         self.text_projection = nn.Linear(bert.hidden_size, config.projection_size)
-        self.backbone_frozen = False
+        self.backbone_frozen = self.statistics_frozen = False
         self.post_init()
 
     def freeze_backbone(self) -> None:
@@ -116,10 +119,37 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
         self.backbone_frozen = True
         self.train(self.training)
 
+    def freeze(
+        self,
+        stages: int = 0,
+        depthwise: bool = False,
+        batch_norm: bool = False,
+        embeddings: bool = False,
+        layers: int = 0,
+    ) -> None:
+        """Keep parts of a trained start as they are.
+
+        stages: the backbone's stem and this many stages, unless 0. depthwise: its depthwise convolutions, whose
+        gradients are slow on CPUs. batch_norm: its batch statistics. embeddings, layers: of tokens, and the lowest
+        layers of BERT.
+        """
+        backbone = self.patch_encoder.backbone
+        frozen = backbone_parts(backbone)[: stages + 1] if stages else []
+        frozen += depthwise_parts(backbone) if depthwise else []
+        frozen += [self.bert.embeddings] if embeddings else []
+        for part in (*frozen, *self.bert.encoder.layer[:layers]):
+            part.requires_grad_(False)
+        self.statistics_frozen = batch_norm
+        self.train(self.training)
+
     def train(self, mode: bool = True) -> KaleidoBertModel:
         super().train(mode)
         if getattr(self, "backbone_frozen", False):
             self.patch_encoder.eval().requires_grad_(False)
+        if getattr(self, "statistics_frozen", False):
+            for part in self.patch_encoder.modules():
+                if isinstance(part, nn.BatchNorm2d):
+                    part.eval()
         return self
 
     def get_input_embeddings(self) -> nn.Embedding:
@@ -134,12 +164,14 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
         """Locked portions (B, 3, S, S), or cached features in their place -> standardised features (B, P, D)."""
         if is_cached(pixel_values):
             return cached_features(pixel_values, self.config.level_table)
-        features = self.patch_encoder(pixel_values, self.config.level_table)
-        return F.layer_norm(features.float(), features.shape[-1:])
+        return self.patch_encoder.standardised(self.patch_encoder(pixel_values, self.config.level_table))
 
     def embed_patches(self, features: Tensor, kept: Tensor | None = None) -> Tensor:
         """Patch features (B, P, D) -> patch states (B, P, H), or (B, K, H) of the patches ``kept`` (B, K)."""
-        return run_layers(self.bert, self._patch_inputs(features, kept), None, 0, self.config.fusion_layer)
+        inputs = self._patch_inputs(features, kept)
+        if self.config.image_layers is None:
+            return run_layers(self.bert, inputs, None, 0, self.config.fusion_layer)
+        return run_image_layers(self.image_layers, inputs)
 
     def embed_tokens(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Token ids (B, T) -> token states (B, T, H)."""
@@ -158,7 +190,8 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
 
     def image_states(self, patch_states: Tensor) -> Tensor:
         """Patch states (B, P, H) -> last states (B, P, H) of the image encoder."""
-        return patch_states if self.config.fusion_layer else run_layers(self.bert, patch_states, None, 0, None)
+        ended = self.config.fusion_layer or self.config.image_layers is not None
+        return patch_states if ended else run_layers(self.bert, patch_states, None, 0, None)
 
     def project_image(self, pooled: Tensor) -> Tensor:
         """Mean last states (B, H) -> embeddings (B, V), unit vectors."""
@@ -233,14 +266,14 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
             token_states = self.embed_tokens(input_ids, mask)
         with self.recording(output_hidden_states, output_attentions) as joint:
             output = self.encode_pair(token_states, mask, patch_states)
-        output.hidden_states, output.attentions = joint.after(tokens, patches)
+        output.hidden_states, output.attentions = joint.after(tokens, patches, token_states, patch_states)
         return output
 
     def recording(self, hidden_states: bool | None, attentions: bool | None) -> AbstractContextManager[LayerRecord]:
         """Record the hidden states and attentions of BERT's layers, by default those that the configuration names."""
         hidden_states = self.config.output_hidden_states if hidden_states is None else hidden_states
         attentions = self.config.output_attentions if attentions is None else attentions
-        return recording(self.bert, bool(hidden_states), bool(attentions))
+        return recording(self.bert, bool(hidden_states), bool(attentions), self.image_layers)
 
     # Text after a photo, token by token
 

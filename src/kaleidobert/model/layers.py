@@ -6,15 +6,16 @@ alone when the library changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import AutoBackbone, BertModel, DynamicCache, PretrainedConfig
+from transformers import AutoBackbone, BertConfig, BertModel, DynamicCache, PretrainedConfig
 from transformers.masking_utils import create_bidirectional_mask
+from transformers.models.bert.modeling_bert import BertLayer
 
 
 def run_layers(bert: BertModel, states: Tensor, attention_mask: Tensor | None, first: int, last: int | None) -> Tensor:
@@ -26,6 +27,18 @@ def run_layers(bert: BertModel, states: Tensor, attention_mask: Tensor | None, f
     for layer in layers:
         states = layer(states, mask)
     return states
+
+
+def run_image_layers(layers: nn.ModuleList, states: Tensor) -> Tensor:
+    """Patch states (B, P, H) through the image side's own layers, `BertLayer`s."""
+    for layer in layers:
+        states = layer(states, None)
+    return states
+
+
+def new_layers(config: BertConfig, count: int) -> nn.ModuleList:
+    """Layers like those of `BertModel`."""
+    return nn.ModuleList(BertLayer(config) for _ in range(count))
 
 
 class PrefixCache(DynamicCache):
@@ -86,12 +99,26 @@ class LayerRecord:
     def attentions(self) -> tuple[Tensor, ...] | None:
         return tuple(self._attentions) if self.wanted[1] else None
 
-    def after(self, tokens: LayerRecord, patches: LayerRecord) -> tuple[Any, Any]:
-        """Hidden states and attentions of the whole stream, its lower layers having run on each side alone."""
-        lower = [torch.cat(pair, dim=1) for pair in zip(tokens._states, patches._states, strict=True)]
-        blocks = [_blocks(*pair) for pair in zip(tokens._attentions, patches._attentions, strict=True)]
-        states = (*lower, *self._states[1 if lower else 0 :])
-        return (states if self.wanted[0] else None), ((*blocks, *self._attentions) if self.wanted[1] else None)
+    def after(self, tokens: LayerRecord, patches: LayerRecord, *last: Tensor) -> tuple[Any, Any]:
+        """Hidden states and attentions of the whole stream, its lower layers having run on each side alone.
+
+        last: the states of tokens and patches with which the stream starts. Of a side with fewer layers than the other,
+        the first states are repeated, with attentions of 0.
+        """
+        count = max(len(side._attentions) for side in (tokens, patches))
+        states, attentions = [], []
+        for side, ended in zip((tokens, patches), last, strict=True):
+            states.append(side._states or [ended])
+            missing = count - len(side._attentions)
+            if missing:
+                nothing = ended.new_zeros(*self._attentions[0].shape[:2], ended.shape[1], ended.shape[1])
+                side._attentions = [nothing] * missing + side._attentions
+            attentions.append(side._attentions)
+        longest = max(map(len, states))
+        states = [[each[0]] * (longest - len(each)) + each for each in states]
+        stream = (*(torch.cat(pair, dim=1) for pair in zip(*states, strict=True)), *self._states[1:])
+        blocks = (*(_blocks(*pair) for pair in zip(*attentions, strict=True)), *self._attentions)
+        return (stream if self.wanted[0] else None), (blocks if self.wanted[1] else None)
 
 
 def _blocks(tokens: Tensor, patches: Tensor) -> Tensor:
@@ -132,11 +159,16 @@ def decode(
 
 
 @contextmanager
-def recording(bert: BertModel, hidden_states: bool, attentions: bool) -> Iterator[LayerRecord]:
-    """Record the layers that run within this block. Raises ``ValueError`` for attentions of fused kernels."""
+def recording(
+    bert: BertModel, hidden_states: bool, attentions: bool, others: Iterable[nn.Module] = ()
+) -> Iterator[LayerRecord]:
+    """Record the layers, BERT's and ``others``, that run within this block.
+
+    Raises ``ValueError`` for attentions of fused kernels.
+    """
     if attentions and bert.config._attn_implementation != "eager":
         raise ValueError("attentions need the eager implementation: call model.set_attn_implementation('eager')")
-    layers: Any = bert.encoder.layer
+    layers: list[Any] = [*bert.encoder.layer, *others]
     record = LayerRecord(hidden_states, attentions)
     hooks = [layer.register_forward_hook(record.on_layer) for layer in layers if hidden_states]
     hooks += [layer.attention.self.register_forward_hook(record.on_attention) for layer in layers if attentions]

@@ -117,7 +117,7 @@ def encoded(encoder: PatchEncoder, pixels: Tensor, levels: Sequence[Level]) -> T
     """Standardised patch features (n, P, D) of corrupted photos (n, 3, S, S)."""
     with frozen_statistics(encoder):
         features = encoder(pixels, levels)
-    return F.layer_norm(features.float(), features.shape[-1:])
+    return encoder.standardised(features)
 
 
 @contextmanager

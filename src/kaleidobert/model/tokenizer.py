@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -80,6 +81,43 @@ def load_tokenizer(name_or_folder: str, max_length: int) -> PreTrainedTokenizerF
     if (ids[0], ids[-1]) != (tokenizer.cls_token_id, tokenizer.sep_token_id):
         raise InputError(f"tokenizer {name_or_folder}: its texts do not begin with the cls and end with the sep token")
     return tokenizer
+
+
+def trim_vocabulary(
+    tokenizer: PreTrainedTokenizerFast, texts: Iterable[str], size: int
+) -> tuple[PreTrainedTokenizerFast, list[int]]:
+    """A WordPiece tokenizer with at most ``size`` tokens, and the old ids of its tokens.
+
+    It keeps special tokens, single characters, the tokens of ``texts``, which are therefore tokenized as before, and
+    then those with the lowest ids, which in BERT's vocabulary are the most frequent words. Raises ``InputError`` for a
+    tokenizer of another kind.
+    """
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    if state["model"]["type"] != "WordPiece":
+        raise InputError(f"tokenizer.vocabulary: only WordPiece can be trimmed, not {state['model']['type']}")
+    vocabulary: dict[str, int] = state["model"]["vocab"]
+    kept = {index for token, index in vocabulary.items() if len(token.removeprefix("##")) == 1}
+    kept |= set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)
+    for encoding in tokenizer(list(texts), add_special_tokens=False)["input_ids"]:
+        kept |= set(encoding)
+    names = {index: token for token, index in vocabulary.items()}
+    # a name without letters or in brackets stands for nothing: [unused1]
+    ordinary = (index for index in sorted(names) if index not in kept and not names[index].startswith("[unused"))
+    kept |= set(islice(ordinary, max(0, size - len(kept))))
+    old = sorted(kept)
+    state["model"]["vocab"] = {names[index]: new for new, index in enumerate(old)}
+    for token in state["added_tokens"]:
+        token["id"] = old.index(token["id"])
+    specials = {name: getattr(tokenizer, name) for name in SPECIAL_TOKENS}
+    backend = Tokenizer.from_str(json.dumps(state))
+    if tokenizer.backend_tokenizer.post_processor is not None:
+        ends = [(token, backend.token_to_id(token)) for token in (specials["cls_token"], specials["sep_token"])]
+        (cls, _), (sep, _) = ends
+        backend.post_processor = processors.TemplateProcessing(
+            f"{cls} $A {sep}", pair=f"{cls} $A {sep} $B:1 {sep}:1", special_tokens=ends
+        )
+    trimmed = PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=tokenizer.model_max_length, **specials)
+    return trimmed, old
 
 
 def _untrained(kind: str) -> Tokenizer:

@@ -30,7 +30,7 @@ ImageInput = str | Path | Image.Image | np.ndarray | Tensor
 # Settings that change what the same weights compute.
 SHAPING_SETTINGS = (
     *("levels", "patch_features", "image_mean", "image_std", "image_size", "crop_size"),
-    *("keep_aspect", "saliency", "fusion_layer", "projection_size", "mirror"),
+    *("keep_aspect", "saliency", "fusion_layer", "image_layers", "projection_size", "mirror"),
 )
 UNFITTED = Ranking()
 

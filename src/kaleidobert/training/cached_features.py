@@ -23,7 +23,7 @@ from kaleidobert.model import KaleidoBertConfig, KaleidoBertImageProcessor
 from kaleidobert.model.cached_features import cached_rows
 from kaleidobert.model.encoder import KaleidoBertModel
 from kaleidobert.model.image_processing import to_pixel_values
-from kaleidobert.model.initial import load_backbone
+from kaleidobert.model.initial import load_image
 from kaleidobert.model.pretext_base import LevelBatch
 from kaleidobert.model.pretext_objectives import reencoded
 from kaleidobert.model.pretext_tasks import level_tasks
@@ -120,10 +120,10 @@ def check_frozen(settings: RunSettings) -> None:
 def _frozen_model(settings: RunSettings) -> tuple[KaleidoBertConfig, Any]:
     config = KaleidoBertConfig(**settings.model)
     check_frozen(settings)
-    if not settings.initial.backbone:
-        raise InputError("cached features need a trained backbone: --set initial.backbone=microsoft/resnet-50")
+    if not settings.initial.image:
+        raise InputError("cached features need a trained backbone: --set initial.image=microsoft/resnet-50")
     model: Any = KaleidoBertModel(config)
-    load_backbone(model, settings.initial.backbone)
+    load_image(model, settings.initial.image)
     return config, model
 
 

@@ -26,7 +26,9 @@ from kaleidobert.training.downstream import (
 from kaleidobert.training.encode import embed_products
 from kaleidobert.training.runs import (
     finish_run,
+    freeze,
     last_checkpoint,
+    learning_rate_of,
     prepare_splits,
     save_run,
     start_run,
@@ -133,8 +135,7 @@ def finetune(
     products, validated = list(chosen.usable(train, "train")), list(chosen.usable(validation, "validation"))
     set_seed(training.seed)  # a new head is the same in every process
     model = chosen.load(model_folder, settings, train, products)
-    if training.freeze_backbone:
-        model.kaleidobert.freeze_backbone()
+    freeze(model.kaleidobert, training)
     arguments = training_arguments(out, training, len(products))
     start_run(out, checkpoint, settings, processor, data, train, validation)
     collate = partial(
@@ -151,6 +152,7 @@ def finetune(
         embeds = found.images.float().cpu().numpy()
     trainer = KaleidoBertTrainer(
         model=model,
+        learning_rate_of=partial(learning_rate_of, training, model.config.encoder_config.num_hidden_layers),
         args=arguments,
         train_dataset=products,
         eval_dataset=validated[: training.evaluation_products],

@@ -19,17 +19,19 @@ from kaleidobert.model import (
     KaleidoBertProcessor,
 )
 from kaleidobert.model.distributed import BatchShard
-from kaleidobert.model.initial import load_backbone, load_bert
+from kaleidobert.model.initial import load_image, load_text, text_checkpoint, with_sizes
 from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.model.objectives import Objectives
 from kaleidobert.model.pretraining import active_levels
-from kaleidobert.model.tokenizer import load_tokenizer, train_tokenizer
+from kaleidobert.model.tokenizer import load_tokenizer, train_tokenizer, trim_vocabulary
 from kaleidobert.training.cached_features import open_run_features
 from kaleidobert.training.collators import PreTrainingCollator, collator_settings
 from kaleidobert.training.dataset import PreparedDataset
 from kaleidobert.training.runs import (
     finish_run,
+    freeze,
     last_checkpoint,
+    learning_rate_of,
     prepare_splits,
     save_run,
     start_run,
@@ -70,15 +72,18 @@ def pretrain(
     settings.objectives.check_batches(("AMLM", "ITM", "LM"), training.joint_from, training.joint_samples)
     aligned = Alignment.load(alignment) if alignment else None
     set_seed(training.seed)
-    config = KaleidoBertConfig(**settings.model)
+    config = KaleidoBertConfig(**with_sizes(settings.model, settings.initial.text, settings.initial.image))
     image_processor = KaleidoBertImageProcessor(config.image_size, config.saliency, config.keep_aspect)
     train, validation = prepare_splits(data, image_processor, columns)
     arguments = training_arguments(out, training, len(train))
     # A resumed run keeps its tokenizer, even where the catalogue has changed since.
-    tokenizer: Any = AutoTokenizer.from_pretrained(out) if checkpoint else _tokenizer(settings, train)
-    model = _model(config, tokenizer, settings)
-    if training.freeze_backbone:
-        model.kaleidobert.freeze_backbone()
+    kept_tokens: list[int] | None = None
+    if checkpoint:
+        tokenizer: Any = AutoTokenizer.from_pretrained(out)
+    else:
+        tokenizer, kept_tokens = _tokenizer(settings, train)
+    model = _model(config, tokenizer, kept_tokens, settings, checkpoint is None)
+    freeze(model.kaleidobert, training)
     stored = open_run_features(features, {"train": train, "validation": validation}, model.kaleidobert, settings)
 
     start_run(out, checkpoint, settings, KaleidoBertProcessor(image_processor, tokenizer), data, train, validation)
@@ -93,6 +98,7 @@ def pretrain(
     trainer = KaleidoBertTrainer(
         joint_from=training.joint_from,
         model=model,
+        learning_rate_of=partial(learning_rate_of, training, model.config.encoder_config.num_hidden_layers),
         args=arguments,
         train_dataset=train,
         eval_dataset=validation.head(training.evaluation_products),
@@ -120,8 +126,13 @@ def _without_pairs(aligned: Alignment, train: PreparedDataset) -> int:
 
 
 def _model(
-    config: KaleidoBertConfig, tokenizer: PreTrainedTokenizerFast, settings: RunSettings
+    config: KaleidoBertConfig,
+    tokenizer: PreTrainedTokenizerFast,
+    kept_tokens: list[int] | None,
+    settings: RunSettings,
+    load: bool,
 ) -> KaleidoBertForPreTraining:
+    """A new model, with the weights of the checkpoints that it starts from unless its own will be loaded."""
     positions = config.encoder_config.max_position_embeddings
     if tokenizer.model_max_length > positions:
         raise InputError(
@@ -131,16 +142,16 @@ def _model(
     config.encoder_config.vocab_size = len(tokenizer)
     config.encoder_config.pad_token_id = tokenizer.pad_token_id
     if settings.initial.run:
-        if settings.initial.bert or settings.initial.backbone:
+        if settings.initial.text or settings.initial.image:
             raise InputError(
-                "initial.run sets all weights; remove initial.bert and initial.backbone, or remove initial.run"
+                "initial.run sets all weights; remove initial.text and initial.image, or remove initial.run"
             )
         return _continued(Path(settings.initial.run), config, settings.objectives)
     model = KaleidoBertForPreTraining(config, settings.objectives)
-    if settings.initial.bert:
-        load_bert(model.kaleidobert, settings.initial.bert)
-    if settings.initial.backbone:
-        load_backbone(model.kaleidobert, settings.initial.backbone)
+    if settings.initial.text and load:
+        load_text(model.kaleidobert, settings.initial.text, kept_tokens)
+    if settings.initial.image and load:
+        load_image(model.kaleidobert, settings.initial.image)
     return model
 
 
@@ -156,10 +167,16 @@ def _continued(run: Path, config: KaleidoBertConfig, objectives: Objectives) -> 
     return model
 
 
-def _tokenizer(settings: RunSettings, train: PreparedDataset) -> PreTrainedTokenizerFast:
+def _tokenizer(settings: RunSettings, train: PreparedDataset) -> tuple[Any, list[int] | None]:
+    """The run's tokenizer and, where a checkpoint's was trimmed, the checkpoint's ids of its tokens."""
+    chosen, text = settings.tokenizer, settings.initial.text
     if settings.initial.run:
-        return load_processor(Path(settings.initial.run)).tokenizer
-    chosen = settings.tokenizer
+        return load_processor(Path(settings.initial.run)).tokenizer, None
+    if text:
+        tokenizer = load_tokenizer(text_checkpoint(text), chosen.max_length)
+        if chosen.vocabulary is None or chosen.vocabulary >= len(tokenizer):
+            return tokenizer, None
+        return trim_vocabulary(tokenizer, train.texts, chosen.vocabulary)
     if chosen.kind in TOKENIZER_KINDS:
-        return train_tokenizer(train.texts, chosen.kind, chosen.vocabulary, chosen.max_length)
-    return load_tokenizer(chosen.kind, chosen.max_length)
+        return train_tokenizer(train.texts, chosen.kind, chosen.vocabulary or 30000, chosen.max_length), None
+    return load_tokenizer(chosen.kind, chosen.max_length), None

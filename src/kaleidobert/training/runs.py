@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -25,7 +26,7 @@ from accelerate.utils import broadcast_object_list
 from transformers import Trainer, TrainingArguments
 
 from kaleidobert.errors import InputError
-from kaleidobert.model import KaleidoBertImageProcessor, KaleidoBertProcessor
+from kaleidobert.model import KaleidoBertImageProcessor, KaleidoBertModel, KaleidoBertProcessor
 from kaleidobert.training.data_summary import save_data_summary
 from kaleidobert.training.dataset import PreparedDataset, prepare
 from kaleidobert.training.settings import RUN_SETTINGS, RunSettings, TrainingSettings
@@ -97,6 +98,32 @@ def start_run(
     save_data_summary(out, data, train=train, validation=validation)
     if checkpoint is None:
         processor.save_pretrained(out)
+
+
+def freeze(model: KaleidoBertModel, settings: TrainingSettings) -> None:
+    """Keep the parts of the model that are not to be trained as they are."""
+    if settings.freeze_backbone:
+        model.freeze_backbone()
+    model.freeze(
+        settings.frozen_stages,
+        settings.frozen_depthwise,
+        settings.frozen_batch_norm,
+        settings.frozen_embeddings,
+        settings.frozen_layers,
+    )
+
+
+def learning_rate_of(settings: TrainingSettings, layers: int, name: str) -> float:
+    """The peak learning rate of the parameter ``name`` of a model whose BERT has this many layers.
+
+    Rates decay from the top layer of BERT down, its embeddings being below the lowest (Sun et al., "How to Fine-Tune
+    BERT for Text Classification?", CCL 2019).
+    """
+    if "patch_encoder.backbone." in name and settings.backbone_learning_rate:
+        return settings.backbone_learning_rate
+    layer = re.search(r"\bbert\.(?:encoder\.layer\.(\d+)\.|embeddings\.)", name)
+    below = layers - 1 - int(layer[1] or -1) if layer else 0
+    return settings.learning_rate * settings.layer_decay**below
 
 
 def clear_remains(out: Path, checkpoint: Path | None) -> None:

@@ -34,27 +34,37 @@ class _Strict(BaseModel):
 class TokenizerSettings(_Strict):
     """``kind``: wordpiece, bpe, unigram or sentencepiece, trained on the catalogue; or a tokenizer's name or folder.
 
+    A run that starts from a text checkpoint has that checkpoint's tokenizer, whatever the ``kind``. ``vocabulary``: of
+    a trained tokenizer, and of a checkpoint's WordPiece, which is trimmed to it; null keeps a checkpoint's whole one.
     ``max_length``: of a text in tokens, [CLS] and [SEP] included.
     """
 
     kind: str = "wordpiece"
-    vocabulary: PositiveInt = 8000
+    vocabulary: PositiveInt | None = 8000
     max_length: int = Field(default=64, ge=3)
 
 
 class InitialSettings(_Strict):
-    """Checkpoints to start from, by name or folder. ``run``: an earlier run, for its tokenizer and all its weights."""
+    """Checkpoints to start from, by name or folder, which also set the model's sizes.
+
+    ``text``: of BERT: minilm-l6, or any on the Hub. ``image``: of the backbone: efficientnet-lite0, efficientnet-lite2,
+    or any on the Hub. ``run``: an earlier run, for its tokenizer and all its weights.
+    """
 
     run: str | None = None
-    bert: str | None = None
-    backbone: str | None = None
+    text: str | None = None
+    image: str | None = None
 
 
 class TrainingSettings(_Strict):
     """How a run trains. ``joint_from``: share of the run with the contrastive loss alone, before the joint objectives.
 
     ``batch_size`` and ``joint_samples`` count the products of all processes together.
-    ``freeze_backbone``: do not train the image backbone, as in the publication.
+    ``freeze_backbone``: do not train the image backbone, as in the publication. Of a trained start,
+    ``backbone_learning_rate`` is the backbone's, and ``layer_decay`` multiplies the rate of each layer of BERT from the
+    top down. These parts can be kept as they are: ``frozen_stages`` of the backbone, with its stem; its depthwise
+    convolutions (``frozen_depthwise``) and batch statistics (``frozen_batch_norm``); token embeddings
+    (``frozen_embeddings``) and the lowest ``frozen_layers`` of BERT.
     ``augmentation``: strength; 0 only mirrors photos. ``patch_dropout``: share of a photo's patches dropped from its
     embedding and from LM. ``word_dropout``: mean share of a text's words dropped from its embedding.
     ``subcategory_group``: a batch consists of groups of this many products of one sub-category; ``similar_group``, in
@@ -71,6 +81,13 @@ class TrainingSettings(_Strict):
     joint_samples: int = Field(default=16, ge=0)
     joint_from: float = Field(default=0.6, ge=0, le=1)
     freeze_backbone: bool = False
+    backbone_learning_rate: PositiveFloat | None = None
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    frozen_stages: int = Field(default=0, ge=0)
+    frozen_depthwise: bool = False
+    frozen_batch_norm: bool = False
+    frozen_embeddings: bool = False
+    frozen_layers: int = Field(default=0, ge=0)
     augmentation: float = Field(default=1.0, ge=0, le=2)
     patch_dropout: float = Field(default=0.0, ge=0, lt=1)
     word_dropout: float = Field(default=0.0, ge=0, le=0.5)

@@ -110,16 +110,21 @@ class KaleidoBertTrainer(TimedTrainer):
 
     ``references``, the figures that trivial predictors reach, are logged as well where the output has them.
 
+    ``learning_rate_of``: the peak rate of each parameter, by its name.
+
     The joint objectives are trained from progress ``joint_from`` on and always computed on validation data. Under
     `torchrun` all processes iterate over the same batches: each computes its own rows of a training batch (see
     `BatchShard`), and all rows of a validation batch.
     """
 
-    def __init__(self, *, sampler: Sampler, joint_from: float = 0.0, **kwargs: Any) -> None:
+    def __init__(
+        self, *, sampler: Sampler, learning_rate_of: Callable[[str], float], joint_from: float = 0.0, **kwargs: Any
+    ) -> None:
         if kwargs["args"].world_size > 1:
             convert_sync_batchnorm(kwargs["model"])
         super().__init__(**kwargs)
         self.sampler = sampler
+        self.learning_rate_of = learning_rate_of
         self.joint_from = joint_from
 
     def compute_loss(
@@ -135,6 +140,26 @@ class KaleidoBertTrainer(TimedTrainer):
         self.record(model.training, {f"{name}_accuracy": value for name, value in accuracies.items()})
         self.record(model.training, getattr(outputs, "references", None) or {})
         return (outputs.loss, outputs) if return_outputs else outputs.loss
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:  # noqa: ARG002
+        """AdamW; parts of a trained start have learning rates of their own, norms and biases no weight decay."""
+        if self.optimizer is None:
+            trained: Any = self.model
+            decays = set(self.get_decay_parameter_names(trained))
+            groups: dict[tuple[float, bool], list[Any]] = defaultdict(list)
+            for name, parameter in trained.named_parameters():
+                if parameter.requires_grad:
+                    groups[self.learning_rate_of(name), name in decays].append(parameter)
+            self.optimizer = torch.optim.AdamW(
+                [
+                    {"params": each, "lr": rate, "weight_decay": self.args.weight_decay if decayed else 0.0}
+                    for (rate, decayed), each in groups.items()
+                ],
+                betas=(self.args.adam_beta1, self.args.adam_beta2),
+                eps=self.args.adam_epsilon,
+                fused=True,
+            )
+        return self.optimizer
 
     def get_train_dataloader(self) -> DataLoader:
         """Whole batches' indices for every process, whose collator builds that process's rows."""
