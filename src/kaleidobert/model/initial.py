@@ -51,15 +51,21 @@ def image_sizes(name_or_folder: str) -> dict[str, Any]:
 
 
 def with_sizes(model: Mapping[str, Any], text: str | None, image: str | None) -> dict[str, Any]:
-    """The arguments of `KaleidoBertConfig` in ``model``, with the sizes of the checkpoints that it starts from."""
-    model = dict(model)
-    if text:
-        model["encoder_config"] = text_sizes(text) | (model.get("encoder_config") or {})
-    if image:
-        sizes = image_sizes(image)
-        backbone = sizes.pop("backbone_config") | (model.get("backbone_config") or {})
-        model = sizes | model | {"backbone_config": backbone}
-    return model
+    """The arguments of `KaleidoBertConfig` in ``model``, with the sizes of the checkpoints that it starts from.
+
+    Where ``model`` has sizes already, as in a run's settings, the checkpoints are not read.
+    """
+    encoder, backbone = model.get("encoder_config") or {}, model.get("backbone_config") or {}
+    sizes: dict[str, Any] = {}
+    if text and "hidden_size" not in encoder:
+        sizes["encoder_config"] = text_sizes(text) | encoder
+    if image and not {"model_type", *IMAGE_SIZES} & set(backbone):
+        found = image_sizes(image)
+        sizes["backbone_config"] = found.pop("backbone_config") | backbone
+        sizes = found | sizes
+    return {name: value for name, value in sizes.items() if name not in model} | model | {
+        name: value for name, value in sizes.items() if name.endswith("_config")
+    }
 
 
 def load_text(model: KaleidoBertModel, name_or_folder: str, kept_tokens: list[int] | None = None) -> None:

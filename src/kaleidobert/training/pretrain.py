@@ -19,7 +19,7 @@ from kaleidobert.model import (
     KaleidoBertProcessor,
 )
 from kaleidobert.model.distributed import BatchShard
-from kaleidobert.model.initial import load_image, load_text, text_checkpoint, with_sizes
+from kaleidobert.model.initial import load_image, load_text, text_checkpoint
 from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.model.objectives import Objectives
 from kaleidobert.model.pretraining import active_levels
@@ -72,7 +72,7 @@ def pretrain(
     settings.objectives.check_batches(("AMLM", "ITM", "LM"), training.joint_from, training.joint_samples)
     aligned = Alignment.load(alignment) if alignment else None
     set_seed(training.seed)
-    config = KaleidoBertConfig(**with_sizes(settings.model, settings.initial.text, settings.initial.image))
+    config = KaleidoBertConfig(**settings.model)
     image_processor = KaleidoBertImageProcessor(config.image_size, config.saliency, config.keep_aspect)
     train, validation = prepare_splits(data, image_processor, columns)
     arguments = training_arguments(out, training, len(train))

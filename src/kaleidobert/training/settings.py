@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 
 from kaleidobert.errors import InputError
 from kaleidobert.model.configuration import KaleidoBertConfig
+from kaleidobert.model.initial import with_sizes
 from kaleidobert.model.loading import load_config
 from kaleidobert.model.objectives import Objectives
 
@@ -139,6 +140,7 @@ def load_settings(preset: str, overrides: list[str] | tuple[str, ...] = ()) -> R
         first = error.errors()[0]
         own = first.get("ctx", {}).get("error")  # raised by a class of settings, which names them itself
         raise InputError(f"{path.name}: {own or '.'.join(map(str, first['loc'])) + ': ' + first['msg']}") from None
+    settings.model = with_sizes(settings.model, settings.initial.text, settings.initial.image)
     _check_model(settings.model, path.name)
     return settings
 
