@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from kaleidobert.alignment.masking import TokenMasking
 from kaleidobert.alignment.pair_store import Alignment
 from kaleidobert.levels import PUBLISHED, level_slices
 from kaleidobert.model.image_processing import to_pixel_values
@@ -110,6 +111,15 @@ def test_token_labels_are_the_hidden_tokens_and_the_rest_stays(epochs, tokenizer
     assert masked.item() == pytest.approx(0.8, abs=0.07)
     unchanged = (epochs["masked_ids"] == epochs["input_ids"])[hidden].float().mean()
     assert unchanged.item() == pytest.approx(0.1, abs=0.06)
+
+
+def test_masked_tokens_become_what_the_settings_say(catalogue, tokenizer):
+    shares = TokenMasking(mask=0, random=0, unchanged=0, blank=1)
+    collate = PreTrainingCollator(catalogue, tokenizer, PUBLISHED, 1, False, 64, token_masking=shares)
+    batch = collate(range(64))
+    hidden = batch["token_labels"] != NO_LABEL
+    assert (batch["masked_ids"][hidden] == tokenizer.pad_token_id).all() and batch["attention_mask"][hidden].all()
+    assert torch.equal(batch["masked_ids"][~hidden], batch["input_ids"][~hidden])
 
 
 def test_level_labels_are_in_range_and_vary(epochs):
