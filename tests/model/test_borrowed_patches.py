@@ -160,17 +160,11 @@ def test_swapped_features_are_the_lenders_and_the_target_is_the_product_s_own(ti
     assert swap.loss(features[lenders][:, 13:], own)[0] > 0.01
 
 
-def test_nearest_lenders_need_embeddings_where_no_loss_does(tiny_config, make_batch):
-    model = model_with(tiny_config, "nearest")
-    model.objectives = Objectives({"contrastive": 0.0}, lender="nearest")
-    assert model._needs_embeddings()
-    model.objectives = Objectives({"contrastive": 0.0, "CP": 0.0}, lender="nearest")
-    assert not model._needs_embeddings()
-    model.objectives = Objectives({"contrastive": 0.0}, lender="random")
-    assert not model._needs_embeddings()
-    batch = make_batch(model.config)
+def test_joint_objectives_without_draws_are_refused(tiny_config, make_batch):
+    model = model_with(tiny_config)
+    batch = make_batch(model.config) | {"lender_draws": None}
     with pytest.raises(ValueError, match="the joint objectives need .*lender_draws"):
-        model(**batch | {"lender_draws": None})
+        model(**batch)
 
 
 def test_the_published_levels_borrow_for_camouflage_alone():
