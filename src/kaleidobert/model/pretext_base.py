@@ -204,7 +204,7 @@ class DetectionTask(PretextTask):
 
 def _precision(scores: Tensor, masked: Tensor) -> Tensor:
     """(n,) the share of the k patches with the highest scores (n, p) that are among the k masked (n, p) bool ones."""
-    found = masked.gather(1, scores.argsort(dim=1, descending=True)).float()
+    found = masked.gather(1, scores.argsort(dim=1, descending=True, stable=True)).float()
     count = masked.sum(dim=1, keepdim=True)
     best = torch.arange(masked.shape[1], device=masked.device) < count
     return (found * best).sum(dim=1) / count.squeeze(1)
