@@ -26,7 +26,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from common import catalogue_parser, write_json
+from common import catalogue_parser, figure_text, times_chance, write_json
 from kaleidobert.alignment.attention_maps import patch_masses
 from kaleidobert.alignment.generator import GRIDS, MAPS, SOURCES, AlignedPair, AlignmentGenerator
 from kaleidobert.alignment.matching import content_words
@@ -158,15 +158,19 @@ def rows(names: dict[str, str], lift: float, outcomes: list[Outcome], areas: np.
                 hit = 100 * float(np.mean([each.hit for each in own]))
                 chance = 100 * float(np.mean([each.chance for each in own]))
                 row = {**names, "words": kind, "level": level, "least_lift": lift, "pairs": len(own)}
-                row |= {"covered": 100 * len(own) / words, "hit": hit, "chance": chance, "ratio": hit / chance}
+                row |= {"covered": 100 * len(own) / words, "hit": hit, "chance": chance}
+                row["ratio"] = times_chance(hit, chance)
                 row["on product"] = 100 * float(np.mean([each.product_chance for each in own]))
                 yield {name: round(value, 2) if isinstance(value, float) else value for name, value in row.items()}
 
 
 def show(figures: list[dict]) -> None:
+    if not figures:
+        Console().print("no pair of a word with a region")
+        return
     table = Table(*figures[0])
     for row in figures:
-        table.add_row(*map(str, row.values()))
+        table.add_row(*("–" if value is None else str(value) for value in row.values()))
     Console(width=120).print(table)
 
 
@@ -179,7 +183,8 @@ def show_words(outcomes: list[Outcome], count: int) -> None:
     table = Table("word", "pairs", "hit", "chance", "ratio", "lift")
     for word, values in sorted(by_word.items(), key=lambda item: -len(item[1]))[:count]:
         hit, chance, lift = np.mean(values, axis=0)
-        table.add_row(word, str(len(values)), f"{hit:.2f}", f"{chance:.2f}", f"{hit / chance:.1f}", f"{lift:.1f}")
+        ratio = figure_text(times_chance(hit, chance))
+        table.add_row(word, str(len(values)), f"{hit:.2f}", f"{chance:.2f}", ratio, f"{lift:.1f}")
     Console().print(table)
 
 

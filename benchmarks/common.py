@@ -35,6 +35,16 @@ def open_run(run: Path, data: str, split: str) -> tuple[KaleidoBertScorer, Prepa
     return scorer, prepare(data, split, scorer.processor.image_processor)
 
 
+def times_chance(hit: float, chance: float) -> float | None:
+    """How many times as often as by chance; None where chance is 0, as for a region that no patch shows."""
+    return hit / chance if chance else None
+
+
+def figure_text(value: float | None, digits: int = 1) -> str:
+    """A figure in a table; a dash for one that does not exist."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
 def write_json(figures: Any, path: Path | None) -> None:
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from itertools import islice
 import numpy as np
 
 from alignment import area, shows, word_regions
-from common import catalogue_parser
+from common import catalogue_parser, figure_text, times_chance
 from kaleidobert.data.readers import read_products
 from kaleidobert.search.ranker import Ranker
 
@@ -38,8 +38,14 @@ def main() -> None:
                 outcomes[kind].append((bool(shown[evidence.patches[0].patch - first]), float(shown.mean())))
     for kind, found in outcomes.items():
         if found:
-            hit, chance = 100 * np.mean(np.array(found, float), axis=0)
-            print(f"{kind}: {len(found)} words, hit {hit:.1f} %, chance {chance:.1f} %, {hit / chance:.1f} times")
+            print(summary(kind, found))
+
+
+def summary(kind: str, found: list[tuple[bool, float]]) -> str:
+    """One line on the hits, and the chances of a hit, of one kind of words."""
+    hit, chance = 100 * np.mean(np.array(found, float), axis=0)
+    times = figure_text(times_chance(hit, chance))
+    return f"{kind}: {len(found)} words, hit {hit:.1f} %, chance {chance:.1f} %, {times} times"
 
 
 if __name__ == "__main__":

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kaleidobert.alignment.masking import AlignmentPair, MaskPlan, mask_tokens, ordinary_tokens, plan_masks
+from kaleidobert.alignment.masking import (
+    AlignmentPair,
+    MaskPlan,
+    TokenMasking,
+    mask_tokens,
+    ordinary_tokens,
+    plan_masks,
+)
+from kaleidobert.errors import InputError
 from kaleidobert.levels import PUBLISHED, Level, level_slices, patch_count
 
 SIX = (*PUBLISHED, Level(6, "blank", masked=5))
@@ -178,12 +186,12 @@ def test_of_an_empty_text_only_patches_are_masked():
 
 
 def test_chosen_tokens_become_mask_random_or_stay_80_10_10():
-    mask_id, count = 4, 40_000
+    mask_id, blank_id, count = 4, 0, 40_000
     pool = np.arange(5, 500)
     ids = np.random.default_rng(0).choice(pool, count)
     chosen = np.random.default_rng(1).random(count) < 0.5
     before = ids.copy()
-    masked = mask_tokens(ids, chosen, mask_id, pool, np.random.default_rng(2))
+    masked = mask_tokens(ids, chosen, mask_id, blank_id, pool, np.random.default_rng(2))
     assert np.array_equal(ids, before)
     assert np.array_equal(masked[~chosen], ids[~chosen])
     is_mask, same = masked[chosen] == mask_id, masked[chosen] == ids[chosen]
@@ -192,12 +200,39 @@ def test_chosen_tokens_become_mask_random_or_stay_80_10_10():
     others = masked[chosen][~is_mask & ~same]
     assert len(others) / chosen.sum() == pytest.approx(0.1, abs=0.015)
     assert set(others) <= set(pool) and len(set(others)) > 400
-    assert np.array_equal(masked, mask_tokens(ids, chosen, mask_id, pool, np.random.default_rng(2)))
+    again = mask_tokens(ids, chosen, mask_id, blank_id, pool, np.random.default_rng(2), TokenMasking())
+    assert np.array_equal(masked, again)
+
+
+@pytest.mark.parametrize(
+    "shares", [(0.5, 0, 0, 0.5), (0, 1, 0, 0), (0, 0, 0.25, 0.75), (1, 0, 0, 0), (0.4, 0.3, 0.2, 0.1)]
+)
+def test_shares_of_what_masked_tokens_become(shares):
+    ids = np.full(20_000, 8)
+    chosen = np.arange(20_000) % 2 == 0
+    masked = mask_tokens(ids, chosen, 4, 0, np.arange(10, 500), np.random.default_rng(0), TokenMasking(*shares))
+    assert (masked[~chosen] == 8).all()
+    mine = masked[chosen]
+    found = [(mine == 4).mean(), (mine >= 10).mean(), (mine == 8).mean(), (mine == 0).mean()]
+    assert found == pytest.approx(shares, abs=0.02) and sum(found) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "shares, message",
+    [
+        ({"mask": 0.9}, "objectives.token_masking: mask, random, unchanged, blank sum to 1.1; make it 1"),
+        ({"random": -0.1, "unchanged": 0.3}, "objectives.token_masking.random is -0.1; use a share from 0 to 1"),
+        ({"mask": float("nan")}, "objectives.token_masking.mask is nan"),
+    ],
+)
+def test_shares_that_cannot_be_used(shares, message):
+    with pytest.raises(InputError, match=message):
+        TokenMasking(**shares)
 
 
 def test_random_replacements_come_from_the_pool_alone():
     pool = np.array([0, 3, 17, 90])
-    masked = mask_tokens(np.full(20_000, 8), np.ones(20_000, bool), 91, pool, np.random.default_rng(0))
+    masked = mask_tokens(np.full(20_000, 8), np.ones(20_000, bool), 91, 92, pool, np.random.default_rng(0))
     values, counts = np.unique(masked, return_counts=True)
     assert values.tolist() == [0, 3, 8, 17, 90, 91]
     assert counts[[0, 1, 3, 4]] == pytest.approx(np.full(4, 500), abs=100)

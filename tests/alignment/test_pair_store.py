@@ -93,6 +93,8 @@ def test_a_truncated_text_keeps_the_pairs_of_its_words(path):
 def test_levels_of_another_table_and_a_mirrored_photo(path, tokenizer):
     alignment, encoded = Alignment.load(path), tokenizer([TEXT])
     assert {each.patch for each in alignment.pairs("a", encoded, levels=[Level(5), Level(2)])} == {2, 8}
+    twice = alignment.pairs("a", encoded, levels=[Level(5), Level(2), Level(5)])
+    assert {each.patch for each in twice} == {2, 8, 29 + 2, 29 + 8}
     boxes = patch_boxes(PUBLISHED)
     plain, mirrored = alignment.pairs("a", encoded), alignment.pairs("a", encoded, mirrored=True)
     for one, other in zip(plain, mirrored, strict=True):

@@ -44,7 +44,10 @@ def test_base_has_the_published_optimiser_and_plain_sum():
         ({"fusion_layer": 3}, "fusion_layer is 3; use 0 to 2"),
         ({"fusion_layer": -1}, "fusion_layer is -1"),
         ({"levels": [{"grid": 1, "task": "colour"}]}, "level 1: no task 'colour'"),
-        ({"levels": [{"grid": 3, "task": "camouflage"}]}, "camouflage hides one patch, masked is 0"),
+        (
+            {"levels": [{"grid": 3, "task": "camouflage"}]},
+            "camouflage hides some .* is 0; set it to 1 to 8",
+        ),
         ({"levels": [{"grid": 2, "task": "blank", "masked": 5}]}, "level 2: cannot mask 5 of 4 patches"),
         ({"levels": [{"size": 2}]}, "unknown settings; use grid, task and masked"),
         ({"image_size": "big"}, "image_size is 'big'"),

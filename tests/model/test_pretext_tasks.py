@@ -54,9 +54,9 @@ def test_a_new_task_is_a_class_and_an_entry(corruption, monkeypatch, catalogue, 
 
 
 def test_the_published_tasks():
-    assert list(PRETEXT_TASKS) == ["rotation", "jigsaw", "camouflage", "grey", "blank"]
+    assert list(PRETEXT_TASKS) == ["rotation", "jigsaw", "camouflage", "grey", "blank", "swap"]
     assert [task.classes(level) for task, level in zip(TASKS, PUBLISHED, strict=True)] == [4, 24, 9, 0, 0]
-    assert pretraining_losses() == ("contrastive", "AMLM", "ITM", "LM", "RR", "JPS", "CP", "G2CM", "B2CM")
+    assert pretraining_losses() == ("contrastive", "AMLM", "ITM", "LM", "RR", "JPS", "CP", "G2CM", "B2CM", "SPM")
 
 
 def test_a_loss_is_named_by_its_task_and_where_that_is_ambiguous_by_its_grid():
@@ -72,26 +72,25 @@ def test_a_loss_is_named_by_its_task_and_where_that_is_ambiguous_by_its_grid():
 
 
 def test_labels():
-    masked = np.array([False, False, True, False])
+    """Of tasks on the whole level; tasks on patches need none."""
     rng = np.random.default_rng(0)
-    labels = {
-        name: [task.draw_label(Level(2), masked, rng) for _ in range(200)] for name, task in PRETEXT_TASKS.items()
-    }
-    assert set(labels["rotation"]) == set(range(4)) and set(labels["jigsaw"]) == set(range(24))
-    assert set(labels["camouflage"]) == {2}
-    assert set(labels["grey"]) == set(labels["blank"]) == {NO_LABEL}
-    assert {TASKS[0].draw_label(Level(2), masked, rng, first=1) for _ in range(100)} == {1, 2, 3}
+    labels = {name: {task.draw_label(Level(2), rng) for _ in range(200)} for name, task in PRETEXT_TASKS.items()}
+    assert labels.pop("rotation") == set(range(4)) and labels.pop("jigsaw") == set(range(24))
+    assert len(labels) == 4 and all(found == {NO_LABEL} for found in labels.values())
+    assert {TASKS[0].draw_label(Level(2), rng, first=1) for _ in range(100)} == {1, 2, 3}
 
 
-def test_a_task_that_asks_for_the_patch_needs_one_and_others_that_hide_patches_any():
-    refused = {("camouflage", 0), ("camouflage", 2), ("grey", 0), ("blank", 0)}
+def test_tasks_that_hide_patches_need_some_and_camouflage_others_to_tell_them_from():
+    refused = {("camouflage", 0), ("camouflage", 9), ("grey", 0), ("blank", 0), ("swap", 0)}
     for name, task in PRETEXT_TASKS.items():
-        for masked in (0, 2):
+        for masked in (0, 2, 9):
             if (name, masked) in refused:
                 with pytest.raises(InputError, match=f"level 3: {name} hides .*masked is {masked}; set it to 1"):
                     task.check(Level(3, name, masked))
             else:
                 task.check(Level(3, name, masked))
+    with pytest.raises(InputError, match="level 1: camouflage hides .*masked is 1; use a grid of 2 or more"):
+        PRETEXT_TASKS["camouflage"].check(Level(1, "camouflage", 1))
 
 
 @pytest.fixture

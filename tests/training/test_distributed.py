@@ -19,10 +19,11 @@ from kaleidobert.training.finetune import finetune, finetune_settings
 from kaleidobert.training.pretrain import pretrain
 
 # The first quarter of the run is contrastive only, so that some parameters are unused; then negatives are hard, and may
-# be rows of the other process. The learning rate is low, since Adam turns tiny gradients into whole steps. With a small
-# vocabulary and one pretext task for each photo, the processes hold unequal numbers of a loss's terms.
+# be rows of the other process, as may the lenders of patches. The learning rate is low, since Adam turns tiny gradients
+# into whole steps. With a small vocabulary and one pretext task for each photo, the processes hold unequal numbers of a
+# loss's terms.
 OVERRIDES = ("training.joint_from=0.25", "objectives.hard_negatives_from=0.0", "training.learning_rate=1e-4")
-OVERRIDES += ("tokenizer.vocabulary=40", "objectives.corruption=photos")
+OVERRIDES += ("tokenizer.vocabulary=40", "objectives.corruption=photos", "objectives.lender=nearest")
 
 
 def torchrun(*arguments: str) -> str:

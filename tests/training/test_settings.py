@@ -1,6 +1,7 @@
 import pytest
 import yaml
 
+from kaleidobert.alignment.masking import TokenMasking
 from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertConfig
 from kaleidobert.training.settings import PRESETS, RUN_SETTINGS, load_settings
@@ -40,7 +41,9 @@ def test_overrides():
 
 
 def test_a_run_keeps_its_settings(tmp_path):
-    settings = load_settings("mini", ["training.seed=9", "model.fusion_layer=2"])
+    masking = "objectives.token_masking={mask: 0.5, random: 0.1, unchanged: 0.1, blank: 0.3}"
+    settings = load_settings("mini", ["training.seed=9", "model.fusion_layer=2", masking, "objectives.lender=nearest"])
+    assert settings.objectives.token_masking == TokenMasking(0.5, 0.1, 0.1, 0.3)
     settings.save(tmp_path)
     assert load_settings(str(tmp_path / RUN_SETTINGS)) == settings
 
@@ -55,6 +58,9 @@ def test_a_run_keeps_its_settings(tmp_path):
         ("model.corruption=levels", "mini.yaml: model.corruption: no such setting; use objectives.corruption"),
         ("objectives.weights.VQA=1", "mini.yaml: objectives.weights: no loss 'VQA'; use contrastive, "),
         ("objectives.corruption=all", "mini.yaml: objectives.corruption is 'all'; use levels or photos"),
+        ("objectives.lender=me", "objectives.lender is 'me'; use random, same-subcategory, nearest"),
+        ("objectives.token_masking.mask=0.9", "token_masking: mask, random, unchanged, blank sum to 1.1; make it 1"),
+        ("objectives.token_masking.grey=0.1", "mini.yaml: objectives.*grey: Unexpected keyword"),
         ("objectives.kl_temperature=0", "mini.yaml: objectives.kl_temperature is 0.0; use a number above 0"),
         ("objectives.wait=1", "mini.yaml: objectives.*wait: Unexpected keyword"),
         ("model.backbone_config.depth=[1]", "mini.yaml: model.backbone_config.depth: no such setting"),

@@ -1,25 +1,52 @@
 """Alignment-guided masking (patent: FIG. 5, AGM): which tokens and patches are masked in pre-training.
 
 Aligned pairs of a word and a patch come first: of each pair, in random order, one side is masked, chosen at random.
-Then words and patches are drawn at random until the quotas are met: 15 % of the tokens, and each level's number of
-patches. Without pairs this is plain random masking.
+Pairs whose patch is on a level without a quota follow; of these only the word can be masked. Then words and patches
+are drawn at random until the quotas are met: 15 % of the tokens, and each level's number of patches. Without pairs
+this is plain random masking.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kaleidobert.errors import InputError
 from kaleidobert.levels import Level, level_slices
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 TOKEN_SHARE = 0.15
-MASK_SHARE, RANDOM_SHARE = 0.8, 0.1  # of the masked tokens, as in BERT; the rest are left unchanged
+
+
+@dataclass(frozen=True)
+class TokenMasking:
+    """What masked tokens become, as shares that sum to 1; by default as published.
+
+    mask: the mask token. random: the token of a random word. unchanged: they stay, and are predicted all the same.
+    blank: the padding token, which stands for no word.
+    """
+
+    mask: float = 0.8
+    random: float = 0.1
+    unchanged: float = 0.1
+    blank: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, share in asdict(self).items():
+            if not 0 <= share <= 1:
+                raise InputError(f"objectives.token_masking.{name} is {share}; use a share from 0 to 1")
+        total = sum(asdict(self).values())
+        if not math.isclose(total, 1, abs_tol=1e-6):
+            raise InputError(f"objectives.token_masking: {', '.join(asdict(self))} sum to {total:g}; make it 1")
+
+
+PUBLISHED_TOKEN_MASKING = TokenMasking()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +61,7 @@ class AlignmentPair:
 class MaskPlan:
     """The masked ``tokens`` (T,) bool and ``patches`` (P,) bool.
 
-    ``drawn``: number of masked words and patches; ``guided``: how many of them were chosen because of a pair.
+    ``drawn``: number of masked words and patches; ``guided``: how many of them belong to a pair.
     """
 
     tokens: np.ndarray
@@ -52,8 +79,11 @@ def plan_masks(
 ) -> MaskPlan:
     """Choose the tokens and patches to mask in one product, never both sides of a pair.
 
+    No pair is left with both sides visible if one of them can still be masked.
+
     word_ids: for each token the index of its word, None for special tokens and padding, as fast tokenizers give it.
         Words are masked whole, so the last one may exceed the token quota.
+    levels: their ``masked`` is each level's quota, 0 for a level whose patches cannot be hidden.
     pairs: aligned words and patches. Pairs whose word is not in the text are ignored.
     excluded_patches (P,) bool: patches not to be masked, such as plain background. A level with too few others
         uses them nevertheless.
@@ -62,8 +92,10 @@ def plan_masks(
     """
     state = _State(word_ids, levels, pairs, excluded_patches)
     guided = 0
-    for index in rng.permutation(len(pairs)):
-        word, patch = pairs[index].word, pairs[index].patch
+    quota = state.room[state.level_of]  # (P,) of each patch's level
+    shuffled = [pairs[index] for index in rng.permutation(len(pairs))]
+    for pair in sorted(shuffled, key=lambda pair: quota[pair.patch] == 0):  # stable
+        word, patch = pair.word, pair.patch
         word_allowed = state.may_mask_word(word)
         patch_allowed = state.may_mask_patch(patch) and word in state.positions
         if word_allowed and (not patch_allowed or rng.random() < 0.5):
@@ -157,14 +189,22 @@ def ordinary_tokens(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
 
 
 def mask_tokens(
-    ids: np.ndarray, chosen: np.ndarray, mask_id: int, replacements: np.ndarray, rng: np.random.Generator
+    ids: np.ndarray,
+    chosen: np.ndarray,
+    mask_id: int,
+    blank_id: int,
+    replacements: np.ndarray,
+    rng: np.random.Generator,
+    shares: TokenMasking = PUBLISHED_TOKEN_MASKING,
 ) -> np.ndarray:
-    """Token ids (T,) with the chosen (T,) bool masked as in BERT.
+    """Token ids (T,) with the chosen (T,) bool masked, each in one of the ways of ``shares``.
 
-    80 % become the mask token, 10 % a random one of ``replacements`` (see `ordinary_tokens`), 10 % stay unchanged.
+    mask_id, blank_id: the mask and the padding token; replacements: the tokens of random words, see `ordinary_tokens`.
     """
     draw = rng.random(len(ids))
-    masked = np.where(chosen & (draw < MASK_SHARE), mask_id, ids)
-    random = chosen & (draw >= MASK_SHARE) & (draw < MASK_SHARE + RANDOM_SHARE)
+    ends = np.cumsum([shares.mask, shares.random, shares.blank])  # what remains is left unchanged
+    masked = np.where(chosen & (draw < ends[0]), mask_id, ids)
+    random = chosen & (draw >= ends[0]) & (draw < ends[1])
     masked[random] = replacements[rng.integers(0, len(replacements), random.sum())]
+    masked[chosen & (draw >= ends[1]) & (draw < ends[2])] = blank_id
     return masked

@@ -203,7 +203,9 @@ def to_word_pairs(
     mirrored: bool = False,
 ) -> list[AlignmentPair]:
     """Stored pairs as indices of the encoding's words and of all levels' patches, the form that masking uses."""
-    places = {level.grid: where.start for level, where in zip(levels, level_slices(levels), strict=True)}
+    places: dict[int, list[int]] = {}  # grid -> the first patch of each level that has it
+    for level, where in zip(levels, level_slices(levels), strict=True):
+        places.setdefault(level.grid, []).append(where.start)
     words: dict[tuple[int, int], list[int]] = {}
     found = []
     for pair in stored:
@@ -214,7 +216,8 @@ def to_word_pairs(
             words[span] = _words_in(pair, encoded, row)
         line, column = divmod(pair.patch, pair.level)
         column = pair.level - 1 - column if mirrored else column
-        found += [AlignmentPair(word, places[pair.level] + line * pair.level + column) for word in words[span]]
+        patches = [start + line * pair.level + column for start in places[pair.level]]
+        found += [AlignmentPair(word, patch) for word in words[span] for patch in patches]
     return found
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-RANDOM, SAME_SUBCATEGORY, NEAREST = range(3)  # grades of ITM's negatives, from easy to hard
+RANDOM, SAME_SUBCATEGORY, NEAREST = range(3)  # grades of other products, from unlike to alike
 NO_LABEL = -100  # ignored by cross-entropy
 
 PAIR_LOSSES = ("contrastive", "AMLM", "ITM", "LM")  # of pre-training, beside those of `pretext_tasks`
@@ -73,9 +73,9 @@ def feature_divergence(predicted: Tensor, features: Tensor, temperature: float) 
 def draw_negatives(
     similarity: Tensor, forbidden: Tensor, draws: Tensor, grade: int, unlike: Tensor | None = None
 ) -> Tensor:
-    """Draw one negative per row: column indices (N,), drawn by uniform numbers ``draws`` (N,) in [0, 1).
+    """Draw another product per row: column indices (N,), drawn by uniform numbers ``draws`` (N,) in [0, 1).
 
-    similarity (N, M): scaled contrastive scores. forbidden (N, M) bool: the positive and equal texts. ``grade``: RANDOM
+    similarity (N, M): scaled cosines. forbidden (N, M) bool: the row itself and its like. ``grade``: RANDOM
     draws from all allowed columns alike; SAME_SUBCATEGORY from those that are not ``unlike`` (N, M) bool, if there are
     any; NEAREST in proportion to exp(similarity). Rows without an allowed column (``forbidden.all(1)``) get a forbidden
     one.
@@ -85,4 +85,6 @@ def draw_negatives(
         scores = scores.masked_fill(unlike, -1e4)  # drawn only if no other column is allowed
     chances = scores.masked_fill(forbidden, -1e9).softmax(dim=1)
     steps = chances.cumsum(dim=1)
-    return torch.searchsorted(steps, draws[:, None] * steps[:, -1:], right=True)[:, 0].clamp(max=steps.shape[1] - 1)
+    total = steps[:, -1:]
+    drawn = torch.minimum(draws[:, None] * total, total.nextafter(torch.zeros_like(total)))  # never rounded up to total
+    return torch.searchsorted(steps, drawn, right=True)[:, 0]

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from kaleidobert.alignment.masking import PUBLISHED_TOKEN_MASKING, TokenMasking
 from kaleidobert.errors import InputError
-from kaleidobert.model.losses import loss_weight
+from kaleidobert.model.losses import NEAREST, RANDOM, SAME_SUBCATEGORY, loss_weight
 from kaleidobert.model.pretext_tasks import pretraining_losses
 
 CORRUPTIONS = ("levels", "photos")  # every level by its own task at once, or each photo by the task of one level
+LENDERS = {"random": RANDOM, "same-subcategory": SAME_SUBCATEGORY, "nearest": NEAREST}  # grades of `draw_negatives`
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,10 @@ class Objectives:
         computed.
     corruption: "levels" (every level by its own task at once, as published) or "photos" (one task a photo, done to its
         pixels, so that no level shows what another hides).
+    token_masking: what masked tokens become, as shares (published: 0.8 mask, 0.1 random, 0.1 unchanged).
+    lender: the product of the batch whose patches the tasks camouflage and swap show in place of a photo's own:
+        "random", "same-subcategory" (random where the batch has no other), or "nearest" (drawn in proportion to
+        exp(cosine of the photos' embeddings / temperature)).
     kl_temperature: of the softmax over standardised features in the two KL objectives.
     hard_negatives_from: pair accuracy of ITM at which its negatives turn harder: from random ones to those of the same
         sub-category, and from these to the nearest by the embeddings.
@@ -31,6 +37,8 @@ class Objectives:
 
     weights: Mapping[str, float] = field(default_factory=dict)
     corruption: str = "levels"
+    token_masking: TokenMasking = PUBLISHED_TOKEN_MASKING
+    lender: str = "random"
     kl_temperature: float = 1.0
     hard_negatives_from: float = 0.7
 
@@ -40,6 +48,8 @@ class Objectives:
             raise InputError(f"objectives.weights: no loss {min(unknown)!r}; use {', '.join(pretraining_losses())}")
         if self.corruption not in CORRUPTIONS:
             raise InputError(f"objectives.corruption is {self.corruption!r}; use {' or '.join(CORRUPTIONS)}")
+        if self.lender not in LENDERS:
+            raise InputError(f"objectives.lender is {self.lender!r}; use {', '.join(LENDERS)}")
         for name, weight in self.weights.items():
             if not 0 <= weight < math.inf:
                 raise InputError(f"objectives.weights.{name} is {weight}; use a number from 0 up")

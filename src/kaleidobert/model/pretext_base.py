@@ -25,25 +25,28 @@ class LevelBatch:
     """How one level of n products is corrupted.
 
     labels (n,): the class of each product's corruption; masked (n, p) bool: the selected patches; blank: the colour of
-    an empty patch, (1, 3, 1, 1) or one number; shard: which products of the whole batch these are.
+    an empty patch, (1, 3, 1, 1) or one number; lent: for tasks that borrow, another uncorrupted product for each,
+    its pixels or patch features in the shape of those to corrupt.
     """
 
     level: Level
     labels: Tensor
     masked: Tensor
     blank: Tensor | float = 0.0
-    shard: BatchShard = WHOLE_BATCH
+    lent: Tensor | float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class LevelTargets(LevelBatch):
     """What the level's head has to predict; the label is NO_LABEL for a product whose level is not corrupted.
 
-    features (n, p, D): the standardised features of the uncorrupted patches; temperature: of their softmax.
+    features (n, p, D): the standardised features of the uncorrupted patches; temperature: of their softmax; shard:
+    which products of the whole batch these are.
     """
 
     features: Tensor
     temperature: float
+    shard: BatchShard = WHOLE_BATCH
 
 
 class PretextTask(ABC):
@@ -51,17 +54,19 @@ class PretextTask(ABC):
 
     abbreviation: the name of its loss, without underscores. patchwise: the masked patches are corrupted; otherwise the
     whole level is, according to the label, and label 0 leaves it unchanged. in_features: `corrupt_features` is
-    implemented; otherwise the corrupted pixels go through the backbone. effect: what happens to a patch, for captions.
+    implemented; otherwise the corrupted pixels go through the backbone. borrows: it shows patches of other products.
+    effect: what happens to a patch, for captions.
     """
 
     abbreviation: ClassVar[str]
     patchwise: ClassVar[bool]
     in_features: ClassVar[bool] = False
+    borrows: ClassVar[bool] = False
     effect: ClassVar[str] = "changed"
 
     @abstractmethod
     def classes(self, level: Level) -> int:
-        """Number of classes that the head distinguishes; 0 for a regression onto patch features."""
+        """Number of outputs: the level's classes, or its patches to tell apart; 0 for a regression onto features."""
 
     @abstractmethod
     def corrupt_pixels(self, pixels: Tensor, batch: LevelBatch) -> Tensor:
@@ -96,17 +101,12 @@ class PretextTask(ABC):
 
     def check(self, level: Level) -> None:
         """Raises ``InputError`` for a level that the task cannot be applied to."""
-        if self.patchwise and self.classes(level) and level.masked != 1:
-            raise InputError(f"level {level.grid}: {level.task} hides one patch, masked is {level.masked}; set it to 1")
         if self.patchwise and not level.masked:
             raise InputError(f"level {level.grid}: {level.task} hides patches, masked is 0; set it to 1 or more")
 
-    def draw_label(self, level: Level, masked: np.ndarray, rng: np.random.Generator, first: int = 0) -> int:
-        """The label of one product, NO_LABEL for a regression; masked (p,) bool. Random labels start at ``first``."""
-        classes = self.classes(level)
-        if not classes:
-            return NO_LABEL
-        return int(masked.argmax()) if self.patchwise else int(rng.integers(first, classes))
+    def draw_label(self, level: Level, rng: np.random.Generator, first: int = 0) -> int:
+        """A random class from ``first`` on; NO_LABEL for a task on patches, whose masked patches say it all."""
+        return NO_LABEL if self.patchwise else int(rng.integers(first, self.classes(level)))
 
     def describe(self, batch: LevelBatch) -> str:
         """What happened to the first product, as a caption."""
@@ -123,7 +123,7 @@ class PretextTask(ABC):
 
 
 class ClassificationTask(PretextTask):
-    """Which transformation of the level is it, or, if ``patchwise``, which patch is corrupted? Cross-entropy."""
+    """Which transformation of the level is it? Cross-entropy."""
 
     patchwise = False
 
@@ -153,6 +153,61 @@ class ClassificationTask(PretextTask):
         one; None where they cannot.
         """
         return None
+
+
+class DetectionTask(PretextTask):
+    """Which patches are corrupted? Cross-entropy over the level's patches.
+
+    The target of k corrupted patches is 1/k for each, and its entropy, log k, is subtracted, so that 0 is perfect. For
+    one patch this is the published classification (patent: equation 5). The accuracy is the share of the k patches
+    with the highest logits that are corrupted.
+    """
+
+    patchwise = True
+
+    def classes(self, level: Level) -> int:
+        return level.patches
+
+    def check(self, level: Level) -> None:
+        if not 1 <= level.masked < level.patches:
+            some = f"set it to 1 to {level.patches - 1}" if level.patches > 1 else "use a grid of 2 or more"
+            raise InputError(
+                f"level {level.grid}: {level.task} hides some of the patches, masked is {level.masked}; {some}"
+            )
+
+    def active(self, batch: LevelBatch) -> Tensor:
+        return batch.masked.any(dim=1)
+
+    def loss(self, output: Tensor, targets: LevelTargets) -> tuple[Tensor, Tensor | None]:
+        active, shard = self.active(targets), targets.shard
+        logits, masked = output.flatten(1)[active], targets.masked[active]
+        accuracy = shard.mean(_precision(logits, masked))
+        if not len(masked):
+            return logits.sum() * shard.weight(logits), accuracy
+        count = masked.sum(dim=1, keepdim=True)
+        loss = F.cross_entropy(logits, masked / count) - count.log().mean()
+        return loss * shard.weight(logits), accuracy
+
+    def references(self, corrupted: Tensor, copied: Tensor, targets: LevelTargets) -> dict[str, Tensor]:
+        active = self.active(targets)
+        if not active.any():
+            return {}
+        masked = targets.masked[active]
+        share = masked.float().mean(dim=1)  # k / p
+        misfit = (corrupted.float() - copied.float()).square().sum(dim=-1)[active]  # (n, p)
+        return {
+            "chance": -share.log().mean(),
+            "accuracy_chance": share.mean(),
+            "accuracy_copy": _precision(misfit, masked).mean(),
+        }
+
+
+def _precision(scores: Tensor, masked: Tensor) -> Tensor:
+    """(n,) the share of the k patches with the highest scores (n, p) that are among the k masked (n, p) bool ones."""
+    found = masked.gather(1, scores.argsort(dim=1, descending=True, stable=True)).float()
+    count = masked.sum(dim=1, keepdim=True)
+    best = torch.arange(masked.shape[1], device=masked.device) < count
+    return (found * best).sum(dim=1) / count.squeeze(1)
 
 
 class ReconstructionTask(PretextTask):

@@ -43,16 +43,19 @@ def corrupt_levels(
     features: Tensor,
     labels: Tensor,
     masked: Tensor,
-    shard: BatchShard = WHOLE_BATCH,
+    lent: Tensor | None = None,
 ) -> Tensor:
     """Corrupt every level by its own task, as published: patch features (n, P, D) -> corrupted features (n, P, D).
 
-    pixels: (n, 3, S, S), or cached features (n, R, D); labels (n, N), one per level; masked (n, P) bool.
+    pixels: (n, 3, S, S), or cached features (n, R, D); labels (n, N), one per level; masked (n, P) bool; lent
+    (n, P, D): features of another product for each, see `borrowed`.
     """
     corrupted = [features[:, where] for where in level_slices(levels)]
     for each in level_tasks(levels):
         index, task, own = each.index, each.task, corrupted[each.index]
-        batch = _batch(each, labels, masked, encoder.mean, shard)
+        batch = _batch(each, labels, masked, encoder.mean)
+        if task.borrows:
+            batch = replace(batch, lent=_needed(lent)[:, each.where])
         if task.in_features:
             corrupted[index] = task.corrupt_features(own, batch)
             continue
@@ -82,14 +85,16 @@ def corrupt_photos(
     labels: Tensor,
     masked: Tensor,
     blank: Tensor,
-    shard: BatchShard = WHOLE_BATCH,
+    lent: Tensor | None = None,
 ) -> Tensor:
     """Corrupt photos (n, 3, S, S), each by the one task that its labels (n, N) and masked patches (n, P) name.
 
-    ``blank`` (1, 3, 1, 1): the colour of blank patches.
+    blank (1, 3, 1, 1): the colour of blank patches; lent (n, 3, S, S): another whole photo for each, see `borrowed`.
     """
     for each in level_tasks(levels):
-        batch = _batch(each, labels.clamp(min=0), masked, blank, shard)  # label 0 leaves a photo unchanged
+        batch = _batch(each, labels.clamp(min=0), masked, blank)  # label 0 leaves a photo unchanged
+        if each.task.borrows:
+            batch = replace(batch, lent=_needed(lent))
         corrupted = each.task.corrupt_pixels(_fitted(pixels, each.task, each.level), batch)
         if corrupted.shape != pixels.shape:
             corrupted = F.interpolate(corrupted, pixels.shape[-2:], mode="bilinear")
@@ -97,11 +102,20 @@ def corrupt_photos(
     return pixels
 
 
-def _batch(each: LevelTask, labels: Tensor, masked: Tensor, blank: Tensor, shard: BatchShard) -> LevelBatch:
+def borrowed(rows: Tensor, lenders: Tensor, shard: BatchShard = WHOLE_BATCH) -> Tensor:
+    """The lenders' rows (n, ...), uncorrupted pixels or features, by their indices (n,) in the whole batch."""
+    return shard.gather(rows).index_select(0, lenders)
+
+
+def _needed(lent: Tensor | None) -> Tensor:
+    if lent is None:
+        raise ValueError("a level's task shows patches of other products: give lent")
+    return lent
+
+
+def _batch(each: LevelTask, labels: Tensor, masked: Tensor, blank: Tensor) -> LevelBatch:
     """One level's part of the labels (n, N) and masked patches (n, P)."""
-    return LevelBatch(
-        level=each.level, labels=labels[:, each.index], masked=masked[:, each.where], blank=blank, shard=shard
-    )
+    return LevelBatch(level=each.level, labels=labels[:, each.index], masked=masked[:, each.where], blank=blank)
 
 
 def _fitted(pixels: Tensor, task: PretextTask, level: Level) -> Tensor:
@@ -222,8 +236,8 @@ def illustrate(
     donor (3, S, S): the other product of camouflage; masked: indices of the masked patches.
     """
     task = PRETEXT_TASKS[level.task or ""]
-    selected = torch.zeros(2, level.patches, dtype=torch.bool)
+    selected = torch.zeros(1, level.patches, dtype=torch.bool)
     selected[0, list(masked)] = True
-    label = task.draw_label(level, selected[0].numpy(), rng, first=1)
-    batch = LevelBatch(level=level, labels=torch.full((2,), label), masked=selected)
-    return task.corrupt_pixels(torch.stack([pixels, donor]), batch)[0], task.describe(batch)
+    labels = torch.tensor([task.draw_label(level, rng, first=1)])
+    batch = LevelBatch(level=level, labels=labels, masked=selected, lent=donor.unsqueeze(0))
+    return task.corrupt_pixels(pixels.unsqueeze(0), batch)[0], task.describe(batch)

@@ -1,4 +1,4 @@
-"""The pretext tasks of the kaleidoscope levels, one class each (patent: AKPM, sub-tasks 1 to 5).
+"""The pretext tasks of the kaleidoscope levels, one class each (patent: AKPM, sub-tasks 1 to 5), and one more, swap.
 
 A task corrupts its level and trains a head to name or to undo the corruption. To add one, write a class here and
 enter it in `PRETEXT_TASKS`: the checks of the configuration, labels, heads, losses, references, cached features and
@@ -16,9 +16,14 @@ from torch import Tensor
 
 from kaleidobert.errors import InputError
 from kaleidobert.levels import Level, level_slices
-from kaleidobert.model.distributed import BatchShard
 from kaleidobert.model.losses import PAIR_LOSSES
-from kaleidobert.model.pretext_base import ClassificationTask, LevelBatch, PretextTask, ReconstructionTask
+from kaleidobert.model.pretext_base import (
+    ClassificationTask,
+    DetectionTask,
+    LevelBatch,
+    PretextTask,
+    ReconstructionTask,
+)
 from kaleidobert.vision.corruptions import (
     JIGSAW_ORDERS,
     ROTATIONS,
@@ -81,26 +86,24 @@ class Jigsaw(ClassificationTask):
         return jigsaw_orders(batch.level.patches).to(batch.labels.device)[batch.labels]
 
 
-class Camouflage(ClassificationTask):
-    """Camouflage prediction: one patch is replaced by the same patch of another product; which one?"""
+class Borrowing(PretextTask):
+    """Masked patches are replaced by the patches at the same places of another product; see `objectives.lender`."""
 
-    abbreviation = "CP"
-    patchwise = True
     in_features = True
+    borrows = True
     effect = "replaced"
 
-    def classes(self, level: Level) -> int:
-        return level.patches
-
     def corrupt_pixels(self, pixels: Tensor, batch: LevelBatch) -> Tensor:
-        return replace_cells(pixels, batch.level.grid, batch.masked, rolled_from_previous(pixels, batch.shard))
+        return replace_cells(pixels, batch.level.grid, batch.masked, batch.lent)
 
     def corrupt_features(self, features: Tensor, batch: LevelBatch) -> Tensor:
-        return replace_patches(features, batch.masked, rolled_from_previous(features, batch.shard))
+        return replace_patches(features, batch.masked, batch.lent)
 
-    def copied_class(self, distances: Tensor) -> Tensor | None:
-        """The patch that fits its estimate worst."""
-        return distances.diagonal(dim1=1, dim2=2).argmax(dim=1)
+
+class Camouflage(Borrowing, DetectionTask):
+    """Camouflage prediction: which patches are another product's?"""
+
+    abbreviation = "CP"
 
 
 class GreyToColour(ReconstructionTask):
@@ -127,12 +130,19 @@ class BlankToColour(ReconstructionTask):
         return replace_patches(features, batch.masked, 0.0)
 
 
+class Swap(Borrowing, ReconstructionTask):
+    """Swapped-patch modelling: the features of patches in whose place another product's are shown."""
+
+    abbreviation = "SPM"
+
+
 PRETEXT_TASKS: dict[str, PretextTask] = {
     "rotation": Rotation(),
     "jigsaw": Jigsaw(),
     "camouflage": Camouflage(),
     "grey": GreyToColour(),
     "blank": BlankToColour(),
+    "swap": Swap(),
 }
 
 
@@ -170,7 +180,6 @@ def pretraining_losses() -> tuple[str, ...]:
     return (*PAIR_LOSSES, *(task.abbreviation for task in PRETEXT_TASKS.values()))
 
 
-def rolled_from_previous(rows: Tensor, shard: BatchShard) -> Tensor:
-    """Rows (n, ...) of the preceding product in the whole batch."""
-    everyone = shard.gather(rows)
-    return everyone.index_select(0, torch.arange(len(everyone), device=rows.device).roll(1)[shard.rows])
+def borrowing(levels: Sequence[Level]) -> bool:
+    """Whether the task of any level shows patches of other products."""
+    return any(each.task.borrows for each in level_tasks(levels))

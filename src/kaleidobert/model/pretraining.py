@@ -12,11 +12,20 @@ from transformers import initialization
 from kaleidobert.levels import Level
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.distributed import BatchShard
-from kaleidobert.model.losses import NEAREST, NO_LABEL, RANDOM, contrastive_loss, masked_token_loss, unigram_loss
-from kaleidobert.model.objectives import Objectives
+from kaleidobert.model.losses import (
+    NEAREST,
+    NO_LABEL,
+    RANDOM,
+    contrastive_loss,
+    draw_negatives,
+    masked_token_loss,
+    unigram_loss,
+)
+from kaleidobert.model.objectives import LENDERS, Objectives
 from kaleidobert.model.outputs import KaleidoBertTrainingOutput
 from kaleidobert.model.pair_model import KaleidoBertPairModel, itm_negatives, own_rows, query_inputs
 from kaleidobert.model.pretext_objectives import (
+    borrowed,
     corrupt_levels,
     corrupt_photos,
     encoded,
@@ -24,7 +33,7 @@ from kaleidobert.model.pretext_objectives import (
     pretext_losses,
     pretext_references,
 )
-from kaleidobert.model.pretext_tasks import PRETEXT_TASKS
+from kaleidobert.model.pretext_tasks import PRETEXT_TASKS, borrowing
 
 Losses = dict[str, Tensor]
 
@@ -37,6 +46,7 @@ class JointBatch(NamedTuple):
     level_labels: Tensor
     masked_patches: Tensor
     negative_draws: Tensor
+    lender_draws: Tensor
 
 
 class KaleidoBertForPreTraining(KaleidoBertPairModel):
@@ -72,6 +82,7 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
         level_labels: Tensor | None = None,
         masked_patches: Tensor | None = None,
         negative_draws: Tensor | None = None,
+        lender_draws: Tensor | None = None,
         subcategory: Tensor | None = None,
         text_only: Tensor | None = None,
         visible_patches: Tensor | None = None,
@@ -86,9 +97,9 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
         shortened texts that embeddings use.
 
         The first n, for the joint objectives (none without ``negative_draws``): token_labels (n, T), -100 where not
-        masked; level_labels (n, N), -100 for regressions; masked_patches (n, P) bool; negative_draws (2, n), uniform in
-        [0, 1); subcategory (B,), equal within a sub-category. ITM's negatives are random, of the same sub-category, or
-        nearest by embeddings.
+        masked; level_labels (n, N), -100 for tasks on patches; masked_patches (n, P) bool; negative_draws (2, n) and
+        lender_draws (n,), uniform in [0, 1); subcategory (B,), equal within a sub-category. ITM's negatives and the
+        lenders of patches are random, of the same sub-category, or nearest by embeddings.
 
         Under `torchrun`, B and n are this process's share of the batch (see `distributed`), and the losses averaged
         over processes are those of the whole batch.
@@ -97,8 +108,8 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
         losses: Losses = {}
         accuracies: Losses = {}
         references: Losses = {}
-        patches, similarity, groups = None, None, shard.gather(text_group)
-        if weight("contrastive") or (weight("ITM") and int(self.negatives) == NEAREST):
+        images, patches, similarity, groups = None, None, None, shard.gather(text_group)
+        if self._needs_embeddings():
             image = encoder.encode_image(pixel_values, visible_patches)
             text = encoder.encode_text(*query_inputs(input_ids, attention_mask, query_ids, query_mask))
             images, texts = shard.gather(image.image_embeds), shard.gather(text.text_embeds)
@@ -109,13 +120,14 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
             features = encoder.patch_features(pixel_values)
         n = 0 if negative_draws is None else negative_draws.shape[1]
         if n * shard.processes >= 2:
-            parts = (masked_ids, token_labels, level_labels, masked_patches, negative_draws)
+            parts = (masked_ids, token_labels, level_labels, masked_patches, negative_draws, lender_draws)
             if any(part is None for part in parts):
                 raise ValueError("the joint objectives need " + ", ".join(JointBatch._fields))
             joint = JointBatch(*parts)  # type: ignore[arg-type]  # none of them is None
             if self._needs_single_stream():
                 kinds = None if subcategory is None else shard.gather(subcategory)
-                corrupted = self._corrupt(pixel_values[:n], features[:n], joint, shard)
+                lenders = self._lenders(images, kinds, joint.lender_draws, shard) if borrowing(self.levels) else None
+                corrupted = self._corrupt(pixel_values[:n], features[:n], joint, lenders, shard)
                 states, length = self._single_stream(
                     joint, attention_mask, corrupted, similarity, groups, kinds, losses, accuracies, shard
                 )
@@ -141,6 +153,13 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
     def levels(self) -> Sequence[Level]:
         """The table of levels, without a task where its loss has weight 0."""
         return active_levels(self.config.level_table, self.objectives)
+
+    def _needs_embeddings(self) -> bool:
+        """Whether a loss compares them, or draws other products by their likeness."""
+        weight, objectives = self.objectives.weight, self.objectives
+        negatives = weight("ITM") and int(self.negatives) == NEAREST
+        lenders = LENDERS[objectives.lender] == NEAREST and borrowing(self.levels)
+        return bool(weight("contrastive") or negatives or lenders)
 
     def _needs_single_stream(self) -> bool:
         weight = self.objectives.weight
@@ -183,13 +202,31 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
             found["AMLM_chance"] = unigram_loss(input_ids, attention_mask, labels, vocabulary)
         return found
 
-    def _corrupt(self, pixels: Tensor, features: Tensor, joint: JointBatch, shard: BatchShard) -> Tensor:
+    def _lenders(self, images: Tensor | None, subcategory: Tensor | None, draws: Tensor, shard: BatchShard) -> Tensor:
+        """The product that lends patches to each of this process's n joint products: indices (n,), never its own.
+
+        images (B, V): the whole batch's embeddings, if there are any; subcategory (B,); draws (n,) in [0, 1).
+        """
+        count = len(draws) * shard.processes
+        rows = own_rows(count, shard, draws.device)
+        itself = torch.eye(count, dtype=torch.bool, device=draws.device)[rows]
+        grade = LENDERS[self.objectives.lender]
+        similarity = torch.zeros(itself.shape, device=draws.device)
+        if images is not None and grade == NEAREST:
+            similarity = (self.scale() * images[rows] @ images[:count].T).detach()
+        unlike = None if subcategory is None else subcategory[rows, None] != subcategory[None, :count]
+        return draw_negatives(similarity, itself, draws, grade, unlike)
+
+    def _corrupt(
+        self, pixels: Tensor, features: Tensor, joint: JointBatch, lenders: Tensor | None, shard: BatchShard
+    ) -> Tensor:
         """The corrupted patch features (n, P, D)."""
         encoder, levels = self.kaleidobert.patch_encoder, self.levels
-        labels, masked = joint.level_labels, joint.masked_patches
-        if self.objectives.corruption == "levels":
-            return corrupt_levels(encoder, levels, pixels, features, labels, masked, shard)
-        return encoded(encoder, corrupt_photos(levels, pixels, labels, masked, encoder.mean, shard), levels)
+        labels, masked, by_level = joint.level_labels, joint.masked_patches, self.objectives.corruption == "levels"
+        lent = None if lenders is None else borrowed(features if by_level else pixels, lenders, shard)
+        if by_level:
+            return corrupt_levels(encoder, levels, pixels, features, labels, masked, lent)
+        return encoded(encoder, corrupt_photos(levels, pixels, labels, masked, encoder.mean, lent), levels)
 
     def _follow(self, accuracy: Tensor) -> None:
         """Update the running accuracy of ITM; at ``hard_negatives_from``, make negatives harder and restart it."""

@@ -15,9 +15,16 @@ import torch
 from torch import Tensor
 from transformers import BatchEncoding, PreTrainedTokenizerFast
 
-from kaleidobert.alignment.masking import AlignmentPair, mask_tokens, ordinary_tokens, plan_masks
+from kaleidobert.alignment.masking import (
+    PUBLISHED_TOKEN_MASKING,
+    AlignmentPair,
+    TokenMasking,
+    mask_tokens,
+    ordinary_tokens,
+    plan_masks,
+)
 from kaleidobert.alignment.pair_store import Alignment
-from kaleidobert.levels import Level, level_slices, patch_count
+from kaleidobert.levels import Level, patch_count
 from kaleidobert.model.distributed import WHOLE_BATCH, BatchShard
 from kaleidobert.model.image_processing import to_pixel_values
 from kaleidobert.model.losses import NO_LABEL
@@ -180,8 +187,10 @@ class PreTrainingCollator(PairCollator):
 
     Words are masked in all texts of the batch, as any of them may become a wrong text. Plain patches carry nothing and
     are not masked. With ``alignment``, aligned pairs are masked first, and guided (n,) is the share of the masked
-    tokens and patches that a pair led to; without it masking is random. subcategory (B,) is equal for products of one
-    sub-category. ``corruption``: "levels" or "photos", see `model.objectives`.
+    words and patches that belong to a pair; without it masking is random. subcategory (B,) is equal for products of one
+    sub-category; lender_draws (n,): random numbers for the products that lend patches. ``corruption``: "levels" or
+    "photos"; ``token_masking``: what masked tokens become; see `model.objectives`. In photos, the task of a product is
+    drawn first, and only patches of its level are masked: none if it is a task on the whole level, or no task.
     """
 
     def __init__(
@@ -194,11 +203,13 @@ class PreTrainingCollator(PairCollator):
         joint_samples: int,
         alignment: Alignment | None = None,
         corruption: str = "levels",
+        token_masking: TokenMasking = PUBLISHED_TOKEN_MASKING,
         **others: Any,
     ) -> None:
         super().__init__(dataset, tokenizer, seed, augmented, joint_samples, levels=levels, **others)
         self.subcategories = np.unique(dataset.subcategories, return_inverse=True)[1].astype(np.int64)
         self.corruption = corruption
+        self.token_masking = token_masking
         self.alignment = alignment
         self.replacements = ordinary_tokens(tokenizer)
 
@@ -207,6 +218,7 @@ class PreTrainingCollator(PairCollator):
         encoded = self.encode(indices, rng)
         batch, sampled = self.pairs(indices, encoded, rng)
         n, ids = batch["negative_draws"].shape[1], batch["input_ids"].numpy()
+        batch["lender_draws"] = torch.from_numpy(rng.random(n, dtype=np.float32))
         hidden = np.zeros((n, patch_count(self.levels)), dtype=bool)
         masked_ids, token_labels = ids.copy(), np.full_like(ids[:n], NO_LABEL)
         level_labels = np.full((n, len(self.levels)), NO_LABEL, dtype=np.int64)
@@ -218,14 +230,13 @@ class PreTrainingCollator(PairCollator):
             if inside and self.alignment is not None:
                 view, mirrored = int(sampled.views[row]), bool(sampled.mirrored[row])
                 pairs = self.alignment.pairs(self.dataset.ids[index], encoded, row, self.levels, view, mirrored)
-            levels, excluded = (self.levels, plain[row]) if inside else ((), None)
+            corrupted = self._corrupted_levels(rng) if inside else set()
+            levels, excluded = (self._quotas(corrupted), plain[row]) if inside else ((), None)
             plan = plan_masks(encoded.word_ids(row), levels, rng, pairs, excluded)
-            masked_ids[row] = mask_tokens(ids[row], plan.tokens, self.tokenizer.mask_token_id, self.replacements, rng)
+            masked_ids[row] = self._masked(ids[row], plan.tokens, rng)
             if inside:
                 token_labels[row, plan.tokens] = ids[row, plan.tokens]
-                hidden[row], level_labels[row] = plan.patches, self._level_labels(plan.patches, rng)
-                if self.corruption == "photos":
-                    self._keep_one_task(hidden[row], level_labels[row], rng)
+                hidden[row], level_labels[row] = plan.patches, self._level_labels(corrupted, rng)
                 guided[row] = plan.guided / max(1, plan.drawn)
         arrays = {"masked_ids": masked_ids, "token_labels": token_labels}
         arrays["subcategory"] = self.subcategories[np.asarray(indices)]
@@ -241,16 +252,25 @@ class PreTrainingCollator(PairCollator):
         mirrored = torch.from_numpy(sampled.mirrored[: len(indices)]).view(-1, 1, 1, 1)
         return plain_patches(torch.where(mirrored, pixels.flip(-1), pixels), self.levels).numpy()
 
-    def _level_labels(self, masked: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """(N,) int64: each level's label for one product with masked patches (P,) bool; NO_LABEL without one."""
+    def _masked(self, ids: np.ndarray, chosen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Token ids (T,) with the chosen (T,) bool masked."""
+        special = self.tokenizer.mask_token_id, self.tokenizer.pad_token_id
+        return mask_tokens(ids, chosen, *special, self.replacements, rng, self.token_masking)
+
+    def _corrupted_levels(self, rng: np.random.Generator) -> set[int]:
+        """The levels of one product that are corrupted: all that have a task, or in photos one of them or none."""
+        indices = [each.index for each in level_tasks(self.levels)]
+        return set(indices) if self.corruption == "levels" else {int(rng.choice([-1, *indices]))}
+
+    def _quotas(self, corrupted: set[int]) -> list[Level]:
+        """The table of levels with the numbers of patches to mask: none but where a task hides patches."""
+        hiding = {each.index for each in level_tasks(self.levels) if each.task.patchwise} & corrupted
+        return [level if index in hiding else Level(level.grid) for index, level in enumerate(self.levels)]
+
+    def _level_labels(self, corrupted: set[int], rng: np.random.Generator) -> np.ndarray:
+        """(N,) int64: each level's label for one product; NO_LABEL for levels that are not corrupted as a whole."""
         labels = np.full(len(self.levels), NO_LABEL, dtype=np.int64)
         for each in level_tasks(self.levels):
-            labels[each.index] = each.task.draw_label(each.level, masked[each.where], rng)
+            if each.index in corrupted:
+                labels[each.index] = each.task.draw_label(each.level, rng)
         return labels
-
-    def _keep_one_task(self, masked: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> None:
-        """Remove, in place, all of a product's corruptions but that of one level, or all of them."""
-        kept = rng.choice([-1, *(each.index for each in level_tasks(self.levels))])
-        for index, where in enumerate(level_slices(self.levels)):
-            if index != kept:
-                masked[where], labels[index] = False, NO_LABEL

@@ -93,6 +93,7 @@ def pretrain(
         levels=active_levels(config.level_table, settings.objectives),
         alignment=aligned,
         corruption=settings.objectives.corruption,
+        token_masking=settings.objectives.token_masking,
         **collator_settings(training),
     )
     trainer = KaleidoBertTrainer(
