@@ -105,7 +105,7 @@ class ConvNorm(nn.Module):
         else:
             found = F.conv2d(pixels, weight, bias, stride, padding, 1, groups)
         found = norm(found) if norm.training else found
-        return found if self.linear else F.relu6(found)
+        return found if self.linear else F.relu6(found, inplace=True)
 
 
 def _same(size: int, kernel: int, stride: int) -> tuple[int, int]:
