@@ -158,8 +158,8 @@ def test_text_only_is_the_text_s_own_likelihood(model, photos, texts):
     ids, mask = texts
     patches = model.get_image_features(photos).patch_states
     everyone = torch.ones(len(ids), dtype=torch.bool)
-    with_photo = model.captioning_loss(ids, mask, patches, ~everyone)
-    without = model.captioning_loss(ids, mask, patches, everyone)
+    with_photo = model.captioning_loss(ids, mask, model.kaleidobert.encode_prefix(patches), ~everyone)
+    without = model.captioning_loss(ids, mask, model.kaleidobert.encode_prefix(patches), everyone)
     count = mask[:, 1:].sum()
     assert abs((without - with_photo).item()) > 1e-4
     alone = model.token_log_likelihoods(ids, mask, PrefixCache()).sum()

@@ -87,7 +87,8 @@ def test_attention_implementations_agree(model, batch, tmp_path):
     assert model.config.encoder_config._attn_implementation == "sdpa"
     torch.testing.assert_close(model(**batch).itm_logits, eager, atol=1e-4, rtol=1e-4)
     patches = model.get_image_features(batch["pixel_values"]).patch_states
-    fused = model.captioning_loss(batch["input_ids"], batch["attention_mask"], patches, torch.tensor([True, False] * 2))
+    texts, text_only = (batch["input_ids"], batch["attention_mask"]), torch.tensor([True, False] * 2)
+    fused = model.captioning_loss(*texts, model.kaleidobert.encode_prefix(patches), text_only)
     model.save_pretrained(tmp_path)
     assert (
         KaleidoBertForRetrieval.from_pretrained(
@@ -98,9 +99,7 @@ def test_attention_implementations_agree(model, batch, tmp_path):
     loaded = KaleidoBertForRetrieval.from_pretrained(tmp_path, attn_implementation="eager")
     assert loaded.config.encoder_config._attn_implementation == "eager"
     torch.testing.assert_close(loaded(**batch).itm_logits, eager, atol=1e-4, rtol=1e-4)
-    plain = loaded.captioning_loss(
-        batch["input_ids"], batch["attention_mask"], patches, torch.tensor([True, False] * 2)
-    )
+    plain = loaded.captioning_loss(*texts, loaded.kaleidobert.encode_prefix(patches), text_only)
     torch.testing.assert_close(fused, plain, atol=1e-4, rtol=1e-4)
 
 

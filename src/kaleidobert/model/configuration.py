@@ -45,6 +45,8 @@ class KaleidoBertConfig(PretrainedConfig):
         published single stream, whose uni-modal encoders run all layers on one side alone.
     image_layers: layers of the image side's own in place of the shared ones below ``fusion_layer``; a trained backbone
         needs none (0). None: the layers are shared.
+    itm_prefix: in ITM patches attend to patches alone, so that each photo is encoded once for all texts that are
+        scored against it; published: patches and tokens attend to each other.
     joint_initializer_range: standard deviation of the initial weights of the layers from ``fusion_layer`` on; None:
         that of ``encoder_config``. BERT's 0.02 is meant for 768 units; narrow layers are nearly silent with it.
     projection_size: length of the embeddings.
@@ -72,6 +74,7 @@ class KaleidoBertConfig(PretrainedConfig):
         saliency: str = "border-colour",
         fusion_layer: int = 0,
         image_layers: int | None = None,
+        itm_prefix: bool = False,
         joint_initializer_range: float | None = None,
         projection_size: int = 256,
         mirror: bool = False,
@@ -96,6 +99,7 @@ class KaleidoBertConfig(PretrainedConfig):
         self.saliency = saliency
         self.fusion_layer = fusion_layer
         self.image_layers = image_layers
+        self.itm_prefix = itm_prefix
         self.joint_initializer_range = joint_initializer_range
         self.projection_size = projection_size
         self.mirror = mirror
@@ -128,7 +132,7 @@ class KaleidoBertConfig(PretrainedConfig):
             raise InputError(f"inputs is {self.inputs!r}; use {', '.join(INPUTS)}")
         for name in ("image_size", "crop_size", "projection_size"):
             _check_count(name, getattr(self, name))
-        for name in ("keep_aspect", "mirror"):
+        for name in ("keep_aspect", "itm_prefix", "mirror"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(f"{name} is {getattr(self, name)!r}; use true or false")
         if min(self.image_std) <= 0:

@@ -28,6 +28,7 @@ from kaleidobert.model.embeddings import IMAGE_SEGMENT, PatchEmbeddings
 from kaleidobert.model.layers import (
     LayerRecord,
     PrefixCache,
+    attend_to_prefix,
     decode,
     encode_prefix,
     has_attention,
@@ -274,6 +275,16 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
         hidden_states = self.config.output_hidden_states if hidden_states is None else hidden_states
         attentions = self.config.output_attentions if attentions is None else attentions
         return recording(self.bert, bool(hidden_states), bool(attentions), self.image_layers)
+
+    def encode_text_with_prefix(
+        self, token_states: Tensor, attention_mask: Tensor, cache: PrefixCache
+    ) -> KaleidoBertOutput:
+        """Fuse token states (N, T, H) with the patches (N, P) of a new cache, which do not attend to the tokens.
+
+        A photo's patches are then encoded once for all texts, by `encode_prefix`. The result holds the tokens alone.
+        """
+        last = attend_to_prefix(self.bert, token_states, attention_mask, cache, self.config.fusion_layer)
+        return KaleidoBertOutput(last, last[:, 0])
 
     # Text after a photo, token by token
 

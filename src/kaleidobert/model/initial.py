@@ -63,11 +63,7 @@ def with_sizes(model: Mapping[str, Any], text: str | None, image: str | None) ->
         found = image_sizes(image)
         sizes["backbone_config"] = found.pop("backbone_config") | backbone
         sizes = found | sizes
-    return (
-        {name: value for name, value in sizes.items() if name not in model}
-        | model
-        | {name: value for name, value in sizes.items() if name.endswith("_config")}
-    )
+    return sizes | dict(model) | {name: value for name, value in sizes.items() if name.endswith("_config")}
 
 
 def load_text(model: KaleidoBertModel, name_or_folder: str, kept_tokens: list[int] | None = None) -> None:

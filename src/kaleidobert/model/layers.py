@@ -6,7 +6,7 @@ alone when the library changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -61,6 +61,21 @@ class PrefixCache(DynamicCache):
             return keys, values
         before = self.prefix[layer_idx]
         return torch.cat([before[0], keys], dim=-2), torch.cat([before[1], values], dim=-2)
+
+    def rows(self, indices: Tensor) -> PrefixCache:
+        """A new cache with these rows (N,) of the prefix, and no tokens yet."""
+        # index_select, as plain indexing adds gradients in any order: the same run would end with other weights
+        return self.changed(lambda part: part.index_select(0, indices))
+
+    def changed(self, change: Callable[[Tensor], Tensor]) -> PrefixCache:
+        """A new cache with changed keys and values (B, heads, P, H / heads) of the prefix, and no tokens yet."""
+        found = PrefixCache()
+        found.prefix = {layer: (change(keys), change(values)) for layer, (keys, values) in self.prefix.items()}
+        return found
+
+    @property
+    def photos(self) -> int:
+        return len(next(iter(self.prefix.values()))[0])
 
     @property
     def prefix_length(self) -> int:
@@ -136,6 +151,20 @@ def encode_prefix(bert: BertModel, states: Tensor, first: int) -> PrefixCache:
             states = layer(states, past_key_values=cache)
     cache.writing_prefix = False
     return cache
+
+
+def attend_to_prefix(bert: BertModel, states: Tensor, attention_mask: Tensor, cache: PrefixCache, first: int) -> Tensor:
+    """States (N, T, H) through the layers from ``first`` on, attending to each other and to the prefix of a new cache.
+
+    attention_mask (N, T) is 0 at padding.
+    """
+    seen = F.pad(attention_mask, (cache.prefix_length, 0), value=1)[:, None, None]  # (N, 1, 1, P + T)
+    mask = torch.zeros(seen.shape, dtype=states.dtype, device=states.device)
+    mask = mask.masked_fill(seen == 0, torch.finfo(states.dtype).min)
+    with _without_checkpointing(bert):
+        for layer in bert.encoder.layer[first:]:
+            states = layer(states, mask, past_key_values=cache)
+    return states
 
 
 def decode(

@@ -58,6 +58,23 @@ def matching_loss(logits: Tensor, matches: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, matches)
 
 
+def listwise_loss(logits: Tensor, count: Tensor) -> Tensor:
+    """ITM over lists: cross-entropy of the first of K candidates; logits (N, K), count (N,): candidates of each row."""
+    beyond = torch.arange(logits.shape[1], device=logits.device) >= count[:, None]
+    logits = logits.masked_fill(beyond, float("-inf"))
+    return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long, device=logits.device))
+
+
+def most_similar(similarity: Tensor, forbidden: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The ``count`` allowed columns of largest similarity (N, M) for each row: (N, k), and their number (N,), up to k.
+
+    forbidden (N, M) bool: the positive and equal texts; columns beyond a row's number are forbidden ones.
+    """
+    scores = similarity.detach().float().masked_fill(forbidden, float("-inf"))
+    found = scores.topk(min(count, scores.shape[1]), dim=1)
+    return found.indices, found.values.isfinite().sum(dim=1)
+
+
 def feature_divergence(predicted: Tensor, features: Tensor, temperature: float) -> Tensor:
     """G2CM and B2CM, equations 6 and 7: KL(softmax(features) || softmax(predicted)), mean over M patches.
 

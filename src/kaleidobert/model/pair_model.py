@@ -15,7 +15,15 @@ from kaleidobert.model.distributed import WHOLE_BATCH, BatchShard
 from kaleidobert.model.encoder import KaleidoBertModel, KaleidoBertPreTrainedModel
 from kaleidobert.model.heads import MaskedTokenHead, MatchingHead
 from kaleidobert.model.layers import PrefixCache
-from kaleidobert.model.losses import NEAREST, captioning_loss, draw_negatives, equal_texts, matching_loss
+from kaleidobert.model.losses import (
+    NEAREST,
+    captioning_loss,
+    draw_negatives,
+    equal_texts,
+    listwise_loss,
+    matching_loss,
+    most_similar,
+)
 from kaleidobert.model.objectives import Objectives
 from kaleidobert.model.outputs import KaleidoBertImageOutput, KaleidoBertTextOutput
 
@@ -83,10 +91,22 @@ class KaleidoBertPairModel(KaleidoBertPreTrainedModel):
         """See `KaleidoBertModel.get_text_features`."""
         return self.kaleidobert.get_text_features(input_ids, attention_mask, **kwargs)
 
-    def itm_logits(self, input_ids: Tensor, attention_mask: Tensor, patch_states: Tensor) -> Tensor:
-        """Match logits (B,) of texts (B, T) and patch states (B, P, H)."""
-        tokens = self.kaleidobert.embed_tokens(input_ids, attention_mask)
-        return self.itm_head(self.kaleidobert.encode_pair(tokens, attention_mask, patch_states).pooler_output).float()
+    def itm_logits(
+        self, input_ids: Tensor, attention_mask: Tensor, patch_states: Tensor, photos: Tensor | None = None
+    ) -> Tensor:
+        """Match logits (B,) of texts (B, T) and patch states (B, P, H), or (M, P, H) and each text's row ``photos``."""
+        encoder = self.kaleidobert
+        tokens = encoder.embed_tokens(input_ids, attention_mask)
+        if self.config.itm_prefix:
+            cache = encoder.encode_prefix(patch_states)
+            return self.prefix_itm_logits(tokens, attention_mask, cache if photos is None else cache.rows(photos))
+        own = patch_states if photos is None else patch_states[photos]
+        return self.itm_head(encoder.encode_pair(tokens, attention_mask, own).pooler_output).float()
+
+    def prefix_itm_logits(self, token_states: Tensor, attention_mask: Tensor, cache: PrefixCache) -> Tensor:
+        """Match logits (N,) of token states (N, T, H) and the photos of a new cache."""
+        pair = self.kaleidobert.encode_text_with_prefix(token_states, attention_mask, cache)
+        return self.itm_head(pair.pooler_output).float()
 
     def token_log_likelihoods(self, input_ids: Tensor, attention_mask: Tensor, cache: PrefixCache) -> Tensor:
         """Log p (B, T - 1) of each token of texts (B, T) after the first, given the cache; 0 at padding."""
@@ -95,16 +115,46 @@ class KaleidoBertPairModel(KaleidoBertPreTrainedModel):
         followed = attention_mask[:, 1:].bool()
         return found.new_zeros(followed.shape).masked_scatter(followed, found)
 
-    def captioning_loss(
+    @property
+    def lists_itm(self) -> bool:
+        """Whether ITM is listwise (see `Objectives.itm_candidates`)."""
+        return bool(self.objectives.itm_candidates and self.objectives.weight("ITM"))
+
+    def prefix_losses(
         self,
         input_ids: Tensor,
         attention_mask: Tensor,
         patch_states: Tensor,
         text_only: Tensor,
+        tokens: tuple[Tensor, Tensor] | None = None,
+        similarity: Tensor | None = None,
+        groups: Tensor | None = None,
+        shard: BatchShard = WHOLE_BATCH,
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """LM and, with the last arguments, listwise ITM on the first m products of a batch: losses and accuracies.
+
+        input_ids and attention_mask (B, T), patch_states (B, P, H); text_only (m,) bool; tokens: states (B, Q, H) and
+        mask (B, Q) of the texts that embeddings use; similarity and groups: see `match_candidates`.
+        """
+        losses, accuracies, m = {}, {}, len(text_only)
+        cache = self.kaleidobert.encode_prefix(patch_states[:m])
+        if self.lists_itm and tokens is not None and similarity is not None and groups is not None:
+            states, mask = map(shard.gather, tokens)
+            found = self.match_candidates(states, mask, cache.changed(shard.gather), similarity, groups, shard)
+            losses["ITM"], accuracies["ITM"] = found
+        if self.objectives.weight("LM"):
+            losses["LM"] = self.captioning_loss(input_ids[:m], attention_mask[:m], cache, text_only, shard)
+        return losses, accuracies
+
+    def captioning_loss(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        cache: PrefixCache,
+        text_only: Tensor,
         shard: BatchShard = WHOLE_BATCH,
     ) -> Tensor:
-        """LM on texts (B, T), given patch states (B, P, H), or without their photo where ``text_only`` (B,)."""
-        cache = self.kaleidobert.encode_prefix(patch_states)
+        """LM on texts (B, T), given their photos' cache, or without their photo where ``text_only`` (B,)."""
         states, tokens = self.kaleidobert.decode_texts(input_ids, attention_mask, cache, text_only)
         return captioning_loss(self.lm_head(states).float(), tokens) * shard.weight(tokens)
 
@@ -134,6 +184,39 @@ class KaleidoBertPairModel(KaleidoBertPreTrainedModel):
             accuracy=(shard.mean(right[:own]) + shard.mean(right[own:][valid[own:]])) / 2,
             states=states[:own],
         )
+
+    def match_candidates(
+        self,
+        token_states: Tensor,
+        attention_mask: Tensor,
+        cache: PrefixCache,
+        similarity: Tensor,
+        text_group: Tensor,
+        shard: BatchShard = WHOLE_BATCH,
+    ) -> tuple[Tensor, Tensor]:
+        """Listwise ITM on the first n products of a batch of B: the loss, and how often the own partner is first.
+
+        token_states (B, T, H), attention_mask (B, T), similarity (B, B), one row per image, and text_group (B,) are of
+        the whole batch, and the cache is of its first n photos; a process of a sharded batch ranks its own of these.
+        Candidates are the ``objectives.itm_candidates`` - 1 most similar photos and texts, and the own ones.
+        """
+        count, others = cache.photos, self.objectives.itm_candidates - 1
+        own = own_rows(count, shard, similarity.device)
+        forbidden = equal_texts(text_group) | torch.eye(len(text_group), dtype=torch.bool, device=text_group.device)
+        photos, found_photos = most_similar(similarity.T[own, :count], forbidden[own, :count], others)
+        texts, found_texts = most_similar(similarity[own], forbidden[own], others)
+        pair_photos = torch.cat([own, photos.flatten(), own.repeat_interleave(texts.shape[1])])
+        pair_texts = torch.cat([own, own.repeat_interleave(photos.shape[1]), texts.flatten()])
+        tokens, mask = token_states.index_select(0, pair_texts), attention_mask[pair_texts]
+        logits = self.prefix_itm_logits(tokens, mask, cache.rows(pair_photos))
+        partner, of_photos, of_texts = logits.split([len(own), photos.numel(), texts.numel()])
+        losses, right = [], []
+        for scores, wrong, found in ((of_photos, photos, found_photos), (of_texts, texts, found_texts)):
+            ranked = torch.cat([partner[:, None], scores.view(wrong.shape)], dim=1)
+            losses.append(listwise_loss(ranked, found + 1))
+            beyond = torch.arange(wrong.shape[1], device=wrong.device) >= found[:, None]
+            right.append(ranked[:, 0] > ranked[:, 1:].masked_fill(beyond, float("-inf")).amax(dim=1))
+        return torch.stack(losses).mean() * shard.weight(own), shard.mean(torch.cat(right))
 
     def encode_pairs(
         self, token_states: Tensor, attention_mask: Tensor, patch_states: Tensor, texts: Tensor, photos: Tensor

@@ -92,9 +92,11 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
         """The losses of one batch of B products, as `training.collators` makes it.
 
         All products: pixel_values (B, 3, S, S), or cached features in their place; input_ids, attention_mask and
-        masked_ids (B, T); text_group (B,), equal for equal texts; text_only (B,) bool, texts whose photo is hidden from
-        LM; visible_patches (B, K), the patches that embeddings and LM use; query_ids and query_mask (B, Q), the
-        shortened texts that embeddings use.
+        masked_ids (B, T); text_group (B,), equal for equal texts; visible_patches (B, K), the patches that embeddings,
+        LM and listwise ITM use; query_ids and query_mask (B, Q), the shortened texts that embeddings and listwise ITM
+        use.
+
+        The first m, for LM and listwise ITM: text_only (m,) bool, texts whose photo is hidden from LM.
 
         The first n, for the joint objectives (none without ``negative_draws``): token_labels (n, T), -100 where not
         masked; level_labels (n, N), -100 for tasks on patches; masked_patches (n, P) bool; negative_draws (2, n) and
@@ -108,10 +110,12 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
         losses: Losses = {}
         accuracies: Losses = {}
         references: Losses = {}
-        images, patches, similarity, groups = None, None, None, shard.gather(text_group)
+        images, patches, tokens, similarity, groups = None, None, None, None, shard.gather(text_group)
         if self._needs_embeddings():
             image = encoder.encode_image(pixel_values, visible_patches)
-            text = encoder.encode_text(*query_inputs(input_ids, attention_mask, query_ids, query_mask))
+            query_ids, query_mask = query_inputs(input_ids, attention_mask, query_ids, query_mask)
+            text = encoder.encode_text(query_ids, query_mask)
+            tokens = text.token_states, query_mask
             images, texts = shard.gather(image.image_embeds), shard.gather(text.text_embeds)
             features, patches, similarity = image.patch_features, image.patch_states, self.scale() * images @ texts.T
             if weight("contrastive"):
@@ -139,12 +143,16 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
                 if not self.training:
                     references |= pretext_references(self.levels, corrupted, *inputs)
                     references |= self._references(input_ids, attention_mask, joint)
-            if text_only is not None and weight("LM"):
+            if text_only is not None and (weight("LM") or self.lists_itm):
                 patches = encoder.embed_patches(features, visible_patches) if patches is None else patches
-                losses["LM"] = self.captioning_loss(input_ids, attention_mask, patches, text_only, shard)
-                if not self.training:
-                    blind = torch.ones_like(text_group, dtype=torch.bool)
-                    references["LM_blind"] = self.captioning_loss(input_ids, attention_mask, patches, blind)
+                found = self.prefix_losses(
+                    input_ids, attention_mask, patches, text_only, tokens, similarity, groups, shard
+                )
+                losses, accuracies = losses | found[0], accuracies | found[1]
+                if not self.training and weight("LM"):
+                    blind = torch.ones_like(text_only)
+                    found = self.prefix_losses(input_ids, attention_mask, patches, blind)
+                    references["LM_blind"] = found[0]["LM"]
         return KaleidoBertTrainingOutput(
             loss=self.objectives.total(losses), losses=losses, accuracies=accuracies, references=references
         )
@@ -163,7 +171,9 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
 
     def _needs_single_stream(self) -> bool:
         weight = self.objectives.weight
-        return bool(weight("ITM") or weight("AMLM") or any(level.task for level in self.levels))
+        return bool(
+            (weight("ITM") and not self.lists_itm) or weight("AMLM") or any(level.task for level in self.levels)
+        )
 
     def _single_stream(
         self,
@@ -177,11 +187,11 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
         accuracies: Losses,
         shard: BatchShard,
     ) -> tuple[Tensor, int]:
-        """Last states (n, T + P, H) of the matching pairs, and T; adds the ITM loss unless its weight is 0."""
+        """Last states (n, T + P, H) of the matching pairs, and T; adds the ITM loss if it is binary."""
         patches = self.kaleidobert.embed_patches(corrupted)
         tokens = self.kaleidobert.embed_tokens(joint.masked_ids, attention_mask)
         tokens, mask, patches = map(shard.gather, (tokens, attention_mask, patches))
-        if not self.objectives.weight("ITM"):
+        if not self.objectives.weight("ITM") or self.lists_itm:
             rows = own_rows(len(patches), shard, patches.device)
             return self.encode_pairs(tokens, mask, patches, rows, rows), tokens.shape[1]
         grade, draws = int(self.negatives), joint.negative_draws
@@ -195,7 +205,7 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
         """ITM and AMLM of predictors without any knowledge of the product."""
         found: Losses = {}
         if self.objectives.weight("ITM"):
-            found["ITM_accuracy_chance"] = torch.tensor(0.5)
+            found["ITM_accuracy_chance"] = torch.tensor(1 / (self.objectives.itm_candidates or 2))
         if self.objectives.weight("AMLM"):
             labels = joint.token_labels[joint.token_labels != NO_LABEL]
             vocabulary = self.config.encoder_config.vocab_size

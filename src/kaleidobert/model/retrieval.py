@@ -43,8 +43,9 @@ class KaleidoBertForRetrieval(KaleidoBertPairModel):
     ) -> KaleidoBertRetrievalOutput:
         """Embeddings of photos (B, 3, S, S) and texts (B, T), their scaled cosines, and ITM logits of each row's pair.
 
-        With text_group (B,), negative_draws (2, n) and text_only (B,), as the collator makes them, it returns losses:
-        contrastive and LM on the whole batch, ITM with hard negatives on its first n products. Of the photos, only
+        With text_group (B,), negative_draws (2, n) and text_only, as the collator makes them, it returns losses:
+        contrastive on the whole batch, ITM with hard negatives on its first n products, LM and listwise ITM on its
+        first m, those of text_only (m,). Of the photos, only
         visible_patches (B, K) are used, if given; embeddings use query_ids and query_mask (B, Q), if given, LM always
         the whole texts. hidden_states and attentions, on request, are those of the fusion layers on each row's pair.
         """
@@ -55,7 +56,7 @@ class KaleidoBertForRetrieval(KaleidoBertPairModel):
         encoder, weight, shard = self.kaleidobert, self.objectives.weight, BatchShard.here(self.training)
         losses: dict[str, Tensor] = {}
         accuracies: dict[str, Tensor] = {}
-        draws = negative_draws
+        draws, tokens, similarity, groups = negative_draws, None, None, None
         if draws is not None and draws.shape[1] * shard.processes < 2:
             draws = None
         if weight("contrastive") or weight("ITM"):
@@ -63,20 +64,23 @@ class KaleidoBertForRetrieval(KaleidoBertPairModel):
             query_ids, query_mask = query_inputs(input_ids, attention_mask, query_ids, query_mask)
             text = encoder.encode_text(query_ids, query_mask)
             images, texts, groups = map(shard.gather, (image.image_embeds, text.text_embeds, text_group))
-            patch_states = image.patch_states
+            patch_states, tokens = image.patch_states, (text.token_states, query_mask)
+            similarity = self.scale() * images @ texts.T
             if weight("contrastive"):
                 losses["contrastive"] = contrastive_loss(images, texts, self.scale(), groups)
-            if draws is not None and weight("ITM"):
+            if draws is not None and weight("ITM") and not self.lists_itm:
                 patches = shard.gather(patch_states[: draws.shape[1]])
-                similarity = self.scale() * images @ texts.T
                 negatives = itm_negatives(similarity, groups, draws, len(patches), shard=shard)
-                tokens, mask = shard.gather(text.token_states), shard.gather(query_mask)
-                matched = self.match(tokens, mask, patches, negatives, shard)
+                states, mask = shard.gather(text.token_states), shard.gather(query_mask)
+                matched = self.match(states, mask, patches, negatives, shard)
                 losses["ITM"], accuracies["ITM"] = matched.loss, matched.accuracy
         else:
             patch_states = encoder.embed_patches(encoder.patch_features(pixel_values), visible_patches)
-        if draws is not None and text_only is not None and weight("LM"):
-            losses["LM"] = self.captioning_loss(input_ids, attention_mask, patch_states, text_only, shard)
+        if draws is not None and text_only is not None and (weight("LM") or self.lists_itm):
+            found = self.prefix_losses(
+                input_ids, attention_mask, patch_states, text_only, tokens, similarity, groups, shard
+            )
+            losses, accuracies = losses | found[0], accuracies | found[1]
         return KaleidoBertRetrievalOutput(loss=self.objectives.total(losses), losses=losses, accuracies=accuracies)
 
     def _scores(

@@ -159,7 +159,8 @@ def training_arguments(out: Path, settings: TrainingSettings, products: int) -> 
     Raises ``InputError`` if there is less than one batch, or if the processes cannot have equal shares of it.
     """
     count = processes().num_processes
-    for name, size in (("batch_size", settings.batch_size), ("joint_samples", settings.joint_samples)):
+    for name in ("batch_size", "joint_samples", "ranked_samples"):
+        size = getattr(settings, name) or 0
         if size % count:
             raise InputError(f"training.{name} {size} cannot be divided among {count} processes; choose a multiple")
     return common_arguments(

@@ -60,7 +60,9 @@ class InitialSettings(_Strict):
 class TrainingSettings(_Strict):
     """How a run trains. ``joint_from``: share of the run with the contrastive loss alone, before the joint objectives.
 
-    ``batch_size`` and ``joint_samples`` count the products of all processes together.
+    ``batch_size``, ``joint_samples`` and ``ranked_samples`` count the products of all processes together. Of a batch,
+    the joint objectives use the first ``joint_samples``, but LM and listwise ITM the first ``ranked_samples``, by
+    default all.
     ``freeze_backbone``: do not train the image backbone, as in the publication. Of a trained start,
     ``backbone_learning_rate`` is the backbone's, and ``layer_decay`` multiplies the rate of each layer of BERT from the
     top down. These parts can be kept as they are: ``frozen_stages`` of the backbone, with its stem; its depthwise
@@ -80,6 +82,7 @@ class TrainingSettings(_Strict):
     warmup_steps: int = Field(default=100, ge=0)
     bf16: bool = True
     joint_samples: int = Field(default=16, ge=0)
+    ranked_samples: PositiveInt | None = None
     joint_from: float = Field(default=0.6, ge=0, le=1)
     freeze_backbone: bool = False
     backbone_learning_rate: PositiveFloat | None = None
@@ -141,6 +144,8 @@ def load_settings(preset: str, overrides: list[str] | tuple[str, ...] = ()) -> R
         own = first.get("ctx", {}).get("error")  # raised by a class of settings, which names them itself
         raise InputError(f"{path.name}: {own or '.'.join(map(str, first['loc'])) + ': ' + first['msg']}") from None
     settings.model = with_sizes(settings.model, settings.initial.text, settings.initial.image)
+    if settings.initial.run and (Path(settings.initial.run) / RUN_SETTINGS).exists():
+        settings.model = _with_settings_of(Path(settings.initial.run), settings.model)
     _check_model(settings.model, path.name)
     return settings
 
@@ -158,6 +163,17 @@ def override(values: dict[str, Any], overrides: Iterable[str]) -> None:
             if not isinstance(place, dict):
                 raise InputError(f"--set {each}: {parent} has no settings below it")
         place[last] = _yaml(text, f"--set {each}")
+
+
+def _with_settings_of(run: Path, model: dict[str, Any]) -> dict[str, Any]:
+    """The model's settings, with those of an earlier run where they give none."""
+    before = _yaml((run / RUN_SETTINGS).read_text(), str(run))["model"]
+    parts = {
+        name: before[name] | (model.get(name) or {})
+        for name in ("encoder_config", "backbone_config")
+        if before.get(name)
+    }
+    return before | model | parts
 
 
 def _check_model(model: dict[str, Any], source: str) -> None:
