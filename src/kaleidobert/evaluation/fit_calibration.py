@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from torch import Tensor
 from kaleidobert.alignment.matching import content_words
 from kaleidobert.errors import InputError
 from kaleidobert.evaluation.metrics.reliability import best_threshold, calibration_error, fit_logistic, reliability
-from kaleidobert.evaluation.pair_scores import EncodedProducts, autocast, pair_scores
+from kaleidobert.evaluation.pair_scores import EncodedProducts, pair_scores
 from kaleidobert.evaluation.protocols import choose_queries
 from kaleidobert.scoring.calibration import Calibration
 from kaleidobert.scoring.protocol import TextBatch
@@ -188,10 +188,7 @@ def _choose(similarity: Tensor, rng: np.random.Generator) -> Tensor:
 def _joint(scorer: KaleidoBertScorer, texts: TextBatch, encoded: EncodedProducts, chosen: Tensor) -> Tensor:
     """Joint scores (Q, C)."""
     query = torch.arange(len(chosen)).repeat_interleave(chosen.shape[1])
-    with autocast(scorer):
-        log_prior = scorer.joint.text_log_prior(texts.input_ids, texts.attention_mask)
-    queries = replace(encoded, input_ids=texts.input_ids, attention_mask=texts.attention_mask, log_prior=log_prior)
-    queries = replace(queries, text_own=torch.full((len(log_prior),), -1))  # words of a text, not one that was trained
+    queries = encoded.asking(scorer, texts)
     return pair_scores(scorer, queries, query, chosen.flatten(), "calibration").view(chosen.shape)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from kaleidobert.progress import progress_bar
 from kaleidobert.scoring.joint_scores import joint_score, log_likelihood_ratio
+from kaleidobert.scoring.protocol import TextBatch
 from kaleidobert.scoring.ranking import DIRECTIONS
 from kaleidobert.scoring.scorer import KaleidoBertScorer
 from kaleidobert.training.collators import PairCollator
@@ -49,6 +50,15 @@ class EncodedProducts:
     def head(self, count: int) -> EncodedProducts:
         """The first ``count`` products."""
         return EncodedProducts(*(getattr(self, field.name)[:count] for field in fields(self)))
+
+    def asking(self, scorer: KaleidoBertScorer, texts: TextBatch) -> EncodedProducts:
+        """The same photos with other texts, which are of no product: those of queries."""
+        with autocast(scorer):
+            log_prior = scorer.joint.text_log_prior(texts.input_ids, texts.attention_mask)
+        own = torch.full((len(log_prior),), -1)
+        return replace(
+            self, input_ids=texts.input_ids, attention_mask=texts.attention_mask, log_prior=log_prior, text_own=own
+        )
 
     @classmethod
     def joined(cls, parts: Collection[EncodedProducts]) -> EncodedProducts:

@@ -107,8 +107,15 @@ class CandidateRetriever:
 
     def rerank_depth(self, query: Query, encoded: EncodedQuery) -> int:
         """How many candidates the joint model scores: 0 where it was fitted a weight of 0."""
-        useful = encoded.text and self._scorer.weights.joint_weight["TIR"] and self._calibration.combined
-        return (RERANK if query.rerank is None else query.rerank) if useful else 0
+        if encoded.text is None or self.idle():
+            return 0
+        return RERANK if query.rerank is None else query.rerank
+
+    def idle(self) -> str:
+        """Why the joint model re-ranks nothing; "" where it does."""
+        if not self._scorer.weights.joint_weight["TIR"]:
+            return "the joint model was fitted a weight of 0"
+        return "" if self._calibration.combined else "the joint model has no match probabilities; run fit-ranker again"
 
     @torch.inference_mode()
     def rerank(
