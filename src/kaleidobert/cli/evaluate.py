@@ -67,7 +67,7 @@ def evaluate(
     ] = None,
     gallery: Annotated[
         str | None,
-        typer.Option(help="Retrieval, full: splits that are searched together, as in train+test."),
+        typer.Option(help="Retrieval, protocol full: splits that are searched together, as in train+test."),
     ] = None,
     store: Annotated[
         str | None, typer.Option(help="kagl: rank as a search in this store, instead of by the run alone.")
@@ -89,7 +89,7 @@ def evaluate(
 
     Example: kaleidobert evaluate retrieval catalogue/ --model runs/mini --queries 1000 --draws 5 --rerank 20
 
-    Example: kaleidobert evaluate retrieval catalogue/ --model runs/mini --protocol full --gallery train+test
+    Example: kaleidobert evaluate retrieval catalogue/ --model runs/mini --gallery train+test
 
     Example: kaleidobert evaluate kagl catalogue/ kagl/ --model runs/mini --rerank 20 --json figures.json
 
@@ -118,7 +118,7 @@ def evaluate(
     if task is Task.retrieval:
         from kaleidobert.evaluation.retrieval import evaluate_retrieval
 
-        chosen = (protocol or Protocol.hundred_and_one).value
+        chosen = (protocol or (Protocol.full if gallery else Protocol.hundred_and_one)).value
         figures = evaluate_retrieval(
             data, model, split, chosen, queries, seed or 0, mapping, draws or 1, candidates, rerank, gallery
         )

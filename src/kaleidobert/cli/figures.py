@@ -58,7 +58,7 @@ def print_retrieval(figures: dict) -> None:
         idle = [way for way, weight in weights["joint_weight"].items() if not weight]
         if idle:
             ending = " + memory" if name == "with_memory" else ""
-            ignored = f"; --rerank {figures['rerank']} changes nothing there" if figures["rerank"] else ""
+            ignored = "; re-ranking changes nothing there" if figures["rerank"] else ""
             print(
                 f"combined{ending} is vectors{ending} in {' and '.join(idle)}: "
                 f"the joint model was fitted a weight of 0{ignored}"
@@ -104,10 +104,7 @@ def print_kagl(figures: dict) -> None:
             table.add_section()
             table.add_row(f"[italic]{heading}[/italic]")
             for row in rows:
-                cells = (
-                    "-" if value is None else value if isinstance(value, str) else f"{value:.3f}" for value in row.cells
-                )
-                table.add_row(row.heading.replace("_memory", " + memory"), *cells)
+                table.add_row(row.heading, *("-" if cell is None else str(cell) for cell in row.cells))
         Console().print(table)
     for task, count in figures["queries_left_out"].items():
         if count:

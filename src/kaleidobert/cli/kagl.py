@@ -57,9 +57,9 @@ def in_store(
 
     def rank(texts: Sequence[str], gone: Collection[str]) -> list[list[str]]:
         found: list[list[str]] = []
-        depth = {"top": TOP} if not gone else {"top": TOP, "offset": MAX_DEPTH - TOP}
+        offset = MAX_DEPTH - TOP if gone else 0
         for start in range(0, len(texts), BATCH):
-            asked = [Query(text, rerank=rerank or 0, **depth) for text in texts[start : start + BATCH]]
+            asked = [Query(text, rerank=rerank or 0, top=TOP, offset=offset) for text in texts[start : start + BATCH]]
             found += [[each for each in ids if each not in gone][:TOP] for ids in ranker.ids(asked)]
         return found
 

@@ -77,7 +77,7 @@ class Catalogue:
 
 def load_ground_truth(folder: Path) -> dict[str, Truth]:
     """The queries of each of ``TASKS`` whose file is there. Raises ``InputError`` without any, or for a damaged one."""
-    found = {}
+    found: dict[str, Truth] = {}
     for task, name in TASKS.items():
         file = folder / name
         if not file.is_file():
@@ -148,10 +148,10 @@ def read_catalogue(data: str | Path, columns: Mapping[str, str] | None = None) -
 def kagl_figures(truth: Mapping[str, Truth], catalogue: Catalogue, rankers: Mapping[str, Ranker]) -> dict[str, Any]:
     """`ranking_figures` of each task and ranker, in ``rows``: {row: {task: {group: figures and queries}}}.
 
-    Queries of which no right product is at hand are left out and counted. Groups: ``all``; for text to image ``unseen``,
-    queries none of whose right products is of the train split, and ``seen``, the others, both among all products; for
-    the other tasks the same queries among the products outside the train split alone, and among those of it alone.
-    Raises ``InputError`` where no product of the ground truth is at hand.
+    Queries of which no right product is at hand are left out and counted. Groups: ``all``; for text to image
+    ``unseen``, queries none of whose right products is of the train split, and ``seen``, the others, both among all
+    products; for the other tasks the same queries among the products outside the train split alone, and among those of
+    it alone. Raises ``InputError`` where no product of the ground truth is at hand.
     """
     here, trained = set(catalogue.ids), catalogue.trained
     tasks = {**truth, TITLES: catalogue.test_titles()}

@@ -128,7 +128,8 @@ class Answer:
     total: number of matching products on all pages, including unlisted variants; a lower bound unless ``exact``.
     next_offset: offset of the next page; None on the last one.
     facets: for each requested name its values with their number of products, most frequent first.
-    seconds: time of each stage. note: why a setting of the query had no effect; "" if all had. weak: nothing matches well, and the hits are only the nearest products.
+    seconds: time of each stage. weak: nothing matches well, and the hits are only the nearest products.
+    note: why a setting of the query had no effect; "" if all had.
     """
 
     hits: list[Hit]
