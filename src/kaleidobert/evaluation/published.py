@@ -116,7 +116,7 @@ def _metrics(figures: Mapping[str, float]) -> list[str | None]:
 
 
 def published_tables(runs: Mapping[str, Path]) -> list[Table]:
-    """The publication's two tables, with a row for each evaluation of the runs, and those of KAGL evaluations; none of a
+    """The publication's two tables with a row for each evaluation of the runs, and those of KAGL evaluations; none of a
     table without evaluations."""
     retrieval, tasks = _retrieval_rows(runs), _task_rows(runs)
     tables = []
