@@ -258,5 +258,5 @@ def test_the_verb_s_options(copy, shapes, tmp_path):
     assert json.loads((tmp_path / "out.json").read_text())["rerank"] == 5
     with pytest.raises(InputError, match="--queries cannot be combined with --candidates"):
         CliRunner().invoke(app, [*line, "--candidates", "lists.json"], catch_exceptions=False)
-    with pytest.raises(InputError, match="--rerank goes with retrieval, not with category"):
+    with pytest.raises(InputError, match="--rerank goes with retrieval and kagl, not with category"):
         CliRunner().invoke(app, ["evaluate", "category", *line[2:5], "--rerank", "5"], catch_exceptions=False)
