@@ -79,12 +79,13 @@ class JointScorer:
         patch_states = patch_states.to(self.model.device, dtype)
         texts = (input_ids, attention_mask)
         uses_lm = bool(weights.lm_weight or "lm" in also)
+        uses_pmi = bool(weights.neighbour_pmi_weight or word_weights is not None)
         neighbours = None
         if weights.uses_layouts or word_weights is not None:
             neighbours = self.neighbours(patch_states, photos, own)
         if neighbours is not None and text_own is not None:
             neighbours = neighbours.without(text_own)
-        if log_prior is None and (uses_lm or neighbours is not None):
+        if log_prior is None and (uses_lm or uses_pmi):
             log_prior = self.text_log_prior(*texts, text_own)
         itm = likelihood = pmi = None
         if weights.itm_weight or "itm" in also:
@@ -93,7 +94,7 @@ class JointScorer:
             mix = (weights.neighbour_word_weight,) if word_weights is None else word_weights
             likelihood = self.caption_log_likelihood(*texts, patch_states, photos, neighbours, mix)
             likelihood = likelihood[:, 0] if word_weights is None else likelihood
-        if neighbours is not None and log_prior is not None:
+        if uses_pmi and neighbours is not None and log_prior is not None:
             pmi = self.neighbour_text_pmi(input_ids, neighbours) - log_prior[:, 1]
         return JointTerms(itm, likelihood, None if log_prior is None else log_prior[:, 0], pmi)
 
