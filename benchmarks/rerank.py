@@ -19,16 +19,16 @@ from matplotlib.figure import Figure
 
 from common import add_queries, add_run, catalogue_parser, open_run, write_json
 from kaleidobert.evaluation.metrics.retrieval import partner_ranks, retrieval_figures
-from kaleidobert.evaluation.retrieval import (
+from kaleidobert.evaluation.pair_scores import (
     DirectionScores,
     EncodedProducts,
     autocast,
     best,
-    draw_table,
     encode,
     ranked_by,
     score,
 )
+from kaleidobert.evaluation.retrieval import draw_table
 from kaleidobert.scoring.ranking import DIRECTIONS
 from kaleidobert.scoring.scorer import KaleidoBertScorer
 

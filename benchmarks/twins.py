@@ -19,7 +19,8 @@ from torch.nn import functional as F
 
 from common import add_queries, add_run, catalogue_parser, open_run, write_json
 from kaleidobert.evaluation.metrics.retrieval import partner_ranks
-from kaleidobert.evaluation.retrieval import SCORERS, draw_table, encode, ranked_by, score
+from kaleidobert.evaluation.pair_scores import encode, ranked_by, score
+from kaleidobert.evaluation.retrieval import MEMORY_SCORERS, draw_table
 from kaleidobert.scoring.ranking import RERANK
 from kaleidobert.training.dataset import PreparedDataset, prepare
 
@@ -58,7 +59,7 @@ def main(given: Sequence[str] | None = None) -> None:
     found = score(scorer, encode(scorer, dataset), table, arguments.rerank)
     figures: dict = {"photos with a twin": 100 * twin.float().mean().item(), "queries without": int(alone.sum())}
     print(f"{figures['photos with a twin']:.1f} % of {len(dataset):,} photos have a twin among {len(train):,}")
-    for row in SCORERS:
+    for row in MEMORY_SCORERS:
         for scores in found:
             first = partner_ranks(ranked_by(row, scorer, scores).numpy()) == 1
             name = f"{row} {scores.direction}"

@@ -18,6 +18,7 @@ from kaleidobert.evaluation.fit_ranker import fit_ranker
 from kaleidobert.evaluation.retrieval import evaluate_retrieval
 from kaleidobert.index.indexer import index_catalogue
 from kaleidobert.levels import PUBLISHED
+from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.pretext_objectives import illustrate
 from kaleidobert.scoring.ranking import RANKING_FILE
 from kaleidobert.search.contact_sheet import result_sheets
@@ -27,7 +28,7 @@ from kaleidobert.training.finetune import finetune, finetune_settings
 from kaleidobert.training.pretrain import pretrain
 from kaleidobert.training.settings import load_settings
 from kaleidobert.vision.drawing import Locked, draw_patches
-from kaleidobert.vision.saliency.border_colour import border_colour
+from kaleidobert.vision.saliency.detectors import detector
 
 QUERIES = (
     "navy striped sweater with long sleeves",
@@ -88,7 +89,8 @@ def _step(console: Console, title: str, done: Path) -> Iterator[bool]:
 
 def draw_example(data: Path) -> Image.Image:
     """The patch generator and the five pretext tasks on the catalogue's first test products."""
-    product, other = (Locked.of(each.open(), border_colour) for each in islice(read_products(data, "test"), 2))
+    found = detector(KaleidoBertConfig(**load_settings("mini").model).saliency)
+    product, other = (Locked.of(each.open(), found) for each in islice(read_products(data, "test"), 2))
     return draw_patches(product, PUBLISHED, 224, True, np.random.default_rng(0), illustrate, other)
 
 

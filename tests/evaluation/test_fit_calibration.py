@@ -3,8 +3,8 @@ import pytest
 
 from kaleidobert.errors import InputError
 from kaleidobert.evaluation.fit_calibration import fit_calibration, make_queries, word_visibility, words_of
+from kaleidobert.evaluation.pair_scores import encode
 from kaleidobert.evaluation.report import draw_reliability
-from kaleidobert.evaluation.retrieval import encode
 from kaleidobert.scoring.calibration import Calibration
 from kaleidobert.scoring.ranking import Ranking
 from kaleidobert.scoring.scorer import KaleidoBertScorer

@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 
 from kaleidobert.cli.main import app
 from kaleidobert.errors import InputError
+from kaleidobert.evaluation.pair_scores import best, encode, ranked_by, score
 from kaleidobert.evaluation.protocols import candidate_table, choose_queries, load_candidates
-from kaleidobert.evaluation.retrieval import SCORERS, best, encode, evaluate_retrieval, ranked_by, score
+from kaleidobert.evaluation.retrieval import MEMORY_SCORERS, SCORERS, evaluate_retrieval
 from kaleidobert.model import KaleidoBertForRetrieval
 from kaleidobert.scoring.memory import MEMORY_FILE
 from kaleidobert.scoring.ranking import Ranking
@@ -22,7 +23,7 @@ from kaleidobert.training.collators import PairCollator
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
 WAYS = ("TIR", "ITR")
-ROWS = (*SCORERS, *(f"{name}_memory" for name in SCORERS))
+ROWS = (*SCORERS, *(f"{name}_memory" for name in MEMORY_SCORERS))
 NO_NEIGHBOURS = {"neighbour_word_weight": 0.0, "neighbour_pmi_weight": 0.0}
 
 
@@ -143,8 +144,8 @@ def test_a_row_without_the_memory_in_its_name_knows_nothing_of_it(copy, shapes):
     without = evaluate_retrieval(shapes, copy, queries=20)
     for name in SCORERS:
         assert figures[name] == other[name] == without[name]
-    assert any(figures[f"{name}_memory"] != other[f"{name}_memory"] for name in SCORERS)
-    assert not set(ROWS[3:]) & set(without) and set(without["weights"]) == {"without_memory"}
+    assert any(figures[f"{name}_memory"] != other[f"{name}_memory"] for name in MEMORY_SCORERS)
+    assert not set(ROWS[len(SCORERS) :]) & set(without) and set(without["weights"]) == {"without_memory"}
 
 
 def test_queries_are_drawn_by_seed():
@@ -257,5 +258,5 @@ def test_the_verb_s_options(copy, shapes, tmp_path):
     assert json.loads((tmp_path / "out.json").read_text())["rerank"] == 5
     with pytest.raises(InputError, match="--queries cannot be combined with --candidates"):
         CliRunner().invoke(app, [*line, "--candidates", "lists.json"], catch_exceptions=False)
-    with pytest.raises(InputError, match="--rerank goes with retrieval, not with category"):
+    with pytest.raises(InputError, match="--rerank goes with retrieval and kagl, not with category"):
         CliRunner().invoke(app, ["evaluate", "category", *line[2:5], "--rerank", "5"], catch_exceptions=False)

@@ -14,14 +14,18 @@ from kaleidobert.scoring.scorer import KaleidoBertScorer
         (RANKING_FILE, None, "{run} cannot rank yet, as it has no ranking.json: fit it with "),
         (RANKING_FILE, b"{", "{file} is damaged (Expecting property name"),
         (RANKING_FILE, b"[1]", "{file} is damaged ("),
-        (RANKING_FILE, b'{"format": 1}', "{file} is damaged ('without_memory')"),
-        (RANKING_FILE, b'{"format": 1, "without_memory": {"joint_wait": 1}}', "{file} is damaged ("),
+        (RANKING_FILE, b'{"format": 2}', "{file} is damaged ('without_memory')"),
+        (RANKING_FILE, b'{"format": 2, "without_memory": {"joint_wait": 1}}', "{file} is damaged ("),
         (
             RANKING_FILE,
-            b'{"format": 1, "without_memory": {"joint_scorer": "vqa"}}',
-            "(joint_scorer is 'vqa'; use ",
+            b'{"format": 2, "without_memory": {"itm_weight": 0, "lm_weight": 0}}',
+            "(itm_weight and lm_weight are both 0; leave ",
         ),
-        (RANKING_FILE, b'{"format": 9}', "{file} has format 9, this version reads 1: fit it with "),
+        (
+            RANKING_FILE,
+            b'{"format": 9}',
+            "{file} was fitted by another version (format 9, this version reads 2): fit it ",
+        ),
         (MEMORY_FILE, b"half a file", "{file} is damaged ("),
     ],
 )

@@ -12,8 +12,9 @@ from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertForRetrieval, KaleidoBertImageProcessor, KaleidoBertProcessor
 from kaleidobert.model.tokenizer import train_tokenizer
 from kaleidobert.scoring.cross_modal_memory import CrossModalMemory
-from kaleidobert.scoring.layout_memory import LayoutMemory
-from kaleidobert.scoring.memory import MEMORY_FILE, RetrievalMemory
+from kaleidobert.scoring.joint_scores import joint_score
+from kaleidobert.scoring.layout_memory import BUFFERS, LayoutMemory
+from kaleidobert.scoring.memory import MEMORY_FILE, RetrievalMemory, product_keys
 from kaleidobert.scoring.ranking import RANKING_FILE, Ranking, RankingWeights
 from kaleidobert.scoring.scorer import KaleidoBertScorer
 
@@ -28,7 +29,7 @@ def photos() -> list[Image.Image]:
     return [Image.new("RGB", (44, 50), colour) for colour in COLOURS]
 
 
-@pytest.fixture(params=["itm", "lm"])
+@pytest.fixture(params=[(1.0, 0.0), (0.0, 1.0), (0.5, 2.0)], ids=["itm", "lm", "sum"])
 def scorer(request, tiny_config, photos) -> KaleidoBertScorer:
     """A model that is off its first weights, which remembers the four products it is asked for."""
     torch.manual_seed(0)
@@ -45,10 +46,9 @@ def scorer(request, tiny_config, photos) -> KaleidoBertScorer:
     pairs = CrossModalMemory(image.image_embeds.repeat(8, 1), text.text_embeds.repeat(8, 1))
     states = (image.patch_states[:, 5:14].flatten(1)).repeat(8, 1) + 0.01 * torch.randn(32, 9 * 32)
     layouts = LayoutMemory.build(states, inputs["input_ids"].repeat(8, 1), len(tokenizer), tokenizer.pad_token_id)
-    plain = RankingWeights(request.param, prior_weight=0.7, joint_weight=BOTH)
-    return KaleidoBertScorer(
-        model, processor, Ranking(plain, replace(plain, **MEMORY)), RetrievalMemory(pairs, layouts)
-    )
+    plain = RankingWeights(*request.param, prior_weight=0.7, joint_weight=BOTH)
+    memory = RetrievalMemory(pairs, layouts, product_keys(f"p{row}" for row in range(32)))
+    return KaleidoBertScorer(model, processor, Ranking(plain, replace(plain, **MEMORY)), memory)
 
 
 def test_the_score_is_the_ranking_formula(scorer, photos):
@@ -100,15 +100,56 @@ def test_the_joint_score_by_a_second_route(scorer, photos):
         found = scorer.joint_scores(ids, mask, patches)
         layouts, near = scorer.memory.layouts, joint.neighbours(patches)
         pmi = layouts.neighbour_text_pmi(ids, near) - layouts.text_density(ids)
-        if scorer.weights.joint_scorer == "itm":
-            own = scorer.model.itm_logits(ids, mask, patches)
-        else:
-            steps = scorer.model.kaleidobert.decode_step(ids[:, :-1], scorer.model.kaleidobert.encode_prefix(patches))
-            chosen = scorer.model.lm_head(steps).softmax(-1).gather(2, ids[:, 1:, None])[..., 0]
-            mixed = (0.7 * chosen + 0.3 * layouts.word_probabilities(ids, near)).log()
-            own = (mixed * mask[:, 1:]).sum(dim=1) - 0.7 * joint.text_log_prior(ids, mask)[:, 0]
+        steps = scorer.model.kaleidobert.decode_step(ids[:, :-1], scorer.model.kaleidobert.encode_prefix(patches))
+        chosen = scorer.model.lm_head(steps).softmax(-1).gather(2, ids[:, 1:, None])[..., 0]
+        mixed = (0.7 * chosen + 0.3 * layouts.word_probabilities(ids, near)).log()
+        lm = (mixed * mask[:, 1:]).sum(dim=1) - 0.7 * joint.text_log_prior(ids, mask)[:, 0]
+        own = scorer.weights.itm_weight * scorer.model.itm_logits(ids, mask, patches) + scorer.weights.lm_weight * lm
         torch.testing.assert_close(found, own + 0.5 * pmi, atol=1e-3, rtol=1e-4)
         assert pmi.min() >= -1e-3 and pmi.max() > 0.2  # everyone remembers its own text
+
+
+def test_a_term_without_a_weight_is_not_computed(scorer, photos):
+    """A search pays for no pass that counts nothing."""
+    with torch.inference_mode():
+        check_terms(scorer, photos)
+
+
+def check_terms(scorer, photos):
+    texts = scorer.encode_texts(TEXTS)
+    plain, patches = scorer.without_memory(), scorer.encode_images(photos).patch_states
+    terms = plain.joint.terms(texts.input_ids, texts.attention_mask, patches)
+    assert (terms.itm is not None) == bool(plain.weights.itm_weight)
+    assert (terms.log_likelihood is not None) == (terms.log_prior is not None) == bool(plain.weights.lm_weight)
+    everything = plain.joint.terms(texts.input_ids, texts.attention_mask, patches, also=("itm", "lm"))
+    assert everything.itm is not None and everything.log_likelihood is not None
+    torch.testing.assert_close(joint_score(plain.weights, everything), joint_score(plain.weights, terms))
+
+
+def test_a_trained_product_does_not_recall_itself(scorer, photos):
+    """Its scores are those of a memory that lacks it: embedding, hubness, neighbours and both densities."""
+    memory = scorer.memory
+    kept = torch.arange(32) != 1
+    pairs = CrossModalMemory(memory.pairs.images[kept], memory.pairs.texts[kept])
+    parts = {name: getattr(memory.layouts, name) for name in BUFFERS}
+    parts |= {name: parts[name][kept] for name in ("layouts", "tokens", "weights")}
+    less = RetrievalMemory(pairs, LayoutMemory(parts, memory.layouts.padding), memory.products[kept])
+    lacking = KaleidoBertScorer(scorer.model, scorer.processor, scorer.ranking, less)
+    pixels = scorer.processor(images=photos[1:2])["pixel_values"]
+    found, expected = scorer.encode_pixels(pixels, ["p1"]), lacking.encode_pixels(pixels, ["p1"])
+    torch.testing.assert_close(found.embeds, expected.embeds)
+    torch.testing.assert_close(found.hubness, expected.hubness)
+    assert not torch.allclose(scorer.encode_pixels(pixels, ["new"]).hubness, found.hubness, atol=1e-5)
+    plain, text = scorer.plain_text_embeds(TEXTS[1:2]), scorer.encode_texts(TEXTS[1:2])
+    own = scorer.own_rows(["p1"])
+    assert own.tolist() == [1] and scorer.own_rows(["new", "p31"]).tolist() == [-1, 31]
+    torch.testing.assert_close(scorer.enhance_texts(plain, own), lacking.enhance_texts(plain))
+    torch.testing.assert_close(scorer.text_hubness(plain, own), lacking.text_hubness(plain))
+    with torch.inference_mode():
+        inputs = (text.input_ids, text.attention_mask, found.patch_states)
+        joint = scorer.joint_scores(*inputs, own=own, text_own=own)
+        torch.testing.assert_close(joint, lacking.joint_scores(*inputs), atol=1e-4, rtol=1e-4)
+        assert not torch.allclose(joint, scorer.joint_scores(*inputs), atol=1e-3)
 
 
 def test_photos_with_many_texts_are_encoded_once(scorer, photos):

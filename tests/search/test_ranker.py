@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.special import logit
 
 from fixtures.shop import CALIBRATION, JOINT, Shop, drawn
@@ -16,6 +17,7 @@ from kaleidobert.index.filters import Filters
 from kaleidobert.scoring.calibration import Calibration
 from kaleidobert.search.query import Hit, Query
 from kaleidobert.search.ranker import Ranker
+from kaleidobert.vision.saliency.detectors import DETECTORS
 
 KNOWN = Calibration.of(CALIBRATION, "the tests")
 
@@ -248,6 +250,41 @@ def test_a_missing_model_folder_is_reported(shop: Shop, tmp_path: Path) -> None:
         Ranker.open(shop.uri, tmp_path / "gone")
     with pytest.raises(InputError, match="it has no config.json"):
         Ranker.open(shop.uri, tmp_path)
+
+
+def test_words_are_explained_on_what_the_run_s_own_detector_finds(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A detector that sees a product in the upper half alone leaves no other patch to a word."""
+
+    def upper_half(image: Image.Image) -> np.ndarray:
+        return np.repeat(np.arange(image.height)[:, None] < image.height / 2, image.width, axis=1).astype(np.float32)
+
+    ranker = shop.ranker()
+    processor = ranker.scorer.processor.image_processor
+    monkeypatch.setitem(DETECTORS, "upper-half", upper_half)
+    before = [patch.y1 for each in ranker.search("red bag", why=True, top=1)[0].why or [] for patch in each.patches]
+    monkeypatch.setattr(processor, "saliency", "upper-half")
+    hit = shop.ranker().search("red bag", why=True, top=1)[0]
+    tops = [patch.y1 for each in hit.why or [] for patch in each.patches]
+    assert tops and max(tops) < 0.5 < max(before)
+
+
+def test_a_rerank_without_effect_is_told(shop: Shop) -> None:
+    idle = shop.ranker(joint_weight={"TIR": 0.0, "ITR": 1.0})
+    assert idle.answer(Query("red bag", rerank=7)).note == (
+        "rerank 7 has no effect: the joint model was fitted a weight of 0"
+    )
+    assert idle.answer(Query("red bag")).note == idle.answer(Query("red bag", rerank=0)).note == ""
+    ranker = shop.ranker()
+    assert ranker.answer(Query("red bag", rerank=7)).note == ""
+    assert "reads a text, and there is none" in ranker.answer(Query(like="p03", rerank=7)).note
+
+
+def test_ids_are_all_ranked_products_with_variants(shop: Shop) -> None:
+    ranker = shop.ranker()
+    [ids] = ranker.ids([Query("red bag", top=10)])
+    assert sorted(ids) == sorted(product.id for product in shop.products)
+    listed = [hit.product.id for hit in ranker.search("red bag", top=12)]
+    assert [each for each in ids if each in listed] == listed
 
 
 def test_a_joint_model_without_weight_is_not_used(shop: Shop) -> None:

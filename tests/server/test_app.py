@@ -139,6 +139,12 @@ def test_timings_on_demand(client: TestClient) -> None:
     assert {"queue", "encode", "recall", "rerank"} <= set(times) and times["encode"] > 0
 
 
+def test_a_rerank_without_effect_is_told(client: TestClient) -> None:
+    found = client.post("/api/search", json={"like": "p00", "rerank": 9}).json()
+    assert found["note"] == "rerank 9 has no effect: the joint model reads a text, and there is none"
+    assert client.post("/api/search", json={"query": "red bag", "rerank": 9}).json()["note"] == ""
+
+
 def test_api_filters_facets_and_explanations(client: TestClient) -> None:
     request = {"query": "red bag", "filters": ["fabric=it's 100% 'wool'", "colour=red", "colour=green"]}
     found = client.post("/api/search", json={**request, "why": True, "facets": ["colour"], "rerank": 0}).json()

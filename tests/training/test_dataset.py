@@ -153,6 +153,17 @@ def test_text_groups_and_head(catalogue):
     assert head.texts == catalogue.texts[:9] and len(catalogue.head(999)) == 64
 
 
+def test_a_sample_is_of_whole_products_in_their_order(catalogue):
+    """Each with its own first view, drawn by the seed."""
+    drawn = catalogue.sample(20, seed=3)
+    places = [catalogue.ids.index(each) for each in drawn.ids]
+    assert len(drawn) == 20 == len(drawn.pixels) and places == sorted(set(places)) != list(range(20))
+    assert np.array_equal(drawn.pixels, catalogue.pixels[catalogue.first_view[places]])
+    assert drawn.texts == [catalogue.texts[place] for place in places]
+    assert drawn.ids == catalogue.sample(20, seed=3).ids != catalogue.sample(20, seed=4).ids
+    assert catalogue.sample(999, seed=0).ids == catalogue.ids
+
+
 def test_titles_that_differ_in_case_and_spaces_are_one_group(catalogue):
     other = json.loads(json.dumps(catalogue.titles))
     other[5] = f"  {other[0].upper().replace(' ', '   ')} "

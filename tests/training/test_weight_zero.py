@@ -134,7 +134,7 @@ def test_a_run_trains_and_ranks_without_them(shapes, settings, history, tmp_path
     assert len(steps) == 2
     fit_ranker(shapes, tmp_path / "run", memory=False)
     if "ITM" in weights and "LM" not in weights:
-        assert Ranking.load(tmp_path / "run").without_memory.joint_scorer == "lm"
+        assert Ranking.load(tmp_path / "run").without_memory.joint_terms == "LM"
 
 
 @pytest.mark.parametrize("weights", [{"ITM": 0}, {"contrastive": 0}, {"contrastive": 0, "ITM": 0}, {"ITM": 0, "LM": 0}])

@@ -16,6 +16,7 @@ class Task(str, Enum):
     category = "category"
     subcategory = "subcategory"
     captioning = "captioning"
+    kagl = "kagl"
 
 
 RECOGNITION = (Task.category, Task.subcategory)
@@ -29,8 +30,14 @@ class Protocol(str, Enum):
 def evaluate(
     task: Annotated[Task, typer.Argument(help="The task to evaluate.")],
     data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or the name of a data set.")],
-    model: Annotated[Path, typer.Option(help="The run folder, written by pretrain or finetune.")],
-    split: Annotated[str, typer.Option(help="The split to evaluate on.")] = "test",
+    ground_truth: Annotated[
+        Path | None, typer.Argument(help="kagl: the folder of its ground truth.", show_default=False)
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="The run folder, written by pretrain or finetune; with --store, the store's by default."),
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="The split to evaluate on.", show_default="test")] = None,
     protocol: Annotated[
         Protocol | None,
         typer.Option(help="Retrieval: rank 101 candidates per query, or the full split.", show_default="101"),
@@ -52,7 +59,18 @@ def evaluate(
     ] = None,
     rerank: Annotated[
         int | None,
-        typer.Option(min=1, help="Retrieval: candidates per query that the joint model scores; default all."),
+        typer.Option(
+            min=1,
+            help="Retrieval, kagl: candidates per query that the joint model scores; default all, in a gallery 20, in "
+            "kagl none.",
+        ),
+    ] = None,
+    gallery: Annotated[
+        str | None,
+        typer.Option(help="Retrieval, protocol full: splits that are searched together, as in train+test."),
+    ] = None,
+    store: Annotated[
+        str | None, typer.Option(help="kagl: rank as a search in this store, instead of by the run alone.")
     ] = None,
     beams: Annotated[
         int | None, typer.Option(min=1, help="Captioning: number of beams; 1 is greedy.", show_default="3")
@@ -65,29 +83,44 @@ def evaluate(
     retrieval ranks the matching photo or text of each query among candidates and reports R@1, R@5 and R@10.
     category and subcategory report accuracy and F1, and draw the confusion matrix.
     captioning generates captions and compares them with the products' texts.
+    kagl finds the products of a catalogue for Marqo's KAGL queries: titles, categories, colours, seasons, usages.
 
     Example: kaleidobert evaluate retrieval catalogue/ --model runs/mini --protocol 101 --json figures.json
 
     Example: kaleidobert evaluate retrieval catalogue/ --model runs/mini --queries 1000 --draws 5 --rerank 20
 
+    Example: kaleidobert evaluate retrieval catalogue/ --model runs/mini --gallery train+test
+
+    Example: kaleidobert evaluate kagl catalogue/ kagl/ --model runs/mini --rerank 20 --json figures.json
+
     Example: kaleidobert evaluate category catalogue/ --model runs/category --json figures.json
     """
     from kaleidobert.cli.figures import print_captioning, print_recognition, print_retrieval, write_figures
+    from kaleidobert.cli.kagl import run_kagl
     from kaleidobert.data.readers import load_columns
+    from kaleidobert.errors import InputError
     from kaleidobert.evaluation.model_card import write_model_card
     from kaleidobert.training.runs import HISTORY_FILE
 
     drawing = {"--protocol": protocol, "--queries": queries, "--seed": seed, "--draws": draws}
-    _check_options(task, drawing | {"--candidates": candidates, "--rerank": rerank, "--beams": beams})
-    _check_candidates(candidates, drawing)
+    options = {"--candidates": candidates, "--rerank": rerank, "--beams": beams, "--split": split, "--store": store}
+    _check_options(task, drawing | options | {"--gallery": gallery, "GROUND_TRUTH": ground_truth})
+    _check_candidates(candidates, drawing | {"--gallery": gallery})
     check_files(json)
     mapping = load_columns(columns) if columns else None
+    split = split or "test"
+    if task is Task.kagl:
+        figures = run_kagl(data, ground_truth, model, store, mapping, rerank)
+        write_figures(figures, json)
+        return
+    if model is None:
+        raise InputError("no --model; give the folder of a run")
     if task is Task.retrieval:
         from kaleidobert.evaluation.retrieval import evaluate_retrieval
 
-        chosen = (protocol or Protocol.hundred_and_one).value
+        chosen = (protocol or (Protocol.full if gallery else Protocol.hundred_and_one)).value
         figures = evaluate_retrieval(
-            data, model, split, chosen, queries, seed or 0, mapping, draws or 1, candidates, rerank
+            data, model, split, chosen, queries, seed or 0, mapping, draws or 1, candidates, rerank, gallery
         )
         print_retrieval(figures)
     elif task is Task.captioning:
@@ -111,6 +144,8 @@ def _check_options(task: Task, options: dict[str, Any]) -> None:
 
     both = (Task.retrieval, Task.captioning)
     allowed = {"--queries": both, "--seed": both, "--beams": (Task.captioning,)}
+    allowed |= {"--rerank": (Task.retrieval, Task.kagl), "--split": (*both, *RECOGNITION)}
+    allowed |= dict.fromkeys(("--store", "GROUND_TRUTH"), (Task.kagl,))
     for option, value in options.items():
         tasks = allowed.get(option, (Task.retrieval,))
         if value is not None and task not in tasks:

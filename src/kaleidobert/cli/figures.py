@@ -43,13 +43,41 @@ def print_captioning(figures: dict) -> None:
 
 
 def print_retrieval(figures: dict) -> None:
-    """R@1, R@5, R@10 of both directions and SumR, one row per scorer."""
+    """R@1, R@5, R@10 of both directions and SumR, one row per scorer; a gallery's new and trained products apart."""
+    if "gallery" in figures:
+        for group in ("unseen", "seen"):
+            if group in figures:
+                _print_retrieval(_gallery_title(figures, group), figures[group])
+    else:
+        spread = figures.get("spread")
+        title = f"retrieval, protocol {figures['protocol']}, {figures['queries']:,} queries of {figures['split']}"
+        title += f", mean of {figures['draws']} draws ± standard deviation" if spread else ""
+        title += f", the joint model re-ranks the best {figures['rerank']}" if figures["rerank"] else ""
+        _print_retrieval(title, figures, spread)
+    for name, weights in figures["weights"].items():
+        idle = [way for way, weight in weights["joint_weight"].items() if not weight]
+        if idle:
+            ending = " + memory" if name == "with_memory" else ""
+            ignored = "; re-ranking changes nothing there" if figures["rerank"] else ""
+            print(
+                f"combined{ending} is vectors{ending} in {' and '.join(idle)}: "
+                f"the joint model was fitted a weight of 0{ignored}"
+            )
+
+
+def _gallery_title(figures: dict, group: str) -> str:
+    """What a table of the ``seen`` or ``unseen`` queries shows."""
+    which = "whose product was trained on" if group == "seen" else "of new products"
+    return (
+        f"{group}: {figures[group]['queries']:,} queries {which}, among {figures['candidates']:,} products of "
+        f"{figures['gallery']}, {figures['trained']:,} of them trained on; the joint model re-ranks the best "
+        f"{figures['rerank']}"
+    )
+
+
+def _print_retrieval(title: str, figures: dict, spread: dict | None = None) -> None:
     from kaleidobert.evaluation.metrics.retrieval import recall_values, scorer_rows
 
-    title = f"retrieval, protocol {figures['protocol']}, {figures['queries']:,} queries of {figures['split']}"
-    spread = figures.get("spread")
-    title += f", mean of {figures['draws']} draws ± standard deviation" if spread else ""
-    title += f", the joint model re-ranks the best {figures['rerank']}" if figures["rerank"] else ""
     table = Table("ranked by", title=title)
     for direction in ("text→image", "image→text"):
         for k in (1, 5, 10):
@@ -62,6 +90,31 @@ def print_retrieval(figures: dict) -> None:
             cells = [f"{cell} ± {deviation:.1f}" for cell, deviation in zip(cells, deviations, strict=True)]
         table.add_row(scorer.replace("_memory", " + memory"), *cells)
     Console().print(table)
+
+
+def print_kagl(figures: dict) -> None:
+    """A table per task with the published zero-shot models, and what was left out; all figures from 0 to 1."""
+    from kaleidobert.evaluation.published import kagl_tables
+
+    for each in kagl_tables(figures):
+        table = Table("", title=each.caption)
+        for name in each.columns:
+            table.add_column(name, justify="right")
+        for heading, rows in each.groups.items():
+            table.add_section()
+            table.add_row(f"[italic]{heading}[/italic]")
+            for row in rows:
+                table.add_row(row.heading, *("-" if cell is None else str(cell) for cell in row.cells))
+        Console().print(table)
+    for task, count in figures["queries_left_out"].items():
+        if count:
+            print(f"{task}: left out {count:,} queries of which no right product is at hand")
+    if figures["trained_on"] == figures["data"]:
+        print(f"the run was trained on the train split of {figures['data']}; new products are the rows 'unseen'")
+    else:
+        print(f"the run was trained on {figures['trained_on'] or 'data not recorded'}, not on {figures['data']}")
+    if figures.get("note"):
+        print(figures["note"])
 
 
 def print_ranking(figures: dict) -> None:

@@ -20,6 +20,10 @@ def fit_ranker(
     memory: Annotated[
         bool, typer.Option("--memory/--no-memory", help="Build a retrieval memory from DATA's train split.")
     ] = True,
+    trained: Annotated[
+        int,
+        typer.Option(min=0, help="Training products among which those of SPLIT are ranked, as in a shop; 0 for none."),
+    ] = 5000,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed for drawing queries and pairs; default the run's.")
     ] = None,
@@ -46,7 +50,7 @@ def fit_ranker(
 
     check_files(json)
     check_picture(picture, [f".{ending}" for ending in Figure().canvas.get_supported_filetypes()])
-    figures = fit(data, model, split, load_columns(columns) if columns else None, seed, memory)
+    figures = fit(data, model, split, load_columns(columns) if columns else None, seed, memory, trained)
     print_ranking(figures)
     write_figures(figures, json)
     best = figures.get("with_memory", figures["without_memory"])

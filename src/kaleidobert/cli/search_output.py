@@ -35,6 +35,8 @@ def search_once(
     answer = ranker.answer(query)
     heading = query_text(query)
     console = console or Console()
+    if answer.note:
+        console.print(answer.note, style="yellow", markup=False, highlight=False)
     if answer.hits:
         if answer.weak:
             console.print("Nothing matches well; these are the nearest products.", style="yellow")
@@ -69,6 +71,7 @@ def answer_to_dict(answer: Answer) -> dict[str, Any]:
         "total": answer.total,
         "exact": answer.exact,
         "weak": answer.weak,
+        "note": answer.note,
         "next_offset": answer.next_offset,
         "facets": {
             name: [{"value": value, "count": count} for value, count in counts]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,8 @@ from torch import Tensor
 from kaleidobert.alignment.matching import content_words
 from kaleidobert.errors import InputError
 from kaleidobert.evaluation.metrics.reliability import best_threshold, calibration_error, fit_logistic, reliability
+from kaleidobert.evaluation.pair_scores import EncodedProducts, pair_scores
 from kaleidobert.evaluation.protocols import choose_queries
-from kaleidobert.evaluation.retrieval import EncodedProducts, autocast, pair_scores
 from kaleidobert.scoring.calibration import Calibration
 from kaleidobert.scoring.protocol import TextBatch
 from kaleidobert.scoring.scorer import KaleidoBertScorer
@@ -104,7 +104,7 @@ def labelled_pairs(
     matches: np.ndarray = np.array(
         [[set(query.lower().split()) <= each for each in words] for query in queries]
     )  # (Q, N)
-    images = scorer.enhance_images(encoded.images.to(scorer.device))  # (N, V)
+    images = _enhanced(scorer, encoded)  # (N, V)
     texts, similarity = _similarity(scorer, queries, images)
     chosen = _choose(similarity, rng)  # (Q, C)
     picked = similarity.cpu().gather(1, chosen)
@@ -133,7 +133,7 @@ def word_visibility(
         raise InputError(
             f"no word is in {FREQUENT} of the {len(dataset)} validation products: too few to fit match probabilities"
         )
-    similarity = _similarity(scorer, frequent, scorer.enhance_images(encoded.images.to(scorer.device)))[1]
+    similarity = _similarity(scorer, frequent, _enhanced(scorer, encoded))[1]
     visible = {}
     for word, row in zip(frequent, similarity, strict=True):
         nearest = row.topk(counts[word]).indices.tolist()
@@ -145,6 +145,10 @@ def word_visibility(
 def words_of(texts: Sequence[str]) -> list[set[str]]:
     """The content words of each text, in lower case."""
     return [{word.text.lower() for word in content_words(text)} for text in texts]
+
+
+def _enhanced(scorer: KaleidoBertScorer, encoded: EncodedProducts) -> Tensor:
+    return scorer.enhance_images(encoded.images.to(scorer.device), encoded.own.to(scorer.device))
 
 
 def _similarity(scorer: KaleidoBertScorer, texts: Sequence[str], images: Tensor) -> tuple[TextBatch, Tensor]:
@@ -184,9 +188,7 @@ def _choose(similarity: Tensor, rng: np.random.Generator) -> Tensor:
 def _joint(scorer: KaleidoBertScorer, texts: TextBatch, encoded: EncodedProducts, chosen: Tensor) -> Tensor:
     """Joint scores (Q, C)."""
     query = torch.arange(len(chosen)).repeat_interleave(chosen.shape[1])
-    with autocast(scorer):
-        log_prior = scorer.joint.text_log_prior(texts.input_ids, texts.attention_mask)
-    queries = replace(encoded, input_ids=texts.input_ids, attention_mask=texts.attention_mask, log_prior=log_prior)
+    queries = encoded.asking(scorer, texts)
     return pair_scores(scorer, queries, query, chosen.flatten(), "calibration").view(chosen.shape)
 
 

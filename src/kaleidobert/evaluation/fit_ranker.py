@@ -1,14 +1,15 @@
 """Fit the ranking of a trained run: build its memory of training pairs, and fit the weights of its scores.
 
 Writes ``ranking.json`` and ``memory.safetensors`` into the run folder; ``config.json`` and ``model.safetensors`` are
-not changed. The weights are fitted twice, without and with the memory.
+not changed. The weights are fitted twice, without and with the memory, to rank validation products in a gallery that
+holds training products too, as a shop's does.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -20,25 +21,17 @@ from torch import Tensor
 
 from kaleidobert.errors import InputError
 from kaleidobert.evaluation.fit_calibration import fit_calibration
-from kaleidobert.evaluation.metrics.retrieval import partner_ranks, recall
-from kaleidobert.evaluation.protocols import candidate_table, choose_queries
-from kaleidobert.evaluation.retrieval import (
-    DirectionScores,
-    EncodedProducts,
-    encode,
-    pairs,
-    ranked_by,
-    score,
-    similarity_parts,
-)
+from kaleidobert.evaluation.gallery import Gallery, shortlists, vector_ranks
+from kaleidobert.evaluation.metrics.retrieval import recall
+from kaleidobert.evaluation.pair_scores import DirectionScores, embed, encode, pairs, score
 from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.model.objectives import Objectives
 from kaleidobert.model.retrieval import KaleidoBertForRetrieval
 from kaleidobert.scoring.cross_modal_memory import CrossModalMemory
-from kaleidobert.scoring.joint_scores import joint_score
+from kaleidobert.scoring.joint_scores import JointTerms, joint_score
 from kaleidobert.scoring.layout_memory import LayoutMemory
-from kaleidobert.scoring.memory import MEMORY_FILE, RetrievalMemory
-from kaleidobert.scoring.ranking import DIRECTIONS, JOINT_SCORERS, RERANK, Ranking, RankingWeights
+from kaleidobert.scoring.memory import MEMORY_FILE, RetrievalMemory, product_keys
+from kaleidobert.scoring.ranking import DIRECTIONS, RERANK, Ranking, RankingWeights, trained_terms
 from kaleidobert.scoring.scorer import KaleidoBertScorer
 from kaleidobert.training.dataset import PreparedDataset, prepare
 from kaleidobert.training.encode import embed_products
@@ -52,8 +45,10 @@ NEIGHBOUR_WORD_WEIGHTS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.65)
 NEIGHBOUR_PMI_WEIGHTS = (0.0, 0.5, 1.0, 2.0)
 PRIOR_WEIGHTS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
 JOINT_WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
+ITM_SHARES = (0.25, 0.5, 1.0, 2.0, 4.0)  # of the ITM logit beside the LM's term
 VECTOR_QUERIES, JOINT_QUERIES = 2000, 1000
-MIN_GAIN = 1.0  # in R@1 + R@5 + R@10; below it the joint model is left out, as less is noise
+TRAINED = 5000  # training products in the gallery, at most
+MIN_GAIN = 1.0  # in R@1 + R@5 + R@10; below it joint model or sum of two terms is left out, as less is noise
 
 
 def fit_ranker(
@@ -63,24 +58,28 @@ def fit_ranker(
     columns: Mapping[str, str] | None = None,
     seed: int | None = None,
     memory: bool = True,
+    trained: int = TRAINED,
 ) -> dict[str, Any]:
     """Build a run's memory from ``data``'s train split and fit its ranking on ``split``; returns weights and figures.
 
-    ``memory=False`` removes an earlier memory. ``seed``: default the run's. ``data`` need not be the catalogue of the
-    training, so that a run adapts to another shop without training. Raises ``InputError`` where ``run`` holds no
-    trained model.
+    ``memory=False`` removes an earlier memory. ``trained``: number of training products, drawn at random, among which
+    those of ``split`` are ranked; 0 for a gallery of new products alone. ``seed``: default the run's. ``data`` need not
+    be the catalogue of the training, so that a run adapts to another shop without training. Raises ``InputError`` where
+    ``run`` holds no trained model.
     """
     model, processor = load_model(run, KaleidoBertForRetrieval), load_processor(run)
     settings = load_run_settings(run)
     seed = settings.training.seed if seed is None else seed
     validation = prepare(data, split, processor.image_processor, columns)
-    built = None
-    if memory:
+    built = train = None
+    if memory or trained:
         train = prepare(data, "train", processor.image_processor, columns)
+    if memory and train is not None:
         built = build_memory(model, processor.tokenizer, train, seed)
     unfitted = RankingWeights()
     scorer = KaleidoBertScorer(model, processor, Ranking(unfitted, unfitted if built else None), built, str(run))
-    ranking, figures = fit_ranking(scorer, validation, settings.objectives, seed)
+    others = train.sample(trained, seed) if train is not None and trained and split != "train" else None
+    ranking, figures = fit_ranking(scorer, validation, settings.objectives, seed, others)
     if built is None:
         (run / MEMORY_FILE).unlink(missing_ok=True)
     else:
@@ -95,23 +94,35 @@ def build_memory(model: KaleidoBertForRetrieval, tokenizer: Any, train: Prepared
     found = embed_products(model, tokenizer, train, chosen.tolist(), "building the retrieval memory")
     vocabulary, padding = model.config.encoder_config.vocab_size, tokenizer.pad_token_id
     layouts = LayoutMemory.build(found.layout_states, found.tokens, vocabulary, padding)
-    return RetrievalMemory(CrossModalMemory(found.images, found.texts), layouts)
+    products = product_keys(train.ids[row] for row in chosen).to(model.device)
+    return RetrievalMemory(CrossModalMemory(found.images, found.texts), layouts, products)
 
 
 def fit_ranking(
-    scorer: KaleidoBertScorer, validation: PreparedDataset, objectives: Objectives, seed: int = 0
+    scorer: KaleidoBertScorer,
+    validation: PreparedDataset,
+    objectives: Objectives,
+    seed: int = 0,
+    trained: PreparedDataset | None = None,
 ) -> tuple[Ranking, dict[str, Any]]:
     """Fit weights and match probabilities on validation products, without and with the scorer's memory.
+
+    Their gallery holds ``trained`` products, too.
 
     Too few or too similar products for match probabilities are a warning, not an error, so that a handful of products
     suffices to try the program; the ranking then has none.
     """
     encoded = encode(scorer, validation)
+    parts, texts, known = [encoded], validation.texts, [False] * len(validation)
+    if trained is not None:
+        parts, texts = [encoded, encode(scorer, trained)], [*texts, *trained.texts]
+        known = known + [True] * len(trained)
+    gallery = Gallery.of(parts, texts, np.array(known))
     scorers = {"without_memory": scorer.without_memory()} | ({"with_memory": scorer} if scorer.memory else {})
     fits: dict[str, RankingWeights] = {}
     figures: dict[str, Any] = {}
     for name, each in scorers.items():
-        weights = fit_weights(each, encoded, validation, objectives, seed)
+        weights = fit_weights(each, gallery, objectives, seed)
         figures[name] = {key: value for key, value in asdict(weights).items() if key != "calibration"}
         try:
             calibration, quality = fit_calibration(each.with_weights(weights), validation, encoded, seed)
@@ -123,116 +134,144 @@ def fit_ranking(
     return Ranking(**fits), figures
 
 
-def fit_weights(
-    scorer: KaleidoBertScorer, encoded: EncodedProducts, validation: PreparedDataset, objectives: Objectives, seed: int
-) -> RankingWeights:
+def fit_weights(scorer: KaleidoBertScorer, gallery: Gallery, objectives: Objectives, seed: int) -> RankingWeights:
     """The weights of memory, hubness and joint model with the highest sum of recalls, by grid search.
 
-    The joint model has one weight per direction. Every grid but the prior's contains 0, so that a part that does not
-    help is left out; so is a joint model that gains less than ``MIN_GAIN``.
+    Queries are the gallery's products that were not trained on. The joint model has one weight per direction. Every
+    grid but the prior's contains 0, so that a part that does not help is left out; so is a joint model, or the second
+    of its terms, that gains less than ``MIN_GAIN``. Raises ``InputError`` where there is nothing to rank.
     """
+    new = np.flatnonzero(~gallery.trained)
+    if len(np.unique(gallery.texts)) < 2:
+        raise InputError(f"{len(gallery)} products all have the same text: there is nothing to rank")
     weights = RankingWeights()
     if scorer.memory is not None:
-        weights = _fit_memory(scorer, encoded, validation, seed)
-    candidates = candidate_table(validation, choose_queries(len(validation), JOINT_QUERIES, seed), "101", seed)
-    variants = _joint_variants(scorer.with_weights(weights), encoded, candidates, objectives)
-    return _fit_joint(scorer, variants)
+        weights = _fit_memory(scorer, gallery, gallery.draw(new, VECTOR_QUERIES, seed))
+    terms = trained_terms(objectives)
+    heads = _heads(scorer.with_weights(weights), gallery, gallery.draw(new, JOINT_QUERIES, seed), terms)
+    return _fit_joint(heads, scorer.scale, weights, terms, scorer.memory is not None)
 
 
-def _fit_memory(
-    scorer: KaleidoBertScorer, encoded: EncodedProducts, validation: PreparedDataset, seed: int
-) -> RankingWeights:
+def _fit_memory(scorer: KaleidoBertScorer, gallery: Gallery, queries: np.ndarray) -> RankingWeights:
     """The weights of the memory and of hubness."""
-    candidates = candidate_table(validation, choose_queries(len(validation), VECTOR_QUERIES, seed), "101", seed)
-    missing = torch.from_numpy(candidates < 0)
     sums = {}
     for memory_weight in MEMORY_WEIGHTS:
         enhanced = scorer.with_weights(RankingWeights(memory_weight=memory_weight))
-        parts = similarity_parts(enhanced, encoded, candidates)
+        embedded = embed(enhanced, gallery.encoded)
         for hubness_weight in HUBNESS_WEIGHTS:
             weights = replace(enhanced.weights, hubness_weight=hubness_weight)
-            found = [
-                scorer.with_weights(weights).similarity(*part).masked_fill(missing, float("-inf")) for part in parts
-            ]
-            sums[memory_weight, hubness_weight] = sum(map(_recalls, found))
+            ranks = vector_ranks(scorer.with_weights(weights), gallery, embedded, queries)
+            sums[memory_weight, hubness_weight] = sum(map(_recalls, ranks))
     memory_weight, hubness_weight = max(sums, key=lambda each: sums[each])
     return RankingWeights(memory_weight=memory_weight, hubness_weight=hubness_weight)
 
 
-def _joint_variants(
-    scorer: KaleidoBertScorer, encoded: EncodedProducts, candidates: np.ndarray, objectives: Objectives
-) -> Iterator[tuple[RankingWeights, Sequence[DirectionScores]]]:
-    """The weights of each variant of the joint score, and its scores; simple variants first."""
-    priors = [encoded.log_prior[text].unbind(dim=-1) for text, _ in pairs(candidates)]
-    has_memory = scorer.memory is not None
-    for name in trained_scorers(objectives):
-        word_weights = NEIGHBOUR_WORD_WEIGHTS if name == "lm" and has_memory else (0.0,)
-        prior_weights = PRIOR_WEIGHTS if name == "lm" else (0.0,)
-        pmi_weights = NEIGHBOUR_PMI_WEIGHTS if has_memory else (0.0,)
-        chosen = replace(scorer.weights, joint_scorer=name)
-        parts = partial(_joint_parts, scorer.with_weights(chosen), word_weights=word_weights)
-        both = score(scorer, encoded, candidates, RERANK, parts)
-        for (place, word), prior, pmi in product(enumerate(word_weights), prior_weights, pmi_weights):
-            weights = replace(chosen, neighbour_word_weight=word, neighbour_pmi_weight=pmi)
-            weights = replace(weights, prior_weight=prior) if name == "lm" else weights
-            scored = [
-                replace(each, joint=joint_score(weights, each.joint[..., place], own, each.joint[..., -1] - density))
-                for each, (own, density) in zip(both, priors, strict=True)
-            ]
-            yield weights, scored
+@dataclass(frozen=True)
+class Head:
+    """What the joint model reads in one direction, of those of Q queries whose product is among it.
+
+    similarity (R, C) and the terms (R, C), log_likelihood (R, C, W) for W weights of the neighbours' words, of the
+    product in column 0 and its rivals; absent (R, C): padding. others (Q - R,): the ranks of the remaining products,
+    which the joint model cannot change.
+    """
+
+    similarity: Tensor
+    terms: JointTerms
+    absent: Tensor
+    others: np.ndarray
+
+    def recalls(self, scores: Tensor) -> list[float]:
+        """R@1 + R@5 + R@10 of W scores (W, R, C)."""
+        scores = scores.masked_fill(self.absent, float("-inf"))
+        ranks = 1 + (~(scores[..., 1:] < scores[..., :1])).sum(dim=-1)  # (W, R)
+        return [_recalls(np.concatenate([each, self.others])) for each in ranks.numpy()]
 
 
-def _joint_parts(
-    scorer: KaleidoBertScorer,
-    input_ids: Tensor,
-    attention_mask: Tensor,
-    patch_states: Tensor,
-    photos: Tensor,
-    log_prior: Tensor,  # noqa: ARG001  # the signature of `joint_scores`
-    word_weights: Sequence[float],
-) -> Tensor:
-    """Scores (P, W + 1) of P pairs: one per weight of the neighbours' words, then the PMI's first term."""
-    joint = scorer.joint
-    neighbours = joint.neighbours(patch_states, photos)
-    if scorer.weights.joint_scorer == "itm":
-        scores = joint.itm_logits(input_ids, attention_mask, patch_states, photos)[:, None]
-    else:
-        scores = joint.caption_log_likelihood(input_ids, attention_mask, patch_states, photos, neighbours, word_weights)
-    pmi = scores.new_zeros(len(scores)) if neighbours is None else joint.neighbour_text_pmi(input_ids, neighbours)
-    return torch.cat([scores, pmi[:, None]], dim=1)
+def _heads(scorer: KaleidoBertScorer, gallery: Gallery, queries: np.ndarray, terms: Sequence[str]) -> list[Head]:
+    """Both directions' heads: the best ``RERANK`` candidates by embeddings, as a search re-ranks them."""
+    embedded = embed(scorer, gallery.encoded)
+    lists = shortlists(scorer, gallery, embedded, queries, RERANK)
+    tables = (lists[0].table, lists[1].table)
+    found = score(scorer, gallery.encoded, tables, RERANK, partial(_joint_parts, scorer, terms=terms), embedded)
+    priors = [gallery.encoded.log_prior[text][..., 0] for text, _ in pairs(tables)]
+    return [_head(each, prior, shortlist.ranks) for each, prior, shortlist in zip(found, priors, lists, strict=True)]
+
+
+def _head(scores: DirectionScores, prior: Tensor, ranks: np.ndarray) -> Head:
+    read = scores.head[:, 0]
+    itm, pmi, *_ = scores.joint[read].unbind(dim=-1)
+    terms = JointTerms(itm, scores.joint[read][..., 2:], prior[read], pmi)
+    return Head(scores.vectors[read], terms, ~scores.head[read], ranks[~read.numpy()])
+
+
+def _joint_parts(scorer: KaleidoBertScorer, *inputs: Tensor, terms: Sequence[str]) -> Tensor:
+    """(P, 2 + W) of P pairs: the ITM logit, the neighbour-text PMI, and log-likelihoods for each weight of the
+    neighbours' words; 0 for what is not there."""
+    found = scorer.joint.terms(*inputs, also=terms, word_weights=_word_weights(scorer.memory is not None))
+    nothing = inputs[0].new_zeros(len(inputs[0]), dtype=torch.float32)
+    itm, pmi = ((nothing if each is None else each.float())[:, None] for each in (found.itm, found.neighbour_pmi))
+    return torch.cat([itm, pmi, nothing[:, None] if found.log_likelihood is None else found.log_likelihood], dim=1)
+
+
+def _word_weights(memory: bool) -> tuple[float, ...]:
+    return NEIGHBOUR_WORD_WEIGHTS if memory else (0.0,)
+
+
+def _variants(weights: RankingWeights, terms: Sequence[str], memory: bool) -> Iterator[tuple[RankingWeights, int]]:
+    """Each variant of the joint score, simple ones first, and the place of its weight of the neighbours' words."""
+    single = {"itm": (1.0, 0.0), "lm": (0.0, 1.0)}
+    mixes = [single[name] for name in terms] + [(share, 1.0) for share in ITM_SHARES if len(terms) > 1]
+    for itm, lm in mixes:
+        words = list(enumerate(_word_weights(memory) if lm else (0.0,)))
+        for (place, word), prior, pmi in product(
+            words, PRIOR_WEIGHTS if lm else (1.0,), NEIGHBOUR_PMI_WEIGHTS if memory else (0.0,)
+        ):
+            mixed = replace(weights, itm_weight=itm, lm_weight=lm, prior_weight=prior)
+            yield replace(mixed, neighbour_word_weight=word, neighbour_pmi_weight=pmi), place
 
 
 def _fit_joint(
-    scorer: KaleidoBertScorer, variants: Iterable[tuple[RankingWeights, Sequence[DirectionScores]]]
+    heads: Sequence[Head], scale: float, weights: RankingWeights, terms: Sequence[str], memory: bool
 ) -> RankingWeights:
     """The variant and its weight per direction that rank best combined with embeddings.
 
-    If no variant gains enough in either direction, the one that ranks best alone, with weights of 0.
+    If no variant gains enough in either direction, the one that ranks best alone, with weights of 0. Where the LM has
+    no weight, its prior keeps the one with which it ranks best alone, for the row ``lm``.
     """
-    found = []
-    for variant, both in variants:
-        sums, weights = zip(*(_best_weight(scorer.with_weights(variant), each) for each in both), strict=True)
-        alone = sum(_recalls(ranked_by("joint", scorer, each)) for each in both)
-        found.append((sum(sums), alone, replace(variant, joint_weight=dict(zip(DIRECTIONS, weights, strict=True)))))
-    return max(found, key=lambda each: each[:2])[2]
+    found: list[tuple[float, float, RankingWeights]] = []
+    lm_alone: dict[float, float] = {}
+    for variant, place in _variants(weights, terms, memory):
+        joint = [_joint(head, variant, place) for head in heads]
+        best = [_best_weight(head, scale, each) for head, each in zip(heads, joint, strict=True)]
+        alone = sum(head.recalls(each[None])[0] for head, each in zip(heads, joint, strict=True))
+        if not (variant.itm_weight or variant.uses_layouts):
+            lm_alone[variant.prior_weight] = alone
+        summed = sum(total for total, _ in best) - (MIN_GAIN if variant.itm_weight and variant.lm_weight else 0.0)
+        chosen = dict(zip(DIRECTIONS, (weight for _, weight in best), strict=True))
+        found.append((summed, alone, replace(variant, joint_weight=chosen)))
+    fitted = max(found, key=lambda each: each[:2])[2]
+    if not fitted.lm_weight and lm_alone:
+        fitted = replace(fitted, prior_weight=max(lm_alone, key=lambda each: lm_alone[each]))
+    return fitted
 
 
-def _best_weight(scorer: KaleidoBertScorer, scores: DirectionScores) -> tuple[float, float]:
+def _joint(head: Head, weights: RankingWeights, place: int) -> Tensor:
+    """Joint scores (R, C) of a variant."""
+    likelihood = head.terms.log_likelihood
+    return joint_score(
+        weights, head.terms._replace(log_likelihood=None if likelihood is None else likelihood[..., place])
+    )
+
+
+def _best_weight(head: Head, scale: float, joint: Tensor) -> tuple[float, float]:
     """The highest sum of recalls in one direction, and the joint model's weight for it; 0 unless it gains enough."""
-    sums = {}
-    for weight in JOINT_WEIGHTS:
-        weights = replace(scorer.weights, joint_weight=dict.fromkeys(DIRECTIONS, weight))
-        sums[weight] = _recalls(ranked_by("combined", scorer.with_weights(weights), scores))
+    weights = torch.tensor(JOINT_WEIGHTS)[:, None, None]
+    sums = dict(zip(JOINT_WEIGHTS, head.recalls(scale * head.similarity + weights * joint), strict=True))
     best = max(sums, key=lambda each: sums[each])
     best = best if sums[best] >= sums[0.0] + MIN_GAIN else 0.0
     return sums[best], best
 
 
-def trained_scorers(objectives: Objectives) -> list[str]:
-    """The joint scorers whose objective was trained."""
-    return [name for name, loss in JOINT_SCORERS.items() if objectives.weight(loss)] or [next(iter(JOINT_SCORERS))]
-
-
-def _recalls(scores: Tensor) -> float:
-    """R@1 + R@5 + R@10 of scores (Q, C)."""
-    return sum(recall(partner_ranks(scores.numpy())).values())
+def _recalls(ranks: np.ndarray) -> float:
+    """R@1 + R@5 + R@10 of ranks (Q,)."""
+    return sum(recall(ranks).values())

@@ -1,16 +1,18 @@
-"""The results that the publication reports on Fashion-Gen, beside those of a run's own evaluations.
+"""Published results, beside those of a run's own evaluations.
 
-Figures: Zhuge et al., Kaleido-BERT, CVPR 2021, Tables 2 and 3, as in the public repository mczhuge/Kaleido-BERT.
-All in percent, F1 too.
+Fashion-Gen: Zhuge et al., Kaleido-BERT, CVPR 2021, Tables 2 and 3, as in the public repository mczhuge/Kaleido-BERT.
+All in percent, F1 too. KAGL: zero-shot models, LEADERBOARD.md of marqo-ai/marqo-FashionCLIP (2024-08-09), from 0 to 1.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from kaleidobert.evaluation.metrics.ranking import METRICS
 from kaleidobert.evaluation.metrics.retrieval import recall_columns, recall_values
 from kaleidobert.evaluation.tables import Row, Table, load_evaluations
 
@@ -44,8 +46,78 @@ TASKS: Mapping[str, Sequence[float | None]] = {
 }
 
 
+KAGL_PRODUCTS = 44_434
+KAGL: Mapping[str, Mapping[str, Mapping[str, float]]] = {  # by task and model
+    "text to image": {
+        "FashionCLIP 2": {"R@1": 0.122, "R@10": 0.404, "MRR": 0.217},
+        "SigLIP B/16": {"R@1": 0.169, "R@10": 0.468, "MRR": 0.272},
+        "Marqo-FashionCLIP": {"R@1": 0.159, "R@10": 0.446, "MRR": 0.265},
+        "Marqo-FashionSigLIP": {"R@1": 0.179, "R@10": 0.489, "MRR": 0.293},
+    },
+    "category": {
+        "FashionCLIP 2": {"P@1": 0.714, "P@10": 0.686, "MRR": 0.714},
+        "SigLIP B/16": {"P@1": 0.714, "P@10": 0.700, "MRR": 0.714},
+        "Marqo-FashionCLIP": {"P@1": 0.714, "P@10": 0.571, "MRR": 0.714},
+        "Marqo-FashionSigLIP": {"P@1": 0.571, "P@10": 0.686, "MRR": 0.643},
+    },
+    "sub-category": {
+        "FashionCLIP 2": {"P@1": 0.600, "P@10": 0.571, "MRR": 0.627},
+        "SigLIP B/16": {"P@1": 0.689, "P@10": 0.644, "MRR": 0.731},
+        "Marqo-FashionCLIP": {"P@1": 0.667, "P@10": 0.613, "MRR": 0.691},
+        "Marqo-FashionSigLIP": {"P@1": 0.711, "P@10": 0.687, "MRR": 0.756},
+    },
+    "fine category": {
+        "FashionCLIP 2": {"P@1": 0.634, "P@10": 0.577, "MRR": 0.694},
+        "SigLIP B/16": {"P@1": 0.669, "P@10": 0.611, "MRR": 0.736},
+        "Marqo-FashionCLIP": {"P@1": 0.725, "P@10": 0.613, "MRR": 0.772},
+        "Marqo-FashionSigLIP": {"P@1": 0.704, "P@10": 0.629, "MRR": 0.763},
+    },
+    "colour": {
+        "FashionCLIP 2": {"P@1": 0.413, "P@10": 0.443, "MRR": 0.518},
+        "SigLIP B/16": {"P@1": 0.500, "P@10": 0.417, "MRR": 0.564},
+        "Marqo-FashionCLIP": {"P@1": 0.500, "P@10": 0.496, "MRR": 0.614},
+        "Marqo-FashionSigLIP": {"P@1": 0.587, "P@10": 0.502, "MRR": 0.664},
+    },
+    "season": {
+        "FashionCLIP 2": {"P@1": 0.500, "P@10": 0.225, "MRR": 0.550},
+        "SigLIP B/16": {"P@1": 0.250, "P@10": 0.400, "MRR": 0.375},
+        "Marqo-FashionCLIP": {"P@1": 0.250, "P@10": 0.425, "MRR": 0.542},
+        "Marqo-FashionSigLIP": {"P@1": 0.500, "P@10": 0.350, "MRR": 0.500},
+    },
+    "usage": {
+        "FashionCLIP 2": {"P@1": 0.250, "P@10": 0.237, "MRR": 0.275},
+        "SigLIP B/16": {"P@1": 0.500, "P@10": 0.388, "MRR": 0.500},
+        "Marqo-FashionCLIP": {"P@1": 0.250, "P@10": 0.263, "MRR": 0.354},
+        "Marqo-FashionSigLIP": {"P@1": 0.375, "P@10": 0.400, "MRR": 0.438},
+    },
+}
+
+
+def kagl_tables(figures: Mapping[str, Any]) -> list[Table]:
+    """A table for each KAGL task of an evaluation, with the published zero-shot models above its rows."""
+    tasks = dict.fromkeys(task for row in figures["rows"].values() for task in row)
+    note = "trained on this shop" if figures["trained_on"] == figures["data"] else f"trained on {figures['trained_on']}"
+    tables = []
+    for task in tasks:
+        published = [Row(name, [None, *_metrics(cells)]) for name, cells in KAGL.get(task, {}).items()]
+        own = [
+            Row(f"{row.replace('_memory', ' + memory')}, {group}", [f"{found['queries']:,}", *_metrics(found)])
+            for row, by_task in figures["rows"].items()
+            for group, found in by_task.get(task, {}).items()
+        ]
+        groups = {f"zero-shot, {KAGL_PRODUCTS:,} products, as published": published} if published else {}
+        here = f"{note}, {figures['products']:,} products, {figures['trained']:,} of them in the train split"
+        tables.append(Table(f"KAGL, {task}, from 0 to 1", ["queries", *METRICS], groups | {here: own}))
+    return tables
+
+
+def _metrics(figures: Mapping[str, float]) -> list[str | None]:
+    return [f"{figures[metric]:.3f}" if metric in figures else None for metric in METRICS]
+
+
 def published_tables(runs: Mapping[str, Path]) -> list[Table]:
-    """The publication's two tables, with a row for each evaluation of the runs; none of a table without evaluations."""
+    """The publication's two tables with a row for each evaluation of the runs, and those of KAGL evaluations; none of a
+    table without evaluations."""
     retrieval, tasks = _retrieval_rows(runs), _task_rows(runs)
     tables = []
     if retrieval:
@@ -57,6 +129,9 @@ def published_tables(runs: Mapping[str, Path]) -> list[Table]:
             "accuracy and macro-F of both tasks, and SumCAP the sum of the four captioning metrics"
         )
         tables.append(Table(caption, TASK_COLUMNS, _groups("3", TASKS, tasks)))
+    for name, run in runs.items():
+        for figures in load_evaluations(run, "kagl"):
+            tables += [replace(table, caption=f"{name}: {table.caption}") for table in kagl_tables(figures)]
     return tables
 
 

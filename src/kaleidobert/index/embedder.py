@@ -72,7 +72,7 @@ class Embedder:
     def _rows(self, photos: list[tuple[Product, int, Image.Image]], contents: dict[str, str]) -> list[StoredView]:
         locked, boxes = zip(*(self._locked_portion(image) for _, _, image in photos), strict=True)
         pixels = to_pixel_values(torch.from_numpy(np.stack(locked)))
-        batch = self.scorer.encode_pixels(pixels)
+        batch = self.scorer.encode_pixels(pixels, [product.id for product, _, _ in photos])
         vectors, hubness = batch.embeds.float().cpu().numpy(), batch.hubness.tolist()  # (B, V), (B,)
         states = batch.patch_states.to("cpu", torch.float16).numpy()  # (B, 55, H)
         if not (np.isfinite(vectors).all() and np.isfinite(states).all()):

@@ -100,9 +100,13 @@ class KaleidoBertImageProcessor(PilBackend):
         """Side of the locked portion in pixels."""
         return self.size["height"]
 
+    def foreground(self, image: Image.Image) -> np.ndarray:
+        """Foreground mask (H, W) in [0, 1] of an RGB photo, by the detector named ``saliency``."""
+        return detector(self.saliency)(image)
+
     def locked_box(self, image: Image.Image) -> tuple[Box, bool]:
         """The box that locks the product, in pixels of the photo, and whether a product was found."""
-        return locked_box(detector(self.saliency)(image))
+        return locked_box(self.foreground(image))
 
     def lock(self, image: Image.Image) -> np.ndarray:
         """RGB photo -> its locked portion (S, S, 3) uint8."""

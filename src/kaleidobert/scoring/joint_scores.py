@@ -1,8 +1,9 @@
-"""Joint scores of pairs: the ITM logit or the caption log-likelihood, with optional terms from a memory."""
+"""Joint scores of pairs: a weighted sum of ITM logit and caption log-likelihood, with optional terms from a memory."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +14,18 @@ from kaleidobert.model.retrieval import KaleidoBertForRetrieval
 from kaleidobert.scoring.layout_memory import Neighbours, layout_slice
 from kaleidobert.scoring.memory import RetrievalMemory
 from kaleidobert.scoring.ranking import RankingWeights
+
+
+class JointTerms(NamedTuple):
+    """The terms of joint scores, (N,) each, None where one was not computed; all but the ITM logit in nats.
+
+    log_likelihood: log p(text | photo); log_prior: log p(text); neighbour_pmi: see `layout_memory`.
+    """
+
+    itm: Tensor | None
+    log_likelihood: Tensor | None
+    log_prior: Tensor | None
+    neighbour_pmi: Tensor | None
 
 
 class JointScorer:
@@ -32,36 +45,58 @@ class JointScorer:
         patch_states: Tensor,
         photos: Tensor | None = None,
         log_prior: Tensor | None = None,
+        own: Tensor | None = None,
+        text_own: Tensor | None = None,
     ) -> Tensor:
-        """Joint scores (N,) of texts (N, T) and patch states (N, P, H).
-
-        "itm": the ITM logit. "lm": log p(text | photo) - ``prior_weight`` * log p(text), in nats; without the second
-        term, frequent texts would match every photo (with a weight of 1 it is the pointwise mutual information of
-        VisualGPTScore: Lin et al., ICML 2024). With a memory, the texts of photos with a similar layout contribute
-        ``neighbour_word_weight`` of p(text | photo), and ``neighbour_pmi_weight`` times the neighbour-text PMI is added
-        to either score.
+        """Joint scores (N,) of texts (N, T) and patch states (N, P, H): `joint_score` of the terms that have a weight.
 
         If many texts share few photos, pass patch_states (M, P, H) and ``photos`` (N,), the photo's row for each text.
-        ``log_prior`` (N, 2): `text_log_prior`, if already computed.
+        ``log_prior`` (N, 2): `text_log_prior`, if already computed. ``own`` (M,) and ``text_own`` (N,): the memory
+        rows of the photos' and the texts' own products, which none may recall; -1 for none.
+        """
+        inputs = (input_ids, attention_mask, patch_states, photos, log_prior, own, text_own)
+        return joint_score(self.weights, self.terms(*inputs))
+
+    def terms(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        patch_states: Tensor,
+        photos: Tensor | None = None,
+        log_prior: Tensor | None = None,
+        own: Tensor | None = None,
+        text_own: Tensor | None = None,
+        *,
+        also: Collection[str] = (),
+        word_weights: Sequence[float] | None = None,
+    ) -> JointTerms:
+        """The terms of `joint_scores` that have a weight, and those named in ``also`` (`JOINT_TERMS`).
+
+        ``word_weights``: W weights of the neighbours' words, for log-likelihoods (N, W); default the fitted one.
         """
         weights, dtype = self.weights, self.model.dtype
         input_ids = input_ids.masked_fill(attention_mask == 0, self.model.config.encoder_config.pad_token_id)
         patch_states = patch_states.to(self.model.device, dtype)
-        neighbours = self.neighbours(patch_states, photos) if weights.uses_layouts else None
-        if weights.joint_scorer == "itm":
-            scores = self.itm_logits(input_ids, attention_mask, patch_states, photos)
-            if neighbours is None or not weights.neighbour_pmi_weight:
-                return scores
-        if log_prior is None:
-            log_prior = self.text_log_prior(input_ids, attention_mask)
-        alone, density = log_prior.unbind(dim=1)
-        if weights.joint_scorer == "lm":
-            mix = (weights.neighbour_word_weight,)
-            likelihood = self.caption_log_likelihood(input_ids, attention_mask, patch_states, photos, neighbours, mix)
-            scores = likelihood[:, 0]
-        if neighbours is None or not weights.neighbour_pmi_weight:
-            return joint_score(weights, scores, alone)
-        return joint_score(weights, scores, alone, self.neighbour_text_pmi(input_ids, neighbours) - density)
+        texts = (input_ids, attention_mask)
+        uses_lm = bool(weights.lm_weight or "lm" in also)
+        uses_pmi = bool(weights.neighbour_pmi_weight or word_weights is not None)
+        neighbours = None
+        if weights.uses_layouts or word_weights is not None:
+            neighbours = self.neighbours(patch_states, photos, own)
+        if neighbours is not None and text_own is not None:
+            neighbours = neighbours.without(text_own)
+        if log_prior is None and (uses_lm or uses_pmi):
+            log_prior = self.text_log_prior(*texts, text_own)
+        itm = likelihood = pmi = None
+        if weights.itm_weight or "itm" in also:
+            itm = self.itm_logits(*texts, patch_states, photos)
+        if uses_lm:
+            mix = (weights.neighbour_word_weight,) if word_weights is None else word_weights
+            likelihood = self.caption_log_likelihood(*texts, patch_states, photos, neighbours, mix)
+            likelihood = likelihood[:, 0] if word_weights is None else likelihood
+        if uses_pmi and neighbours is not None and log_prior is not None:
+            pmi = self.neighbour_text_pmi(input_ids, neighbours) - log_prior[:, 1]
+        return JointTerms(itm, likelihood, None if log_prior is None else log_prior[:, 0], pmi)
 
     def itm_logits(
         self, input_ids: Tensor, attention_mask: Tensor, patch_states: Tensor, photos: Tensor | None
@@ -85,20 +120,29 @@ class JointScorer:
             cache.batch_select_indices(photos)
         return self._log_likelihood(input_ids, attention_mask, cache, neighbours, word_weights)
 
-    def text_log_prior(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """The prior (N, 2) of texts (N, T), in nats: log p(text) by the LM, and `LayoutMemory.text_density`."""
-        texts = torch.cat([input_ids, attention_mask], dim=1)
+    def text_log_prior(self, input_ids: Tensor, attention_mask: Tensor, own: Tensor | None = None) -> Tensor:
+        """The prior (N, 2) of texts (N, T), in nats: log p(text) by the LM, and `LayoutMemory.text_density`.
+
+        ``own`` (N,): the memory row of each text's own product, -1 for none.
+        """
+        own = own if self.memory is not None else None
+        parts = [input_ids, attention_mask] + ([] if own is None else [own[:, None].to(input_ids)])
+        texts = torch.cat(parts, dim=1)
         alone, which = torch.unique(texts, dim=0, return_inverse=True)  # a text of many pairs is decoded once
-        ids, mask = alone.chunk(2, dim=1)
+        length = input_ids.shape[1]
+        ids, mask, rows = alone[:, :length], alone[:, length : 2 * length], None if own is None else alone[:, -1]
         likelihood = self._log_likelihood(ids, mask, PrefixCache())[:, 0]
-        density = torch.zeros_like(likelihood) if self.memory is None else self.memory.layouts.text_density(ids)
+        density = torch.zeros_like(likelihood) if self.memory is None else self.memory.layouts.text_density(ids, rows)
         return torch.stack([likelihood, density], dim=1)[which]
 
-    def neighbours(self, patch_states: Tensor, photos: Tensor | None = None) -> Neighbours | None:
+    def neighbours(
+        self, patch_states: Tensor, photos: Tensor | None = None, own: Tensor | None = None
+    ) -> Neighbours | None:
         """The nearest photos in the memory for each pair's photo, by patch states (M, P, H); None without a memory."""
         if self.memory is None:
             return None
-        found = self.memory.layouts.nearest(layout_states(self.model, patch_states), self.weights.layout_neighbours)
+        states = layout_states(self.model, patch_states)
+        found = self.memory.layouts.nearest(states, self.weights.layout_neighbours, own)
         return found if photos is None else Neighbours(*(part[photos] for part in found))
 
     def neighbour_text_pmi(self, input_ids: Tensor, neighbours: Neighbours) -> Tensor:
@@ -128,13 +172,27 @@ class JointScorer:
         return torch.stack(sums, dim=1)
 
 
-def joint_score(
-    weights: RankingWeights, score: Tensor, log_prior: Tensor, neighbour_pmi: Tensor | None = None
-) -> Tensor:
-    """The joint score from its terms: the ITM logit or log p(text | photo), log p(text), and the neighbour-text PMI."""
-    if weights.joint_scorer == "lm":
-        score = score - weights.prior_weight * log_prior
-    return score if neighbour_pmi is None else score + weights.neighbour_pmi_weight * neighbour_pmi
+def joint_score(weights: RankingWeights, terms: JointTerms) -> Tensor:
+    """The joint score (N,), the one place of its formula:
+
+        itm_weight * ITM logit + lm_weight * (log p(text | photo) - prior_weight * log p(text))
+            + neighbour_pmi_weight * neighbour-text PMI
+
+    Without the prior, frequent texts would match every photo (with a weight of 1 the second term is the pointwise
+    mutual information of VisualGPTScore: Lin et al., ICML 2024). With a memory, the texts of photos with a similar
+    layout contribute ``neighbour_word_weight`` of p(text | photo).
+    """
+    parts = [(weights.itm_weight, terms.itm), (weights.lm_weight, log_likelihood_ratio(weights, terms))]
+    parts.append((weights.neighbour_pmi_weight, terms.neighbour_pmi))
+    weighed = [weight * term for weight, term in parts if weight and term is not None]
+    return torch.stack(weighed).sum(dim=0)
+
+
+def log_likelihood_ratio(weights: RankingWeights, terms: JointTerms) -> Tensor | None:
+    """The LM's term of the joint score; None where it was not computed."""
+    if terms.log_likelihood is None or terms.log_prior is None:
+        return None
+    return terms.log_likelihood - weights.prior_weight * terms.log_prior
 
 
 def layout_states(model: KaleidoBertPairModel, patch_states: Tensor) -> Tensor:

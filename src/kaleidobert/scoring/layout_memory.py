@@ -11,11 +11,12 @@ by shared words and the photo by its layout. In nats, with kernels for both (Par
 information
 
     log sum_j p(j | photo) exp(s * cos(text, text_j)) - log mean_j exp(s * cos(text, text_j))
+
+As in `cross_modal_memory`, a product's ``own`` row is left out.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kaleidobert.levels import Level, level_slices
-from kaleidobert.scoring.cross_modal_memory import HalfPrecisionBuffers
+from kaleidobert.scoring.cross_modal_memory import HalfPrecisionBuffers, leave_out, log_others
 
 GRID = 3  # of the level that a layout is taken from, or of the nearest one
 LAYOUT_SIZE = 256
@@ -40,6 +41,11 @@ class Neighbours(NamedTuple):
 
     rows: Tensor
     shares: Tensor
+
+    def without(self, own: Tensor) -> Neighbours:
+        """The same where none of N rows ``own`` (N,) has a share; -1 for none."""
+        shares = self.shares.masked_fill(self.rows == own[:, None], 0.0)
+        return Neighbours(self.rows, shares / shares.sum(dim=1, keepdim=True).clamp(min=1e-12))
 
 
 def layout_slice(levels: Sequence[Level]) -> slice:
@@ -89,12 +95,12 @@ class LayoutMemory(HalfPrecisionBuffers):
             padding,
         )
 
-    def nearest(self, states: Tensor, neighbours: int) -> Neighbours:
+    def nearest(self, states: Tensor, neighbours: int, own: Tensor | None = None) -> Neighbours:
         """The training products with the nearest layouts, for photos with flattened patch states (N, F)."""
         layouts = self.upcast("layouts", torch.float32)
         with torch.autocast(states.device.type, enabled=False):
             likeness = _layout(states, self.mean, self.basis) @ layouts.T
-        nearest = likeness.topk(min(neighbours, len(layouts)), dim=1)
+        nearest = leave_out(likeness, own).topk(min(neighbours, len(layouts)), dim=1)
         return Neighbours(nearest.indices, (LAYOUT_SHARPNESS * nearest.values).softmax(dim=1))
 
     def word_probabilities(self, input_ids: Tensor, neighbours: Neighbours) -> Tensor:
@@ -118,14 +124,15 @@ class LayoutMemory(HalfPrecisionBuffers):
         cosine = (self.weights[neighbours.rows] * shared).float().sum(dim=2) / self._norms(input_ids).unsqueeze(1)
         return torch.logsumexp(neighbours.shares.log() + TEXT_SHARPNESS * cosine, dim=1)
 
-    def text_density(self, input_ids: Tensor) -> Tensor:
+    def text_density(self, input_ids: Tensor, own: Tensor | None = None) -> Tensor:
         """The second term (B,) of the neighbour-text PMI: the density of texts (B, T) in the memory, in nats."""
         found, weights = [], self.upcast("weights", torch.float32)
-        for ids in input_ids.split(CHUNK):
+        owns = [None] * len(input_ids) if own is None else own.split(CHUNK)
+        for ids, rows in zip(input_ids.split(CHUNK), owns, strict=False):
             has = torch.zeros(len(ids), len(self.idf), device=ids.device).scatter_(1, ids.long(), 1.0).T.contiguous()
             sums = F.embedding_bag(self.tokens, has, mode="sum", per_sample_weights=weights)  # (M, B)
-            cosine = sums / self._norms(ids)
-            found.append(torch.logsumexp(TEXT_SHARPNESS * cosine, dim=0) - math.log(len(cosine)))
+            scores = leave_out((TEXT_SHARPNESS * sums / self._norms(ids)).T, rows)  # (B, M)
+            found.append(torch.logsumexp(scores, dim=1) - log_others(rows, scores.shape[1]))
         return torch.cat(found)
 
     def _norms(self, input_ids: Tensor) -> Tensor:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -17,12 +21,27 @@ MEMORY_FILE = "memory.safetensors"
 
 
 class RetrievalMemory(nn.Module):
-    """The memory of the training products: ``pairs`` of embeddings, and photo ``layouts`` with their texts."""
+    """The memory of M training products: ``pairs`` of embeddings, and photo ``layouts`` with their texts.
 
-    def __init__(self, pairs: CrossModalMemory, layouts: LayoutMemory) -> None:
+    ``products`` (M,) int64: `product_keys` of their ids, by which a product is kept from recalling itself.
+    """
+
+    products: Tensor
+
+    def __init__(self, pairs: CrossModalMemory, layouts: LayoutMemory, products: Tensor) -> None:
         super().__init__()
         self.pairs = pairs
         self.layouts = layouts
+        self.register_buffer("products", products)
+
+    @cached_property
+    def _row_of(self) -> dict[int, int]:
+        return {key: row for row, key in enumerate(self.products.tolist())}
+
+    def rows(self, ids: Sequence[str]) -> Tensor:
+        """The memory row (N,) of each of these products, -1 where it is not a training product."""
+        found = [self._row_of.get(key, -1) for key in product_keys(ids).tolist()]
+        return torch.tensor(found, device=self.products.device)
 
     def save(self, run: Path) -> None:
         """Write it into a run folder, replacing an earlier one."""
@@ -45,9 +64,16 @@ class RetrievalMemory(nn.Module):
                 part: {name.removeprefix(part): each for name, each in tensors.items() if name.startswith(part)}
                 for part in ("pairs.", "layouts.")
             }
-            return cls(CrossModalMemory(**parts["pairs."]), LayoutMemory(parts["layouts."], padding))
+            pairs, layouts = CrossModalMemory(**parts["pairs."]), LayoutMemory(parts["layouts."], padding)
+            return cls(pairs, layouts, tensors["products"])
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{file} is damaged ({' '.join(str(error).split())}): delete it, and build it again with "
                 f"kaleidobert fit-ranker DATA --model {run}"
             ) from error
+
+
+def product_keys(ids: Iterable[str]) -> Tensor:
+    """Product ids as int64 (N,): the first eight bytes of a hash."""
+    digests = (hashlib.blake2b(each.encode(), digest_size=8).digest() for each in ids)
+    return torch.tensor([int.from_bytes(each, "big", signed=True) for each in digests], dtype=torch.int64)

@@ -57,14 +57,19 @@ class PairScorer(Protocol):
 
     def encode_images(self, images: Sequence[Image.Image]) -> ImageBatch: ...
 
-    def encode_pixels(self, pixel_values: Tensor) -> ImageBatch:
-        """Encode locked portions (N, 3, S, S) in [0, 1]."""
+    def encode_pixels(self, pixel_values: Tensor, products: Sequence[str] | None = None) -> ImageBatch:
+        """Encode locked portions (N, 3, S, S) in [0, 1] of products with these ids, none of which recalls itself."""
+
+    def own_rows(self, products: Sequence[str] | None) -> Tensor | None:
+        """The rows (N,) of a memory that these products may not recall; None if there is no memory."""
 
     def similarity(self, cosine: Scores, hubness: Scores) -> Scores:
         """The score of embeddings alone, on the scale of cosines."""
 
-    def joint_scores(self, input_ids: Tensor, attention_mask: Tensor, patch_states: Tensor) -> Tensor:
-        """Joint scores (N,) of input_ids and attention_mask (N, T) and patch_states (N, P, H)."""
+    def joint_scores(
+        self, input_ids: Tensor, attention_mask: Tensor, patch_states: Tensor, *, own: Tensor | None = None
+    ) -> Tensor:
+        """Joint scores (N,) of input_ids and attention_mask (N, T) and patch_states (N, P, H); ``own``: `own_rows`."""
 
     def combine(self, similarity: Scores, joint: Scores, direction: str = "TIR") -> Scores:
         """The score that a search ranks by: the scaled similarity plus the weighted joint score."""

@@ -13,19 +13,26 @@ from pathlib import Path
 from typing import Any
 
 from kaleidobert.errors import InputError
+from kaleidobert.model.objectives import Objectives
 
 RANKING_FILE = "ranking.json"
-FORMAT = 1
-JOINT_SCORERS = {"itm": "ITM", "lm": "LM"}  # by name, the objective that trains each
+FORMAT = 2
+JOINT_TERMS = {"itm": "ITM", "lm": "LM"}  # of the joint score: by name, the objective that trains each
 DIRECTIONS = ("TIR", "ITR")  # text-to-image and image-to-text retrieval
 RERANK = 20  # how many of the best candidates by embeddings the joint model scores, by default
+
+
+def trained_terms(objectives: Objectives) -> list[str]:
+    """The terms of the joint score whose objective was trained; of a run that trained neither, the first."""
+    return [name for name, loss in JOINT_TERMS.items() if objectives.weight(loss)] or [next(iter(JOINT_TERMS))]
 
 
 @dataclass(frozen=True)
 class RankingWeights:
     """One fit. Weights of the memory are 0 without one.
 
-    joint_scorer: "itm", the match logit, or "lm", log p(text | photo) - ``prior_weight`` * log p(text).
+    itm_weight, lm_weight: of the joint score's two terms, the ITM logit and the LM's log-likelihood ratio
+        log p(text | photo) - ``prior_weight`` * log p(text); a term of weight 0 is not computed.
     joint_weight: of the joint score beside the similarity, for each direction; 0 where it adds nothing.
     memory_neighbours, memory_weight: how many training pairs enhance an embedding, and how much.
     hubness_weight: multiplies the hubness that is subtracted from the cosine.
@@ -34,7 +41,8 @@ class RankingWeights:
     calibration: of match probabilities (see `scoring.calibration`); empty where there were too few products to fit it.
     """
 
-    joint_scorer: str = "itm"
+    itm_weight: float = 1.0
+    lm_weight: float = 0.0
     prior_weight: float = 1.0
     joint_weight: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(DIRECTIONS, 1.0))
     memory_neighbours: int = 5
@@ -46,10 +54,16 @@ class RankingWeights:
     calibration: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.joint_scorer not in JOINT_SCORERS:
-            raise InputError(f"joint_scorer is {self.joint_scorer!r}; use {' or '.join(JOINT_SCORERS)}")
+        if not (self.itm_weight or self.lm_weight):
+            raise InputError("itm_weight and lm_weight are both 0; leave the joint model out by joint_weight")
         if set(self.joint_weight) != set(DIRECTIONS):
             raise InputError(f"joint_weight has {', '.join(self.joint_weight)}; give {' and '.join(DIRECTIONS)}")
+
+    @property
+    def joint_terms(self) -> str:
+        """The terms of the joint score with their weights, for display: "0.25 ITM + LM"."""
+        parts = ((weight, JOINT_TERMS[name]) for name, weight in (("itm", self.itm_weight), ("lm", self.lm_weight)))
+        return " + ".join(f"{weight:g} {name}" if weight != 1 else name for weight, name in parts if weight)
 
     @property
     def uses_layouts(self) -> bool:
@@ -84,4 +98,4 @@ class Ranking:
                 return cls(fits.pop("without_memory"), **fits)
         except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
             raise InputError(f"{file} is damaged ({' '.join(str(error).split())}): {how}") from error
-        raise InputError(f"{file} has format {found}, this version reads {FORMAT}: {how}")
+        raise InputError(f"{file} was fitted by another version (format {found}, this version reads {FORMAT}): {how}")

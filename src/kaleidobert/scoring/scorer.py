@@ -173,41 +173,47 @@ class KaleidoBertScorer:
         return self.encode_pixels(self._process(images=list(images))["pixel_values"])
 
     @torch.inference_mode()
-    def encode_pixels(self, pixel_values: Tensor) -> ImageBatch:
-        """Encode locked portions (N, 3, S, S) in [0, 1] for search."""
+    def encode_pixels(self, pixel_values: Tensor, products: Sequence[str] | None = None) -> ImageBatch:
+        """Encode locked portions (N, 3, S, S) in [0, 1] for search; ``products``: their ids, none of which recalls
+        itself from the memory."""
         output: KaleidoBertImageOutput = self.model.get_image_features(pixel_values.to(self.device))
-        embeds = self.enhance_images(output.image_embeds)
-        return ImageBatch(embeds, self.image_hubness(embeds), output.patch_states)
+        own = self.own_rows(products)
+        embeds = self.enhance_images(output.image_embeds, own)
+        return ImageBatch(embeds, self.image_hubness(embeds, own), output.patch_states)
 
-    def enhance_images(self, embeds: Tensor) -> Tensor:
-        """Plain image embeddings (N, V) -> those used for search."""
+    def own_rows(self, products: Sequence[str] | None) -> Tensor | None:
+        """The memory rows (N,) of these products, -1 where the memory has none; None without ids or memory."""
+        return None if self.memory is None or products is None else self.memory.rows(products)
+
+    def enhance_images(self, embeds: Tensor, own: Tensor | None = None) -> Tensor:
+        """Plain image embeddings (N, V) -> those used for search. ``own`` (N,): `own_rows`, which are left out."""
         if self.memory is None:
             return embeds
+        weights = self.weights
         return self.memory.pairs.enhance_images(
-            embeds, self.scale, self.weights.memory_weight, self.weights.memory_neighbours
+            embeds, self.scale, weights.memory_weight, weights.memory_neighbours, own
         )
 
-    def enhance_texts(self, embeds: Tensor) -> Tensor:
-        """Plain text embeddings (N, V) -> those used for search."""
+    def enhance_texts(self, embeds: Tensor, own: Tensor | None = None) -> Tensor:
+        """Plain text embeddings (N, V) -> those used for search. ``own`` (N,): `own_rows`, which are left out."""
         if self.memory is None:
             return embeds
+        weights = self.weights
         return self.memory.pairs.enhance_texts(
-            embeds, self.scale, self.weights.memory_weight, self.weights.memory_neighbours
+            embeds, self.scale, weights.memory_weight, weights.memory_neighbours, own
         )
 
-    def image_hubness(self, embeds: Tensor) -> Tensor:
+    def image_hubness(self, embeds: Tensor, own: Tensor | None = None) -> Tensor:
         """The hubness (N,) of image embeddings (N, V); 0 without a memory."""
-        return (
-            embeds.new_zeros(len(embeds))
-            if self.memory is None
-            else self.memory.pairs.image_hubness(embeds, self.scale)
-        )
+        if self.memory is None:
+            return embeds.new_zeros(len(embeds))
+        return self.memory.pairs.image_hubness(embeds, self.scale, own)
 
-    def text_hubness(self, embeds: Tensor) -> Tensor:
+    def text_hubness(self, embeds: Tensor, own: Tensor | None = None) -> Tensor:
         """The hubness (N,) of text embeddings (N, V); 0 without a memory."""
-        return (
-            embeds.new_zeros(len(embeds)) if self.memory is None else self.memory.pairs.text_hubness(embeds, self.scale)
-        )
+        if self.memory is None:
+            return embeds.new_zeros(len(embeds))
+        return self.memory.pairs.text_hubness(embeds, self.scale, own)
 
     @torch.inference_mode()
     def plain_text_embeds(self, texts: Sequence[str]) -> Tensor:
@@ -229,9 +235,11 @@ class KaleidoBertScorer:
         patch_states: Tensor,
         photos: Tensor | None = None,
         log_prior: Tensor | None = None,
+        own: Tensor | None = None,
+        text_own: Tensor | None = None,
     ) -> Tensor:
         """Joint scores (N,) of texts (N, T) and patch states (N, P, H); see `JointScorer.joint_scores`."""
-        return self.joint.joint_scores(input_ids, attention_mask, patch_states, photos, log_prior)
+        return self.joint.joint_scores(input_ids, attention_mask, patch_states, photos, log_prior, own, text_own)
 
     def _process(self, **inputs: Any) -> dict[str, Tensor]:
         with self._processing:

@@ -107,15 +107,22 @@ class CandidateRetriever:
 
     def rerank_depth(self, query: Query, encoded: EncodedQuery) -> int:
         """How many candidates the joint model scores: 0 where it was fitted a weight of 0."""
-        useful = encoded.text and self._scorer.weights.joint_weight["TIR"] and self._calibration.combined
-        return (RERANK if query.rerank is None else query.rerank) if useful else 0
+        if encoded.text is None or self.idle():
+            return 0
+        return RERANK if query.rerank is None else query.rerank
+
+    def idle(self) -> str:
+        """Why the joint model re-ranks nothing; "" where it does."""
+        if not self._scorer.weights.joint_weight["TIR"]:
+            return "the joint model was fitted a weight of 0"
+        return "" if self._calibration.combined else "the joint model has no match probabilities; run fit-ranker again"
 
     @torch.inference_mode()
     def rerank(
         self, queries: Sequence[Query], encoded: Sequence[EncodedQuery], found: Sequence[ScoredCandidates]
     ) -> None:
         """Score the best candidates of all queries with the joint model, in one batch."""
-        jobs = []  # (candidates, indices, encoded text, patch states)
+        jobs = []  # (candidates, indices, encoded text, patch states, product ids)
         for query, each, candidates in zip(queries, encoded, found, strict=True):
             places = candidates.head(self.rerank_depth(query, each))
             keys = [candidates.products[i].key for i in places]
@@ -123,23 +130,27 @@ class CandidateRetriever:
             present = [(i, stored[key]) for i, key in zip(places.tolist(), keys, strict=True) if key in stored]
             if present and each.text:
                 states = np.stack([state for _, state in present])
-                jobs.append((candidates, [i for i, _ in present], each.text, states))
+                chosen = [i for i, _ in present]
+                jobs.append((candidates, chosen, each.text, states, [candidates.products[i].id for i in chosen]))
         if not jobs:
             return
-        scores = self._joint_scores([(text, states) for _, _, text, states in jobs])
-        for (candidates, chosen, text, _), joint in zip(jobs, scores, strict=True):
+        scores = self._joint_scores([job[2:] for job in jobs])
+        for (candidates, chosen, text, _, _), joint in zip(jobs, scores, strict=True):
             combined = self._scorer.combine(candidates.similarity[chosen], joint)
             candidates.text[chosen] = self._calibration.text(combined, text.words, joint=True)
 
-    def _joint_scores(self, jobs: Sequence[tuple[EncodedText, np.ndarray]]) -> list[np.ndarray]:
-        """Joint scores (n,) of each text with the patch states (n, P, H) of its n photos."""
-        ids = torch.nn.utils.rnn.pad_sequence([text.ids for text, _ in jobs], batch_first=True)
-        masks = torch.nn.utils.rnn.pad_sequence([text.mask for text, _ in jobs], batch_first=True)
-        counts = [len(states) for _, states in jobs]
+    def _joint_scores(self, jobs: Sequence[tuple[EncodedText, np.ndarray, list[str]]]) -> list[np.ndarray]:
+        """Joint scores (n,) of each text with the patch states (n, P, H) of its n photos, and their product ids."""
+        ids = torch.nn.utils.rnn.pad_sequence([text.ids for text, *_ in jobs], batch_first=True)
+        masks = torch.nn.utils.rnn.pad_sequence([text.mask for text, *_ in jobs], batch_first=True)
+        counts = [len(states) for _, states, _ in jobs]
         which = torch.arange(len(jobs), device=ids.device).repeat_interleave(torch.tensor(counts, device=ids.device))
-        patches = torch.from_numpy(np.concatenate([states for _, states in jobs]))
+        patches = torch.from_numpy(np.concatenate([states for _, states, _ in jobs]))
+        own = self._scorer.own_rows([each for _, _, products in jobs for each in products])
         scores = [
-            self._scorer.joint_scores(ids[which[rows]], masks[which[rows]], patches[rows])
+            self._scorer.joint_scores(
+                ids[which[rows]], masks[which[rows]], patches[rows], own=None if own is None else own[rows]
+            )
             for rows in torch.arange(len(patches)).split(JOINT_BATCH)
         ]
         return [each.float().cpu().numpy() for each in torch.cat(scores).split(counts)]

@@ -28,7 +28,6 @@ from kaleidobert.index.records import Box, ViewKey
 from kaleidobert.levels import level_slices, patch_boxes
 from kaleidobert.scoring.protocol import PairScorer
 from kaleidobert.search.query import Evidence, PatchWeight
-from kaleidobert.vision.saliency.border_colour import border_colour
 
 MAX_WORDS, MAX_PATCHES = 12, 6  # explained words per query, patches per word
 MIN_WEIGHT = 0.35  # of a patch relative to the word's best patch
@@ -109,12 +108,12 @@ class Explainer:
         return self._project(np.stack([*states.values()]))[1].mean(dim=0)
 
     def _foreground(self, photo: bytes | None, box: Box) -> np.ndarray:
-        """The share of each patch (G,) that shows the product; 1 everywhere if no product is detected."""
+        """The share of each patch (G,) that shows the product, by the run's own detector; 1 everywhere without one."""
         grid = self._levels[self._finest].grid
         if not photo:
             return np.ones(grid * grid, np.float32)
         image = open_image(photo)
-        mask = Image.fromarray(np.uint8(255 * border_colour(image)))
+        mask = Image.fromarray(np.uint8(255 * self._scorer.processor.image_processor.foreground(image)))
         edges = (box[0] * mask.width, box[1] * mask.height, box[2] * mask.width, box[3] * mask.height)
         left, top, right, bottom = map(round, edges)
         portion = mask.crop((left, top, right, bottom))  # background beyond the photo's edges

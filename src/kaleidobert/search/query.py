@@ -129,6 +129,7 @@ class Answer:
     next_offset: offset of the next page; None on the last one.
     facets: for each requested name its values with their number of products, most frequent first.
     seconds: time of each stage. weak: nothing matches well, and the hits are only the nearest products.
+    note: why a setting of the query had no effect; "" if all had.
     """
 
     hits: list[Hit]
@@ -138,3 +139,4 @@ class Answer:
     facets: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     weak: bool = False
+    note: str = ""

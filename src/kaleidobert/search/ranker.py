@@ -102,6 +102,13 @@ class Ranker:
             if order is not None
         ]
 
+    def ids(self, queries: Sequence[Query]) -> list[list[str]]:
+        """The ids of all ranked products of each query, best first, with the variants that an answer does not list."""
+        self.check()
+        for query in queries:
+            query.check()
+        return [order.ids for order in self._rank(queries, [dict.fromkeys(STAGES, 0.0) for _ in queries])]
+
     def explain(self, text: str, product_id: str, view: int) -> list[Evidence]:
         """The patches of a stored photo that match each word of the text; [] where the photo was deleted."""
         return self.explainer.explain(text, [(product_id, view)]).get((product_id, view), [])
@@ -148,7 +155,15 @@ class Ranker:
         best = max((hit.match for hit in order.hits[: query.top]), default=0.0)
         text_alone = bool(query.text.strip()) and query.image is None and not query.like
         weak = not order.hits or (text_alone and best < self.calibration.weak)
-        return Answer(hits, total, exact, end if more else None, facets, seconds, weak)
+        note = self.rerank_note(query)
+        return Answer(hits, total, exact, end if more else None, facets, seconds, weak, note)
+
+    def rerank_note(self, query: Query) -> str:
+        """Why a ``rerank`` that the query asks for has no effect; "" where it has, or none is asked for."""
+        if not query.rerank:
+            return ""
+        reason = self._retriever.idle() if query.text.strip() else "the joint model reads a text, and there is none"
+        return f"rerank {query.rerank} has no effect: {reason}" if reason else ""
 
     def _counts(self, query: Query, order: RankedHits) -> tuple[int, bool, dict[str, list[tuple[str, int]]]]:
         """The number of matching products, whether it is exact or a lower bound, and their facets."""

@@ -130,6 +130,7 @@ class SearchResponse(BaseModel):
     total: int = Field(description="Number of matching products on all pages.")
     exact: bool = Field(description="False if total is a lower bound.")
     weak: bool = Field(description="True if nothing matches well and the hits are only the nearest products.")
+    note: str = Field("", description="Why a setting of the request had no effect; empty if all had.")
     next_offset: int | None = Field(description="Offset of the next page; null on the last page.")
     facets: dict[str, list[FacetValue]]
     milliseconds: dict[str, float] | None = Field(None, description="Time of each stage, if timings was set.")
@@ -143,6 +144,7 @@ class SearchResponse(BaseModel):
             total=answer.total,
             exact=answer.exact,
             weak=answer.weak,
+            note=answer.note,
             next_offset=answer.next_offset,
             facets={
                 name: [FacetValue(value=value, count=count) for value, count in values]

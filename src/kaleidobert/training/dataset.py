@@ -63,6 +63,16 @@ class PreparedDataset:
         normal = [" ".join(title.lower().split()) for title in self.titles]
         return np.unique(normal, return_inverse=True)[1].astype(np.int64)
 
+    def sample(self, count: int, seed: int) -> PreparedDataset:
+        """``count`` random products, or all of fewer, in their order; each with its first view alone."""
+        rows = np.sort(np.random.default_rng([seed, 3]).permutation(len(self))[:count])
+        columns = ("ids", "titles", "texts", "categories", "subcategories")
+        return PreparedDataset(
+            **{name: [getattr(self, name)[row] for row in rows] for name in columns},
+            first_view=np.arange(len(rows) + 1),
+            pixels=self.pixels[self.first_view[rows]],
+        )
+
     def head(self, count: int) -> PreparedDataset:
         """The first ``count`` products."""
         views = int(self.first_view[min(count, len(self))])
