@@ -30,6 +30,7 @@ from kaleidobert.model.layers import (
     PrefixCache,
     attend_to_prefix,
     decode,
+    decode_pairs,
     encode_prefix,
     has_attention,
     new_layers,
@@ -281,10 +282,12 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
     ) -> KaleidoBertOutput:
         """Fuse token states (N, T, H) with the patches (N, P) of a new cache, which do not attend to the tokens.
 
-        A photo's patches are then encoded once for all texts, by `encode_prefix`. The result holds the tokens alone.
+        A photo's patches are then encoded once for all texts, by `encode_prefix`. The result holds the tokens alone,
+        and their mean.
         """
         last = attend_to_prefix(self.bert, token_states, attention_mask, cache, self.config.fusion_layer)
-        return KaleidoBertOutput(last, last[:, 0])
+        weights = attention_mask.unsqueeze(-1).to(last.dtype)
+        return KaleidoBertOutput(last, (last * weights).sum(dim=1) / weights.sum(dim=1))
 
     # Text after a photo, token by token
 
@@ -310,6 +313,10 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
         """
         followed = attention_mask[:, 1:].bool()
         return self.decode_step(input_ids[:, :-1], cache, text_only)[followed], input_ids[:, 1:][followed]
+
+    def decode_pairs(self, input_ids: Tensor, cache: PrefixCache, texts: Tensor, photos: Tensor) -> Tensor:
+        """`decode_step` for N pairs, given by the rows (N,) of texts (B, T) and of the cache's photos: (N, T, H)."""
+        return decode_pairs(self.bert, input_ids, cache, texts, photos, self.config.fusion_layer)
 
     def _patch_inputs(self, features: Tensor, kept: Tensor | None) -> Tensor:
         segment = self.bert.embeddings.token_type_embeddings.weight[IMAGE_SEGMENT]

@@ -187,6 +187,26 @@ def decode(
     return states
 
 
+def decode_pairs(
+    bert: BertModel, input_ids: Tensor, cache: PrefixCache, texts: Tensor, photos: Tensor, fusion_layer: int
+) -> Tensor:
+    """Last states (N, T, H) of N pairs of a text of input_ids (B, T) and a photo of the cache, given by their rows.
+
+    They are those of `decode`, but the layers below ``fusion_layer``, which see no photo, run once for each text.
+    """
+    states = bert.embeddings(input_ids)
+    length, lowest = input_ids.shape[1], torch.finfo(states.dtype).min
+    left = torch.full((length, length), lowest, dtype=states.dtype, device=states.device).triu(1)[None, None]
+    for layer in bert.encoder.layer[:fusion_layer]:
+        states = layer(states, left)
+    pairs, states = cache.rows(photos), states.index_select(0, texts)
+    both = F.pad(left, (pairs.prefix_length, 0))
+    with _without_checkpointing(bert):
+        for layer in bert.encoder.layer[fusion_layer:]:
+            states = layer(states, both, past_key_values=pairs)
+    return states
+
+
 @contextmanager
 def recording(
     bert: BertModel, hidden_states: bool, attentions: bool, others: Iterable[nn.Module] = ()

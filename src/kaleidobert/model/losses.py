@@ -11,7 +11,7 @@ from torch.nn import functional as F
 RANDOM, SAME_SUBCATEGORY, NEAREST = range(3)  # grades of other products, from unlike to alike
 NO_LABEL = -100  # ignored by cross-entropy
 
-PAIR_LOSSES = ("contrastive", "AMLM", "ITM", "LM")  # of pre-training, beside those of `pretext_tasks`
+PAIR_LOSSES = ("contrastive", "AMLM", "ITM", "LM", "PMI")  # of pre-training, beside those of `pretext_tasks`
 DOWNSTREAM_LOSSES = ("classification", "captioning")  # of fine-tuning, beside contrastive, ITM and LM
 
 
@@ -59,7 +59,7 @@ def matching_loss(logits: Tensor, matches: Tensor) -> Tensor:
 
 
 def listwise_loss(logits: Tensor, count: Tensor) -> Tensor:
-    """ITM over lists: cross-entropy of the first of K candidates; logits (N, K), count (N,): candidates of each row."""
+    """ITM and PMI over lists: cross-entropy of the first of K candidates; logits (N, K), count (N,): how many count."""
     beyond = torch.arange(logits.shape[1], device=logits.device) >= count[:, None]
     logits = logits.masked_fill(beyond, float("-inf"))
     return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long, device=logits.device))

@@ -31,10 +31,10 @@ class Objectives:
         "random", "same-subcategory" (random where the batch has no other), or "nearest" (drawn in proportion to
         exp(cosine of the photos' embeddings / temperature)).
     kl_temperature: of the softmax over standardised features in the two KL objectives.
-    itm_candidates: 0: ITM is binary, as published, with one negative text and photo for each product, and sees masked
-        texts and corrupted photos. k > 1: it is listwise, each text being ranked among its own photo and the k - 1
-        photos of the batch that are most similar by the embeddings, and each photo among texts alike, whole ones; the
-        model needs ``itm_prefix``.
+    candidates: 0: ITM is binary, as published, with one negative text and photo for each product, and sees masked texts
+        and corrupted photos. k > 1: each text is ranked among its own photo and the k - 1 photos of the batch that are
+        most similar by the embeddings, and each photo among as many texts, by PMI and, in models with ``itm_prefix``,
+        by ITM.
     hard_negatives_from: pair accuracy of ITM at which its negatives turn harder: from random ones to those of the same
         sub-category, and from these to the nearest by the embeddings.
     """
@@ -44,7 +44,7 @@ class Objectives:
     token_masking: TokenMasking = PUBLISHED_TOKEN_MASKING
     lender: str = "random"
     kl_temperature: float = 1.0
-    itm_candidates: int = 0
+    candidates: int = 0
     hard_negatives_from: float = 0.7
 
     def __post_init__(self) -> None:
@@ -60,14 +60,19 @@ class Objectives:
                 raise InputError(f"objectives.weights.{name} is {weight}; use a number from 0 up")
         if not 0 < self.kl_temperature < math.inf:
             raise InputError(f"objectives.kl_temperature is {self.kl_temperature}; use a number above 0")
-        if self.itm_candidates < 0 or self.itm_candidates == 1:
-            raise InputError(f"objectives.itm_candidates is {self.itm_candidates}; use 0, or a number from 2 up")
+        if self.candidates < 0 or self.candidates == 1:
+            raise InputError(f"objectives.candidates is {self.candidates}; use 0, or a number from 2 up")
         if not 0 <= self.hard_negatives_from <= 1:
             raise InputError(f"objectives.hard_negatives_from is {self.hard_negatives_from}; use a number from 0 to 1")
 
     def weight(self, loss: str) -> float:
         """The weight of a loss by name, by default 1; a level's own, such as G2CM_4x4, is by default its task's."""
         return loss_weight(self.weights, loss)
+
+    @property
+    def masks(self) -> bool:
+        """Whether any objective hides tokens or patches."""
+        return any(map(self.weight, set(pretraining_losses()) - {"contrastive", "ITM", "LM", "PMI"}))
 
     def check_batches(self, others: Sequence[str], joint_from: float, joint_samples: int) -> None:
         """Raise ``InputError`` if some batches would have no loss with a weight.

@@ -49,6 +49,44 @@ class MatchingOutput(NamedTuple):
     states: Tensor
 
 
+class Candidates(NamedTuple):
+    """The lists that listwise objectives rank: for each of a process's n products, k photos and texts beside its own.
+
+    products (n,), photos (n, k) and texts (n, k) are indices into the whole batch; photo_count and text_count (n,): how
+    many of the k count, as equal texts are no candidates.
+    """
+
+    products: Tensor
+    photos: Tensor
+    photo_count: Tensor
+    texts: Tensor
+    text_count: Tensor
+
+    def pairs(self) -> tuple[Tensor, Tensor]:
+        """Texts and photos (N,) of all pairs: the matching ones, each text's other photos, each photo's other texts."""
+        own, width = self.products, self.photos.shape[1]
+        texts = [own, own.repeat_interleave(width), self.texts.flatten()]
+        photos = [own, self.photos.flatten(), own.repeat_interleave(self.texts.shape[1])]
+        return torch.cat(texts), torch.cat(photos)
+
+    def loss(self, scores: Tensor, text_bias: Tensor | None, shard: BatchShard) -> tuple[Tensor, Tensor]:
+        """The mean listwise loss of the pairs' scores (N,), and how often the own partner is first.
+
+        text_bias (N,) is subtracted where texts are ranked.
+        """
+        bias = torch.zeros_like(scores) if text_bias is None else text_bias
+        sizes = [len(self.products), self.photos.numel(), self.texts.numel()]
+        own, photos, _ = scores.split(sizes)
+        own_text, _, texts = (scores - bias).split(sizes)
+        losses, first = [], []
+        for partner, others, count in ((own, photos, self.photo_count), (own_text, texts, self.text_count)):
+            ranked = torch.cat([partner[:, None], others.view(len(partner), -1)], dim=1)
+            losses.append(listwise_loss(ranked, count + 1))
+            beyond = torch.arange(ranked.shape[1] - 1, device=ranked.device) >= count[:, None]
+            first.append(ranked[:, 0] > ranked[:, 1:].masked_fill(beyond, float("-inf")).amax(dim=1))
+        return torch.stack(losses).mean() * shard.weight(self.products), shard.mean(torch.cat(first))
+
+
 class KaleidoBertPairModel(KaleidoBertPreTrainedModel):
     """The encoder, the ITM head, the language-modelling head and the temperature of the contrastive scores.
 
@@ -117,8 +155,13 @@ class KaleidoBertPairModel(KaleidoBertPreTrainedModel):
 
     @property
     def lists_itm(self) -> bool:
-        """Whether ITM is listwise (see `Objectives.itm_candidates`)."""
-        return bool(self.objectives.itm_candidates and self.objectives.weight("ITM"))
+        """Whether ITM is listwise (see `Objectives.candidates`)."""
+        return bool(self.objectives.candidates and self.config.itm_prefix and self.objectives.weight("ITM"))
+
+    @property
+    def ranks_lists(self) -> bool:
+        """Whether any objective is listwise."""
+        return bool(self.lists_itm or (self.objectives.candidates and self.objectives.weight("PMI")))
 
     def prefix_losses(
         self,
@@ -131,20 +174,42 @@ class KaleidoBertPairModel(KaleidoBertPreTrainedModel):
         groups: Tensor | None = None,
         shard: BatchShard = WHOLE_BATCH,
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """LM and, with the last arguments, listwise ITM on the first m products of a batch: losses and accuracies.
+        """LM and, with the last arguments, listwise ITM and PMI on the first m products of a batch: losses, accuracies.
 
         input_ids and attention_mask (B, T), patch_states (B, P, H); text_only (m,) bool; tokens: states (B, Q, H) and
-        mask (B, Q) of the texts that embeddings use; similarity and groups: see `match_candidates`.
+        mask (B, Q) of the texts that embeddings use; similarity (B, B), one row per image, and groups (B,), equal for
+        equal texts, are of the whole batch.
         """
         losses, accuracies, m = {}, {}, len(text_only)
         cache = self.kaleidobert.encode_prefix(patch_states[:m])
-        if self.lists_itm and tokens is not None and similarity is not None and groups is not None:
-            states, mask = map(shard.gather, tokens)
-            found = self.match_candidates(states, mask, cache.changed(shard.gather), similarity, groups, shard)
-            losses["ITM"], accuracies["ITM"] = found
+        if self.ranks_lists and tokens is not None and similarity is not None and groups is not None:
+            everyone = cache.changed(shard.gather)
+            lists = candidates(similarity, groups, everyone.photos, self.objectives.candidates - 1, shard)
+            texts, photos = lists.pairs()
+            if self.lists_itm:
+                states, mask = map(shard.gather, tokens)
+                logits = self.prefix_itm_logits(states.index_select(0, texts), mask[texts], everyone.rows(photos))
+                losses["ITM"], accuracies["ITM"] = lists.loss(logits, None, shard)
+            if self.objectives.weight("PMI"):
+                ids, mask = shard.gather(input_ids), shard.gather(attention_mask)
+                scores = self.pair_log_likelihoods(ids, mask, everyone, texts, photos)
+                with torch.no_grad():
+                    alone = self.token_log_likelihoods(ids, mask, PrefixCache()).sum(dim=1)
+                losses["PMI"], accuracies["PMI"] = lists.loss(scores, alone[texts], shard)
         if self.objectives.weight("LM"):
             losses["LM"] = self.captioning_loss(input_ids[:m], attention_mask[:m], cache, text_only, shard)
         return losses, accuracies
+
+    def pair_log_likelihoods(
+        self, input_ids: Tensor, attention_mask: Tensor, cache: PrefixCache, texts: Tensor, photos: Tensor
+    ) -> Tensor:
+        """log p(text | photo) (N,) of N pairs of texts (B, T) and the cache's photos, given by their rows (N,)."""
+        states = self.kaleidobert.decode_pairs(input_ids[:, :-1], cache, texts, photos)
+        followed = attention_mask[texts, 1:].bool()
+        likelihood = -F.cross_entropy(
+            self.lm_head(states[followed]).float(), input_ids[texts, 1:][followed], reduction="none"
+        )
+        return likelihood.new_zeros(followed.shape).masked_scatter(followed, likelihood).sum(dim=1)
 
     def captioning_loss(
         self,
@@ -184,39 +249,6 @@ class KaleidoBertPairModel(KaleidoBertPreTrainedModel):
             accuracy=(shard.mean(right[:own]) + shard.mean(right[own:][valid[own:]])) / 2,
             states=states[:own],
         )
-
-    def match_candidates(
-        self,
-        token_states: Tensor,
-        attention_mask: Tensor,
-        cache: PrefixCache,
-        similarity: Tensor,
-        text_group: Tensor,
-        shard: BatchShard = WHOLE_BATCH,
-    ) -> tuple[Tensor, Tensor]:
-        """Listwise ITM on the first n products of a batch of B: the loss, and how often the own partner is first.
-
-        token_states (B, T, H), attention_mask (B, T), similarity (B, B), one row per image, and text_group (B,) are of
-        the whole batch, and the cache is of its first n photos; a process of a sharded batch ranks its own of these.
-        Candidates are the ``objectives.itm_candidates`` - 1 most similar photos and texts, and the own ones.
-        """
-        count, others = cache.photos, self.objectives.itm_candidates - 1
-        own = own_rows(count, shard, similarity.device)
-        forbidden = equal_texts(text_group) | torch.eye(len(text_group), dtype=torch.bool, device=text_group.device)
-        photos, found_photos = most_similar(similarity.T[own, :count], forbidden[own, :count], others)
-        texts, found_texts = most_similar(similarity[own], forbidden[own], others)
-        pair_photos = torch.cat([own, photos.flatten(), own.repeat_interleave(texts.shape[1])])
-        pair_texts = torch.cat([own, own.repeat_interleave(photos.shape[1]), texts.flatten()])
-        tokens, mask = token_states.index_select(0, pair_texts), attention_mask[pair_texts]
-        logits = self.prefix_itm_logits(tokens, mask, cache.rows(pair_photos))
-        partner, of_photos, of_texts = logits.split([len(own), photos.numel(), texts.numel()])
-        losses, right = [], []
-        for scores, wrong, found in ((of_photos, photos, found_photos), (of_texts, texts, found_texts)):
-            ranked = torch.cat([partner[:, None], scores.view(wrong.shape)], dim=1)
-            losses.append(listwise_loss(ranked, found + 1))
-            beyond = torch.arange(wrong.shape[1], device=wrong.device) >= found[:, None]
-            right.append(ranked[:, 0] > ranked[:, 1:].masked_fill(beyond, float("-inf")).amax(dim=1))
-        return torch.stack(losses).mean() * shard.weight(own), shard.mean(torch.cat(right))
 
     def encode_pairs(
         self, token_states: Tensor, attention_mask: Tensor, patch_states: Tensor, texts: Tensor, photos: Tensor
@@ -258,6 +290,19 @@ def itm_negatives(
         photo=draw_negatives(scores.T[rows, :count], forbidden[rows, :count], draws[1], grade, unlike[rows, :count]),
         valid=torch.cat([rows >= 0, ~forbidden[rows].all(dim=1), ~forbidden[rows, :count].all(dim=1)]),
     )
+
+
+def candidates(
+    similarity: Tensor, text_group: Tensor, count: int, others: int, shard: BatchShard = WHOLE_BATCH
+) -> Candidates:
+    """The ``others`` most similar photos, of the first ``count`` products, and texts for each of these products.
+
+    similarity (B, B), one row per image, and text_group (B,), equal for equal texts, which are never candidates.
+    """
+    own = own_rows(count, shard, similarity.device)
+    forbidden = equal_texts(text_group) | torch.eye(len(text_group), dtype=torch.bool, device=text_group.device)
+    photos = most_similar(similarity.T[own, :count], forbidden[own, :count], others)
+    return Candidates(own, *photos, *most_similar(similarity[own], forbidden[own], others))
 
 
 def query_inputs(

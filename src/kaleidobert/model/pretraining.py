@@ -143,7 +143,7 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
                 if not self.training:
                     references |= pretext_references(self.levels, corrupted, *inputs)
                     references |= self._references(input_ids, attention_mask, joint)
-            if text_only is not None and (weight("LM") or self.lists_itm):
+            if text_only is not None and (weight("LM") or self.ranks_lists):
                 patches = encoder.embed_patches(features, visible_patches) if patches is None else patches
                 found = self.prefix_losses(
                     input_ids, attention_mask, patches, text_only, tokens, similarity, groups, shard
@@ -167,7 +167,7 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
         weight, objectives = self.objectives.weight, self.objectives
         negatives = weight("ITM") and int(self.negatives) == NEAREST
         lenders = LENDERS[objectives.lender] == NEAREST and borrowing(self.levels)
-        return bool(weight("contrastive") or negatives or lenders)
+        return bool(weight("contrastive") or negatives or lenders or self.ranks_lists)
 
     def _needs_single_stream(self) -> bool:
         weight = self.objectives.weight
@@ -205,7 +205,7 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
         """ITM and AMLM of predictors without any knowledge of the product."""
         found: Losses = {}
         if self.objectives.weight("ITM"):
-            found["ITM_accuracy_chance"] = torch.tensor(1 / (self.objectives.itm_candidates or 2))
+            found["ITM_accuracy_chance"] = torch.tensor(1 / (self.objectives.candidates if self.lists_itm else 2))
         if self.objectives.weight("AMLM"):
             labels = joint.token_labels[joint.token_labels != NO_LABEL]
             vocabulary = self.config.encoder_config.vocab_size

@@ -59,7 +59,7 @@ class KaleidoBertForRetrieval(KaleidoBertPairModel):
         draws, tokens, similarity, groups = negative_draws, None, None, None
         if draws is not None and draws.shape[1] * shard.processes < 2:
             draws = None
-        if weight("contrastive") or weight("ITM"):
+        if weight("contrastive") or weight("ITM") or self.ranks_lists:
             image = encoder.encode_image(pixel_values, visible_patches)
             query_ids, query_mask = query_inputs(input_ids, attention_mask, query_ids, query_mask)
             text = encoder.encode_text(query_ids, query_mask)
@@ -76,7 +76,7 @@ class KaleidoBertForRetrieval(KaleidoBertPairModel):
                 losses["ITM"], accuracies["ITM"] = matched.loss, matched.accuracy
         else:
             patch_states = encoder.embed_patches(encoder.patch_features(pixel_values), visible_patches)
-        if draws is not None and text_only is not None and (weight("LM") or self.lists_itm):
+        if draws is not None and text_only is not None and (weight("LM") or self.ranks_lists):
             found = self.prefix_losses(
                 input_ids, attention_mask, patch_states, text_only, tokens, similarity, groups, shard
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, set_seed
 
-from kaleidobert.alignment.pair_store import Alignment
+from kaleidobert.alignment.pair_store import PAIRS_FILE, Alignment
 from kaleidobert.errors import InputError
 from kaleidobert.model import (
     KaleidoBertConfig,
@@ -24,15 +25,18 @@ from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.model.objectives import Objectives
 from kaleidobert.model.pretraining import active_levels
 from kaleidobert.model.tokenizer import load_tokenizer, train_tokenizer, trim_vocabulary
+from kaleidobert.training.align import align
 from kaleidobert.training.cached_features import open_run_features
 from kaleidobert.training.collators import PreTrainingCollator, collator_settings
 from kaleidobert.training.dataset import PreparedDataset
 from kaleidobert.training.runs import (
     finish_run,
     freeze,
+    is_main_process,
     last_checkpoint,
     learning_rate_of,
     prepare_splits,
+    processes,
     save_run,
     start_run,
     training_arguments,
@@ -40,8 +44,10 @@ from kaleidobert.training.runs import (
 from kaleidobert.training.sampling import GroupedSampler
 from kaleidobert.training.settings import RunSettings
 from kaleidobert.training.time_budget import TimeBudget
+from kaleidobert.training.train_captioner import AlignSettings
 from kaleidobert.training.trainer import KaleidoBertTrainer
 
+ALIGNMENT_FOLDER = "alignment"  # in a run folder
 MIN_VALIDATED = 64  # products per validation batch for which the joint objectives are computed, at least
 TOKENIZER_KINDS = ("wordpiece", "bpe", "unigram", "sentencepiece")
 
@@ -60,7 +66,8 @@ def pretrain(
 
     To rank with the run, call `evaluation.fit_ranker.fit_ranker` next.
 
-    ``alignment``: a folder written by `align`; masking then prefers aligned pairs (patent: AGM), else it is random.
+    ``alignment``: a folder written by `align`; masking then prefers aligned pairs (patent: AGM). Without one, the run
+    makes its own pairs for ``training.align_minutes``; if these are 0, masking is random.
     ``features``: a folder written by `build_features`, the features of the frozen backbone, which then is not run.
     """
     checkpoint = last_checkpoint(out, resume)
@@ -70,7 +77,11 @@ def pretrain(
             "training.similar_group needs the embeddings of a trained run: use it with finetune, or set it to 1"
         )
     settings.objectives.check_batches(("AMLM", "ITM", "LM"), training.joint_from, training.joint_samples)
+    started = time.monotonic()
+    if alignment is None and training.align_minutes and settings.objectives.masks:
+        alignment = _own_alignment(data, out, settings, columns)
     aligned = Alignment.load(alignment) if alignment else None
+    spent = time.monotonic() - started
     set_seed(training.seed)
     config = KaleidoBertConfig(**settings.model)
     image_processor = KaleidoBertImageProcessor(config.image_size, config.saliency, config.keep_aspect)
@@ -113,12 +124,21 @@ def pretrain(
             joint_samples=max(training.joint_samples, MIN_VALIDATED),
         ),
         sampler=GroupedSampler(train.subcategories, training.subcategory_group, training.seed),
-        budget=TimeBudget.resumed(checkpoint, max_minutes) if checkpoint else TimeBudget(max_minutes),
+        budget=TimeBudget.resumed(checkpoint, max_minutes) if checkpoint else TimeBudget(max_minutes, spent),
         title="pre-training",
         logs=out / "logs",
     )
     figures = finish_run(trainer, out, checkpoint, save_run)
     return figures | ({} if aligned is None else {"products_without_pairs": _without_pairs(aligned, train)})
+
+
+def _own_alignment(data: str | Path, out: Path, settings: RunSettings, columns: Mapping[str, str] | None) -> Path:
+    """The run's own aligned pairs: made in its first minutes, in its folder, and used again when it is resumed."""
+    folder = out / ALIGNMENT_FOLDER
+    with processes().main_process_first():
+        if is_main_process() and not (folder / PAIRS_FILE).exists():
+            align(data, folder, settings, AlignSettings(), "teacher", columns, settings.training.align_minutes)
+    return folder
 
 
 def _without_pairs(aligned: Alignment, train: PreparedDataset) -> int:

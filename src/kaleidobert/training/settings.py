@@ -60,6 +60,8 @@ class InitialSettings(_Strict):
 class TrainingSettings(_Strict):
     """How a run trains. ``joint_from``: share of the run with the contrastive loss alone, before the joint objectives.
 
+    ``align_minutes``: how long a run without --align trains a captioner first, to align words with patches for guided
+    masking; 0: masking is random.
     ``batch_size``, ``joint_samples`` and ``ranked_samples`` count the products of all processes together. Of a batch,
     the joint objectives use the first ``joint_samples``, but LM and listwise ITM the first ``ranked_samples``, by
     default all.
@@ -81,6 +83,7 @@ class TrainingSettings(_Strict):
     weight_decay: float = Field(default=0.05, ge=0)
     warmup_steps: int = Field(default=100, ge=0)
     bf16: bool = True
+    align_minutes: float = Field(default=0.0, ge=0)
     joint_samples: int = Field(default=16, ge=0)
     ranked_samples: PositiveInt | None = None
     joint_from: float = Field(default=0.6, ge=0, le=1)

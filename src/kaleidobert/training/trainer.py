@@ -20,7 +20,14 @@ from kaleidobert.model.distributed import convert_sync_batchnorm
 from kaleidobert.training.time_budget import TimeBudget
 from kaleidobert.training.training_log import TrainingLog
 
-HIGHLIGHTS = ("contrastive", "ITM", "LM", "classification_accuracy", "captioning_accuracy")  # see `TrainingLog`
+HIGHLIGHTS = (
+    "contrastive",
+    "ITM",
+    "LM",
+    "PMI_accuracy",
+    "classification_accuracy",
+    "captioning_accuracy",
+)  # see `TrainingLog`
 
 
 class _TensorBoard(TensorBoardCallback):
