@@ -12,7 +12,7 @@ from transformers import (
 
 from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertForPreTraining
-from kaleidobert.model.initial import load_backbone, load_bert
+from kaleidobert.model.initial import load_image, load_text
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def model(tiny_config):
 def test_bert_weights_are_loaded(model, tiny_config, tmp_path, model_class):
     published = model_class(tiny_config().encoder_config)
     published.save_pretrained(tmp_path)
-    load_bert(model.kaleidobert, str(tmp_path))
+    load_text(model.kaleidobert, str(tmp_path))
     weights = getattr(published, "bert", published).state_dict()
     own = model.kaleidobert.bert.state_dict()
     assert set(own) == {name for name in weights if not name.startswith("pooler")}
@@ -39,7 +39,7 @@ def test_backbone_weights_and_statistics_are_loaded(model, tiny_config, tmp_path
         for buffer in published.buffers():
             buffer.copy_(buffer + 2)
     published.save_pretrained(tmp_path)
-    load_backbone(model.kaleidobert, str(tmp_path))
+    load_image(model.kaleidobert, str(tmp_path))
     weights = getattr(published, "resnet", published).state_dict()
     own = model.kaleidobert.patch_encoder.backbone.state_dict()
     assert set(own) == set(weights)
@@ -55,7 +55,7 @@ def test_a_bert_of_another_size_is_refused(model, tiny_config, tmp_path, size, t
     setattr(config, size, theirs)
     BertModel(config).save_pretrained(tmp_path)
     with pytest.raises(InputError, match=f"its {size} is {theirs}, this model's is {own}") as error:
-        load_bert(model.kaleidobert, str(tmp_path))
+        load_text(model.kaleidobert, str(tmp_path))
     assert "\n" not in str(error.value) and str(tmp_path) in str(error.value)
 
 
@@ -66,14 +66,14 @@ def test_a_backbone_of_another_size_is_refused(model, tiny_config, tmp_path, siz
     setattr(config, size, theirs)
     ResNetModel(config).save_pretrained(tmp_path)
     with pytest.raises(InputError) as error:
-        load_backbone(model.kaleidobert, str(tmp_path))
+        load_image(model.kaleidobert, str(tmp_path))
     assert f"its {size} is {theirs}, this model's is {own}" in str(error.value)
 
 
 def test_checkpoints_of_another_model_type_or_missing(model, tiny_config, tmp_path):
     ResNetModel(tiny_config().backbone_config).save_pretrained(tmp_path / "resnet")
     with pytest.raises(InputError, match="its model_type is resnet, this model's is bert"):
-        load_bert(model.kaleidobert, str(tmp_path / "resnet"))
+        load_text(model.kaleidobert, str(tmp_path / "resnet"))
     with pytest.raises(InputError, match="nowhere: no checkpoint there") as error:
-        load_backbone(model.kaleidobert, str(tmp_path / "nowhere"))
+        load_image(model.kaleidobert, str(tmp_path / "nowhere"))
     assert "\n" not in str(error.value)

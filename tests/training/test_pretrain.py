@@ -183,7 +183,7 @@ def test_a_run_of_other_sizes_is_no_start(run, shapes, settings, tmp_path):
 
 def test_a_start_from_a_run_and_from_a_bert_is_refused(run, shapes, settings, tmp_path):
     with pytest.raises(InputError, match="initial.run sets all weights"):
-        pretrain(shapes, tmp_path / "both", settings(f"initial.run={run}", "initial.bert=somewhere"))
+        pretrain(shapes, tmp_path / "both", settings(f"initial.run={run}", "initial.text=somewhere"))
 
 
 def test_minutes_end_a_run(shapes, settings, history, tmp_path):

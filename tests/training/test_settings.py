@@ -27,12 +27,12 @@ def test_presets_load_and_hold_what_their_files_say(name):
 
 def test_overrides():
     overrides = ["training.batch_size=7", "model.backbone_config.depths=[1, 1, 1]", "training.learning_rate=3e-4"]
-    overrides += ["initial.bert=some/folder", "objectives.weights.AMLM=0.5", "training.bf16=false"]
+    overrides += ["initial.text=some/folder", "objectives.weights.AMLM=0.5", "training.bf16=false"]
     settings = load_settings("mini", overrides)
     assert settings.training.batch_size == 7
     assert settings.training.learning_rate == 3e-4
     assert settings.training.bf16 is False
-    assert settings.initial.bert == "some/folder"
+    assert settings.initial.text == "some/folder"
     assert settings.model["backbone_config"]["depths"] == [1, 1, 1]
     plain = load_settings("mini")
     assert plain.training.batch_size != 7 and plain.objectives.weights.get("AMLM") != 0.5
