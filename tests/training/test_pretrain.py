@@ -223,6 +223,7 @@ def test_rates_and_decay_of_the_optimizer(shapes, settings, tmp_path, monkeypatc
     seen = {}
 
     def end(trainer, *_, **__):
+        assert type(trainer.create_optimizer()) is torch.optim.Adam
         names = {id(parameter): name for name, parameter in trainer.model.named_parameters()}
         for group in trainer.create_optimizer().param_groups:
             for parameter in group["params"]:
@@ -230,7 +231,13 @@ def test_rates_and_decay_of_the_optimizer(shapes, settings, tmp_path, monkeypatc
         raise KeyboardInterrupt
 
     monkeypatch.setattr(KaleidoBertTrainer, "train", end)
-    overrides = ("learning_rate=1", "backbone_learning_rate=0.1", "layer_decay=0.5", "frozen_layers=1")
+    overrides = (
+        "learning_rate=1",
+        "backbone_learning_rate=0.1",
+        "layer_decay=0.5",
+        "frozen_layers=1",
+        "optimizer=adam",
+    )
     with pytest.raises(KeyboardInterrupt):
         pretrain(shapes, tmp_path / "run", settings(*(f"training.{each}" for each in overrides)))
     layer = "kaleidobert.bert.encoder.layer."

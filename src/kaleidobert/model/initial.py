@@ -29,9 +29,7 @@ TEXT_TYPES = ("bert", "roberta", "xlm-roberta", "camembert", "mpnet")
 TEXT_SIZES = ("vocab_size", "hidden_size", "num_attention_heads", "intermediate_size", "hidden_act", "layer_norm_eps")
 UP_TO = ("num_hidden_layers", "max_position_embeddings")  # sizes of which a model may have fewer: the first ones
 # Settings of a backbone that do not belong to its architecture, and may differ from its checkpoint's.
-FREE = re.compile(
-    "out_features|out_indices|.*drop.*|initializer_.*|.*_init_value|apply_layernorm|reshape_hidden_states"
-)
+FREE = re.compile("out_.*|stage_names|.*drop.*|initializer_.*|layer.*_value|apply_layernorm|reshape_hidden_states")
 MPNET_NAMES = {  # of a layer's parts, and BERT's
     "attention.attn.q": "attention.self.query",
     "attention.attn.k": "attention.self.key",

@@ -36,7 +36,7 @@ class Objectives:
         photos of the batch that are most similar by the embeddings, and each photo among texts alike, whole ones; the
         model needs ``itm_prefix``.
     hard_negatives_from: pair accuracy of ITM at which its negatives turn harder: from random ones to those of the same
-        sub-category, and from these to the nearest by the embeddings.
+        sub-category, and from these to the nearest by the embeddings. 1: they stay random, in fine-tuning, too.
     """
 
     weights: Mapping[str, float] = field(default_factory=dict)
@@ -68,6 +68,11 @@ class Objectives:
     def weight(self, loss: str) -> float:
         """The weight of a loss by name, by default 1; a level's own, such as G2CM_4x4, is by default its task's."""
         return loss_weight(self.weights, loss)
+
+    @property
+    def trains_embeddings(self) -> bool:
+        """Whether a run's embeddings mean anything, so that a memory can be made of them."""
+        return self.weight("contrastive") > 0
 
     def check_batches(self, others: Sequence[str], joint_from: float, joint_samples: int) -> None:
         """Raise ``InputError`` if some batches would have no loss with a weight.
