@@ -10,7 +10,7 @@ import kaleidobert
 
 ROOT = Path(kaleidobert.__file__).parent
 LAYERS = [
-    "levels errors progress",
+    "levels errors progress pretrained",
     "data",
     "synthetic",
     "vision",

@@ -74,6 +74,35 @@ def test_hidden_states_and_attentions_of_the_whole_stream(model, batch):
     assert torch.equal(image.hidden_states[-1], image.last_hidden_state)
 
 
+@pytest.mark.parametrize("fusion, image_layers", [(1, 0), (2, 0), (1, 1), (2, 1), (1, 2), (0, 1), (0, 2)])
+def test_hidden_states_of_an_image_side_of_its_own(tiny_config, batch, fusion, image_layers):
+    """A side with fewer layers than the other starts later: its first states stand in for the missing ones."""
+    torch.manual_seed(0)
+    model = KaleidoBertForRetrieval(tiny_config(fusion_layer=fusion, image_layers=image_layers)).eval()
+    model.set_attn_implementation("eager")
+    encoder = model.kaleidobert
+    output = encoder(**batch, output_hidden_states=True, output_attentions=True)
+    torch.testing.assert_close(output.last_hidden_state, encoder(**batch).last_hidden_state)
+    length, apart = batch["input_ids"].shape[1], max(fusion, image_layers)
+    assert len(output.attentions) == apart + 3 - fusion == len(output.hidden_states) - 1
+    assert torch.equal(output.hidden_states[-1], output.last_hidden_state)
+    patches = encoder.get_image_features(batch["pixel_values"], output_hidden_states=True).hidden_states or ()
+    tokens = encoder.bert(batch["input_ids"], batch["attention_mask"], output_hidden_states=True).hidden_states
+    first = encoder._patch_inputs(encoder.patch_features(batch["pixel_values"]), None)
+    for layer, states in enumerate(output.hidden_states[: apart + 1]):
+        mine, theirs = layer - apart + fusion, layer - apart + image_layers
+        torch.testing.assert_close(states[:, :length], tokens[max(0, mine)])
+        torch.testing.assert_close(states[:, length:], patches[theirs] if theirs > 0 else first)
+    for layer, attention in enumerate(output.attentions[:apart]):
+        assert attention[:, :, :length, length:].abs().max() == 0 == attention[:, :, length:, :length].abs().max()
+        for side, missing in (
+            (attention[:, :, :length, :length], apart - fusion),
+            (attention[:, :, length:, length:], apart - image_layers),
+        ):
+            total = torch.zeros(()) if layer < missing else torch.ones(())
+            torch.testing.assert_close(side.sum(-1), total.expand(side.shape[:-1]))
+
+
 def test_attentions_of_a_fused_kernel_are_refused(model, batch):
     model.set_attn_implementation("sdpa")
     with pytest.raises(ValueError, match="set_attn_implementation"):

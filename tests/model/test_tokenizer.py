@@ -4,7 +4,8 @@ import pytest
 from transformers import AutoTokenizer
 
 from kaleidobert.errors import InputError
-from kaleidobert.model.tokenizer import SPECIAL_TOKENS, train_tokenizer
+from kaleidobert.model.initial import text_checkpoint
+from kaleidobert.model.tokenizer import SPECIAL_TOKENS, load_tokenizer, train_tokenizer, trim_vocabulary
 
 KINDS = ("wordpiece", "bpe", "unigram", "sentencepiece")
 COLOURS = ("red", "green", "blue", "orange", "purple", "black", "cyan", "white")
@@ -82,3 +83,56 @@ def test_only_the_special_tokens_are_special(tokenizer):
 def test_a_kind_that_is_none():
     with pytest.raises(InputError, match="no tokenizer 'words'; use wordpiece, bpe"):
         train_tokenizer(TEXTS, "words")
+
+
+@pytest.fixture(scope="module")
+def minilm():
+    return load_tokenizer(text_checkpoint("minilm-l6"), 32)
+
+
+def test_a_trimmed_vocabulary_gives_the_same_tokens(minilm):
+    """Of the texts that it was made for, alone and in pairs."""
+    texts = ["Puma Men Navy Blue T-shirt", "kurtis & chudidars, ombré", "100% cotton: 2-pack (XL)", "antidisestablish"]
+    trimmed, old = trim_vocabulary(minilm, texts, 5000)
+    assert len(trimmed) == len(old) == 5000 < len(minilm)
+    for text in texts:
+        assert [old[index] for index in trimmed(text)["input_ids"]] == minilm(text)["input_ids"]
+        assert trimmed.decode(trimmed(text)["input_ids"]) == minilm.decode(minilm(text)["input_ids"])
+    found, expected = (each(texts[0], texts[1], return_token_type_ids=True) for each in (trimmed, minilm))
+    assert [old[index] for index in found["input_ids"]] == expected["input_ids"]
+    assert found["token_type_ids"] == expected["token_type_ids"]
+    for index, name in ((each, trimmed.convert_ids_to_tokens(each)) for each in range(0, 5000, 97)):
+        assert minilm.convert_tokens_to_ids(name) == old[index]
+    assert trimmed.pad_token == "[PAD]" and trimmed.mask_token == "[MASK]" and trimmed.model_max_length == 32
+
+
+def test_a_trimmed_vocabulary_spells_words_that_it_lacks(minilm):
+    """No word becomes [UNK] that was none before, and frequent words stay whole."""
+    trimmed, _ = trim_vocabulary(minilm, ["a"], 6000)
+    words = ["dress", "palaeontology", "zebra", "naïve", "ψυχή", "日本"]
+    for word in words:
+        known = minilm.unk_token_id not in minilm(word)["input_ids"]
+        assert (trimmed.unk_token_id not in trimmed(word)["input_ids"]) == known, word
+    assert len(trimmed("dress")["input_ids"]) == 3 < len(trimmed("palaeontology")["input_ids"]) - 3
+
+
+def test_a_vocabulary_smaller_than_its_texts_need_keeps_their_tokens(minilm):
+    trimmed, old = trim_vocabulary(minilm, ["navy blue"], 5)
+    assert (
+        len(trimmed) > 5
+        and [old[index] for index in trimmed("navy blue")["input_ids"]] == minilm("navy blue").input_ids
+    )
+
+
+def test_a_trimmed_tokenizer_survives_saving(minilm, tmp_path):
+    trimmed, _ = trim_vocabulary(minilm, ["navy blue"], 2500)
+    trimmed.save_pretrained(tmp_path)
+    assert (
+        load_tokenizer(str(tmp_path), 32)("a navy blue tote")["input_ids"] == trimmed("a navy blue tote")["input_ids"]
+    )
+
+
+def test_only_wordpiece_is_trimmed():
+    other = train_tokenizer(["navy blue"], "bpe", 50)
+    with pytest.raises(InputError, match="only WordPiece can be trimmed, not BPE; set tokenizer.vocabulary=null"):
+        trim_vocabulary(other, ["navy blue"], 20)

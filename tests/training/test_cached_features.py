@@ -14,7 +14,7 @@ from kaleidobert.levels import PUBLISHED
 from kaleidobert.model import KaleidoBertConfig, KaleidoBertForPreTraining
 from kaleidobert.model.distributed import BatchShard
 from kaleidobert.model.encoder import KaleidoBertModel
-from kaleidobert.model.initial import load_backbone
+from kaleidobert.model.initial import load_image
 from kaleidobert.model.pretext_objectives import corrupt_levels
 from kaleidobert.training.cached_features import STATE_FILE, build_features, compute_features, open_features
 from kaleidobert.training.collators import PreTrainingCollator
@@ -37,7 +37,7 @@ def backbone(tiny_config, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def frozen(settings, backbone):
-    return lambda *overrides: settings(*FROZEN, f"initial.backbone={backbone}", *overrides)
+    return lambda *overrides: settings(*FROZEN, f"initial.image={backbone}", *overrides)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_the_backbone_is_not_run(catalogue, tokenizer, features, frozen, backbon
     config.encoder_config.vocab_size = len(tokenizer)
     model = KaleidoBertForPreTraining(config)
     model.kaleidobert.freeze_backbone()
-    load_backbone(model.kaleidobert, str(backbone))
+    load_image(model.kaleidobert, str(backbone))
     cached = open_features(features, "train", catalogue, model.kaleidobert)
     plain, stored = (
         PreTrainingCollator(catalogue, tokenizer, PUBLISHED, 1, True, 8, strength=0, features=source)(range(16))
@@ -92,7 +92,7 @@ def test_cached_versions_are_what_the_backbone_computes(backbone, tiny_config, m
     levels += [{"grid": 1, "task": "rotation"}, {"grid": 2, "task": "jigsaw"}, {"grid": 2, "task": "grey", "masked": 1}]
     config = tiny_config(levels=levels, patch_features="crops")
     model = KaleidoBertModel(config).eval()
-    load_backbone(model, str(backbone))
+    load_image(model, str(backbone))
     batch, table = make_batch(config), config.level_table
     pixels, masked = batch["pixel_values"], batch["masked_patches"]
     labels = torch.full_like(batch["level_labels"], label)
@@ -127,7 +127,7 @@ def test_features_that_do_not_fit_are_refused(shapes, frozen, features, backbone
         assert "\n" not in str(error.value) and not (tmp_path / "run").exists()
         return str(error.value)
 
-    other = f"initial.backbone={backbone.with_name('other')}"
+    other = f"initial.image={backbone.with_name('other')}"
     assert "another backbone" in refusal(other)
     assert "another backbone" in refusal("model.crop_size=24")
     assert "of other photos" in refusal("model.keep_aspect=false")
@@ -147,7 +147,7 @@ def test_features_that_do_not_fit_are_refused(shapes, frozen, features, backbone
 
 
 def test_features_and_pretrain_commands(shapes, preset, backbone, tmp_path):
-    sets = ("model.fusion_layer=1", *FROZEN, f"initial.backbone={backbone}", "training.epochs=1")
+    sets = ("model.fusion_layer=1", *FROZEN, f"initial.image={backbone}", "training.epochs=1")
     shared = ["--preset", str(preset), *(part for each in sets for part in ("--set", each))]
     folder = str(tmp_path / "features")
     built = CliRunner().invoke(app, ["features", str(shapes), "--out", folder, *shared])
@@ -161,5 +161,5 @@ def test_damaged_weights_of_a_backbone_are_refused_in_one_line(tiny_config, back
     damaged = shutil.copytree(backbone, tmp_path / "damaged")
     (damaged / "model.safetensors").write_text("garbage")
     with pytest.raises(InputError, match="weights cannot be loaded") as error:
-        load_backbone(KaleidoBertModel(tiny_config(patch_features="crops")), str(damaged))
+        load_image(KaleidoBertModel(tiny_config(patch_features="crops")), str(damaged))
     assert "\n" not in str(error.value)

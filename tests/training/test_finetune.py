@@ -12,6 +12,7 @@ from kaleidobert.model import KaleidoBertConfig, KaleidoBertForRetrieval, Kaleid
 from kaleidobert.training.finetune import finetune, finetune_settings
 from kaleidobert.training.pretrain import pretrain
 from kaleidobert.training.sampling import GroupedSampler
+from kaleidobert.training.settings import RUN_SETTINGS, load_settings
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
 FIGURES = {"contrastive", "ITM", "ITM_accuracy"}
@@ -23,6 +24,40 @@ def test_settings_are_those_of_the_run_with_a_lower_learning_rate(run):
     assert settings.training.learning_rate == 2e-4 and settings.training.subcategory_group == 32
     assert settings.training.batch_size == 8 and settings.training.seed == 5
     assert finetune_settings("retrieval", run, ["training.learning_rate=1e-5"]).training.learning_rate == 1e-5
+
+
+def test_a_run_s_own_settings_of_fine_tuning(copy):
+    """They come after the task's defaults and before those of the command."""
+    settings = load_settings(str(copy / RUN_SETTINGS), ["finetuning.learning_rate=1e-5", "finetuning.seed=7"])
+    settings.training.freeze_backbone = True
+    settings.save(copy)
+    found = finetune_settings("retrieval", copy, ["training.seed=8"])
+    assert found.training.learning_rate == 1e-5 and found.training.subcategory_group == 32 and found.training.seed == 8
+    assert not found.training.freeze_backbone  # end to end, as in the publication
+    assert finetune_settings("category", copy).training.learning_rate == 1e-5
+
+
+def test_without_a_contrastive_objective_only_the_joint_model_is_trained(shapes, settings, history, tmp_path):
+    """As published: ITM of random pairs, before fine-tuning and in it, at a constant rate."""
+    published = ["objectives.weights={contrastive: 0, LM: 0}", "objectives.hard_negatives_from=1"]
+    published += ["model.fusion_layer=0", "training.optimizer=adam", "training.schedule=constant"]
+    published += ["training.patch_dropout=0", "training.freeze_backbone=true", "finetuning.subcategory_group=1"]
+    pretrain(shapes, tmp_path / "run", settings(*published))
+    tuned = finetune_settings("retrieval", tmp_path / "run", ["training.epochs=1", "training.joint_samples=16"])
+    finetune("retrieval", shapes, tmp_path / "run", tmp_path / "tuned", tuned)
+    seven = {"AMLM", "ITM", "RR", "JPS", "CP", "G2CM", "B2CM"}
+    for folder, losses in (("run", seven), ("tuned", {"ITM"})):
+        rows = [row for row in history(tmp_path / folder) if "loss" in row]
+        assert {name for name in rows[-1] if name.isupper() or name == "contrastive"} >= losses
+        assert "contrastive" not in rows[-1] and "LM" not in rows[-1]
+        assert rows[-1]["loss"] == pytest.approx(sum(rows[-1][name] for name in losses), rel=1e-3)
+    assert rows[-1]["learning_rate"] == pytest.approx(2e-4 * 4 / 20)  # still in its warm-up
+    before, after = (KaleidoBertForRetrieval.from_pretrained(tmp_path / each).state_dict() for each in ("run", "tuned"))
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert any("backbone" in name for name in changed) and any("itm_head" in name for name in changed)
+    assert not any("projection" in name and "patch" not in name for name in changed)  # of the embeddings
+    figures = fit_ranker(shapes, tmp_path / "tuned", memory=tuned.objectives.trains_embeddings)
+    assert set(figures) == {"without_memory"} and figures["without_memory"]["joint_scorer"] == "itm"
 
 
 def test_fine_tuning_end_to_end(run, shapes, history, tmp_path):

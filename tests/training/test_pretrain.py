@@ -5,14 +5,16 @@ import shutil
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from transformers import AutoModelForPreTraining
+from transformers import AutoModelForPreTraining, AutoTokenizer, BertConfig, BertModel, Dinov2Config, Dinov2Model
 
 from kaleidobert.alignment.masking import TokenMasking
 from kaleidobert.alignment.pair_store import AlignmentSummary, AlignmentWriter
 from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertForRetrieval, KaleidoBertProcessor
+from kaleidobert.model.loading import load_model
 from kaleidobert.model.objectives import Objectives
 from kaleidobert.model.pretext_tasks import pretraining_losses
 from kaleidobert.training import collators
@@ -20,10 +22,13 @@ from kaleidobert.training.collators import PairCollator
 from kaleidobert.training.pretrain import pretrain
 from kaleidobert.training.sampling import GroupedSampler
 from kaleidobert.training.settings import RUN_SETTINGS, load_settings
+from kaleidobert.training.trainer import KaleidoBertTrainer
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
 
 LOSSES = tuple(name for name in pretraining_losses() if name != "SPM")  # which no published level has
+TEXT = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 64}
+IMAGE = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "patch_size": 8, "image_size": 32}
 FIGURES = {*LOSSES, "ITM_accuracy", "RR_accuracy", "JPS_accuracy", "CP_accuracy"}
 
 
@@ -183,7 +188,65 @@ def test_a_run_of_other_sizes_is_no_start(run, shapes, settings, tmp_path):
 
 def test_a_start_from_a_run_and_from_a_bert_is_refused(run, shapes, settings, tmp_path):
     with pytest.raises(InputError, match="initial.run sets all weights"):
-        pretrain(shapes, tmp_path / "both", settings(f"initial.run={run}", "initial.bert=somewhere"))
+        pretrain(shapes, tmp_path / "both", settings(f"initial.run={run}", "initial.text=somewhere"))
+
+
+def test_a_run_starts_from_published_weights(shapes, tokenizer, preset, tmp_path):
+    """Of a text and an image checkpoint, whose sizes, tokenizer and normalisation become the run's."""
+    torch.manual_seed(0)
+    text = BertModel(BertConfig(vocab_size=len(tokenizer), max_position_embeddings=40, **TEXT))
+    image = Dinov2Model(Dinov2Config(**IMAGE))
+    for model, folder in ((text, "text"), (image, "image")):
+        model.save_pretrained(tmp_path / folder)
+    tokenizer.save_pretrained(tmp_path / "text")
+    (tmp_path / "image" / "preprocessor_config.json").write_text('{"image_mean": [0.5, 0.5, 0.5]}')
+    chosen = yaml.safe_load(preset.read_text())
+    chosen["model"] |= {"encoder_config": {"num_hidden_layers": 2}, "backbone_config": {}, "fusion_layer": 1}
+    chosen["initial"] = {"text": str(tmp_path / "text"), "image": str(tmp_path / "image")}
+    chosen["tokenizer"]["vocabulary"] = None
+    (tmp_path / "start.yaml").write_text(yaml.safe_dump(chosen))
+    overrides = ["training.epochs=0.25", "training.learning_rate=1e-9"]
+    pretrain(shapes, tmp_path / "run", load_settings(str(tmp_path / "start.yaml"), overrides))
+    run = load_model(tmp_path / "run", KaleidoBertForRetrieval).kaleidobert
+    assert run.config.image_mean == [0.5] * 3
+    assert load_settings(str(tmp_path / "run" / "settings.yaml")).model["encoder_config"]["hidden_size"] == 32
+    vocabularies = [AutoTokenizer.from_pretrained(tmp_path / folder).get_vocab() for folder in ("run", "text")]
+    assert vocabularies[0] == vocabularies[1]
+    for own, published in ((run.bert, text), (run.patch_encoder.backbone, image)):
+        weights = published.state_dict()
+        for name, value in own.state_dict().items():
+            assert torch.allclose(value, weights[name], atol=1e-6), name
+
+
+def test_rates_and_decay_of_the_optimizer(shapes, settings, tmp_path, monkeypatch):
+    """Each part at its own rate, frozen ones not at all, and no decay of norms and biases."""
+    seen = {}
+
+    def end(trainer, *_, **__):
+        assert type(trainer.create_optimizer()) is torch.optim.Adam
+        names = {id(parameter): name for name, parameter in trainer.model.named_parameters()}
+        for group in trainer.create_optimizer().param_groups:
+            for parameter in group["params"]:
+                seen[names[id(parameter)]] = group["lr"], group["weight_decay"]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(KaleidoBertTrainer, "train", end)
+    overrides = (
+        "learning_rate=1",
+        "backbone_learning_rate=0.1",
+        "layer_decay=0.5",
+        "frozen_layers=1",
+        "optimizer=adam",
+    )
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(shapes, tmp_path / "run", settings(*(f"training.{each}" for each in overrides)))
+    layer = "kaleidobert.bert.encoder.layer."
+    assert seen[layer + "2.output.dense.weight"] == (1, 0.05) and seen[layer + "1.output.dense.weight"] == (0.5, 0.05)
+    assert seen[layer + "1.output.dense.bias"] == (0.5, 0) and seen[layer + "1.output.LayerNorm.weight"] == (0.5, 0)
+    assert layer + "0.output.dense.weight" not in seen
+    assert seen["kaleidobert.bert.embeddings.word_embeddings.weight"] == (0.125, 0.05)
+    backbone = {value for name, value in seen.items() if "patch_encoder.backbone." in name}
+    assert backbone == {(0.1, 0.05), (0.1, 0)}
 
 
 def test_minutes_end_a_run(shapes, settings, history, tmp_path):

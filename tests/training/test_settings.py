@@ -10,29 +10,56 @@ NAMES = sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
 def test_the_presets():
-    assert {"mini", "small", "base"} <= set(NAMES)
+    assert {"mini", "small", "base", "published", "published-mini"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_presets_load_and_hold_what_their_files_say(name):
     settings = load_settings(name)
     written = yaml.safe_load((PRESETS / f"{name}.yaml").read_text())
-    assert settings.model == written["model"]
+    for key, value in written["model"].items():
+        found = settings.model[key]
+        assert found == value or found.items() >= value.items()  # with the sizes of the checkpoints it starts from
     for part in ("training", "tokenizer"):
         for key, value in written[part].items():
             assert getattr(getattr(settings, part), key) == value
+    assert settings.finetuning == written.get("finetuning", {})
     config = KaleidoBertConfig(**settings.model)
     assert settings.tokenizer.max_length <= config.encoder_config.max_position_embeddings
 
 
+@pytest.mark.parametrize("name", ["published", "published-mini"])
+def test_the_published_recipe(name):
+    """The seven objectives, summed as they are, random negatives, and nothing that embeddings are needed for."""
+    settings = load_settings(name)
+    objectives, training = settings.objectives, settings.training
+    weights = {loss: objectives.weight(loss) for loss in ("AMLM", "ITM", "RR", "JPS", "CP", "G2CM", "B2CM")}
+    assert set(weights.values()) == {1.0}
+    assert objectives.weight("LM") == objectives.weight("contrastive") == 0 and not objectives.trains_embeddings
+    assert objectives.corruption == "levels" and objectives.hard_negatives_from == 1
+    assert KaleidoBertConfig(**settings.model).fusion_layer == 0
+    assert (training.optimizer, training.schedule, training.weight_decay) == ("adam", "constant", 1e-4)
+    assert training.freeze_backbone and training.joint_from == 0 and training.joint_samples == training.batch_size
+    objectives.check_batches(("AMLM", "ITM", "LM"), training.joint_from, training.joint_samples)
+
+
+def test_the_published_size_and_rate():
+    settings = load_settings("published")
+    config = KaleidoBertConfig(**settings.model)
+    encoder = config.encoder_config
+    assert (encoder.num_hidden_layers, encoder.hidden_size, encoder.num_attention_heads) == (12, 768, 12)
+    assert settings.training.learning_rate == 2e-5 and settings.training.warmup_steps == 5000
+    assert config.patch_features == "crops" and config.saliency == "network"
+
+
 def test_overrides():
     overrides = ["training.batch_size=7", "model.backbone_config.depths=[1, 1, 1]", "training.learning_rate=3e-4"]
-    overrides += ["initial.bert=some/folder", "objectives.weights.AMLM=0.5", "training.bf16=false"]
+    overrides += ["initial.text=some/folder", "objectives.weights.AMLM=0.5", "training.bf16=false"]
     settings = load_settings("mini", overrides)
     assert settings.training.batch_size == 7
     assert settings.training.learning_rate == 3e-4
     assert settings.training.bf16 is False
-    assert settings.initial.bert == "some/folder"
+    assert settings.initial.text == "some/folder"
     assert settings.model["backbone_config"]["depths"] == [1, 1, 1]
     plain = load_settings("mini")
     assert plain.training.batch_size != 7 and plain.objectives.weights.get("AMLM") != 0.5
@@ -65,6 +92,9 @@ def test_a_run_keeps_its_settings(tmp_path):
         ("objectives.wait=1", "mini.yaml: objectives.*wait: Unexpected keyword"),
         ("model.backbone_config.depth=[1]", "mini.yaml: model.backbone_config.depth: no such setting"),
         ("training.batch_size=0", "training.batch_size: Input should be greater than 0"),
+        ("training.optimizer=sgd", "training.optimizer: Input should be 'adamw' or 'adam'"),
+        ("training.schedule=linear", "training.schedule: Input should be 'cosine' or 'constant'"),
+        ("finetuning.epoch=3", "mini.yaml: .*epoch: Extra inputs"),
         ("training.batch_size=many", "training.batch_size: Input should be a valid integer"),
         ("training.joint_from=1.5", "training.joint_from: Input should be less than or equal to 1"),
         ("tokenizer.max_length=2", "tokenizer.max_length: Input should be greater than or equal to 3"),
@@ -88,7 +118,7 @@ def test_overrides_that_cannot_be_used(override, message):
 
 
 def test_presets_that_cannot_be_used(tmp_path):
-    with pytest.raises(InputError, match="no preset 'huge'; use one of base, mini, small"):
+    with pytest.raises(InputError, match="no preset 'huge'; use one of base, mini, published, published-mini, small"):
         load_settings("huge")
     with pytest.raises(InputError, match="no preset"):
         load_settings(str(tmp_path / "none.yaml"))

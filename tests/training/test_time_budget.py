@@ -74,6 +74,14 @@ def test_the_factor_warms_up_and_ends_at_zero():
     assert budget.learning_rate_factor(100, 10) == pytest.approx(0, abs=1e-9)
 
 
+def test_a_constant_rate_stays_after_its_warm_up():
+    budget = TimeBudget()
+    after_step(budget, 99)
+    factors = [budget.learning_rate_factor(step, warmup_steps=4, constant=True) for step in (0, 1, 3, 4, 99)]
+    assert factors == [0.25, 0.5, 1, 1, 1]
+    assert budget.learning_rate_factor(99, warmup_steps=4) < 0.01
+
+
 def test_without_warm_up_the_factor_begins_at_one():
     assert TimeBudget().learning_rate_factor(0, warmup_steps=0) == 1
 

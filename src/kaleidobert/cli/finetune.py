@@ -63,7 +63,7 @@ def finetune(
     figures: dict[str, Any] = run(task.value, data, model, out, settings, mapping, max_minutes, resume)
     if is_main_process():
         if task is Task.retrieval:
-            figures["ranking"] = fit_ranker(data, out, columns=mapping)
+            figures["ranking"] = fit_ranker(data, out, columns=mapping, memory=settings.objectives.trains_embeddings)
         write_model_card(out)
     if figures["products_left_out"]:
         lacking = "text" if task is Task.captioning else task.value

@@ -13,7 +13,7 @@ from kaleidobert.cli.output import check_files, check_folder
 def pretrain(
     data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or the name of a data set.")],
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
-    preset: Annotated[str, typer.Option(help="mini, small, base, or a YAML file.")] = "mini",
+    preset: Annotated[str, typer.Option(help="mini, small, base, published, or a YAML file.")] = "mini",
     align: Annotated[Path | None, typer.Option(help="A folder of kaleidobert align, to mask aligned pairs.")] = None,
     features: Annotated[
         Path | None, typer.Option(help="A folder of kaleidobert features, of a frozen backbone.")
@@ -46,7 +46,7 @@ def pretrain(
     mapping = load_columns(columns) if columns else None
     figures: dict[str, Any] = run(data, out, settings, mapping, max_minutes, resume, align, features)
     if is_main_process():
-        figures["ranking"] = fit_ranker(data, out, columns=mapping)
+        figures["ranking"] = fit_ranker(data, out, columns=mapping, memory=settings.objectives.trains_embeddings)
         write_model_card(out)
     if align:
         typer.echo(f"{figures['products_without_pairs']} products had no aligned pair and were masked at random")

@@ -140,8 +140,16 @@ class KaleidoBertConfig(PretrainedConfig):
         spread = self.joint_initializer_range
         if spread is not None and not (_is_number(spread) and spread >= 0):
             raise InputError(f"joint_initializer_range is {spread!r}; use a number from 0 up, or null")
+        self._check_patch_size()
         self._check_encoder()
         self._check_levels()
+
+    def _check_patch_size(self) -> None:
+        """A backbone that cuts photos into patches leaves out what remains at the right and at the bottom."""
+        name = "crop_size" if self.patch_features == "crops" else "image_size"
+        size = getattr(self.backbone_config, "patch_size", None)
+        if isinstance(size, int) and getattr(self, name) % size:
+            raise InputError(f"{name} is {getattr(self, name)}; use a multiple of the backbone's patch_size, {size}")
 
     def _check_encoder(self) -> None:
         bert = self.encoder_config

@@ -36,7 +36,7 @@ class Objectives:
         most similar by the embeddings, and each photo among as many texts, by PMI and, in models with ``itm_prefix``,
         by ITM.
     hard_negatives_from: pair accuracy of ITM at which its negatives turn harder: from random ones to those of the same
-        sub-category, and from these to the nearest by the embeddings.
+        sub-category, and from these to the nearest by the embeddings. 1: they stay random, in fine-tuning, too.
     """
 
     weights: Mapping[str, float] = field(default_factory=dict)
@@ -73,6 +73,11 @@ class Objectives:
     def masks(self) -> bool:
         """Whether any objective hides tokens or patches."""
         return any(map(self.weight, set(pretraining_losses()) - {"contrastive", "ITM", "LM", "PMI"}))
+
+    @property
+    def trains_embeddings(self) -> bool:
+        """Whether a run's embeddings mean anything, so that a memory can be made of them."""
+        return self.weight("contrastive") > 0
 
     def check_batches(self, others: Sequence[str], joint_from: float, joint_samples: int) -> None:
         """Raise ``InputError`` if some batches would have no loss with a weight.

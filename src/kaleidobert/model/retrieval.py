@@ -8,7 +8,7 @@ from transformers.utils.generic import can_return_tuple
 
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.distributed import BatchShard
-from kaleidobert.model.losses import contrastive_loss
+from kaleidobert.model.losses import NEAREST, RANDOM, contrastive_loss
 from kaleidobert.model.objectives import Objectives
 from kaleidobert.model.outputs import KaleidoBertRetrievalOutput
 from kaleidobert.model.pair_model import KaleidoBertPairModel, itm_negatives, query_inputs
@@ -44,8 +44,8 @@ class KaleidoBertForRetrieval(KaleidoBertPairModel):
         """Embeddings of photos (B, 3, S, S) and texts (B, T), their scaled cosines, and ITM logits of each row's pair.
 
         With text_group (B,), negative_draws (2, n) and text_only, as the collator makes them, it returns losses:
-        contrastive on the whole batch, ITM with hard negatives on its first n products, LM and listwise ITM on its
-        first m, those of text_only (m,). Of the photos, only
+        contrastive on the whole batch, ITM on its first n products, with the nearest negatives by embeddings unless the
+        objectives keep them random, LM and listwise ITM on its first m, those of text_only (m,). Of the photos, only
         visible_patches (B, K) are used, if given; embeddings use query_ids and query_mask (B, Q), if given, LM always
         the whole texts. hidden_states and attentions, on request, are those of the fusion layers on each row's pair.
         """
@@ -56,29 +56,38 @@ class KaleidoBertForRetrieval(KaleidoBertPairModel):
         encoder, weight, shard = self.kaleidobert, self.objectives.weight, BatchShard.here(self.training)
         losses: dict[str, Tensor] = {}
         accuracies: dict[str, Tensor] = {}
-        draws, tokens, similarity, groups = negative_draws, None, None, None
+        draws, similarity, groups = negative_draws, None, shard.gather(text_group)
         if draws is not None and draws.shape[1] * shard.processes < 2:
             draws = None
-        if weight("contrastive") or weight("ITM") or self.ranks_lists:
+        grade = RANDOM if self.objectives.hard_negatives_from >= 1 else NEAREST
+        query_ids, query_mask = query_inputs(input_ids, attention_mask, query_ids, query_mask)
+        if weight("contrastive") or self.ranks_lists or (weight("ITM") and grade == NEAREST):
             image = encoder.encode_image(pixel_values, visible_patches)
-            query_ids, query_mask = query_inputs(input_ids, attention_mask, query_ids, query_mask)
             text = encoder.encode_text(query_ids, query_mask)
-            images, texts, groups = map(shard.gather, (image.image_embeds, text.text_embeds, text_group))
-            patch_states, tokens = image.patch_states, (text.token_states, query_mask)
+            images, texts = shard.gather(image.image_embeds), shard.gather(text.text_embeds)
+            patch_states, token_states = image.patch_states, text.token_states
             similarity = self.scale() * images @ texts.T
             if weight("contrastive"):
                 losses["contrastive"] = contrastive_loss(images, texts, self.scale(), groups)
-            if draws is not None and weight("ITM") and not self.lists_itm:
-                patches = shard.gather(patch_states[: draws.shape[1]])
-                negatives = itm_negatives(similarity, groups, draws, len(patches), shard=shard)
-                states, mask = shard.gather(text.token_states), shard.gather(query_mask)
-                matched = self.match(states, mask, patches, negatives, shard)
-                losses["ITM"], accuracies["ITM"] = matched.loss, matched.accuracy
         else:
             patch_states = encoder.embed_patches(encoder.patch_features(pixel_values), visible_patches)
+            token_states = encoder.embed_tokens(query_ids, query_mask)
+        if draws is not None and weight("ITM") and not self.lists_itm:
+            patches = shard.gather(patch_states[: draws.shape[1]])
+            negatives = itm_negatives(similarity, groups, draws, len(patches), grade, shard=shard)
+            states, mask = shard.gather(token_states), shard.gather(query_mask)
+            matched = self.match(states, mask, patches, negatives, shard)
+            losses["ITM"], accuracies["ITM"] = matched.loss, matched.accuracy
         if draws is not None and text_only is not None and (weight("LM") or self.ranks_lists):
             found = self.prefix_losses(
-                input_ids, attention_mask, patch_states, text_only, tokens, similarity, groups, shard
+                input_ids,
+                attention_mask,
+                patch_states,
+                text_only,
+                (token_states, query_mask),
+                similarity,
+                groups,
+                shard,
             )
             losses, accuracies = losses | found[0], accuracies | found[1]
         return KaleidoBertRetrievalOutput(loss=self.objectives.total(losses), losses=losses, accuracies=accuracies)

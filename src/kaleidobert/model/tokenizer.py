@@ -94,7 +94,8 @@ def trim_vocabulary(
     """
     state = json.loads(tokenizer.backend_tokenizer.to_str())
     if state["model"]["type"] != "WordPiece":
-        raise InputError(f"tokenizer.vocabulary: only WordPiece can be trimmed, not {state['model']['type']}")
+        kind = state["model"]["type"]
+        raise InputError(f"only WordPiece can be trimmed, not {kind}; set tokenizer.vocabulary=null")
     vocabulary: dict[str, int] = state["model"]["vocab"]
     kept = {index for token, index in vocabulary.items() if len(token.removeprefix("##")) == 1}
     kept |= set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -46,6 +47,7 @@ DEFAULTS = (
     "training.epochs=10",
     "training.subcategory_group=1",
     "training.similar_group=1",
+    "training.freeze_backbone=false",  # as published: end to end
 )
 
 
@@ -95,12 +97,13 @@ TASKS = {
 
 
 def finetune_settings(task: str, run: Path, overrides: Sequence[str] = ()) -> RunSettings:
-    """The settings of the pre-trained run, overridden by the task's defaults and then by ``key=value`` pairs.
+    """The settings of the pre-trained run, overridden by the task's defaults, the run's own, and ``key=value`` pairs.
 
     Raises ``InputError`` for an override that would change the run's model.
     """
     before = load_run_settings(run)
-    settings = load_settings(str(run / RUN_SETTINGS), [*TASKS[task].defaults, *overrides])
+    own = [f"training.{name}={json.dumps(value)}" for name, value in before.finetuning.items()]
+    settings = load_settings(str(run / RUN_SETTINGS), [*TASKS[task].defaults, *own, *overrides])
     for name, value in settings.model.items():
         if name not in OVERRIDABLE and value != before.model.get(name):
             raise InputError(
@@ -153,6 +156,7 @@ def finetune(
     trainer = KaleidoBertTrainer(
         model=model,
         learning_rate_of=partial(learning_rate_of, training, model.config.encoder_config.num_hidden_layers),
+        optimizer=training.optimizer,
         args=arguments,
         train_dataset=products,
         eval_dataset=validated[: training.evaluation_products],

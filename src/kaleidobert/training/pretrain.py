@@ -111,6 +111,7 @@ def pretrain(
         joint_from=training.joint_from,
         model=model,
         learning_rate_of=partial(learning_rate_of, training, model.config.encoder_config.num_hidden_layers),
+        optimizer=training.optimizer,
         args=arguments,
         train_dataset=train,
         eval_dataset=validation.head(training.evaluation_products),

@@ -171,6 +171,7 @@ def training_arguments(out: Path, settings: TrainingSettings, products: int) -> 
         per_device_train_batch_size=settings.batch_size // count,
         per_device_eval_batch_size=min(settings.batch_size, 128),
         gradient_accumulation_steps=settings.gradient_accumulation,
+        lr_scheduler_type="constant_with_warmup" if settings.schedule == "constant" else "cosine",
         save_total_limit=2,
         ddp_find_unused_parameters=True,  # before `joint_from` the heads and the upper layers have no gradients
         ddp_timeout=int(PROCESS_TIMEOUT.total_seconds()),

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from inspect import signature
 from pathlib import Path
 from textwrap import shorten
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from huggingface_hub.errors import StrictDataclassError
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
 
 from kaleidobert.errors import InputError
 from kaleidobert.model.configuration import KaleidoBertConfig
@@ -65,7 +65,9 @@ class TrainingSettings(_Strict):
     ``batch_size``, ``joint_samples`` and ``ranked_samples`` count the products of all processes together. Of a batch,
     the joint objectives use the first ``joint_samples``, but LM and listwise ITM the first ``ranked_samples``, by
     default all.
-    ``freeze_backbone``: do not train the image backbone, as in the publication. Of a trained start,
+    ``optimizer``: adamw, whose weight decay is apart from the gradient, or adam, where it is part of it (as published).
+    ``schedule``: after ``warmup_steps``, a cosine down to zero or a constant rate.
+    ``freeze_backbone``: do not train the image backbone, as in the publication's pre-training. Of a trained start,
     ``backbone_learning_rate`` is the backbone's, and ``layer_decay`` multiplies the rate of each layer of BERT from the
     top down. These parts can be kept as they are: ``frozen_stages`` of the backbone, with its stem; its depthwise
     convolutions (``frozen_depthwise``) and batch statistics (``frozen_batch_norm``); token embeddings
@@ -82,6 +84,8 @@ class TrainingSettings(_Strict):
     learning_rate: PositiveFloat = 1e-3
     weight_decay: float = Field(default=0.05, ge=0)
     warmup_steps: int = Field(default=100, ge=0)
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    schedule: Literal["cosine", "constant"] = "cosine"
     bf16: bool = True
     align_minutes: float = Field(default=0.0, ge=0)
     joint_samples: int = Field(default=16, ge=0)
@@ -106,13 +110,22 @@ class TrainingSettings(_Strict):
 
 
 class RunSettings(_Strict):
-    """All settings of a run. ``model``: the arguments of `KaleidoBertConfig`."""
+    """All settings of a run. ``model``: the arguments of `KaleidoBertConfig`.
+
+    ``finetuning``: settings of ``training`` for fine-tuning, in place of its defaults (see `finetune.TASKS`).
+    """
 
     model: dict[str, Any]
     objectives: Objectives = Objectives()
     tokenizer: TokenizerSettings = TokenizerSettings()
     initial: InitialSettings = InitialSettings()
     training: TrainingSettings = TrainingSettings()
+    finetuning: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _check_finetuning(self) -> RunSettings:
+        TrainingSettings.model_validate(self.training.model_dump() | self.finetuning)
+        return self
 
     def save(self, run: Path) -> None:
         (run / RUN_SETTINGS).write_text(yaml.safe_dump(self.model_dump(), sort_keys=False))

@@ -86,6 +86,7 @@ class TimeBudget(TrainerCallback):
         if self.progress() >= 1:
             control.should_training_stop = True
 
-    def learning_rate_factor(self, step: int, warmup_steps: int) -> float:
-        """Linear warm-up over steps, then a cosine of the progress down to zero."""
-        return min(1.0, (step + 1) / max(1, warmup_steps)) * 0.5 * (1 + math.cos(math.pi * self.progress()))
+    def learning_rate_factor(self, step: int, warmup_steps: int, constant: bool = False) -> float:
+        """Linear warm-up over steps; times a cosine of the progress down to zero, unless ``constant``."""
+        warmed = min(1.0, (step + 1) / max(1, warmup_steps))
+        return warmed if constant else warmed * 0.5 * (1 + math.cos(math.pi * self.progress()))

@@ -15,19 +15,15 @@ from torch.utils.tensorboard import SummaryWriter
 from transformers import Trainer, TrainerCallback
 from transformers.integrations import TensorBoardCallback
 from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_utils import SchedulerType
 
 from kaleidobert.model.distributed import convert_sync_batchnorm
 from kaleidobert.training.time_budget import TimeBudget
 from kaleidobert.training.training_log import TrainingLog
 
-HIGHLIGHTS = (
-    "contrastive",
-    "ITM",
-    "LM",
-    "PMI_accuracy",
-    "classification_accuracy",
-    "captioning_accuracy",
-)  # see `TrainingLog`
+OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
+# see `TrainingLog`
+HIGHLIGHTS = ("contrastive", "ITM", "LM", "PMI_accuracy", "classification_accuracy", "captioning_accuracy")
 
 
 class _TensorBoard(TensorBoardCallback):
@@ -95,9 +91,10 @@ class TimedTrainer(Trainer):
     ) -> torch.optim.lr_scheduler.LRScheduler:
         if self.lr_scheduler is None:
             warmup = self.args.get_warmup_steps(num_training_steps)
+            constant = self.args.lr_scheduler_type == SchedulerType.CONSTANT_WITH_WARMUP
             chosen: Any = optimizer or self.optimizer
             self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
-                chosen, lambda step: self.budget.learning_rate_factor(step, warmup)
+                chosen, lambda step: self.budget.learning_rate_factor(step, warmup, constant)
             )
         return self.lr_scheduler
 
@@ -117,7 +114,7 @@ class KaleidoBertTrainer(TimedTrainer):
 
     ``references``, the figures that trivial predictors reach, are logged as well where the output has them.
 
-    ``learning_rate_of``: the peak rate of each parameter, by its name.
+    ``learning_rate_of``: the peak rate of each parameter, by its name. ``optimizer``: of ``OPTIMIZERS``.
 
     The joint objectives are trained from progress ``joint_from`` on and always computed on validation data. Under
     `torchrun` all processes iterate over the same batches: each computes its own rows of a training batch (see
@@ -125,13 +122,20 @@ class KaleidoBertTrainer(TimedTrainer):
     """
 
     def __init__(
-        self, *, sampler: Sampler, learning_rate_of: Callable[[str], float], joint_from: float = 0.0, **kwargs: Any
+        self,
+        *,
+        sampler: Sampler,
+        learning_rate_of: Callable[[str], float],
+        optimizer: str = "adamw",
+        joint_from: float = 0.0,
+        **kwargs: Any,
     ) -> None:
         if kwargs["args"].world_size > 1:
             convert_sync_batchnorm(kwargs["model"])
         super().__init__(**kwargs)
         self.sampler = sampler
         self.learning_rate_of = learning_rate_of
+        self.chosen_optimizer = OPTIMIZERS[optimizer]
         self.joint_from = joint_from
 
     def compute_loss(
@@ -149,7 +153,7 @@ class KaleidoBertTrainer(TimedTrainer):
         return (outputs.loss, outputs) if return_outputs else outputs.loss
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:  # noqa: ARG002
-        """AdamW; parts of a trained start have learning rates of their own, norms and biases no weight decay."""
+        """Parts of a trained start have learning rates of their own; norms and biases have no weight decay."""
         if self.optimizer is None:
             trained: Any = self.model
             decays = set(self.get_decay_parameter_names(trained))
@@ -157,7 +161,7 @@ class KaleidoBertTrainer(TimedTrainer):
             for name, parameter in trained.named_parameters():
                 if parameter.requires_grad:
                     groups[self.learning_rate_of(name), name in decays].append(parameter)
-            self.optimizer = torch.optim.AdamW(
+            self.optimizer = self.chosen_optimizer(
                 [
                     {"params": each, "lr": rate, "weight_decay": self.args.weight_decay if decayed else 0.0}
                     for (rate, decayed), each in groups.items()

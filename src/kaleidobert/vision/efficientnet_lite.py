@@ -2,7 +2,9 @@
 
 The Lite variants have no squeeze-and-excitation, and ReLU6 throughout. The layers are those of the package
 `efficientnet-lite-pytorch`, to which a test compares them; `kaleidobert.pretrained` finds trained weights. These expect
-pixels normalised by a mean of 127 and a deviation of 128 (of 255), not by ImageNet's.
+pixels normalised by a mean of 127 and a deviation of 128 (of 255), not by ImageNet's: channel means of natural photos
+then differ from the trained ones by a squared distance of 0.07 (Lite0) and 0.06 variances (Lite2), by ImageNet's by
+0.21 and 0.18 (`tests/vision/test_efficientnet_lite.py`).
 """
 
 from __future__ import annotations
