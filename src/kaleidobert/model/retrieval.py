@@ -47,7 +47,8 @@ class KaleidoBertForRetrieval(KaleidoBertPairModel):
         contrastive on the whole batch, ITM on its first n products, with the nearest negatives by embeddings unless the
         objectives keep them random, LM and listwise ITM on its first m, those of text_only (m,). Of the photos, only
         visible_patches (B, K) are used, if given; embeddings use query_ids and query_mask (B, Q), if given, LM always
-        the whole texts. hidden_states and attentions, on request, are those of the fusion layers on each row's pair.
+        the whole texts. hidden_states and attentions, on request, are those of the fusion layers on each row's pair;
+        with ``itm_prefix``, of its tokens.
         """
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
@@ -104,8 +105,13 @@ class KaleidoBertForRetrieval(KaleidoBertPairModel):
         image = self.get_image_features(pixel_values, **quiet)
         text = self.get_text_features(input_ids, attention_mask, **quiet)
         logits = self.scale() * text.text_embeds @ image.image_embeds.T
-        with self.kaleidobert.recording(output_hidden_states, output_attentions) as record:
-            pair = self.kaleidobert.encode_pair(text.token_states, attention_mask, image.patch_states)
+        encoder = self.kaleidobert
+        cache = encoder.encode_prefix(image.patch_states) if self.config.itm_prefix else None
+        with encoder.recording(output_hidden_states, output_attentions) as record:
+            if cache is None:
+                pair = encoder.encode_pair(text.token_states, attention_mask, image.patch_states)
+            else:
+                pair = encoder.encode_text_with_prefix(text.token_states, attention_mask, cache)
         return KaleidoBertRetrievalOutput(
             logits_per_image=logits.T,
             logits_per_text=logits,

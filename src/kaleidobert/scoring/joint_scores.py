@@ -89,7 +89,7 @@ class JointScorer:
             log_prior = self.text_log_prior(*texts, text_own)
         itm = likelihood = pmi = None
         if weights.itm_weight or "itm" in also:
-            itm = self.itm_logits(*texts, patch_states, photos)
+            itm = self.model.itm_logits(*texts, patch_states, photos)
         if uses_lm:
             mix = (weights.neighbour_word_weight,) if word_weights is None else word_weights
             likelihood = self.caption_log_likelihood(*texts, patch_states, photos, neighbours, mix)
@@ -97,13 +97,6 @@ class JointScorer:
         if uses_pmi and neighbours is not None and log_prior is not None:
             pmi = self.neighbour_text_pmi(input_ids, neighbours) - log_prior[:, 1]
         return JointTerms(itm, likelihood, None if log_prior is None else log_prior[:, 0], pmi)
-
-    def itm_logits(
-        self, input_ids: Tensor, attention_mask: Tensor, patch_states: Tensor, photos: Tensor | None
-    ) -> Tensor:
-        """ITM logits (N,)."""
-        own = patch_states if photos is None else patch_states[photos]
-        return self.model.itm_logits(input_ids, attention_mask, own)
 
     def caption_log_likelihood(
         self,
