@@ -21,7 +21,7 @@ def run(*arguments):
 
 def test_it_trains_on_synthetic_photos_and_its_weights_are_a_detector(tmp_path):
     out, figures = tmp_path / "net.safetensors", tmp_path / "figures.json"
-    options = ("--synthetic", 4, "--epochs", 1, "--batch-size", 2, "--json", figures)
+    options = ("--synthetic", 4, "--epochs", 1, "--batch-size", 2, "--side", 64, "--json", figures)
     result = run("saliency", tmp_path / "pairs", "--out", out, *options)
     assert result.exit_code == 0, result.output
     assert len(list((tmp_path / "pairs" / "images").iterdir())) == 4
