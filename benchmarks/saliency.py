@@ -80,19 +80,27 @@ def measure(names: Sequence[str], places: dict[str, Sequence[Photo]]) -> dict[st
     for place, photos in places.items():
         figures[place] = {name: scores(detector(name), photos) for name in names}
         for name, row in figures[place].items():
-            print(f"{place:10}{Path(name).name:20}", ", ".join(f"{key} {value:.1f}" for key, value in row.items()), flush=True)
+            print(
+                f"{place:10}{Path(name).name:20}",
+                ", ".join(f"{key} {value:.1f}" for key, value in row.items()),
+                flush=True,
+            )
     return figures
 
 
 def real_photos(data: str, folder: Path, count: int, seed: int) -> list[Photo]:
     """``count`` products of the test and validation splits, without people, on photographs of surfaces.
 
-    They are cut out of their studio shots. A third of the surfaces are cloth: the middle of photos of garments, magnified.
-    Made by other means than the photos that the network is trained on.
+    They are cut out of their studio shots. A third of the surfaces are cloth: the middle of photos of garments,
+    magnified. None of the code that composes the training photos is used.
     """
     products = list(studio_cut_outs(data, HELD_OUT_SPLITS, WITHOUT_PEOPLE))
-    worn = [product.open() for split in HELD_OUT_SPLITS for product in read_products(data, split)
-            if product.subcategory in GARMENTS]
+    worn = [
+        product.open()
+        for split in HELD_OUT_SPLITS
+        for product in read_products(data, split)
+        if product.subcategory in GARMENTS
+    ]
     surfaces = read_surfaces(folder)
     chosen = np.random.default_rng(seed).permutation(len(products))[:count]
     return [_on_a_surface(products[index][0], surfaces, worn, np.random.default_rng([seed, index])) for index in chosen]
@@ -119,19 +127,24 @@ def _on_a_surface(
         half = Image.new("L", size)
         (x1, x2), (y1, y2) = rng.uniform(0, size[0], 2), rng.uniform(0, size[1], 2)
         corners = [(x1, 0), (x2, size[1]), (size[0], size[1]), (size[0], 0)]
-        ImageDraw.Draw(half).polygon(corners if rng.random() < 0.5 else [(0, y1), (size[0], y2), size, (0, size[1])], 255)
+        ImageDraw.Draw(half).polygon(
+            corners if rng.random() < 0.5 else [(0, y1), (size[0], y2), size, (0, size[1])], 255
+        )
         photo.paste(surface(), mask=half.filter(ImageFilter.GaussianBlur(0.8)))
     product = product.rotate(float(rng.normal() * 12), Image.Resampling.BICUBIC, expand=True)
     scale = rng.uniform(0.4, 0.9) * min(size[0] / product.width, size[1] / product.height)
     product = product.resize([max(2, round(side * scale)) for side in product.size], Image.Resampling.LANCZOS)
     x, y = (int(rng.uniform(0, free - side)) for free, side in zip(size, product.size, strict=True))
     mask, shade = Image.new("L", size), Image.new("L", size)
+    gain = rng.uniform(0.8, 1.1)
     mask.paste(product.getchannel("A"), (x, y))
-    shade.paste(mask.point(lambda value: int(value * rng.uniform(0.3, 0.55))), (int(rng.normal() * 4), int(rng.integers(1, 9))))
+    shade.paste(
+        mask.point(lambda value: int(value * rng.uniform(0.3, 0.55))), (int(rng.normal() * 4), int(rng.integers(1, 9)))
+    )
     photo.paste("black", mask=shade.filter(ImageFilter.GaussianBlur(rng.uniform(2, 7))))
     photo.paste(product.convert("RGB"), (x, y), mask.crop((x, y, x + product.width, y + product.height)))
     photo = photo.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 0.9)))
-    photo = photo.point(lambda value, gain=rng.uniform(0.8, 1.1): min(255, int(value * gain)))
+    photo = photo.point(lambda value: min(255, int(value * gain)))
     buffer = io.BytesIO()
     photo.save(buffer, "JPEG", quality=int(rng.integers(70, 93)))
     return Image.open(buffer).convert("RGB"), mask

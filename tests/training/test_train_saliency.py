@@ -13,7 +13,7 @@ from kaleidobert.synthetic.composites import composites, write_composites
 from kaleidobert.training.time_budget import TimeBudget
 from kaleidobert.training.train_saliency import augmented, fit, initial_network, mean_iou, read_pairs, train_saliency
 from kaleidobert.vision.saliency.detectors import detector
-from kaleidobert.vision.saliency.network import SaliencyNetwork, saliency_loss
+from kaleidobert.vision.saliency.network import saliency_loss
 
 
 @pytest.fixture(scope="module")
@@ -47,15 +47,16 @@ def test_the_network_overfits_eight_photos(folder):
     pairs = read_pairs([folder], 64)
     batch = torch.from_numpy(pairs).permute(0, 3, 1, 2).float() / 255
     torch.manual_seed(0)
-    network = SaliencyNetwork(0.5, (24, 16, 16, 8))
+    network = initial_network("imagenet")
     before = mean_iou(network.eval(), pairs)
-    optimizer = torch.optim.AdamW(network.train().parameters(), 1e-2)
-    for _ in range(120):
+    optimizer = torch.optim.AdamW(network.train().parameters(), 3e-3)
+    network.encoder.eval()
+    for _ in range(60):
         loss = sum(saliency_loss(network(batch[:, :3]), batch[:, 3]).values())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert before < 0.5 and mean_iou(network, pairs) > 0.9
+    assert before < 0.5 and mean_iou(network, pairs) > 0.85
 
 
 def test_losses_fall_with_augmentation_and_the_encoder_learns_slowly_with_its_statistics(folder):

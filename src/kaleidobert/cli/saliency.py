@@ -24,13 +24,14 @@ def saliency(
         str | None,
         typer.Option(
             metavar="DATA",
-            help="With --synthetic: also use real products, cut out of the studio shots in this catalogue's train split.",
+            help="With --synthetic: also real products, cut out of the studio shots in this catalogue's train split.",
         ),
     ] = None,
     surfaces: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="With --synthetic: also use photographs of cloth, wood, stone, … in it as backgrounds."
+            metavar="FOLDER",
+            help="With --synthetic: also use photographs of cloth, wood, stone, … in it as backgrounds.",
         ),
     ] = None,
     start: Annotated[
@@ -41,13 +42,17 @@ def saliency(
             "trained on ImageNet (extra `pretrained`).",
         ),
     ] = "shipped",
-    side: Annotated[int, typer.Option(min=64, help="Photos are resized to this side in pixels, a multiple of 32.")] = 160,
+    side: Annotated[
+        int, typer.Option(min=64, help="Photos are resized to this side in pixels, a multiple of 32.")
+    ] = 160,
     epochs: Annotated[float, typer.Option(min=0.01, help="Passes over the pairs.")] = 10,
     max_minutes: Annotated[
         float | None, typer.Option(min=0.01, help="Time limit, by which the learning rate decays.")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=2, help="Pairs in a batch.")] = 32,
-    learning_rate: Annotated[float, typer.Option(min=0, help="Peak learning rate, after warm-up; a tenth of it for the encoder.")] = 3e-3,
+    learning_rate: Annotated[
+        float, typer.Option(min=0, help="Peak learning rate, after warm-up; a tenth of it for the encoder.")
+    ] = 3e-3,
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds and epochs give equal photos and weights.")] = 0,
     json: Annotated[Path | None, typer.Option(help="Write losses and validation IoU to this file.")] = None,
 ) -> None:
@@ -66,8 +71,6 @@ def saliency(
         raise InputError("--studio and --surfaces are what --synthetic draws from: give --synthetic COUNT, too")
     if synthetic:
         write_composites(paths[0], synthetic, seed, *sources(studio, surfaces, seed))
-    figures = train_saliency(
-        paths, out, epochs, max_minutes, batch_size, learning_rate, seed, start, side=side, report=typer.echo
-    )
+    figures = train_saliency(paths, out, epochs, max_minutes, batch_size, learning_rate, seed, start, side, typer.echo)
     typer.echo(f"weights written to {out}; use them with --saliency {out}")
     write_figures(figures, json)

@@ -74,8 +74,8 @@ def composites(
     """``count`` photos (RGB) with masks (L, 255 on the product); the longer side has ``longest`` pixels.
 
     ``busy``: share of photos with a varied background; the others are studio shots, half of them on pure white.
-    ``real``: products cut out of studio shots, the subject of 70 % of the photos. ``surfaces``: where varied backgrounds
-    come from; without it, they are drawn rooms, streets, cloth and stone.
+    ``real``: products cut out of studio shots, the subject of 70 % of the photos. ``surfaces``: where varied
+    backgrounds come from; without it, they are drawn rooms, streets, cloth and stone.
     """
     garments = CutOuts(seed, real, surfaces)
     if busy is None:
@@ -256,7 +256,8 @@ def write_composites(
         for name in ("images", "masks"):
             (out / name).mkdir(parents=True, exist_ok=True)
         with progress_bar() as progress:
-            pairs = progress.track(composites(count, seed, real=real, surfaces=surfaces), count, description="drawing photos and masks")
+            drawn = composites(count, seed, real=real, surfaces=surfaces)
+            pairs = progress.track(drawn, count, description="drawing photos and masks")
             for index, (image, mask) in enumerate(pairs):
                 image.save(out / "images" / f"{index:06d}.jpg", quality=95)
                 mask.save(out / "masks" / f"{index:06d}.png")

@@ -39,7 +39,7 @@ def studio_cut_outs(
     ``categories``: only these, of either rank; all if empty. Raises ``InputError`` if no photo is a studio shot.
     """
     found = 0
-    present = [split for split in splits if split in splits_of(data)]
+    present: list[str | None] = [split for split in splits if split in splits_of(data)]
     wanted = {name.casefold() for name in categories}
     for split in present or [None]:
         for product in read_products(data, split):
@@ -64,8 +64,11 @@ def studio_cut_outs(
 def sources(
     data: str | Path | None, surfaces: Path | None, seed: int = 0
 ) -> tuple[list[tuple[Image.Image, str]], Surfaces | None]:
-    """What `composites` draws from beside its own garments and backgrounds: cut-outs of the train split of ``data``, and
-    surfaces from the pictures in a folder and from ``data``'s photos, magnified."""
+    """What `composites` draws from beside its own garments and backgrounds.
+
+    These are cut-outs from the train split of ``data``, and surfaces: the pictures in a folder, and parts of ``data``'s
+    photos, magnified.
+    """
     real = list(studio_cut_outs(data)) if data else []
     if not data and not surfaces:
         return real, None

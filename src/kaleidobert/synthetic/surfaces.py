@@ -30,17 +30,17 @@ class Surfaces:
     pictures: Sequence[Image.Image] = ()
     photos: Sequence[Image.Image] = ()
     kinds: list[str] = field(init=False)
-    shares: Array = field(init=False)
+    shares: list[float] = field(init=False)
 
     def __post_init__(self) -> None:
         at_hand = {"pictures": bool(self.pictures), "magnified": bool(self.photos), "drawn": True}
         self.kinds = [kind for kind in KINDS if at_hand[kind]]
-        shares = np.array([KINDS[kind] for kind in self.kinds])
-        self.shares = shares / shares.sum()
+        total = sum(KINDS[kind] for kind in self.kinds)
+        self.shares = [KINDS[kind] / total for kind in self.kinds]
 
     def draw(self, rng: np.random.Generator, size: Size) -> Array:
         """A background (3, h, w) in [0, 1] of one or more surfaces."""
-        picture = self._one(rng, size)
+        picture: np.ndarray = self._one(rng, size)
         joins = int(rng.choice((0, 1, 2, 3), p=(0.5, 0.3, 0.15, 0.05)))
         for _ in range(joins):
             share = _region(rng, size)
@@ -115,7 +115,7 @@ def recoloured(surface: Array, rng: np.random.Generator) -> Array:
 
 
 def noise(rng: np.random.Generator, size: Size, slope: float, stretch: float = 1.0) -> Array:
-    """Noise (h, w) of mean 0 and deviation 1 with a 1/f^slope spectrum, in a random direction ``stretch`` times longer."""
+    """Noise (h, w) of mean 0 and deviation 1 with a 1/f^slope spectrum; in one direction ``stretch`` times longer."""
     v, u = np.fft.fftfreq(size[1])[:, None], np.fft.rfftfreq(size[0])[None]
     angle = rng.uniform(0, np.pi)
     along, across = np.cos(angle) * u + np.sin(angle) * v, np.cos(angle) * v - np.sin(angle) * u
@@ -182,7 +182,7 @@ def _plain(rng: np.random.Generator, size: Size) -> Array:
 DRAWN = (varied, varied, varied, _wood, _wood, _stone, _stone, _weave, _weave, _plain)
 
 
-def _between(dark: Array, light: Array, share: Array) -> Array:
+def _between(dark: np.ndarray, light: np.ndarray, share: np.ndarray) -> Array:
     share = np.clip(share, 0, 1)
     return (dark[:, None, None] * (1 - share) + light[:, None, None] * share).clip(0, 1).astype(np.float32)
 

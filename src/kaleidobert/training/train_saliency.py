@@ -22,7 +22,7 @@ from kaleidobert.pretrained import packaged_weights
 from kaleidobert.progress import progress_bar
 from kaleidobert.training.time_budget import TimeBudget
 from kaleidobert.training.training_log import time_text
-from kaleidobert.vision.efficientnet_lite import convert_weights
+from kaleidobert.vision.efficientnet_lite import EfficientNetLiteConfig, convert_weights
 from kaleidobert.vision.saliency.network import (
     PACKAGED_WEIGHTS,
     SIDE,
@@ -93,7 +93,7 @@ def initial_network(start: str) -> SaliencyNetwork:
     if start == "imagenet":
         network = SaliencyNetwork()
         published = torch.load(packaged_weights("efficientnet-lite0"), weights_only=True)
-        trained = convert_weights(published, network.encoder.config)
+        trained = convert_weights(published, EfficientNetLiteConfig())
         network.encoder.load_state_dict({name: trained[name] for name in network.encoder.state_dict()})
         return network
     return load_network(PACKAGED_WEIGHTS if start == "shipped" else Path(start))[0]

@@ -73,9 +73,9 @@ class SaliencyNetwork(nn.Module):
         super().__init__()
         self.width, self.widths = width, tuple(decoder)
         self.encoder = EfficientNetLiteBackbone(EfficientNetLiteConfig(width, out_features=list(SKIPS)))
-        self.encoder.head = nn.Identity()  # neither the head nor the last stage is needed
-        self.encoder.stages = self.encoder.stages[:-1]
-        self.encoder.stages[-1] = self.encoder.stages[-1][:DEEPEST_BLOCKS]
+        self.encoder.head = nn.Identity()  # type: ignore[assignment]  # neither it nor the last stage is used
+        del self.encoder.stages[-1]
+        del self.encoder.stages[-1][DEEPEST_BLOCKS:]  # type: ignore[operator]
         *skips, deepest = self.encoder.channels
         finest = decoder[-1]
         self.context = ConvNorm(deepest, decoder[0], linear=True)
