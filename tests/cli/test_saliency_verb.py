@@ -42,3 +42,14 @@ def test_a_bad_folder_is_one_line(tmp_path):
 def test_help_has_an_example():
     page = " ".join(run("saliency", "--help").output.replace("│", " ").split())
     assert "Example: kaleidobert saliency pairs/" in page
+
+
+def test_sources_without_a_number_of_photos_are_one_line(tmp_path):
+    for option in ("--studio", "--surfaces"):
+        result = run("saliency", tmp_path, "--out", tmp_path / "net.safetensors", option, tmp_path)
+        assert isinstance(result.exception, InputError) and "give --synthetic COUNT" in str(result.exception)
+
+
+def test_a_side_that_the_network_cannot_halve_is_one_line(tmp_path):
+    result = run("saliency", tmp_path, "--out", tmp_path / "net.safetensors", "--side", 100)
+    assert isinstance(result.exception, InputError) and "--side 100 is not a multiple of 32" in str(result.exception)
