@@ -185,8 +185,8 @@ def test_photos_without_a_product_are_counted_and_used_whole(source, train, capl
 
 def test_other_weights_give_another_preparation(source, tmp_path, own_cache):
     weights = tmp_path / "net.safetensors"
-    for widths in ((4, 6, 8, 10), (4, 6, 8, 12)):
-        save_network(SaliencyNetwork(widths, 4), weights, side=32)
+    for finest in (8, 12):
+        save_network(SaliencyNetwork(0.25, (16, 16, 8, finest)), weights, side=32)
         for _ in range(2):
             prepare(source, "validation", KaleidoBertImageProcessor(24, str(weights)))
     assert len(list(own_cache.iterdir())) == 2

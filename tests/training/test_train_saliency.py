@@ -11,9 +11,9 @@ from PIL import Image
 from kaleidobert.errors import InputError
 from kaleidobert.synthetic.composites import composites, write_composites
 from kaleidobert.training.time_budget import TimeBudget
-from kaleidobert.training.train_saliency import augmented, fit, mean_iou, read_pairs, train_saliency
+from kaleidobert.training.train_saliency import augmented, fit, initial_network, mean_iou, read_pairs, train_saliency
 from kaleidobert.vision.saliency.detectors import detector
-from kaleidobert.vision.saliency.network import SaliencyNetwork, saliency_loss
+from kaleidobert.vision.saliency.network import saliency_loss
 
 
 @pytest.fixture(scope="module")
@@ -44,28 +44,34 @@ def test_corners_are_busier_on_busy_backgrounds():
 
 
 def test_the_network_overfits_eight_photos(folder):
-    pairs = read_pairs([folder], 48)
+    pairs = read_pairs([folder], 64)
     batch = torch.from_numpy(pairs).permute(0, 3, 1, 2).float() / 255
     torch.manual_seed(0)
-    network = SaliencyNetwork((12, 16, 24, 32), 8)
+    network = initial_network("imagenet")
     before = mean_iou(network.eval(), pairs)
-    optimizer = torch.optim.AdamW(network.train().parameters(), 1e-2)
-    for _ in range(120):
+    optimizer = torch.optim.AdamW(network.train().parameters(), 3e-3)
+    network.encoder.eval()
+    for _ in range(60):
         loss = sum(saliency_loss(network(batch[:, :3]), batch[:, 3]).values())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert before < 0.5 and mean_iou(network, pairs) > 0.9
+    assert before < 0.5 and mean_iou(network, pairs) > 0.85
 
 
-def test_losses_fall_with_augmentation(folder):
-    pairs = np.repeat(read_pairs([folder], 48), 2, axis=0)
+def test_losses_fall_with_augmentation_and_the_encoder_learns_slowly_with_its_statistics(folder):
+    pairs = np.repeat(read_pairs([folder], 64), 2, axis=0)
     torch.manual_seed(0)
-    network = SaliencyNetwork((12, 16, 24, 32), 8)
-    losses = list(fit(network, pairs, TimeBudget(None), 60, 16, 1e-2, np.random.default_rng(0)))
-    assert len(losses) == 60
+    network = initial_network("imagenet")
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    losses = list(fit(network, pairs, TimeBudget(None), 45, 16, 3e-3, np.random.default_rng(0)))
+    assert len(losses) == 45
     for name in ("mask", "iou", "edges"):
-        assert np.mean([step[name] for step in losses[-5:]]) < 0.85 * losses[0][name]
+        assert np.mean([step[name] for step in losses[-5:]]) < 0.9 * losses[0][name]
+    for name, value in network.state_dict().items():
+        if name.startswith("encoder."):
+            moved = (value - before[name]).abs().max()
+            assert moved == 0 if "running" in name or "num_batches" in name else 0 < moved < 45 * 4e-4, name
 
 
 def test_a_mask_is_augmented_like_its_photo(folder):
@@ -80,7 +86,7 @@ def test_a_mask_is_augmented_like_its_photo(folder):
 def test_a_run_is_reproducible_and_its_file_is_a_detector(folder, tmp_path):
     lines: list[str] = []
     outs = [tmp_path / f"{name}.safetensors" for name in "ab"]
-    figures = [train_saliency([folder], out, epochs=1, batch_size=4, report=lines.append) for out in outs]
+    figures = [train_saliency([folder], out, epochs=1, batch_size=4, side=64, report=lines.append) for out in outs]
     assert outs[0].read_bytes() == outs[1].read_bytes()
     assert figures[0]["mask_iou"] == figures[1]["mask_iou"] and figures[0]["pairs"] == 8
     assert lines and all(re.match(r"\d+% · \d+\.\d min, \d+\.\d left · ", line) for line in lines)
@@ -89,7 +95,7 @@ def test_a_run_is_reproducible_and_its_file_is_a_detector(folder, tmp_path):
 
 
 def test_max_minutes_ends_a_run(folder, tmp_path):
-    figures = train_saliency([folder], tmp_path / "short.safetensors", 10_000, 0.01, report=lambda _: None)
+    figures = train_saliency([folder], tmp_path / "short.safetensors", 10_000, 0.01, side=64, report=lambda _: None)
     assert figures["minutes"] < 0.5
 
 

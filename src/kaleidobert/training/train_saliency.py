@@ -1,7 +1,7 @@
 """Trains the saliency network on folders of photos and masks.
 
 A folder holds ``images/`` and ``masks/``. A photo and its mask have the same file name but for the ending; a mask is
-white on the product. The shipped weights were trained on synthetic photos only; docs/saliency.md has the two commands.
+white on the product. docs/saliency.md has the commands that trained the shipped weights.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ from torch.nn import functional as F
 from kaleidobert.data.images import open_image
 from kaleidobert.data.problems import Problems
 from kaleidobert.errors import InputError
+from kaleidobert.pretrained import packaged_weights
 from kaleidobert.progress import progress_bar
 from kaleidobert.training.time_budget import TimeBudget
 from kaleidobert.training.training_log import time_text
+from kaleidobert.vision.efficientnet_lite import EfficientNetLiteConfig, convert_weights
 from kaleidobert.vision.saliency.network import (
+    PACKAGED_WEIGHTS,
     SIDE,
-    NetworkDetector,
     SaliencyNetwork,
+    load_network,
     resize_to_square,
     saliency_loss,
     save_network,
@@ -34,6 +37,7 @@ ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 VALIDATION_SHARE = 0.05
 EVALUATIONS = 10  # during a run, evenly spaced; the weights are saved at each
 WARMUP_STEPS = 50
+ENCODER_RATE = 0.1  # of the learning rate, so that what ImageNet taught is not lost
 MASK_CHANNEL = 3  # of a pair's four channels: RGB and mask
 
 
@@ -45,25 +49,28 @@ def train_saliency(
     batch_size: int = 32,
     learning_rate: float = 3e-3,
     seed: int = 0,
-    start: Path | None = None,
+    start: str = "imagenet",
+    side: int = SIDE,
     report: Callable[[str], None] = print,
 ) -> dict[str, float]:
     """Train on the pairs of these folders and write the weights to ``out``; returns losses and validation IoU.
 
     One pair in twenty, chosen by ``seed``, is held out for validation. Training ends after ``epochs`` or
-    ``max_minutes``, whichever comes first, with the learning rate decayed to zero. ``start``: initial weights, for
-    example the shipped ones. ``report`` is called with one line at each evaluation.
+    ``max_minutes``, whichever comes first, with the learning rate decayed to zero. ``start``: see `initial_network`.
+    ``side``: photos are resized to this size, a multiple of 32. ``report`` is called with one line at each evaluation.
     Raises ``InputError`` if pairs are missing or cannot be read.
     """
+    if side % 32:
+        raise InputError(f"--side {side} is not a multiple of 32")
     if out.is_dir() or out.suffix != ".safetensors":
         raise InputError(f"{out}: not a name for a file of weights; give one that ends in .safetensors")
-    pairs = read_pairs(folders, SIDE)
+    torch.manual_seed(seed)  # for the initial weights
+    network = initial_network(start)
+    pairs = read_pairs(folders, side)
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(pairs))
     held = max(1, round(VALIDATION_SHARE * len(pairs)))
     validation, train = pairs[order[:held]], pairs[order[held:]]
-    torch.manual_seed(seed)  # for the initial weights
-    network = NetworkDetector.load(start).network if start else SaliencyNetwork()
     budget, figures, evaluated = TimeBudget(max_minutes), {"pairs": float(len(pairs))}, 0
     with progress_bar() as progress:
         bar = progress.add_task("training, % done", total=100)
@@ -74,10 +81,22 @@ def train_saliency(
             evaluated = int(EVALUATIONS * budget.progress())
             figures |= {**losses, "mask_iou": mean_iou(network, validation), "minutes": budget.seconds() / 60}
             figures["epochs"] = step * batch_size / len(train)
-            save_network(network, out)
+            save_network(network, out, side)
             parts = " · ".join(f"{name} loss {value:.3g}" for name, value in losses.items())
             report(f"{time_text(budget)} · {parts} · validation IoU {figures['mask_iou']:.3f}")
     return figures
+
+
+def initial_network(start: str) -> SaliencyNetwork:
+    """A network with the weights ``shipped`` in the package or of a file, or a new one whose encoder was trained on
+    ``imagenet``. Raises ``InputError`` where these are missing."""
+    if start == "imagenet":
+        network = SaliencyNetwork()
+        published = torch.load(packaged_weights("efficientnet-lite0"), weights_only=True)
+        trained = convert_weights(published, EfficientNetLiteConfig())
+        network.encoder.load_state_dict({name: trained[name] for name in network.encoder.state_dict()})
+        return network
+    return load_network(PACKAGED_WEIGHTS if start == "shipped" else Path(start))[0]
 
 
 def fit(
@@ -92,7 +111,13 @@ def fit(
     """Train on pairs (N, S, S, 4) uint8 until the end of ``budget``; yields each step's losses by name."""
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     steps = max(1, round(epochs * len(pairs) / batch_size))
-    optimizer = torch.optim.AdamW(network.parameters(), learning_rate, weight_decay=1e-2)
+    encoder = {id(weight) for weight in network.encoder.parameters()}
+    others = [weight for weight in network.parameters() if id(weight) not in encoder]
+    groups = [
+        {"params": list(network.encoder.parameters()), "scale": ENCODER_RATE},
+        {"params": others, "scale": 1.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, learning_rate, weight_decay=1e-2)
     generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
     queue = np.zeros(0, np.int64)  # indices of the next batches
     for step in range(steps):
@@ -101,11 +126,10 @@ def fit(
         chosen, queue = queue[:batch_size], queue[batch_size:]
         batch = augmented(torch.from_numpy(pairs[chosen]), generator)
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate * max(1e-3, budget.learning_rate_factor(step, WARMUP_STEPS))
+            group["lr"] = group["scale"] * learning_rate * max(1e-3, budget.learning_rate_factor(step, WARMUP_STEPS))
         network.train()
-        with torch.autocast("cpu", torch.bfloat16):
-            output = network(batch[:, :MASK_CHANNEL])
-        losses = saliency_loss(type(output)(*(part.float() for part in output)), batch[:, MASK_CHANNEL])
+        network.encoder.eval()  # it keeps the statistics that it was trained with
+        losses = saliency_loss(network(batch[:, :MASK_CHANNEL]), batch[:, MASK_CHANNEL])
         optimizer.zero_grad()
         torch.stack(list(losses.values())).sum().backward()
         optimizer.step()

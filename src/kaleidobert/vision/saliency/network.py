@@ -1,16 +1,17 @@
 """A foreground network for CPUs after EGNet (Zhao et al., "EGNet: Edge Guidance Network for Salient Object
 Detection", ICCV 2019), which the patent's FIG. 4 (402) uses to lock the product.
 
-A U-Net of 1.1 M parameters. As in EGNet, an edge branch combines the finest local features with the deepest ones,
-which locate the product, and learns the mask's edges; its features then guide the mask head. Unlike EGNet, the
-guidance is applied at the finest scale only, and the backbone is not pre-trained.
+The first six stages of EfficientNet-Lite0, which start from weights trained on ImageNet, and a light decoder. As in
+EGNet, an edge branch combines the finest local features with the deepest ones, which locate the product, and learns the
+mask's edges; its features then guide the mask head. Unlike EGNet, the guidance is applied at the finest scale only.
 
-The weights in the package are trained on synthetic photos only; see `training.train_saliency` for the command.
+docs/saliency.md has the commands that trained the weights in the package, and the photos that they saw.
 """
 
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,14 +22,23 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from kaleidobert.errors import InputError
+from kaleidobert.vision.efficientnet_lite import (
+    IMAGE_MEAN,
+    IMAGE_STD,
+    ConvNorm,
+    EfficientNetLiteBackbone,
+    EfficientNetLiteConfig,
+)
 from kaleidobert.vision.saliency.base import main_components
 
 PACKAGED_WEIGHTS = Path(__file__).with_name("network.safetensors")
 SIDE = 160  # photos are resized to squares of this side, in pixels
-WIDTHS = (24, 48, 96, 160)  # channels at 1/2, 1/4, 1/8 and 1/16 of the side
-EDGE_WIDTH = 16
+SKIPS = ("stage1", "stage2", "stage3", "stage5", "stage6")  # of the encoder, at 1/2 to 1/32 of the side
+DEEPEST_BLOCKS = 3  # of the last of these; the fourth brings nothing for a tenth of the weights
+DECODER = (64, 48, 32, 16)  # channels at 1/16, 1/8, 1/4 and 1/2 of the side
 METADATA = "kaleidobert-saliency"  # the only metadata key, so that equal weights give equal files
 
 
@@ -39,53 +49,63 @@ class SaliencyOutput(NamedTuple):
     edges: Tensor
 
 
-def _conv_block(channels: int, width: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
-    )
+class _Stage(nn.Module):
+    """One step of the decoder: features of half the size are added to a skip's and, but at the finest, merged."""
+
+    def __init__(self, above: int, skip: int, channels: int, merged: bool = True) -> None:
+        super().__init__()
+        self.reduce = ConvNorm(above, channels, linear=True)
+        self.lateral = ConvNorm(skip, channels, linear=True)
+        self.merge = ConvNorm(channels, channels, 3) if merged else nn.ReLU6()
+
+    def forward(self, features: Tensor, skip: Tensor) -> Tensor:
+        return self.merge(self.lateral(skip) + _upsample_to(self.reduce(features), skip))
 
 
 class SaliencyNetwork(nn.Module):
-    """Pixels (B, 3, S, S) in [0, 1], S a multiple of 16 -> `SaliencyOutput`."""
+    """Pixels (B, 3, S, S) in [0, 1], S a multiple of 32 -> `SaliencyOutput`.
 
-    def __init__(self, widths: tuple[int, ...] = WIDTHS, edge_width: int = EDGE_WIDTH) -> None:
+    ``width``: the encoder's channels, as a multiple of EfficientNet-Lite0's. ``decoder``: channels at 1/16, 1/8, 1/4
+    and 1/2 of the side.
+    """
+
+    def __init__(self, width: float = 1.0, decoder: tuple[int, ...] = DECODER) -> None:
         super().__init__()
-        inputs = (3, *widths[:-1])
-        self.encoder = nn.ModuleList(
-            nn.Sequential(_conv_block(below, width, 2), _conv_block(width, width))
-            for below, width in zip(inputs, widths, strict=True)
+        self.width, self.widths = width, tuple(decoder)
+        self.encoder = EfficientNetLiteBackbone(EfficientNetLiteConfig(width, out_features=list(SKIPS)))
+        self.encoder.head = nn.Identity()  # type: ignore[assignment]  # neither it nor the last stage is used
+        del self.encoder.stages[-1]
+        del self.encoder.stages[-1][DEEPEST_BLOCKS:]  # type: ignore[operator]
+        *skips, deepest = self.encoder.channels
+        finest = decoder[-1]
+        self.context = ConvNorm(deepest, decoder[0], linear=True)
+        self.scene = nn.Linear(deepest, decoder[0])  # global context, added at every position
+        self.decoder = nn.ModuleList(
+            _Stage(above, skip, channels, merged=channels != finest)
+            for above, skip, channels in zip((decoder[0], *decoder[:-1]), skips[::-1], decoder, strict=True)
         )
-        deepest = widths[-1]
-        self.context = _conv_block(deepest, deepest)
-        self.scene = nn.Linear(deepest, deepest)  # global context, added at every position
-        decoder = zip(widths[::-1], widths[-2::-1], strict=False)
-        self.decoder = nn.ModuleList(_conv_block(above + width, width) for above, width in decoder)
-        self.location = nn.Conv2d(deepest, edge_width, 1)
-        self.edge_features = _conv_block(widths[0] + edge_width, edge_width)
-        self.edge_head = nn.Conv2d(edge_width, 1, 1)
-        self.mask_head = nn.Sequential(
-            _conv_block(widths[0] + edge_width, widths[0]), nn.Conv2d(widths[0], 4, 1), nn.PixelShuffle(2)
-        )
+        self.location = ConvNorm(decoder[0], finest, linear=True)
+        self.edge_features = ConvNorm(skips[0] + finest, finest, 3)
+        self.edge_head = nn.Conv2d(finest, 1, 1)
+        self.mask_head = nn.Sequential(ConvNorm(2 * finest, finest, 3), nn.Conv2d(finest, 4, 1), nn.PixelShuffle(2))
+        for name, module in self.named_modules():
+            if isinstance(module, nn.BatchNorm2d) and not name.startswith("encoder."):
+                module.momentum = 0.1  # the encoder's are right from the start
 
     def forward(self, pixels: Tensor) -> SaliencyOutput:
-        features = (pixels - 0.5) / 0.25
-        skips: list[Tensor] = []
-        for stage in self.encoder:
-            features = stage(features)
-            skips.append(features)  # (B, widths[i], S / 2^(i+1), ...)
-        deep = self.context(features)
-        deep = deep + self.scene(deep.mean(dim=(2, 3)))[:, :, None, None]  # (B, widths[-1], S/16, S/16)
-        features = deep
-        for stage, skip in zip(self.decoder, skips[-2::-1], strict=True):
-            features = stage(torch.cat([_upsample_to(features, skip), skip], dim=1))  # up to (B, widths[0], S/2, S/2)
-        edges = self.edge_features(torch.cat([skips[0], _upsample_to(self.location(deep), skips[0])], dim=1))
+        *skips, deepest = self.encoder((pixels - IMAGE_MEAN[0]) / IMAGE_STD[0]).feature_maps  # at 1/2 to 1/32
+        features = F.relu6(self.context(deepest) + self.scene(deepest.mean(dim=(2, 3)))[:, :, None, None])
+        located = None
+        for stage, skip in zip(self.decoder, skips[::-1], strict=True):
+            features = stage(features, skip)  # up to (B, decoder[-1], S/2, S/2)
+            located = features if located is None else located  # (B, decoder[0], S/16, S/16)
+        edges = self.edge_features(torch.cat([skips[0], _upsample_to(self.location(located), skips[0])], dim=1))
         mask = self.mask_head(torch.cat([features, edges], dim=1))  # (B, 1, S, S)
         return SaliencyOutput(mask[:, 0], self.edge_head(edges)[:, 0])
 
 
 def _upsample_to(features: Tensor, like: Tensor) -> Tensor:
-    """Nearest-neighbour upsampling to the size of ``like``; bilinear costs a fifth of the training time."""
-    return F.interpolate(features, like.shape[-2:])
+    return F.interpolate(features, like.shape[-2:], mode="bilinear")
 
 
 def edge_targets(masks: Tensor) -> Tensor:
@@ -120,7 +140,7 @@ class NetworkDetector:
     """A `SaliencyNetwork` as a foreground detector. May be called from several threads."""
 
     def __init__(self, network: SaliencyNetwork, side: int = SIDE) -> None:
-        self.network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = folded(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.side = side
 
     def __call__(self, image: Image.Image) -> np.ndarray:
@@ -136,17 +156,47 @@ class NetworkDetector:
     @classmethod
     def load(cls, path: Path) -> NetworkDetector:
         """Load weights written by `save_network`. Raises ``InputError`` for any other file."""
-        try:
-            with safe_open(path, "pt") as file:
-                settings = json.loads((file.metadata() or {}).get(METADATA, "{}"))
-                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError, json.JSONDecodeError) as error:
-            raise InputError(f"{path}: not a readable safetensors file ({error})") from error
-        if not settings:
-            raise InputError(f"{path}: holds no weights of a saliency network; train one with: kaleidobert saliency")
-        network = SaliencyNetwork(tuple(settings["widths"]), settings["edge_width"])
-        network.load_state_dict(state)
-        return cls(network, settings["side"])
+        return cls(*load_network(path))
+
+
+def folded(network: SaliencyNetwork) -> SaliencyNetwork:
+    """A copy for evaluation with every normalisation folded into its convolution, which saves 30 % of the time."""
+    copy = deepcopy(network).eval()
+    for parent in list(copy.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, ConvNorm):
+                setattr(parent, name, _folded(child))
+    return copy
+
+
+def _folded(unit: ConvNorm) -> nn.Sequential:
+    convolution = fuse_conv_bn_eval(unit.convolution, unit.norm)
+    padding = convolution.kernel_size[0] - convolution.stride[0]  # in all, as sides are multiples of the stride
+    before, after = padding // 2, padding - padding // 2
+    if before == after:  # the convolution's own padding is faster
+        convolution.padding = (before, before)
+    return nn.Sequential(
+        nn.Identity() if before == after else nn.ZeroPad2d((before, after, before, after)),
+        convolution,
+        nn.Identity() if unit.linear else nn.ReLU6(inplace=True),
+    )
+
+
+def load_network(path: Path) -> tuple[SaliencyNetwork, int]:
+    """The network and the side of its photos, of a file that `save_network` wrote. Raises ``InputError`` for others."""
+    try:
+        with safe_open(path, "pt") as file:
+            settings = json.loads((file.metadata() or {}).get(METADATA, "{}"))
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: not a readable safetensors file ({error})") from error
+    if not settings:
+        raise InputError(f"{path}: holds no weights of a saliency network; train one with: kaleidobert saliency")
+    if "decoder" not in settings:
+        raise InputError(f"{path}: weights of an older network; train them again with: kaleidobert saliency")
+    network = SaliencyNetwork(settings["width"], tuple(settings["decoder"]))
+    network.load_state_dict(state)
+    return network, settings["side"]
 
 
 def resize_to_square(image: Image.Image, side: int) -> np.ndarray:
@@ -156,8 +206,7 @@ def resize_to_square(image: Image.Image, side: int) -> np.ndarray:
 
 def save_network(network: SaliencyNetwork, path: Path, side: int = SIDE) -> None:
     """Write the weights as float16, with the metadata needed to rebuild the network."""
-    widths = [stage[0][0].out_channels for stage in network.encoder]  # type: ignore[index]
-    settings = {"side": side, "widths": widths, "edge_width": network.edge_head.in_channels}
+    settings = {"side": side, "width": network.width, "decoder": network.widths}
     state = {
         name: (value.half() if value.is_floating_point() else value).contiguous()
         for name, value in network.state_dict().items()
