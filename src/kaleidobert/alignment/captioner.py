@@ -21,6 +21,7 @@ from transformers import AutoBackbone, AutoConfig, PretrainedConfig, PreTrainedM
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from transformers.utils import ModelOutput
 
+import kaleidobert.vision.efficientnet_lite  # noqa: F401  # known to AutoBackbone
 from kaleidobert.errors import InputError
 
 STRIDE_8 = {"embedding_size": 32, "hidden_sizes": [32, 96], "depths": [1, 2], "out_features": ["stage2"]}
@@ -34,6 +35,7 @@ class CaptionerConfig(PretrainedConfig):
 
     backbone_config: any `transformers` backbone; by default a small ResNet without pre-trained weights, with feature
         maps of 10 x 10 cells for locked portions of 80 pixels and of 14 x 14 for 224.
+    standardised: whether annotation vectors are standardised, as a trained backbone's, which is kept, need it.
     image_size: side of the locked portion in pixels.
     doubly_stochastic: weight of the regulariser that spreads a text's attention over the photo (section 4.2.1).
     word_evidence: weight of the objective by which single locations predict words; 0 is the paper's model.
@@ -53,6 +55,7 @@ class CaptionerConfig(PretrainedConfig):
         dropout: float = 0.2,
         doubly_stochastic: float = 0.02,
         word_evidence: float = 1.0,
+        standardised: bool = False,
         longest_caption: int = 64,
         start_token_id: int = 2,
         end_token_id: int = 3,
@@ -73,6 +76,7 @@ class CaptionerConfig(PretrainedConfig):
         self.dropout = dropout
         self.doubly_stochastic = doubly_stochastic
         self.word_evidence = word_evidence
+        self.standardised = standardised
         self.longest_caption = longest_caption
         self.start_token_id = start_token_id
         self.end_token_id = end_token_id
@@ -131,6 +135,7 @@ class Captioner(PreTrainedModel):
 
     def __init__(self, config: CaptionerConfig) -> None:
         super().__init__(config)
+        self.backbone_kept = False
         self.backbone = AutoBackbone.from_config(config.backbone_config)
         features, hidden, embedding = self.backbone.channels[-1], config.hidden_size, config.embedding_size
         self.embedding = nn.Embedding(config.vocab_size, embedding)
@@ -146,6 +151,18 @@ class Captioner(PreTrainedModel):
         self.output = nn.Linear(embedding, config.vocab_size)
         self.dropout = nn.Dropout(config.dropout)
         self.post_init()
+
+    def keep_backbone(self) -> None:
+        """Keep the backbone's weights and batch statistics as they are, also in training mode."""
+        self.backbone_kept = True
+        self.backbone.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Captioner:
+        super().train(mode)
+        if getattr(self, "backbone_kept", False):  # not yet set while the library builds a model
+            self.backbone.eval()
+        return self
 
     def forward(
         self,
@@ -227,6 +244,8 @@ class Captioner(PreTrainedModel):
                 f"use a backbone with {MIN_MAP_SIDE} x {MIN_MAP_SIDE} cells or more"
             )
         vectors = features.flatten(2).transpose(1, 2)  # (B, L, D)
+        if self.config.standardised:
+            vectors = F.layer_norm(vectors.float(), vectors.shape[-1:])
         return Annotations(vectors, self.keys(vectors), (height, width))
 
     def initial_state(self, annotations: Annotations) -> LSTMState:

@@ -111,7 +111,11 @@ def load_text(model: KaleidoBertModel, name_or_folder: str, kept_tokens: list[in
 
 def load_image(model: KaleidoBertModel, name_or_folder: str) -> None:
     """Copy the image backbone from a checkpoint of the same sizes; raises ``InputError``."""
-    backbone: Any = model.patch_encoder.backbone
+    load_backbone(model.patch_encoder.backbone, name_or_folder)
+
+
+def load_backbone(backbone: Any, name_or_folder: str) -> None:
+    """Copy a `transformers` backbone's weights from a checkpoint of the same sizes; raises ``InputError``."""
     _check_equal(backbone.config, _image_config(name_or_folder), name_or_folder)
     if name_or_folder in PACKAGED:
         published = torch.load(packaged_weights(name_or_folder), weights_only=True, map_location="cpu")

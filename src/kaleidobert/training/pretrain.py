@@ -135,10 +135,10 @@ def pretrain(
 
 def _own_alignment(data: str | Path, out: Path, settings: RunSettings, columns: Mapping[str, str] | None) -> Path:
     """The run's own aligned pairs: made in its first minutes, in its folder, and used again when it is resumed."""
-    folder = out / ALIGNMENT_FOLDER
+    folder, chosen = out / ALIGNMENT_FOLDER, AlignSettings(image=settings.initial.image)
     with processes().main_process_first():
         if is_main_process() and not (folder / PAIRS_FILE).exists():
-            align(data, folder, settings, AlignSettings(), "teacher", columns, settings.training.align_minutes)
+            align(data, folder, settings, chosen, "teacher", columns, settings.training.align_minutes)
     return folder
 
 

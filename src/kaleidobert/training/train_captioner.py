@@ -26,7 +26,9 @@ from kaleidobert.alignment.generator import GRIDS, LEAST_LIFT
 from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertImageProcessor, KaleidoBertProcessor
 from kaleidobert.model.image_processing import to_pixel_values
+from kaleidobert.model.initial import image_sizes, load_backbone
 from kaleidobert.model.tokenizer import train_tokenizer
+from kaleidobert.pretrained import PACKAGED
 from kaleidobert.training.augmentation import augment
 from kaleidobert.training.dataset import PreparedDataset, prepare
 from kaleidobert.training.runs import common_arguments, write_history
@@ -43,13 +45,15 @@ class AlignSettings(BaseModel):
 
     ``lstm_samples``: samples of each batch that go through the LSTM, from progress ``lstm_from`` on; until then only
     the word evidence is trained, at half the cost. ``patience``: validations without a lower loss after which training
-    stops. ``evaluate_every``: in steps. ``maps``: see `AlignmentGenerator`. ``on_product``: whether maps are restricted
-    to the product.
+    stops. ``image``: a checkpoint whose backbone the captioner has, and keeps as it is: efficientnet-lite0,
+    efficientnet-lite2, or any on the Hub. ``evaluate_every``: in steps. ``maps``: see `AlignmentGenerator`.
+    ``on_product``: whether maps are restricted to the product.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     captioner: dict[str, Any] = {}
+    image: str | None = None
     vocabulary: PositiveInt = 4000
     max_length: int = Field(default=64, ge=3)
     batch_size: PositiveInt = 64
@@ -228,4 +232,13 @@ def _captioner(image_size: int, tokenizer: PreTrainedTokenizerFast, settings: Al
     unknown = set(settings.captioner) - (set(signature(CaptionerConfig).parameters) - {"kwargs", *fixed})
     if unknown:
         raise InputError(f"--set captioner.{min(unknown)}: no such setting, or it follows from the data")
-    return Captioner(CaptionerConfig(**settings.captioner, **fixed))
+    if settings.image is None:
+        return Captioner(CaptionerConfig(**settings.captioner, **fixed))
+    sizes = image_sizes(settings.image)
+    if settings.image in PACKAGED:
+        sizes["backbone_config"]["out_features"] = ["stage5"]  # stride 16: its last stages are too coarse
+    chosen = sizes | {"standardised": True}
+    captioner = Captioner(CaptionerConfig(**chosen | settings.captioner, **fixed))
+    load_backbone(captioner.backbone, settings.image)
+    captioner.keep_backbone()
+    return captioner
