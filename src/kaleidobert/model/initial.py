@@ -71,13 +71,13 @@ def image_sizes(name_or_folder: str) -> dict[str, Any]:
 def with_sizes(model: Mapping[str, Any], text: str | None, image: str | None) -> dict[str, Any]:
     """The arguments of `KaleidoBertConfig` in ``model``, with the sizes of the checkpoints that it starts from.
 
-    Where ``model`` has sizes already, as in a run's settings, the checkpoints are not read.
+    Where ``model`` has a hidden_size and a backbone's model_type, as in a run's settings, the checkpoints are not read.
     """
     found = dict(model)
     encoder, backbone = model.get("encoder_config") or {}, model.get("backbone_config") or {}
     if text and "hidden_size" not in encoder:
         found["encoder_config"] = text_sizes(text) | encoder
-    if image and all(map(FREE.fullmatch, backbone)):
+    if image and "model_type" not in backbone:
         sizes = image_sizes(image)
         found = sizes | found | {"backbone_config": sizes["backbone_config"] | backbone}
     return found
