@@ -16,6 +16,7 @@ from transformers import AutoBackbone, PretrainedConfig
 
 from kaleidobert.errors import InputError
 from kaleidobert.levels import Level
+from kaleidobert.vision import vision_tower  # noqa: F401  # registered among the library's backbones
 from kaleidobert.vision.efficientnet_lite import ConvNorm
 from kaleidobert.vision.patches import cut_patches, pool_patches
 
