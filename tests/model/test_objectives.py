@@ -20,7 +20,9 @@ from kaleidobert.model.pretext_objectives import encoded
 from kaleidobert.model.pretext_tasks import pretraining_losses
 from kaleidobert.model.pretraining import JointBatch
 
-LOSSES = tuple(name for name in pretraining_losses() if name != "SPM")  # which no published level has
+LOSSES = tuple(
+    name for name in pretraining_losses() if name not in ("SPM", "PMI")
+)  # not in the published levels; of candidates
 
 HEADS = {
     "contrastive": ("kaleidobert.image_projection", "kaleidobert.text_projection", "logit_scale"),

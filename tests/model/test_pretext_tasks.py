@@ -56,7 +56,7 @@ def test_a_new_task_is_a_class_and_an_entry(corruption, monkeypatch, catalogue, 
 def test_the_published_tasks():
     assert list(PRETEXT_TASKS) == ["rotation", "jigsaw", "camouflage", "grey", "blank", "swap"]
     assert [task.classes(level) for task, level in zip(TASKS, PUBLISHED, strict=True)] == [4, 24, 9, 0, 0]
-    assert pretraining_losses() == ("contrastive", "AMLM", "ITM", "LM", "RR", "JPS", "CP", "G2CM", "B2CM", "SPM")
+    assert pretraining_losses() == ("contrastive", "AMLM", "ITM", "LM", "PMI", "RR", "JPS", "CP", "G2CM", "B2CM", "SPM")
 
 
 def test_a_loss_is_named_by_its_task_and_where_that_is_ambiguous_by_its_grid():

@@ -226,6 +226,47 @@ def test_feature_maps_are_those_of_the_image_checkpoint(tmp_path, name):
         assert model.patch_features(pixels).shape == (2, 55, 16)
 
 
+TOWER = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+TOWER |= {"patch_size": 8, "image_size": 64}
+CLIP_TEXT = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+
+
+@pytest.mark.parametrize("name", ["clip", "siglip"])
+@pytest.mark.parametrize("whole", [True, False], ids=["pair", "tower"])
+def test_the_patch_grid_of_a_vision_tower(tmp_path, name, whole):
+    """Of a CLIP or SigLIP, or of its tower alone; also at another size, and saved."""
+    torch.manual_seed(0)
+    pair = AutoModel.from_config(AutoConfig.for_model(name, vision_config=dict(TOWER), text_config=dict(CLIP_TEXT)))
+    with torch.no_grad():
+        for parameter in pair.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    pair.eval().save_pretrained(tmp_path)
+    if not whole:
+        kind = type(AutoModel.from_config(pair.config.vision_config))
+        kind.from_pretrained(tmp_path).save_pretrained(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text('{"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}')
+    model = KaleidoBertModel(KaleidoBertConfig(**with_sizes({"image_size": 80}, None, str(tmp_path)))).eval()
+    load_image(model, str(tmp_path))
+    pixels = torch.rand(2, 3, 80, 80, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        states = pair.vision_model((pixels - 0.5) / 0.5, interpolate_pos_encoding=True).last_hidden_state
+        if name == "clip":
+            states = pair.vision_model.post_layernorm(states[:, 1:])
+        expected = states.transpose(1, 2).unflatten(2, (10, 10))
+        [found] = model.patch_encoder._feature_maps(pixels)
+    torch.testing.assert_close(found, expected)
+    model.save_pretrained(tmp_path / "run")
+    again = KaleidoBertModel.from_pretrained(tmp_path / "run").eval()
+    with torch.no_grad():
+        torch.testing.assert_close(again.patch_features(pixels), model.patch_features(pixels))
+        again.set_attn_implementation("eager")
+        torch.testing.assert_close(again.patch_features(pixels), model.patch_features(pixels), rtol=1e-4, atol=1e-5)
+    assert again.patch_encoder.backbone.tower.config._attn_implementation == "eager"
+    again.freeze(stages=1)
+    frozen = {key for key, value in again.patch_encoder.backbone.named_parameters() if not value.requires_grad}
+    assert any(".0." in key for key in frozen) and not any(".1." in key for key in frozen)
+
+
 @pytest.mark.parametrize("prepared, mean", [({}, 0.485), ({"do_normalize": False}, 0.0), ({"size": 224}, 0.485)])
 def test_pixels_are_normalised_as_imagenet_s_unless_the_checkpoint_says_otherwise(tmp_path, prepared, mean):
     image_model(tmp_path, "resnet", **prepared)

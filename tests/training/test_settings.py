@@ -36,7 +36,7 @@ def test_the_published_recipe(name):
     weights = {loss: objectives.weight(loss) for loss in ("AMLM", "ITM", "RR", "JPS", "CP", "G2CM", "B2CM")}
     assert set(weights.values()) == {1.0}
     assert objectives.weight("LM") == objectives.weight("contrastive") == 0 and not objectives.trains_embeddings
-    assert objectives.corruption == "levels" and objectives.hard_negatives_from == 1
+    assert objectives.corruption == "levels" and objectives.hard_negatives_from == 1 and objectives.candidates == 0
     assert KaleidoBertConfig(**settings.model).fusion_layer == 0
     assert (training.optimizer, training.schedule, training.weight_decay) == ("adam", "constant", 1e-4)
     assert training.freeze_backbone and training.joint_from == 0 and training.joint_samples == training.batch_size
@@ -53,15 +53,15 @@ def test_the_published_size_and_rate():
 
 
 def test_overrides():
-    overrides = ["training.batch_size=7", "model.backbone_config.depths=[1, 1, 1]", "training.learning_rate=3e-4"]
+    overrides = ["training.batch_size=7", "model.backbone_config.depths=[1, 1, 1, 1]", "training.learning_rate=3e-4"]
     overrides += ["initial.text=some/folder", "objectives.weights.AMLM=0.5", "training.bf16=false"]
-    settings = load_settings("mini", overrides)
+    settings = load_settings("published", overrides)
     assert settings.training.batch_size == 7
     assert settings.training.learning_rate == 3e-4
     assert settings.training.bf16 is False
     assert settings.initial.text == "some/folder"
-    assert settings.model["backbone_config"]["depths"] == [1, 1, 1]
-    plain = load_settings("mini")
+    assert settings.model["backbone_config"]["depths"] == [1, 1, 1, 1]
+    plain = load_settings("published")
     assert plain.training.batch_size != 7 and plain.objectives.weights.get("AMLM") != 0.5
     assert settings.objectives.weights == {**plain.objectives.weights, "AMLM": 0.5}
     assert settings.model["encoder_config"] == plain.model["encoder_config"]
@@ -90,7 +90,7 @@ def test_a_run_keeps_its_settings(tmp_path):
         ("objectives.token_masking.grey=0.1", "mini.yaml: objectives.*grey: Unexpected keyword"),
         ("objectives.kl_temperature=0", "mini.yaml: objectives.kl_temperature is 0.0; use a number above 0"),
         ("objectives.wait=1", "mini.yaml: objectives.*wait: Unexpected keyword"),
-        ("model.backbone_config.depth=[1]", "mini.yaml: model.backbone_config.depth: no such setting"),
+        ("model.backbone_config.deep=[1]", "mini.yaml: model.backbone_config.deep: no such setting"),
         ("training.batch_size=0", "training.batch_size: Input should be greater than 0"),
         ("training.optimizer=sgd", "training.optimizer: Input should be 'adamw' or 'adam'"),
         ("training.schedule=linear", "training.schedule: Input should be 'cosine' or 'constant'"),
@@ -101,7 +101,7 @@ def test_a_run_keeps_its_settings(tmp_path):
         ("objectives.weights.ITM=-1", "objectives.weights.ITM is -1.0; use a number from 0 up"),
         ("model.encoder_config.hidden_size=100", "model: encoder_config.hidden_size is 100; use a multiple"),
         ("model.image_size=big", "model: image_size is 'big'"),
-        ("model.fusion_layer=4", "model: fusion_layer is 4; use 0 to 3"),
+        ("model.fusion_layer=6", "model: fusion_layer is 6; use 0 to 5"),
         ("model.encoder_config.hidden_size=big", "model: .*hidden_size"),
         ("model.backbone_config.model_type=eye", "model: Unrecognized model"),
         ("model.levels=3", "mini.yaml: model: "),

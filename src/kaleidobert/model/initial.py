@@ -1,7 +1,8 @@
 """A trained start: a text encoder's and an image backbone's weights from published checkpoints, by name or folder.
 
 Names are those of the packaged weights (`kaleidobert.pretrained`), or of models on the Hugging Face Hub. Texts: BERT,
-and models of its layers under other names. Images: any `transformers` backbone.
+and models of its layers under other names. Images: any `transformers` backbone, and the vision tower of
+a CLIP or SigLIP.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from kaleidobert.errors import InputError
 from kaleidobert.model.encoder import KaleidoBertModel
 from kaleidobert.pretrained import PACKAGED, packaged_weights
 from kaleidobert.vision.efficientnet_lite import IMAGE_MEAN, IMAGE_STD, SCALES, EfficientNetLiteConfig, convert_weights
+from kaleidobert.vision.vision_tower import TOWERS, VisionTowerBackbone, VisionTowerConfig
 
 _LOGGER = logging.getLogger(__name__)
 # Text checkpoints by model_type. All but BERT count positions from pad_token_id + 1 on.
@@ -69,13 +71,13 @@ def image_sizes(name_or_folder: str) -> dict[str, Any]:
 def with_sizes(model: Mapping[str, Any], text: str | None, image: str | None) -> dict[str, Any]:
     """The arguments of `KaleidoBertConfig` in ``model``, with the sizes of the checkpoints that it starts from.
 
-    Where ``model`` has sizes already, as in a run's settings, the checkpoints are not read.
+    Where ``model`` has a hidden_size and a backbone's model_type, as in a run's settings, the checkpoints are not read.
     """
     found = dict(model)
     encoder, backbone = model.get("encoder_config") or {}, model.get("backbone_config") or {}
     if text and "hidden_size" not in encoder:
         found["encoder_config"] = text_sizes(text) | encoder
-    if image and all(map(FREE.fullmatch, backbone)):
+    if image and "model_type" not in backbone:
         sizes = image_sizes(image)
         found = sizes | found | {"backbone_config": sizes["backbone_config"] | backbone}
     return found
@@ -121,6 +123,9 @@ def load_backbone(backbone: Any, name_or_folder: str) -> None:
         published = torch.load(packaged_weights(name_or_folder), weights_only=True, map_location="cpu")
         backbone.load_state_dict(convert_weights(published, backbone.config))
         return
+    if isinstance(backbone, VisionTowerBackbone):
+        backbone.tower.load_state_dict(_trained(type(backbone.tower), name_or_folder, name_or_folder).state_dict())
+        return
     trained = _trained(type(backbone), name_or_folder, name_or_folder, out_features=backbone.out_features)
     backbone.load_state_dict(trained.state_dict())
 
@@ -143,6 +148,8 @@ def _bert_weights(published: PreTrainedModel, name_or_folder: str) -> dict[str, 
 
 def _architecture(config: PretrainedConfig) -> dict[str, Any]:
     """What tells a backbone's configuration from others of its type, without ``FREE``."""
+    if isinstance(config, VisionTowerConfig):
+        return {"tower": {"model_type": config.tower.model_type} | _architecture(config.tower)}
     common, own = PretrainedConfig().to_dict(), config.to_diff_dict()
     return {name: own[name] for name in own if name not in common and not FREE.fullmatch(name)}
 
@@ -164,10 +171,15 @@ def _image_config(name_or_folder: str) -> PretrainedConfig:
             raise InputError(f"initial.image: {name_or_folder} has no image backbone; use it for initial.text")
         width, depth = SCALES[int(name_or_folder[-1])]
         return EfficientNetLiteConfig(width=width, depth=depth)
-    return _config(name_or_folder)
+    published = _config(name_or_folder)
+    if published.model_type in TOWERS:
+        return VisionTowerConfig(published.vision_config)
+    return VisionTowerConfig(published) if published.model_type in TOWERS.values() else published
 
 
 def _check_equal(own: PretrainedConfig, published: PretrainedConfig, name_or_folder: str) -> None:
+    if isinstance(own, VisionTowerConfig) and isinstance(published, VisionTowerConfig):
+        own, published = own.tower, published.tower
     names = {name: None for each in (own, published) for name in _architecture(each)}
     for size in ("model_type", *names):
         theirs, mine = getattr(published, size, None), getattr(own, size, None)

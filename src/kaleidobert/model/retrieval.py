@@ -57,7 +57,7 @@ class KaleidoBertForRetrieval(KaleidoBertPairModel):
         encoder, weight, shard = self.kaleidobert, self.objectives.weight, BatchShard.here(self.training)
         losses: dict[str, Tensor] = {}
         accuracies: dict[str, Tensor] = {}
-        draws, similarity, groups = negative_draws, None, shard.gather(text_group)
+        draws, tokens, similarity, groups = negative_draws, None, None, shard.gather(text_group)
         if draws is not None and draws.shape[1] * shard.processes < 2:
             draws = None
         grade = RANDOM if self.objectives.hard_negatives_from >= 1 else NEAREST
@@ -66,17 +66,18 @@ class KaleidoBertForRetrieval(KaleidoBertPairModel):
             image = encoder.encode_image(pixel_values, visible_patches)
             text = encoder.encode_text(query_ids, query_mask)
             images, texts = shard.gather(image.image_embeds), shard.gather(text.text_embeds)
-            patch_states, token_states = image.patch_states, text.token_states
+            patch_states, tokens = image.patch_states, (text.token_states, query_mask)
             similarity = self.scale() * images @ texts.T
             if weight("contrastive"):
                 losses["contrastive"] = contrastive_loss(images, texts, self.scale(), groups)
         else:
             patch_states = encoder.embed_patches(encoder.patch_features(pixel_values), visible_patches)
-            token_states = encoder.embed_tokens(query_ids, query_mask)
-        if draws is not None and weight("ITM") and not self.lists_itm:
+            if weight("ITM"):
+                tokens = encoder.embed_tokens(query_ids, query_mask), query_mask
+        if draws is not None and tokens is not None and weight("ITM") and not self.lists_itm:
             patches = shard.gather(patch_states[: draws.shape[1]])
             negatives = itm_negatives(similarity, groups, draws, len(patches), grade, shard=shard)
-            states, mask = shard.gather(token_states), shard.gather(query_mask)
+            states, mask = map(shard.gather, tokens)
             matched = self.match(states, mask, patches, negatives, shard)
             losses["ITM"], accuracies["ITM"] = matched.loss, matched.accuracy
         if draws is not None and text_only is not None and (weight("LM") or self.ranks_lists):
@@ -85,7 +86,7 @@ class KaleidoBertForRetrieval(KaleidoBertPairModel):
                 attention_mask,
                 patch_states,
                 text_only,
-                (token_states, query_mask),
+                tokens,
                 similarity,
                 groups,
                 shard,

@@ -16,13 +16,16 @@ from transformers import AutoBackbone, PretrainedConfig
 
 from kaleidobert.errors import InputError
 from kaleidobert.levels import Level
+from kaleidobert.vision import vision_tower  # noqa: F401  # registered among the library's backbones
 from kaleidobert.vision.efficientnet_lite import ConvNorm
 from kaleidobert.vision.patches import cut_patches, pool_patches
 
 
 def backbone_parts(backbone: nn.Module) -> list[nn.Module]:
     """The stem of a backbone and its stages, from the input on. Raises ``InputError`` for an unknown architecture."""
-    names = dict(getattr(backbone, "swin", backbone).named_modules())
+    for wrapped in ("swin", "tower", "vision_model"):
+        backbone = getattr(backbone, wrapped, backbone)
+    names = dict(backbone.named_modules())
     for stem in ("stem", "embedder", "embeddings"):
         for stages in ("stages", "encoder.stages", "encoder.layers", "encoder.layer", "layer"):
             if stem in names and stages in names:
