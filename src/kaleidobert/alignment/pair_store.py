@@ -7,7 +7,7 @@ title, so a pair is valid for the title alone, for the whole text, and for the t
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -124,6 +124,11 @@ class StoredPair(NamedTuple):
     match: float
     score: float
 
+    @classmethod
+    def of(cls, pair: AlignedPair) -> StoredPair:
+        word = pair.word
+        return cls(word.start, word.end, word.text, pair.level, pair.patch, pair.match, pair.score)
+
 
 class Alignment:
     """A store of pairs in memory, by product and view; ``summary`` has its counts."""
@@ -162,6 +167,9 @@ class Alignment:
         """Number of pairs."""
         return self.table.num_rows
 
+    def find(self, views: Sequence[tuple[str, int]]) -> None:
+        """All pairs are at hand; `RunAlignment` looks for them."""
+
     def stored(self, product_id: str, view: int = 0) -> list[StoredPair]:
         """A view's pairs as stored; empty for an unknown product."""
         columns = self.columns
@@ -193,6 +201,34 @@ class Alignment:
         lacks, are left out. ``mirrored``: the photo was flipped left to right, so the patches are as well.
         """
         return to_word_pairs(self.stored(product_id, view), encoded, row, levels, mirrored)
+
+
+class RunAlignment:
+    """A run's own pairs, found by a captioner when masking first needs a view; in place of a stored `Alignment`."""
+
+    def __init__(self, align: Callable[[Sequence[tuple[str, int]]], Sequence[Sequence[AlignedPair]]]) -> None:
+        """``align``: (product id, view) of some views -> the pairs of each."""
+        self.align = align
+        self.stored: dict[tuple[str, int], list[StoredPair]] = {}
+
+    def find(self, views: Sequence[tuple[str, int]]) -> None:
+        """Align these views, by product and number, in one batch, unless they are known."""
+        missing = [each for each in dict.fromkeys(views) if each not in self.stored]
+        for view, pairs in zip(missing, self.align(missing), strict=True):
+            self.stored[view] = [StoredPair.of(pair) for pair in pairs]
+
+    def pairs(
+        self,
+        product_id: str,
+        encoded: BatchEncoding,
+        row: int = 0,
+        levels: Sequence[Level] = PUBLISHED,
+        view: int = 0,
+        mirrored: bool = False,
+    ) -> list[AlignmentPair]:
+        """As `Alignment.pairs`."""
+        self.find([(product_id, view)])
+        return to_word_pairs(self.stored[product_id, view], encoded, row, levels, mirrored)
 
 
 def to_word_pairs(

@@ -6,7 +6,7 @@ of a preset's image processor, so attention maps and patches share the locked po
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,19 +50,53 @@ def align(
     """
     check_source(source)
     image_processor = _image_processor(photos)
-    if (out / "model.safetensors").is_file():
-        figures: dict[str, Any] = {}
-        if max_minutes is not None:
-            raise InputError(f"{out}: there is a captioner already; leave --max-minutes out, or choose another --out")
-        if KaleidoBertImageProcessor.from_pretrained(out).to_dict() != image_processor.to_dict():
-            raise InputError(
-                f"{out}: its captioner was trained on photos prepared in another way; choose another --preset or --out"
-            )
+    figures: dict[str, Any] = {}
+    if not (out / "model.safetensors").is_file():
+        figures = fit_captioner(data, out, image_processor, settings, columns, max_minutes)
+    elif max_minutes is not None:
+        raise InputError(f"{out}: there is a captioner already; leave --max-minutes out, or choose another --out")
+    elif KaleidoBertImageProcessor.from_pretrained(out).to_dict() != image_processor.to_dict():
+        raise InputError(
+            f"{out}: its captioner was trained on photos prepared in another way; choose another --preset or --out"
+        )
     else:
-        figures = train_captioner(data, out, image_processor, settings, columns, max_minutes)
+        _write_settings(out, settings)
+    return figures | write_pairs(data, out, load_generator(out, source), image_processor, columns)
+
+
+def fit_captioner(
+    data: str | Path,
+    out: Path,
+    image_processor: KaleidoBertImageProcessor,
+    settings: AlignSettings,
+    columns: Mapping[str, str] | None = None,
+    max_minutes: float | None = None,
+) -> dict[str, float]:
+    """Train a captioner into the folder ``out``, for `load_generator`; returns its figures."""
+    figures = train_captioner(data, out, image_processor, settings, columns, max_minutes)
+    _write_settings(out, settings)
+    return figures
+
+
+def aligner(
+    generator: AlignmentGenerator, catalogue: PreparedDataset
+) -> Callable[[Sequence[tuple[str, int]]], Sequence[Sequence[AlignedPair]]]:
+    """A function that aligns views of the catalogue, each given as (product id, number of the view), in one batch."""
+    index_of = {product_id: index for index, product_id in enumerate(catalogue.ids)}
+
+    def align(views: Sequence[tuple[str, int]]) -> Sequence[Sequence[AlignedPair]]:
+        if not views:
+            return []
+        indices = [index_of[product_id] for product_id, _ in views]
+        rows = [int(catalogue.first_view[index]) + view for index, (_, view) in zip(indices, views, strict=True)]
+        pixels = to_pixel_values(torch.from_numpy(np.array(catalogue.pixels[rows])))
+        return generator(pixels, [catalogue.texts[index] for index in indices])
+
+    return align
+
+
+def _write_settings(out: Path, settings: AlignSettings) -> None:
     (out / SETTINGS_FILE).write_text(yaml.safe_dump(settings.model_dump(), sort_keys=False))
-    generator = load_generator(out, source)
-    return figures | write_pairs(data, out, generator, image_processor, columns)
 
 
 def _image_processor(photos: RunSettings) -> KaleidoBertImageProcessor:

@@ -7,7 +7,7 @@ a resumed run sees the same masks as one that was never stopped. A process that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +23,7 @@ from kaleidobert.alignment.masking import (
     ordinary_tokens,
     plan_masks,
 )
-from kaleidobert.alignment.pair_store import Alignment
+from kaleidobert.alignment.pair_store import Alignment, RunAlignment
 from kaleidobert.levels import Level, patch_count
 from kaleidobert.model.distributed import WHOLE_BATCH, BatchShard
 from kaleidobert.model.image_processing import to_pixel_values
@@ -190,7 +190,8 @@ class PreTrainingCollator(PairCollator):
     """Batches for `KaleidoBertForPreTraining`: the pairs, and the masks and labels of the first n products.
 
     Words are masked in all texts of the batch, as any of them may become a wrong text. Plain patches carry nothing and
-    are not masked. With ``alignment``, aligned pairs are masked first, and guided (n,) is the share of the masked
+    are not masked. ``joint``: whether the joint objectives are trained at present; without them a batch has only pairs.
+    With ``alignment``, aligned pairs are masked first, and guided (n,) is the share of the masked
     words and patches that belong to a pair; without it masking is random. subcategory (B,) is equal for products of one
     sub-category; lender_draws (n,): random numbers for the products that lend patches. ``corruption``: "levels" or
     "photos"; ``token_masking``: what masked tokens become; see `model.objectives`. In photos, the task of a product is
@@ -205,7 +206,8 @@ class PreTrainingCollator(PairCollator):
         seed: int,
         augmented: bool,
         joint_samples: int,
-        alignment: Alignment | None = None,
+        alignment: Alignment | RunAlignment | None = None,
+        joint: Callable[[], bool] | None = None,
         corruption: str = "levels",
         token_masking: TokenMasking = PUBLISHED_TOKEN_MASKING,
         **others: Any,
@@ -215,12 +217,16 @@ class PreTrainingCollator(PairCollator):
         self.corruption = corruption
         self.token_masking = token_masking
         self.alignment = alignment
+        self.joint = joint
         self.replacements = ordinary_tokens(tokenizer)
 
     def __call__(self, indices: Sequence[int]) -> dict[str, Tensor]:
         rng = self.generator(indices)
         encoded = self.encode(indices, rng)
         batch, sampled = self.pairs(indices, encoded, rng)
+        if self.joint is not None and not self.joint():
+            del batch["negative_draws"]
+            return self.own(batch)
         n, ids = batch["negative_draws"].shape[1], batch["input_ids"].numpy()
         batch["lender_draws"] = torch.from_numpy(rng.random(n, dtype=np.float32))
         hidden = np.zeros((n, patch_count(self.levels)), dtype=bool)
@@ -228,6 +234,9 @@ class PreTrainingCollator(PairCollator):
         level_labels = np.full((n, len(self.levels)), NO_LABEL, dtype=np.int64)
         guided = np.zeros(n, dtype=np.float32)
         plain = self._plain_patches(indices[:n], sampled)
+        if self.alignment is not None:
+            views = sampled.views[:n].tolist()
+            self.alignment.find([(self.dataset.ids[index], view) for index, view in zip(indices, views, strict=False)])
         for row, index in enumerate(indices):
             inside = row < n
             pairs: Sequence[AlignmentPair] = ()

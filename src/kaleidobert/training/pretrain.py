@@ -11,7 +11,7 @@ from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, set_seed
 
-from kaleidobert.alignment.pair_store import PAIRS_FILE, Alignment
+from kaleidobert.alignment.pair_store import Alignment, RunAlignment
 from kaleidobert.errors import InputError
 from kaleidobert.model import (
     KaleidoBertConfig,
@@ -25,7 +25,8 @@ from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.model.objectives import Objectives
 from kaleidobert.model.pretraining import active_levels
 from kaleidobert.model.tokenizer import load_tokenizer, train_tokenizer, trim_vocabulary
-from kaleidobert.training.align import align
+from kaleidobert.training.align import SETTINGS_FILE as ALIGN_SETTINGS
+from kaleidobert.training.align import aligner, fit_captioner, load_generator
 from kaleidobert.training.cached_features import open_run_features
 from kaleidobert.training.collators import PreTrainingCollator, collator_settings
 from kaleidobert.training.dataset import PreparedDataset
@@ -77,11 +78,7 @@ def pretrain(
             "training.similar_group needs the embeddings of a trained run: use it with finetune, or set it to 1"
         )
     settings.objectives.check_batches(("AMLM", "ITM", "LM"), training.joint_from, training.joint_samples)
-    started = time.monotonic()
-    if alignment is None and training.align_minutes and settings.objectives.masks:
-        alignment = _own_alignment(data, out, settings, columns)
-    aligned = Alignment.load(alignment) if alignment else None
-    spent = time.monotonic() - started
+    aligned: Alignment | RunAlignment | None = Alignment.load(alignment) if alignment else None
     set_seed(training.seed)
     config = KaleidoBertConfig(**settings.model)
     image_processor = KaleidoBertImageProcessor(config.image_size, config.saliency, config.keep_aspect)
@@ -97,6 +94,9 @@ def pretrain(
     freeze(model.kaleidobert, training)
     stored = open_run_features(features, {"train": train, "validation": validation}, model.kaleidobert, settings)
 
+    budget = TimeBudget.resumed(checkpoint, max_minutes) if checkpoint else TimeBudget(max_minutes)
+    if aligned is None and training.align_minutes and settings.objectives.masks:
+        aligned = _own_alignment(data, out, settings, image_processor, train, columns, budget)
     start_run(out, checkpoint, settings, KaleidoBertProcessor(image_processor, tokenizer), data, train, validation)
     collate: Callable[..., PreTrainingCollator] = partial(
         PreTrainingCollator,
@@ -115,7 +115,13 @@ def pretrain(
         args=arguments,
         train_dataset=train,
         eval_dataset=validation.head(training.evaluation_products),
-        data_collator=collate(train, augmented=True, shard=BatchShard.here(), features=stored["train"]),
+        data_collator=collate(
+            train,
+            augmented=True,
+            shard=BatchShard.here(),
+            features=stored["train"],
+            joint=lambda: budget.progress() >= training.joint_from,
+        ),
         # Random masking in every run, so that runs with and without alignment are comparable.
         evaluation_collator=collate(
             validation,
@@ -125,24 +131,39 @@ def pretrain(
             joint_samples=max(training.joint_samples, MIN_VALIDATED),
         ),
         sampler=GroupedSampler(train.subcategories, training.subcategory_group, training.seed),
-        budget=TimeBudget.resumed(checkpoint, max_minutes) if checkpoint else TimeBudget(max_minutes, spent),
+        budget=budget,
         title="pre-training",
         logs=out / "logs",
     )
     figures = finish_run(trainer, out, checkpoint, save_run)
-    return figures | ({} if aligned is None else {"products_without_pairs": _without_pairs(aligned, train)})
+    return figures | ({"products_without_pairs": _without_pairs(aligned, train)} if alignment else {})
 
 
-def _own_alignment(data: str | Path, out: Path, settings: RunSettings, columns: Mapping[str, str] | None) -> Path:
-    """The run's own aligned pairs: made in its first minutes, in its folder, and used again when it is resumed."""
-    folder, chosen = out / ALIGNMENT_FOLDER, AlignSettings(image=settings.initial.image)
+def _own_alignment(
+    data: str | Path,
+    out: Path,
+    settings: RunSettings,
+    image_processor: KaleidoBertImageProcessor,
+    train: PreparedDataset,
+    columns: Mapping[str, str] | None,
+    budget: TimeBudget,
+) -> RunAlignment:
+    """The run's own pairs, by a captioner that is trained in its first minutes, and used again when it is resumed.
+
+    The time counts towards the budget, of which it is a tenth at most.
+    """
+    folder, minutes = out / ALIGNMENT_FOLDER, settings.training.align_minutes
+    limit = minutes if budget.max_minutes is None else min(minutes, budget.max_minutes / 10)
     with processes().main_process_first():
-        if is_main_process() and not (folder / PAIRS_FILE).exists():
-            align(data, folder, settings, chosen, "teacher", columns, settings.training.align_minutes)
-    return folder
+        if is_main_process() and not (folder / ALIGN_SETTINGS).exists():
+            started = time.monotonic()
+            chosen = AlignSettings(image=settings.initial.image)
+            fit_captioner(data, folder, image_processor, chosen, columns, limit)
+            budget.seconds_before += time.monotonic() - started
+    return RunAlignment(aligner(load_generator(folder), train))
 
 
-def _without_pairs(aligned: Alignment, train: PreparedDataset) -> int:
+def _without_pairs(aligned: Any, train: PreparedDataset) -> int:
     found = {product for product, _ in aligned.rows}
     return sum(product not in found for product in train.ids)
 
