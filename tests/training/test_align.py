@@ -4,15 +4,21 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from kaleidobert.alignment.masking import plan_masks
 from kaleidobert.alignment.matching import content_words
-from kaleidobert.alignment.pair_store import Alignment
+from kaleidobert.alignment.pair_store import Alignment, RunAlignment
 from kaleidobert.data.readers import read_products
 from kaleidobert.errors import InputError
 from kaleidobert.levels import PUBLISHED
-from kaleidobert.training.align import align, load_generator
+from kaleidobert.model import KaleidoBertImageProcessor
+from kaleidobert.pretrained import packaged_weights
+from kaleidobert.training.align import align, aligner, load_generator
+from kaleidobert.training.dataset import prepare
+from kaleidobert.training.pretrain import pretrain
 from kaleidobert.training.train_captioner import align_settings
+from kaleidobert.vision.efficientnet_lite import convert_weights
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
 
@@ -127,3 +133,43 @@ def test_bad_settings_are_refused(shapes, settings, tmp_path):
     assert not (tmp_path / "a" / "model.safetensors").exists()
     with pytest.raises(InputError, match="no captioner in"):
         load_generator(tmp_path)
+
+
+def test_pairs_found_on_demand_are_those_of_the_file(aligned, shapes, tokenizer):
+    """And each view is aligned once, however often masking needs it."""
+    processor = KaleidoBertImageProcessor.from_pretrained(aligned)
+    catalogue = prepare(shapes, "train", processor, None)
+    calls = []
+    find = aligner(load_generator(aligned), catalogue)
+    on_demand, stored = RunAlignment(lambda views: calls.append(views) or find(views)), Alignment.load(aligned)
+    wanted = [(product, 0) for product in catalogue.ids[:6]]
+    on_demand.find(wanted)
+    encoded = tokenizer(catalogue.texts[:8])
+    for row, product in enumerate(catalogue.ids[:8]):
+        found = on_demand.pairs(product, encoded, row, mirrored=row % 2 == 1)
+        assert found == stored.pairs(product, encoded, row, mirrored=row % 2 == 1)
+    assert sum(len(stored.pairs(product, encoded, row)) for row, product in enumerate(catalogue.ids[:8])) > 8
+    assert [each for views in calls for each in views] == [(product, 0) for product in catalogue.ids[:8]]
+
+
+def test_a_run_makes_its_own_pairs(shapes, settings, tmp_path, history):
+    """In its first minutes and in its folder; a resumed run uses the same captioner."""
+    own = settings("training.align_minutes=0.02", "training.joint_from=0", "model.image_size=64")
+    figures = pretrain(shapes, tmp_path / "run", own, max_minutes=2)
+    captioner = tmp_path / "run" / "alignment" / "model.safetensors"
+    assert captioner.is_file() and figures["eval_loss"] > 0
+    guided = [row["guided"] for row in history(tmp_path / "run") if "guided" in row]
+    assert guided and all(0 <= share <= 1 for share in guided)
+
+
+def test_a_captioner_with_a_trained_backbone_keeps_it(shapes, settings, tmp_path):
+    photos = settings("model.image_size=128")
+    chosen = tiny("image=efficientnet-lite0", "captioner.backbone_config={}", "epochs=1")
+    chosen.captioner.pop("backbone_config")
+    align(shapes, tmp_path / "align", photos, chosen)
+    captioner = load_generator(tmp_path / "align").captioner
+    assert captioner.config.standardised and captioner.backbone.out_features == ["stage5"]
+    published = torch.load(packaged_weights("efficientnet-lite0"), weights_only=True)
+    expected = convert_weights(published, captioner.backbone.config)
+    own = captioner.backbone.state_dict()
+    assert own and all(torch.equal(own[name], expected[name]) for name in own)

@@ -157,7 +157,7 @@ def _own_alignment(
     with processes().main_process_first():
         if is_main_process() and not (folder / ALIGN_SETTINGS).exists():
             started = time.monotonic()
-            chosen = AlignSettings(image=settings.initial.image)
+            chosen = AlignSettings(image=settings.initial.image, bf16=settings.training.bf16)
             fit_captioner(data, folder, image_processor, chosen, columns, limit)
             budget.seconds_before += time.monotonic() - started
     return RunAlignment(aligner(load_generator(folder), train))
