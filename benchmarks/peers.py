@@ -166,13 +166,13 @@ def main(given: Sequence[str] | None = None) -> None:
     budget.add_argument("--products", type=int, help="samples seen by each model, with repetition")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", choices=PEERS, action="append", help="train this model only; may be repeated")
-    parser.add_argument("--preset", default="mini")
+    parser.add_argument("--preset", default="scratch")
     parser.add_argument("--set", action="append", default=[], help="a setting of the preset, as in pretrain")
     parser.add_argument(
         "--init-std", type=float, default=0.06, help="of initial encoder weights; BERT's 0.02 suits 768 units"
     )
     parser.add_argument(
-        "--patch", type=int, default=16, help="side of ViLT's patches in pixels; 16 gives 25 patches in mini"
+        "--patch", type=int, default=16, help="side of ViLT's patches in pixels; 16 gives 25 patches in scratch"
     )
     parser.add_argument("--queries", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0, help="draws queries and candidates, as in kaleidobert evaluate")

@@ -118,7 +118,9 @@ def test_overrides_that_cannot_be_used(override, message):
 
 
 def test_presets_that_cannot_be_used(tmp_path):
-    with pytest.raises(InputError, match="no preset 'huge'; use one of base, mini, published, published-mini, small"):
+    with pytest.raises(
+        InputError, match="no preset 'huge'; use one of base, mini, published, published-mini, scratch, small"
+    ):
         load_settings("huge")
     with pytest.raises(InputError, match="no preset"):
         load_settings(str(tmp_path / "none.yaml"))

@@ -25,7 +25,8 @@ def align(
         Source, typer.Option(help="Align the words of a generated caption, or the text's own (teacher forcing).")
     ] = Source.teacher,
     preset: Annotated[
-        str, typer.Option(help="The preset with the photo settings: mini, small, base, published, or a YAML file.")
+        str,
+        typer.Option(help="The preset with the photo settings: mini, small, base, published, scratch, or a YAML file."),
     ] = "mini",
     columns: Annotated[Path | None, typer.Option(help="A file that maps unusual column names.")] = None,
     max_minutes: Annotated[float | None, typer.Option(min=0.01, help="Time limit for training the captioner.")] = None,

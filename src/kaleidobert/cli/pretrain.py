@@ -13,7 +13,7 @@ from kaleidobert.cli.output import check_files, check_folder
 def pretrain(
     data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or the name of a data set.")],
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
-    preset: Annotated[str, typer.Option(help="mini, small, base, published, or a YAML file.")] = "mini",
+    preset: Annotated[str, typer.Option(help="mini, small, base, published, scratch, or a YAML file.")] = "mini",
     align: Annotated[Path | None, typer.Option(help="A folder of kaleidobert align, to mask aligned pairs.")] = None,
     features: Annotated[
         Path | None, typer.Option(help="A folder of kaleidobert features, of a frozen backbone.")

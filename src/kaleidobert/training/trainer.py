@@ -114,7 +114,8 @@ class KaleidoBertTrainer(TimedTrainer):
 
     ``references``, the figures that trivial predictors reach, are logged as well where the output has them.
 
-    ``learning_rate_of``: the peak rate of each parameter, by its name. ``optimizer``: of ``OPTIMIZERS``.
+    ``learning_rate_of``: the peak rate of each parameter, by its name; by default that of the arguments.
+    ``optimizer``: of ``OPTIMIZERS``.
 
     The joint objectives are trained from progress ``joint_from`` on and always computed on validation data. Under
     `torchrun` all processes iterate over the same batches: each computes its own rows of a training batch (see
@@ -125,7 +126,7 @@ class KaleidoBertTrainer(TimedTrainer):
         self,
         *,
         sampler: Sampler,
-        learning_rate_of: Callable[[str], float],
+        learning_rate_of: Callable[[str], float] | None = None,
         optimizer: str = "adamw",
         joint_from: float = 0.0,
         **kwargs: Any,
@@ -134,7 +135,7 @@ class KaleidoBertTrainer(TimedTrainer):
             convert_sync_batchnorm(kwargs["model"])
         super().__init__(**kwargs)
         self.sampler = sampler
-        self.learning_rate_of = learning_rate_of
+        self.learning_rate_of = learning_rate_of or (lambda _: self.args.learning_rate)
         self.chosen_optimizer = OPTIMIZERS[optimizer]
         self.joint_from = joint_from
 
