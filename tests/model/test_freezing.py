@@ -123,3 +123,18 @@ def test_learning_rates(name, rate):
     settings = TrainingSettings(learning_rate=2.0, layer_decay=0.5, backbone_learning_rate=0.2)
     assert learning_rate_of(settings, 6, name) == pytest.approx(2 * rate)
     assert learning_rate_of(TrainingSettings(learning_rate=2.0), 6, name) == 2.0
+
+
+@pytest.mark.parametrize(
+    "name, rate",
+    [
+        ("kaleidobert.patch_encoder.backbone.stages.3.0.weight", 0.1),
+        ("kaleidobert.bert.encoder.layer.5.output.dense.weight", 0.5),
+        ("kaleidobert.bert.encoder.layer.4.output.dense.weight", 0.25),
+        ("kaleidobert.patch_embeddings.feature.weight", 2.0),
+        ("lm_head.transform.0.weight", 2.0),
+    ],
+)
+def test_trained_parts_may_learn_more_slowly_than_new_ones(name, rate):
+    rates = {"learning_rate": 2.0, "text_learning_rate": 0.5, "backbone_learning_rate": 0.1, "layer_decay": 0.5}
+    assert learning_rate_of(TrainingSettings(**rates), 6, name) == pytest.approx(rate)

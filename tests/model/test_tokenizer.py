@@ -4,8 +4,9 @@ import pytest
 from transformers import AutoTokenizer
 
 from kaleidobert.errors import InputError
+from kaleidobert.model.heads import MaskedTokenHead
 from kaleidobert.model.initial import text_checkpoint
-from kaleidobert.model.tokenizer import SPECIAL_TOKENS, load_tokenizer, train_tokenizer, trim_vocabulary
+from kaleidobert.model.tokenizer import SPECIAL_TOKENS, load_tokenizer, token_counts, train_tokenizer, trim_vocabulary
 
 KINDS = ("wordpiece", "bpe", "unigram", "sentencepiece")
 COLOURS = ("red", "green", "blue", "orange", "purple", "black", "cyan", "white")
@@ -136,3 +137,15 @@ def test_only_wordpiece_is_trimmed():
     other = train_tokenizer(["navy blue"], "bpe", 50)
     with pytest.raises(InputError, match="only WordPiece can be trimmed, not BPE; set tokenizer.vocabulary=null"):
         trim_vocabulary(other, ["navy blue"], 20)
+
+
+def test_a_new_model_predicts_tokens_by_their_frequency(tiny_config):
+    texts = ["red shirt", "red shoe", "blue shoe"]
+    tokenizer = train_tokenizer(texts, vocabulary=60, max_length=16)
+    counts = token_counts(tokenizer, texts)
+    assert counts[tokenizer.convert_tokens_to_ids("[CLS]")] == 3 and counts[tokenizer.pad_token_id] == 0
+    head = MaskedTokenHead(tiny_config().encoder_config)
+    head.start_from_frequencies([*counts, *[0] * (len(head.decoder.bias) - len(counts))])
+    chances = head.decoder.bias.exp()
+    assert chances.sum().item() == pytest.approx(1)
+    assert (chances[tokenizer.cls_token_id] / chances[tokenizer.pad_token_id]).item() == pytest.approx(4)

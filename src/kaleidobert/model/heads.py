@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor, nn
 from transformers import BertConfig
 from transformers.activations import ACT2FN
@@ -48,6 +51,15 @@ class MaskedTokenHead(nn.Module):
         super().__init__()
         self.transform = projection(bert)
         self.decoder = nn.Linear(bert.hidden_size, bert.vocab_size)
+
+    @torch.no_grad()
+    def start_from_frequencies(self, counts: Sequence[int]) -> None:
+        """Predict tokens by their frequency at first: counts of each token, to which 1 is added.
+
+        The bias alone would take thousands of Adam's steps to learn this.
+        """
+        smoothed = torch.tensor(counts, dtype=torch.float) + 1
+        self.decoder.bias.copy_((smoothed / smoothed.sum()).log())
 
     def forward(self, states: Tensor) -> Tensor:
         return self.decoder(self.transform(states))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
 from typing import Any
@@ -119,6 +120,12 @@ def trim_vocabulary(
         )
     trimmed = PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=tokenizer.model_max_length, **specials)
     return trimmed, old
+
+
+def token_counts(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> list[int]:
+    """How often each token of the vocabulary occurs in the texts, special tokens included."""
+    counts = Counter(index for ids in tokenizer(list(texts), truncation=True)["input_ids"] for index in ids)
+    return [counts[index] for index in range(len(tokenizer))]
 
 
 def _untrained(kind: str) -> Tokenizer:

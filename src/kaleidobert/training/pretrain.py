@@ -24,7 +24,7 @@ from kaleidobert.model.initial import load_image, load_text, text_checkpoint
 from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.model.objectives import Objectives
 from kaleidobert.model.pretraining import active_levels
-from kaleidobert.model.tokenizer import load_tokenizer, train_tokenizer, trim_vocabulary
+from kaleidobert.model.tokenizer import load_tokenizer, token_counts, train_tokenizer, trim_vocabulary
 from kaleidobert.training.align import SETTINGS_FILE as ALIGN_SETTINGS
 from kaleidobert.training.align import aligner, fit_captioner, load_generator
 from kaleidobert.training.cached_features import open_run_features
@@ -91,6 +91,8 @@ def pretrain(
     else:
         tokenizer, kept_tokens = _tokenizer(settings, train)
     model = _model(config, tokenizer, kept_tokens, settings, checkpoint is None)
+    if not (checkpoint or settings.initial.run):
+        model.lm_head.start_from_frequencies(token_counts(tokenizer, train.texts))
     freeze(model.kaleidobert, training)
     stored = open_run_features(features, {"train": train, "validation": validation}, model.kaleidobert, settings)
 

@@ -122,8 +122,10 @@ def learning_rate_of(settings: TrainingSettings, layers: int, name: str) -> floa
     if "patch_encoder.backbone." in name and settings.backbone_learning_rate:
         return settings.backbone_learning_rate
     layer = re.search(r"\bbert\.(?:encoder\.layer\.(\d+)\.|embeddings\.)", name)
-    below = layers - 1 - int(layer[1] or -1) if layer else 0
-    return settings.learning_rate * settings.layer_decay**below
+    if layer is None:
+        return settings.learning_rate
+    below = layers - 1 - int(layer[1] or -1)
+    return (settings.text_learning_rate or settings.learning_rate) * settings.layer_decay**below
 
 
 def clear_remains(out: Path, checkpoint: Path | None) -> None:

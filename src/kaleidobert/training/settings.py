@@ -68,9 +68,9 @@ class TrainingSettings(_Strict):
     ``optimizer``: adamw, whose weight decay is apart from the gradient, or adam, where it is part of it (as published).
     ``schedule``: after ``warmup_steps``, a cosine down to zero or a constant rate.
     ``freeze_backbone``: do not train the image backbone, as in the publication's pre-training. Of a trained start,
-    ``backbone_learning_rate`` is the backbone's, and ``layer_decay`` multiplies the rate of each layer of BERT from the
-    top down. These parts can be kept as they are: ``frozen_stages`` of the backbone, with its stem; its depthwise
-    convolutions (``frozen_depthwise``) and batch statistics (``frozen_batch_norm``); token embeddings
+    ``backbone_learning_rate`` is the backbone's and ``text_learning_rate`` BERT's, which ``layer_decay`` multiplies at
+    each layer from the top down. These parts can be kept as they are: ``frozen_stages`` of the backbone, with its stem;
+    its depthwise convolutions (``frozen_depthwise``) and batch statistics (``frozen_batch_norm``); token embeddings
     (``frozen_embeddings``) and the lowest ``frozen_layers`` of BERT.
     ``augmentation``: strength; 0 only mirrors photos. ``patch_dropout``: share of a photo's patches dropped from its
     embedding and from LM. ``word_dropout``: mean share of a text's words dropped from its embedding.
@@ -93,6 +93,7 @@ class TrainingSettings(_Strict):
     joint_from: float = Field(default=0.6, ge=0, le=1)
     freeze_backbone: bool = False
     backbone_learning_rate: PositiveFloat | None = None
+    text_learning_rate: PositiveFloat | None = None
     layer_decay: float = Field(default=1.0, gt=0, le=1)
     frozen_stages: int = Field(default=0, ge=0)
     frozen_depthwise: bool = False
