@@ -135,7 +135,7 @@ def test_a_migrated_run_computes_what_the_earlier_version_did(migrated, inputs, 
         found = {
             "image_embeds": image.image_embeds,
             "text_embeds": text.text_embeds,
-            "itm_logits": joint.itm_logits(*texts, image.patch_states, None),
+            "itm_logits": joint.model.itm_logits(*texts, image.patch_states),
             "caption_log_likelihood": joint.caption_log_likelihood(*texts, image.patch_states, None, None, [0.0])[:, 0],
             "text_log_prior": joint.text_log_prior(*texts)[:, 0],
         }
@@ -180,7 +180,7 @@ def test_a_migrated_run_ranks_once_it_is_fitted(migrated, fitted, shapes, record
 
 
 def test_a_migrated_run_can_be_fine_tuned(migrated, shapes, tmp_path):
-    settings = finetune_settings("retrieval", migrated, ["training.epochs=0.25"])
+    settings = finetune_settings("retrieval", migrated, ["training.epochs=0.25", "training.freeze_backbone=true"])
     assert settings.objectives.weights == {"LM": 0.5}
     finetune("retrieval", shapes, migrated, tmp_path / "tuned", settings)
     before, after = (load_file(run / "model.safetensors") for run in (migrated, tmp_path / "tuned"))

@@ -190,7 +190,7 @@ class PreTrainingCollator(PairCollator):
     """Batches for `KaleidoBertForPreTraining`: the pairs, and the masks and labels of the first n products.
 
     Words are masked in all texts of the batch, as any of them may become a wrong text. Plain patches carry nothing and
-    are not masked. ``joint``: whether the joint objectives are trained at present; without them a batch has only pairs.
+    are not masked. ``joint``: whether the joint objectives are about to be trained; before, a batch has only pairs.
     With ``alignment``, aligned pairs are masked first, and guided (n,) is the share of the masked
     words and patches that belong to a pair; without it masking is random. subcategory (B,) is equal for products of one
     sub-category; lender_draws (n,): random numbers for the products that lend patches. ``corruption``: "levels" or

@@ -122,7 +122,7 @@ def pretrain(
             augmented=True,
             shard=BatchShard.here(),
             features=stored["train"],
-            joint=lambda: budget.progress() >= training.joint_from,
+            joint=lambda: budget.approaches(training.joint_from),
         ),
         # Random masking in every run, so that runs with and without alignment are comparable.
         evaluation_collator=collate(

@@ -10,7 +10,16 @@ from typing import Any, Literal
 
 import yaml
 from huggingface_hub.errors import StrictDataclassError
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from kaleidobert.errors import InputError
 from kaleidobert.model.configuration import KaleidoBertConfig
@@ -49,12 +58,13 @@ class InitialSettings(_Strict):
     """Checkpoints to start from, by name or folder, which also set the model's sizes.
 
     ``text``: of BERT: minilm-l6, or any on the Hub. ``image``: of the backbone: efficientnet-lite0, efficientnet-lite2,
-    or any on the Hub. ``run``: an earlier run, for its tokenizer and all its weights.
+    or any on the Hub. ``run``: an earlier run, for its tokenizer and all its weights. Earlier
+    settings call the first two ``bert`` and ``backbone``.
     """
 
     run: str | None = None
-    text: str | None = None
-    image: str | None = None
+    text: str | None = Field(default=None, validation_alias=AliasChoices("text", "bert"))
+    image: str | None = Field(default=None, validation_alias=AliasChoices("image", "backbone"))
 
 
 class TrainingSettings(_Strict):
@@ -184,6 +194,8 @@ def override(values: dict[str, Any], overrides: Iterable[str]) -> None:
 
 def _with_settings_of(run: Path, model: dict[str, Any]) -> dict[str, Any]:
     """The model's settings, with those of an earlier run where they give none."""
+    if (run / "config.json").exists():
+        load_config(run)  # refuses other formats
     before = _yaml((run / RUN_SETTINGS).read_text(), str(run))["model"]
     parts = {
         name: before[name] | (model.get(name) or {})

@@ -14,6 +14,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 TIME_BUDGET_FILE = "time_budget.json"  # the last file of a checkpoint: one without it is incomplete
 EARLIER_BUDGET_FILE = "pace.json"  # its name in checkpoints of earlier versions, whose weights have other names
+BATCHES_AHEAD = 4  # made before their step, at most
 
 
 class TimeBudget(TrainerCallback):
@@ -30,12 +31,17 @@ class TimeBudget(TrainerCallback):
         self.started = time.monotonic()
         self.seconds_spent = seconds_before  # at the last update, the same in all processes
         self.steps_done = 0.0  # share of all steps
+        self.step = 1.0  # how far the last step went
         self.steps_before = 0.0  # the share that was done before the run was resumed
 
     def progress(self) -> float:
         if self.max_minutes is None:
             return min(1.0, self.steps_done)
         return min(1.0, max(self.steps_done, self.seconds_spent / (60 * self.max_minutes)))
+
+    def approaches(self, progress: float) -> bool:
+        """Whether ``progress`` is passed or comes within the next few steps, for which batches are made beforehand."""
+        return self.progress() + BATCHES_AHEAD * self.step >= progress
 
     def seconds(self) -> float:
         """Time spent on training, in seconds, including the time before a resume."""
@@ -55,9 +61,11 @@ class TimeBudget(TrainerCallback):
 
     def update(self, steps_done: float) -> None:
         """Call between steps with the share of steps done; reads the main process's clock where time is limited."""
+        before = self.progress()
         if self.max_minutes is not None:
             [self.seconds_spent] = broadcast_object_list([self.seconds()])
         self.steps_done = steps_done
+        self.step = self.progress() - before or self.step
 
     @classmethod
     def resumed(cls, checkpoint: Path, max_minutes: float | None) -> TimeBudget:
