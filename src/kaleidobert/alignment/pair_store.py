@@ -7,6 +7,7 @@ title, so a pair is valid for the title alone, for the whole text, and for the t
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -130,7 +131,31 @@ class StoredPair(NamedTuple):
         return cls(word.start, word.end, word.text, pair.level, pair.patch, pair.match, pair.score)
 
 
-class Alignment:
+class PairSource(ABC):
+    """Pairs by product and view, wherever they come from."""
+
+    @abstractmethod
+    def stored(self, product_id: str, view: int = 0) -> list[StoredPair]:
+        """A view's pairs, for any tokenizer."""
+
+    def pairs(
+        self,
+        product_id: str,
+        encoded: BatchEncoding,
+        row: int = 0,
+        levels: Sequence[Level] = PUBLISHED,
+        view: int = 0,
+        mirrored: bool = False,
+    ) -> list[AlignmentPair]:
+        """A view's pairs as indices of words and patches, for row ``row`` of a fast tokenizer's encoding.
+
+        The encoded text may be the title alone, or truncated. Pairs of words beyond it, and of grids that ``levels``
+        lacks, are left out. ``mirrored``: the photo was flipped left to right, so the patches are as well.
+        """
+        return to_word_pairs(self.stored(product_id, view), encoded, row, levels, mirrored)
+
+
+class Alignment(PairSource):
     """A store of pairs in memory, by product and view; ``summary`` has its counts."""
 
     def __init__(self, table: pa.Table, summary: AlignmentSummary) -> None:
@@ -186,49 +211,25 @@ class Alignment:
             for row in self.rows.get((product_id, view), ())
         ]
 
-    def pairs(
-        self,
-        product_id: str,
-        encoded: BatchEncoding,
-        row: int = 0,
-        levels: Sequence[Level] = PUBLISHED,
-        view: int = 0,
-        mirrored: bool = False,
-    ) -> list[AlignmentPair]:
-        """A view's pairs as indices of words and patches, for row ``row`` of a fast tokenizer's encoding.
 
-        The encoded text may be the title alone, or truncated. Pairs of words beyond it, and of grids that ``levels``
-        lacks, are left out. ``mirrored``: the photo was flipped left to right, so the patches are as well.
-        """
-        return to_word_pairs(self.stored(product_id, view), encoded, row, levels, mirrored)
-
-
-class RunAlignment:
+class RunAlignment(PairSource):
     """A run's own pairs, found by a captioner when masking first needs a view; in place of a stored `Alignment`."""
 
     def __init__(self, align: Callable[[Sequence[tuple[str, int]]], Sequence[Sequence[AlignedPair]]]) -> None:
         """``align``: (product id, view) of some views -> the pairs of each."""
         self.align = align
-        self.stored: dict[tuple[str, int], list[StoredPair]] = {}
+        self.found: dict[tuple[str, int], list[StoredPair]] = {}
 
     def find(self, views: Sequence[tuple[str, int]]) -> None:
         """Align these views, by product and number, in one batch, unless they are known."""
-        missing = [each for each in dict.fromkeys(views) if each not in self.stored]
+        missing = [each for each in dict.fromkeys(views) if each not in self.found]
         for view, pairs in zip(missing, self.align(missing), strict=True):
-            self.stored[view] = [StoredPair.of(pair) for pair in pairs]
+            self.found[view] = [StoredPair.of(pair) for pair in pairs]
 
-    def pairs(
-        self,
-        product_id: str,
-        encoded: BatchEncoding,
-        row: int = 0,
-        levels: Sequence[Level] = PUBLISHED,
-        view: int = 0,
-        mirrored: bool = False,
-    ) -> list[AlignmentPair]:
-        """As `Alignment.pairs`."""
+    def stored(self, product_id: str, view: int = 0) -> list[StoredPair]:
+        """A view's pairs."""
         self.find([(product_id, view)])
-        return to_word_pairs(self.stored[product_id, view], encoded, row, levels, mirrored)
+        return self.found[product_id, view]
 
 
 def to_word_pairs(

@@ -87,6 +87,7 @@ class Objectives:
         """
         if self.weight("contrastive"):
             return
+        others = [*others, *(["PMI"] if self.candidates else [])]
         if not any(map(self.weight, others)):
             raise InputError(
                 f"objectives.weights: nothing to train; give contrastive, {' or '.join(others)} a weight above 0"
