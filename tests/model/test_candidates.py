@@ -145,6 +145,13 @@ def test_without_the_prefix_itm_stays_binary(tiny_config, batch):
     assert 0.3 < losses["ITM"].item() < 1.2  # near log 2
 
 
+def test_lists_alone_are_something_to_train():
+    weights = {"contrastive": 0, "ITM": 0, "LM": 0, "AMLM": 0}
+    Objectives(weights, candidates=3).check_batches(("AMLM", "ITM", "LM"), joint_from=0, joint_samples=2)
+    with pytest.raises(InputError, match="nothing to train"):
+        Objectives(weights).check_batches(("AMLM", "ITM", "LM"), joint_from=0, joint_samples=2)
+
+
 @pytest.mark.parametrize("count", [-1, 1])
 def test_impossible_numbers_of_candidates_are_refused(count):
     with pytest.raises(InputError, match=f"objectives.candidates is {count}"):
