@@ -1,8 +1,10 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from transformers import AutoModel
 
 from kaleidobert.errors import InputError
@@ -35,6 +37,20 @@ def test_a_run_s_own_settings_of_fine_tuning(copy):
     assert found.training.learning_rate == 1e-5 and found.training.subcategory_group == 32 and found.training.seed == 8
     assert not found.training.freeze_backbone  # end to end, as in the publication
     assert finetune_settings("category", copy).training.learning_rate == 1e-5
+
+
+def test_only_a_new_head_learns_faster_than_the_rest(run, tmp_path):
+    """Pre-training's rates of its trained parts do not exceed fine-tuning's own."""
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    settings = yaml.safe_load((copy / "settings.yaml").read_text())
+    settings["training"] |= {"text_learning_rate": 5e-4, "backbone_learning_rate": 3e-4}
+    (copy / "settings.yaml").write_text(yaml.safe_dump(settings))
+    for task in ("retrieval", "captioning"):
+        training = finetune_settings(task, copy).training
+        assert training.text_learning_rate is training.backbone_learning_rate is None
+    training = finetune_settings("category", copy).training
+    assert training.backbone_learning_rate < training.text_learning_rate < training.learning_rate
 
 
 def test_without_a_contrastive_objective_only_the_joint_model_is_trained(shapes, settings, history, tmp_path):

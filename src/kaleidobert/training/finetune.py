@@ -49,6 +49,8 @@ DEFAULTS = (
     "training.similar_group=1",
     "training.freeze_backbone=false",  # as published: end to end
 )
+# Pre-training's rates of the trained parts would exceed that of new parts, which are no longer new.
+ONE_RATE = ("training.text_learning_rate=null", "training.backbone_learning_rate=null")
 
 
 class DownstreamTask(NamedTuple):
@@ -79,7 +81,7 @@ def _recognition(task: str) -> DownstreamTask:
 TASKS = {
     "retrieval": DownstreamTask(
         # batches of few sub-categories have hard negatives
-        defaults=(*DEFAULTS, "training.subcategory_group=32"),
+        defaults=(*DEFAULTS, *ONE_RATE, "training.subcategory_group=32"),
         usable=lambda dataset, _: range(len(dataset)),
         load=lambda run, settings, *_: load_model(run, KaleidoBertForRetrieval, objectives=settings.objectives),
         collator=lambda _: PairCollator,
@@ -88,7 +90,7 @@ TASKS = {
     "category": _recognition("category"),
     "subcategory": _recognition("subcategory"),
     "captioning": DownstreamTask(
-        defaults=DEFAULTS,
+        defaults=(*DEFAULTS, *ONE_RATE),
         usable=products_with_text,
         load=lambda run, *_: load_captioner(run),
         collator=lambda _: CaptioningCollator,
