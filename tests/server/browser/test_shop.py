@@ -14,12 +14,17 @@ CARDS = "[data-card]"
 PRODUCTS = 36
 
 
+def wait_for_page(page: Any, selector: str) -> None:
+    """Wait for the page that has this element, all of it: its cards are parsed and its scripts have run."""
+    page.wait_for_selector(selector)
+    page.wait_for_load_state("load")
+
+
 def search(page: Any, words: str) -> None:
     page.goto("")
     page.fill("#query", words)
     page.keyboard.press("Enter")
-    page.wait_for_selector("#heading")
-    page.wait_for_load_state("load")  # the page's scripts have run
+    wait_for_page(page, "#heading")
 
 
 def titles(page: Any) -> list[str]:
@@ -62,20 +67,20 @@ def test_suggestions_by_keyboard_correct_a_typo(page: Any) -> None:
     page.keyboard.press("Escape")
     assert page.locator("#suggestions").is_hidden()
     page.keyboard.press("Enter")
-    page.wait_for_selector("h1:has-text('blue wool')")
+    wait_for_page(page, "h1:has-text('blue wool')")
 
 
 def test_a_misspelt_query_gets_a_correction(page: Any) -> None:
     search(page, "purpel bag")
     page.click("text=purple bag")
-    page.wait_for_selector("h1:has-text('purple bag')")
+    wait_for_page(page, "h1:has-text('purple bag')")
     assert page.locator(".correction").count() == 0
 
 
 def test_photo_search(page: Any, photo: Path) -> None:
     page.goto("")
     page.set_input_files("#photo", photo)
-    page.wait_for_selector("h1:has-text('Like your photo')")
+    wait_for_page(page, "h1:has-text('Like your photo')")
     assert page.locator(CARDS).count() == 24
     page.wait_for_load_state("load")
     assert page.locator(".query-image img").evaluate("(image) => image.naturalWidth") == 300
@@ -83,7 +88,7 @@ def test_photo_search(page: Any, photo: Path) -> None:
     page.reload()
     assert titles(page) == first
     page.click("[aria-label='Search without the photo']")
-    page.wait_for_selector(".pitch")
+    wait_for_page(page, ".pitch")
 
 
 def test_a_dropped_photo_is_searched_for(page: Any, photo: Path) -> None:
@@ -97,19 +102,19 @@ def test_a_dropped_photo_is_searched_for(page: Any, photo: Path) -> None:
     page.dispatch_event("main", "dragenter", {"dataTransfer": data})
     assert page.locator(".drop-target").is_visible()
     page.dispatch_event("main", "drop", {"dataTransfer": data})
-    page.wait_for_selector("h1:has-text('Like your photo')")
+    wait_for_page(page, "h1:has-text('Like your photo')")
 
 
 def test_text_and_photo(page: Any, photo: Path) -> None:
     search(page, "blue")
     words_alone = page.locator(f"{CARDS} .match").all_inner_texts()
     page.set_input_files("#photo", photo)
-    page.wait_for_selector(".kicker:has-text('Like your photo')")
+    wait_for_page(page, ".kicker:has-text('Like your photo')")
     assert page.locator("h1").inner_text() == "“blue”" and page.locator(".query-image").count() == 1
     assert page.locator(f"{CARDS} .match").all_inner_texts() != words_alone
     page.fill("#query", "green")  # another text, the same photo
     page.keyboard.press("Enter")
-    page.wait_for_selector("h1:has-text('green')")
+    wait_for_page(page, "h1:has-text('green')")
     assert page.locator(".query-image").count() == 1
 
 
@@ -117,17 +122,17 @@ def test_filters_show_as_many_products_as_they_count(page: Any) -> None:
     search(page, "bag")
     assert page.locator(".tools [role=status]").inner_text() == f"{PRODUCTS} products"
     assert choose_filter(page, "Evening") == 18
-    page.wait_for_selector("text=18 products")
+    wait_for_page(page, "text=18 products")
     assert page.locator(CARDS).count() == 18
     assert choose_filter(page, "Silk") == 6
-    page.wait_for_selector("text=6 products")
+    wait_for_page(page, "text=6 products")
     assert all("silk ellipse" in title for title in titles(page))
     page.wait_for_function("document.activeElement.value === 'fabric=silk'")  # the keyboard focus survives the reload
     page.click("[aria-label='Remove the filter Category: Evening']")
-    page.wait_for_selector("text=12 products")
+    wait_for_page(page, "text=12 products")
     page.fill("[name='to:price']", "60")
     page.keyboard.press("Enter")
-    page.wait_for_selector("[aria-label='Remove the filter Price: <=60']")
+    wait_for_page(page, "[aria-label='Remove the filter Price: <=60']")
     assert page.locator(CARDS).count() == 1  # product 6, the first one of silk
 
 
@@ -197,12 +202,12 @@ def test_similar_products_with_a_variation(page: Any) -> None:
     search(page, "red wool ellipse bag")
     title = titles(page)[0]
     page.locator(f"{CARDS} >> text=More like this").first.click()
-    page.wait_for_selector(".kicker:has-text('More like')")
+    wait_for_page(page, ".kicker:has-text('More like')")
     assert page.locator("h1").inner_text() == title
     assert title not in titles(page) and page.locator(CARDS).count() == 24
     page.fill("#query", "but blue")
     page.keyboard.press("Enter")
-    page.wait_for_selector("h1:has-text('but blue')")
+    wait_for_page(page, "h1:has-text('but blue')")
     assert page.locator(".query-image img").count() == 1
 
 
@@ -214,7 +219,7 @@ def test_the_page_of_a_product(page: Any) -> None:
     assert page.locator(".reasons li").all_inner_texts()[0].startswith("red")
     assert page.locator(f".similar {CARDS}").count() > 0
     page.click("dd >> text=Wool")
-    page.wait_for_selector("[aria-label='Remove the filter Fabric: Wool']")
+    wait_for_page(page, "[aria-label='Remove the filter Fabric: Wool']")
     assert page.locator(".tools [role=status]").inner_text() == "12 products"
 
 
@@ -222,12 +227,12 @@ def test_paging_shows_every_product_once(page: Any) -> None:
     search(page, "bag")
     first = titles(page)
     page.click("text=Next")
-    page.wait_for_selector("text=Page 2 of 2")
+    wait_for_page(page, "text=Page 2 of 2")
     assert len(first) == 24 and sorted({*first, *titles(page)}) == sorted([*first, *titles(page)])
     assert len(first) + len(titles(page)) == PRODUCTS
     assert page.locator("[rel=next]").count() == 0
     page.click("text=Previous")
-    page.wait_for_selector("text=Page 1 of 2")
+    wait_for_page(page, "text=Page 1 of 2")
     assert titles(page) == first
 
 
@@ -236,7 +241,7 @@ def test_an_empty_result_shows_the_reason_and_a_way_out(page: Any) -> None:
     assert page.locator("h2 >> text=Nothing found").is_visible()
     assert "filters" in page.locator(".state .lead").inner_text()
     page.click("text=Search without filters")
-    page.wait_for_selector(f"text={PRODUCTS} products")
+    wait_for_page(page, f"text={PRODUCTS} products")
 
 
 def test_errors_are_shown_as_pages(browser: Any, site: Any, tmp_path: Path) -> None:
@@ -248,9 +253,9 @@ def test_errors_are_shown_as_pages(browser: Any, site: Any, tmp_path: Path) -> N
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n" + b"not at all")
     page.set_input_files("#photo", broken)
-    page.wait_for_selector("[role=alert]:has-text('cannot be read')")
+    wait_for_page(page, "[role=alert]:has-text('cannot be read')")
     page.click("text=Start over")
-    page.wait_for_selector(".pitch")
+    wait_for_page(page, ".pitch")
     page.context.close()
 
 
@@ -266,7 +271,7 @@ def test_a_phone_shows_filters_in_a_sheet_and_explanations_by_tap(phone: Any) ->
     phone.tap(".refine")
     choose_filter(phone, "Evening")
     phone.tap(".apply button")
-    phone.wait_for_selector("text=18 products")
+    wait_for_page(phone, "text=18 products")
     assert phone.locator("label.facet-option").first.is_hidden()
     columns = phone.locator(CARDS).evaluate_all("(cards) => new Set(cards.map((card) => card.offsetLeft)).size")
     assert columns == 2
@@ -281,10 +286,10 @@ def test_without_scripts_everything_but_suggestions_works(plain: Any, photo: Pat
     assert plain.locator(CARDS).count() == 24
     choose_filter(plain, "Evening")
     plain.click(".apply button")
-    plain.wait_for_selector("text=18 products")
+    wait_for_page(plain, "text=18 products")
     plain.set_input_files("#photo", photo)
     plain.click("text=Search with this photo")
-    plain.wait_for_selector(".kicker:has-text('Like your photo')")
+    wait_for_page(plain, ".kicker:has-text('Like your photo')")
     plain.goto("product?id=bag%2F0&q=red+wool")
     assert plain.locator(".reasons svg").count() == 2
 
