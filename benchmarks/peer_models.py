@@ -25,6 +25,7 @@ from kaleidobert.model import KaleidoBertConfig
 from kaleidobert.model.losses import (
     RANDOM,
     SAME_SUBCATEGORY,
+    also_fitting,
     contrastive_loss,
     draw_negatives,
     equal_texts,
@@ -92,7 +93,7 @@ class Clip(nn.Module):
     ) -> PeerOutput:
         scale = self.model.logit_scale.exp().clamp(max=100)
         vectors = self.photos(pixel_values), self.texts(input_ids, attention_mask)
-        loss = contrastive_loss(*vectors, scale, text_group)
+        loss = contrastive_loss(*vectors, scale, also_fitting(text_group))
         return PeerOutput(loss=loss, losses={"contrastive": loss})
 
 

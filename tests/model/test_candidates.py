@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertForRetrieval
 from kaleidobert.model.distributed import WHOLE_BATCH
+from kaleidobert.model.losses import also_fitting
 from kaleidobert.model.objectives import Objectives
 from kaleidobert.model.pair_model import Candidates, candidates
 
@@ -50,7 +51,7 @@ def batch():
 
 
 def test_candidates_are_the_most_similar_of_other_texts():
-    found = candidates(SIMILARITY, GROUPS, count=4, others=2)
+    found = candidates(SIMILARITY, also_fitting(GROUPS), count=4, others=2)
     assert found.products.tolist() == [0, 1, 2, 3]
     # photos of the first four products, by column of the text; texts of all five, by row of the photo
     assert [sorted(row) for row in found.photos.tolist()] == [[1, 2], [2, 3], [0, 1], [0, 1]]
@@ -61,10 +62,18 @@ def test_candidates_are_the_most_similar_of_other_texts():
 
 
 def test_equal_texts_are_no_candidates_even_where_others_are_few():
-    found = candidates(SIMILARITY[2:4, 2:4], GROUPS[2:4], count=2, others=2)
+    found = candidates(SIMILARITY[2:4, 2:4], also_fitting(GROUPS[2:4]), count=2, others=2)
     assert found.photo_count.tolist() == found.text_count.tolist() == [0, 0]
     loss, _ = found.loss(torch.randn(len(found.pairs()[0])), None, WHOLE_BATCH)
     assert loss.item() == 0  # a list of one
+
+
+def test_what_a_short_query_fits_is_no_candidate_of_it_but_of_others():
+    also_fit = torch.zeros(5, 5, dtype=torch.bool)
+    also_fit[0, 1] = True  # text 0 fits product 1, but text 1 not product 0
+    found = candidates(SIMILARITY, also_fit, count=5, others=4)
+    assert 1 not in found.photos[0, : found.photo_count[0]] and 0 in found.photos[1]
+    assert 0 not in found.texts[1, : found.text_count[1]] and 1 in found.texts[0]
 
 
 def test_the_loss_is_the_cross_entropy_of_both_lists():
@@ -84,7 +93,7 @@ def test_the_loss_is_the_cross_entropy_of_both_lists():
 
 
 def test_a_constant_score_is_never_first():
-    found = candidates(SIMILARITY, GROUPS, count=4, others=2)
+    found = candidates(SIMILARITY, also_fitting(GROUPS), count=4, others=2)
     loss, first = found.loss(torch.zeros(len(found.pairs()[0])), None, WHOLE_BATCH)
     assert first.item() == 0 and loss.item() == pytest.approx(torch.tensor(3.0).log().item())
 

@@ -8,9 +8,9 @@ from kaleidobert.model.losses import (
     NEAREST,
     RANDOM,
     SAME_SUBCATEGORY,
+    also_fitting,
     contrastive_loss,
     draw_negatives,
-    equal_texts,
     feature_divergence,
     masked_token_loss,
     matching_loss,
@@ -28,7 +28,7 @@ def test_contrastive_loss_by_hand():
     table = [[1.2, 1.6], [0.0, 2.0]]
     of_texts = softmax_loss(table[0], 0) + softmax_loss(table[1], 1)
     of_images = softmax_loss([1.2, 0.0], 0) + softmax_loss([1.6, 2.0], 1)
-    loss = contrastive_loss(images, texts, torch.tensor(2.0), torch.tensor([0, 1]))
+    loss = contrastive_loss(images, texts, torch.tensor(2.0), also_fitting(torch.tensor([0, 1])))
     assert loss.item() == pytest.approx((of_texts + of_images) / 4)
 
 
@@ -42,24 +42,31 @@ def test_equal_texts_are_neither_negatives_nor_positives():
     columns = [[table[0][0], table[1][0]], [row[1] for row in table], [table[2][2], table[1][2]]]
     own = [0, 1, 0]
     expected = sum(softmax_loss(row, i) for row, i in zip(rows + columns, own + own, strict=True)) / 6
-    loss = contrastive_loss(images, texts, scale, torch.tensor([7, 3, 7]))
+    loss = contrastive_loss(images, texts, scale, also_fitting(torch.tensor([7, 3, 7])))
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_batch_of_one_text_has_nothing_to_contrast():
     images = F.normalize(torch.randn(3, 4, generator=torch.Generator().manual_seed(0)), dim=-1).requires_grad_()
-    loss = contrastive_loss(images, images.detach(), torch.tensor(9.0), torch.tensor([1, 1, 1]))
+    loss = contrastive_loss(images, images.detach(), torch.tensor(9.0), also_fitting(torch.tensor([1, 1, 1])))
     loss.backward()
     assert loss.item() == pytest.approx(0)
     assert images.grad is not None and torch.isfinite(images.grad).all()
 
 
-def test_equal_texts_leaves_the_product_itself_out():
-    assert equal_texts(torch.tensor([4, 4, 1])).tolist() == [
+def test_the_product_itself_is_no_other_that_its_text_fits():
+    assert also_fitting(torch.tensor([4, 4, 1])).tolist() == [
         [False, True, False],
         [True, False, False],
         [False, False, False],
     ]
+
+
+def test_a_short_query_fits_all_products_with_its_facts():
+    facts = torch.tensor([[1, 5], [1, 6], [2, 5], [-1, 5]])  # colour, type; the last has no colour
+    asked = torch.tensor([[-1, 5], [1, 6], [2, -1], [-1, -1]])
+    fit = also_fitting(torch.tensor([0, 1, 2, 2]), facts, asked)
+    assert [row.nonzero().flatten().tolist() for row in fit] == [[2, 3], [], [], [2]]  # the last query is a whole text
 
 
 def test_masked_token_and_matching_losses_by_hand():

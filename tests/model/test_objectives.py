@@ -12,6 +12,7 @@ from kaleidobert.model.losses import (
     NEAREST,
     RANDOM,
     SAME_SUBCATEGORY,
+    also_fitting,
     contrastive_loss,
     feature_divergence,
 )
@@ -159,7 +160,9 @@ def test_losses_by_a_second_route(model, make_batch):
     blanked = model.pretext_heads["4"](joint_patches[:, 30:])[chosen]
     words = model.lm_head(joint_tokens)
     expected = {
-        "contrastive": contrastive_loss(image.image_embeds, text.text_embeds, model.scale(), batch["text_group"]),
+        "contrastive": contrastive_loss(
+            image.image_embeds, text.text_embeds, model.scale(), also_fitting(batch["text_group"])
+        ),
         "AMLM": F.cross_entropy(words.flatten(0, 1), batch["token_labels"].flatten()),
         "RR": turned,
         "B2CM": feature_divergence(blanked, image.patch_features[:, 30:][chosen], 1.0),

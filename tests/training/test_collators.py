@@ -167,6 +167,32 @@ def test_in_a_mirrored_photo_the_patch_is_on_the_other_side(catalogue, tokenizer
     assert (word | patch).all()
 
 
+@pytest.mark.parametrize("word_dropout", [0.0, 0.3])
+def test_short_queries_take_the_place_of_texts_in_queries_alone(catalogue, tokenizer, word_dropout):
+    arguments = {"seed": 1, "augmented": True, "word_dropout": word_dropout}
+    whole = PairCollator(catalogue, tokenizer, **arguments)(INDICES)
+    batch = PairCollator(catalogue, tokenizer, **arguments, short_queries=1.0)(INDICES)
+    facts = catalogue.facts()
+    assert torch.equal(batch["input_ids"], whole["input_ids"])
+    assert batch["query_ids"].shape == batch["query_mask"].shape
+    assert torch.equal(batch["facts"], torch.from_numpy(facts.codes[INDICES]))
+    asked = batch["asked"]
+    assert ((asked == batch["facts"]) | (asked < 0)).all() and (asked >= 0).any(dim=1).all()
+    for row, (ids, mask) in enumerate(zip(batch["query_ids"], batch["query_mask"], strict=True)):
+        text = tokenizer.decode(ids[mask.bool()], skip_special_tokens=True)
+        values = [facts.values[place][code] for place, code in enumerate(asked[row].tolist()) if code >= 0]
+        words = " ".join(values).split()
+        assert sum(word in text for word in words) >= len(words) - 1, (text, values)
+
+
+def test_the_share_of_short_queries(catalogue, tokenizer):
+    collator = PairCollator(catalogue, tokenizer, seed=1, augmented=True, short_queries=0.3)
+    short = torch.cat([(collator([*range(start, start + 8)])["asked"] >= 0).any(dim=1) for start in range(0, 64, 8)])
+    assert 8 <= short.sum() <= 30
+    quiet = PairCollator(catalogue, tokenizer, seed=1, augmented=False, short_queries=0.3)([1, 2])
+    assert not {"asked", "facts", "query_ids"} & set(quiet)
+
+
 def test_without_augmentation_a_batch_has_the_first_views(catalogue, tokenizer):
     batch = PairCollator(catalogue, tokenizer, seed=1, augmented=False)(INDICES)
     first = catalogue.first_view[INDICES]

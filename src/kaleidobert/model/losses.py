@@ -20,21 +20,29 @@ def loss_weight(weights: Mapping[str, float], name: str) -> float:
     return weights.get(name.partition("_")[0], 1.0)
 
 
-def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor, text_group: Tensor) -> Tensor:
+def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor, also_fit: Tensor) -> Tensor:
     """Symmetric InfoNCE, as in CLIP, of image and text embeddings (B, V), unit vectors; scale = 1 / temperature.
 
-    Other products with an equal text (``text_group`` (B,)) are neither negatives nor positives.
+    Other products that a text fits (`also_fitting`) are neither negatives nor positives.
     """
     logits = scale * texts @ images.T  # (B, B), row: text
-    logits = logits.masked_fill(equal_texts(text_group), float("-inf"))
+    logits = logits.masked_fill(also_fit, float("-inf"))
     partner = torch.arange(len(logits), device=logits.device)
     return (F.cross_entropy(logits, partner) + F.cross_entropy(logits.T, partner)) / 2
 
 
-def equal_texts(text_group: Tensor) -> Tensor:
-    """(B, B) bool: other products with the same text; False on the diagonal."""
-    same = text_group[:, None] == text_group[None, :]
-    return same & ~torch.eye(len(same), dtype=torch.bool, device=same.device)
+def also_fitting(text_group: Tensor, facts: Tensor | None = None, asked: Tensor | None = None) -> Tensor:
+    """(B, B) bool: the other products, by column, that the text of each row fits as well; False on the diagonal.
+
+    They are those of equal texts, by text_group (B,). A short query fits all products with the facts (B, F) that it
+    names: asked (B, F), codes like the facts', -1 for facts that it does not name, as do all that are no short query.
+    """
+    fit = text_group[:, None] == text_group[None, :]
+    if facts is not None and asked is not None:
+        named = asked >= 0
+        same = ((asked[:, None] == facts[None]) | ~named[:, None]).all(dim=-1)
+        fit = torch.where(named.any(dim=1, keepdim=True), same, fit)
+    return fit & ~torch.eye(len(fit), dtype=torch.bool, device=fit.device)
 
 
 def masked_token_loss(logits: Tensor, labels: Tensor) -> Tensor:

@@ -17,9 +17,9 @@ from kaleidobert.model.heads import MaskedTokenHead, MatchingHead
 from kaleidobert.model.layers import PrefixCache
 from kaleidobert.model.losses import (
     NEAREST,
+    also_fitting,
     captioning_loss,
     draw_negatives,
-    equal_texts,
     listwise_loss,
     matching_loss,
     most_similar,
@@ -53,7 +53,7 @@ class Candidates(NamedTuple):
     """The lists that listwise objectives rank: for each of a process's n products, k photos and texts beside its own.
 
     products (n,), photos (n, k) and texts (n, k) are indices into the whole batch; photo_count and text_count (n,): how
-    many of the k count, as equal texts are no candidates.
+    many of the k count, as pairs that fit as well are no candidates.
     """
 
     products: Tensor
@@ -171,20 +171,20 @@ class KaleidoBertPairModel(KaleidoBertPreTrainedModel):
         text_only: Tensor,
         tokens: tuple[Tensor, Tensor] | None = None,
         similarity: Tensor | None = None,
-        groups: Tensor | None = None,
+        also_fit: Tensor | None = None,
         shard: BatchShard = WHOLE_BATCH,
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """LM and, with the last arguments, listwise ITM and PMI on the first m products of a batch: losses, accuracies.
 
         input_ids and attention_mask (B, T), patch_states (B, P, H); text_only (m,) bool; tokens: states (B, Q, H) and
-        mask (B, Q) of the texts that embeddings use; similarity (B, B), one row per image, and groups (B,), equal for
-        equal texts, are of the whole batch.
+        mask (B, Q) of the texts that embeddings use; similarity (B, B), one row per image, and also_fit (B, B), one row
+        per text (`losses.also_fitting`), are of the whole batch.
         """
         losses, accuracies, m = {}, {}, len(text_only)
         cache = self.kaleidobert.encode_prefix(patch_states[:m])
-        if self.ranks_lists and tokens is not None and similarity is not None and groups is not None:
+        if self.ranks_lists and tokens is not None and similarity is not None and also_fit is not None:
             everyone = cache.changed(shard.gather)
-            lists = candidates(similarity, groups, everyone.photos, self.objectives.candidates - 1, shard)
+            lists = candidates(similarity, also_fit, everyone.photos, self.objectives.candidates - 1, shard)
             texts, photos = lists.pairs()
             if self.lists_itm:
                 states, mask = map(shard.gather, tokens)
@@ -261,6 +261,12 @@ class KaleidoBertPairModel(KaleidoBertPreTrainedModel):
         return pair.last_hidden_state
 
 
+def fitting_pairs(text_group: Tensor, facts: Tensor | None, asked: Tensor | None, shard: BatchShard) -> Tensor:
+    """`also_fitting` (B, B) of the whole batch; the arguments are this process's rows."""
+    facts, asked = (None if each is None else shard.gather(each) for each in (facts, asked))
+    return also_fitting(shard.gather(text_group), facts, asked)
+
+
 def own_rows(count: int, shard: BatchShard, device: torch.device) -> Tensor:
     """The indices of this process's products among the first ``count`` products of the whole batch."""
     return torch.arange(count, device=device)[shard.rows]
@@ -268,7 +274,7 @@ def own_rows(count: int, shard: BatchShard, device: torch.device) -> Tensor:
 
 def itm_negatives(
     similarity: Tensor | None,
-    text_group: Tensor,
+    also_fit: Tensor,
     draws: Tensor,
     count: int,
     grade: int = NEAREST,
@@ -277,32 +283,32 @@ def itm_negatives(
 ) -> Negatives:
     """Draw the ITM negatives of the first ``count`` products of a batch of B.
 
-    similarity (B, B): scaled contrastive scores, one row per image, used by the grade NEAREST. text_group (B,):
-    products with equal texts are never negatives of each other. draws (2, n): uniform in [0, 1). subcategory (B,):
+    similarity (B, B): scaled contrastive scores, one row per image, used by the grade NEAREST. also_fit (B, B), one
+    row per text: products that a text fits are no negatives of it. draws (2, n): uniform in [0, 1). subcategory (B,):
     equal within a sub-category. grade: see `draw_negatives`.
     """
-    rows = own_rows(count, shard, text_group.device)
-    forbidden = equal_texts(text_group) | torch.eye(len(text_group), dtype=torch.bool, device=text_group.device)
+    rows = own_rows(count, shard, also_fit.device)
+    forbidden = also_fit | torch.eye(len(also_fit), dtype=torch.bool, device=also_fit.device)
     unlike = torch.zeros_like(forbidden) if subcategory is None else subcategory[:, None] != subcategory[None, :]
     scores = torch.zeros_like(forbidden, dtype=torch.float) if similarity is None else similarity.detach()
     return Negatives(
-        text=draw_negatives(scores[rows], forbidden[rows], draws[0], grade, unlike[rows]),
+        text=draw_negatives(scores[rows], forbidden.T[rows], draws[0], grade, unlike[rows]),
         photo=draw_negatives(scores.T[rows, :count], forbidden[rows, :count], draws[1], grade, unlike[rows, :count]),
-        valid=torch.cat([rows >= 0, ~forbidden[rows].all(dim=1), ~forbidden[rows, :count].all(dim=1)]),
+        valid=torch.cat([rows >= 0, ~forbidden.T[rows].all(dim=1), ~forbidden[rows, :count].all(dim=1)]),
     )
 
 
 def candidates(
-    similarity: Tensor, text_group: Tensor, count: int, others: int, shard: BatchShard = WHOLE_BATCH
+    similarity: Tensor, also_fit: Tensor, count: int, others: int, shard: BatchShard = WHOLE_BATCH
 ) -> Candidates:
     """The ``others`` most similar photos, of the first ``count`` products, and texts for each of these products.
 
-    similarity (B, B), one row per image, and text_group (B,), equal for equal texts, which are never candidates.
+    similarity (B, B), one row per image. also_fit (B, B), one row per text: pairs that fit as well, never candidates.
     """
     own = own_rows(count, shard, similarity.device)
-    forbidden = equal_texts(text_group) | torch.eye(len(text_group), dtype=torch.bool, device=text_group.device)
+    forbidden = also_fit | torch.eye(len(also_fit), dtype=torch.bool, device=also_fit.device)
     photos = most_similar(similarity.T[own, :count], forbidden[own, :count], others)
-    return Candidates(own, *photos, *most_similar(similarity[own], forbidden[own], others))
+    return Candidates(own, *photos, *most_similar(similarity[own], forbidden.T[own], others))
 
 
 def query_inputs(

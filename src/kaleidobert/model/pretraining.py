@@ -23,7 +23,7 @@ from kaleidobert.model.losses import (
 )
 from kaleidobert.model.objectives import LENDERS, Objectives
 from kaleidobert.model.outputs import KaleidoBertTrainingOutput
-from kaleidobert.model.pair_model import KaleidoBertPairModel, itm_negatives, own_rows, query_inputs
+from kaleidobert.model.pair_model import KaleidoBertPairModel, fitting_pairs, itm_negatives, own_rows, query_inputs
 from kaleidobert.model.pretext_objectives import (
     borrowed,
     corrupt_levels,
@@ -88,13 +88,15 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
         visible_patches: Tensor | None = None,
         query_ids: Tensor | None = None,
         query_mask: Tensor | None = None,
+        facts: Tensor | None = None,
+        asked: Tensor | None = None,
     ) -> KaleidoBertTrainingOutput:
         """The losses of one batch of B products, as `training.collators` makes it.
 
         All products: pixel_values (B, 3, S, S), or cached features in their place; input_ids, attention_mask and
         masked_ids (B, T); text_group (B,), equal for equal texts; visible_patches (B, K), the patches that embeddings,
         LM and listwise ITM use; query_ids and query_mask (B, Q), the shortened texts that embeddings and listwise ITM
-        use.
+        use; facts and asked (B, F), see `losses.also_fitting`.
 
         The first m, for LM and listwise ITM: text_only (m,) bool, texts whose photo is hidden from LM.
 
@@ -110,16 +112,17 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
         losses: Losses = {}
         accuracies: Losses = {}
         references: Losses = {}
-        images, patches, tokens, similarity, groups = None, None, None, None, shard.gather(text_group)
+        images, patches, tokens, similarity, also_fit = None, None, None, None, None
         if self._needs_embeddings():
             image = encoder.encode_image(pixel_values, visible_patches)
             query_ids, query_mask = query_inputs(input_ids, attention_mask, query_ids, query_mask)
             text = encoder.encode_text(query_ids, query_mask)
             tokens = text.token_states, query_mask
             images, texts = shard.gather(image.image_embeds), shard.gather(text.text_embeds)
+            also_fit = fitting_pairs(text_group, facts, asked, shard)
             features, patches, similarity = image.patch_features, image.patch_states, self.scale() * images @ texts.T
             if weight("contrastive"):
-                losses["contrastive"] = contrastive_loss(images, texts, self.scale(), groups)
+                losses["contrastive"] = contrastive_loss(images, texts, self.scale(), also_fit)
         else:
             features = encoder.patch_features(pixel_values)
         n = 0 if negative_draws is None else negative_draws.shape[1]
@@ -133,7 +136,7 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
                 lenders = self._lenders(images, kinds, joint.lender_draws, shard) if borrowing(self.levels) else None
                 corrupted = self._corrupt(pixel_values[:n], features[:n], joint, lenders, shard)
                 states, length = self._single_stream(
-                    joint, attention_mask, corrupted, similarity, groups, kinds, losses, accuracies, shard
+                    joint, attention_mask, corrupted, similarity, text_group, kinds, losses, accuracies, shard
                 )
                 if weight("AMLM"):
                     losses["AMLM"] = self._masked_token_loss(states[:, :length], joint.token_labels, shard)
@@ -146,7 +149,7 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
             if text_only is not None and (weight("LM") or self.ranks_lists):
                 patches = encoder.embed_patches(features, visible_patches) if patches is None else patches
                 found = self.prefix_losses(
-                    input_ids, attention_mask, patches, text_only, tokens, similarity, groups, shard
+                    input_ids, attention_mask, patches, text_only, tokens, similarity, also_fit, shard
                 )
                 losses, accuracies = losses | found[0], accuracies | found[1]
                 if not self.training and weight("LM"):
@@ -181,7 +184,7 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
         attention_mask: Tensor,
         corrupted: Tensor,
         similarity: Tensor | None,
-        groups: Tensor,
+        text_group: Tensor,
         subcategory: Tensor | None,
         losses: Losses,
         accuracies: Losses,
@@ -195,7 +198,8 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
             rows = own_rows(len(patches), shard, patches.device)
             return self.encode_pairs(tokens, mask, patches, rows, rows), tokens.shape[1]
         grade, draws = int(self.negatives), joint.negative_draws
-        negatives = itm_negatives(similarity, groups, draws, len(patches), grade, subcategory, shard)
+        same = fitting_pairs(text_group, None, None, shard)
+        negatives = itm_negatives(similarity, same, draws, len(patches), grade, subcategory, shard)
         matched = self.match(tokens, mask, patches, negatives, shard)
         self._follow(matched.accuracy)
         losses["ITM"], accuracies["ITM"] = matched.loss, matched.accuracy

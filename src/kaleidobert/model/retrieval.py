@@ -11,7 +11,7 @@ from kaleidobert.model.distributed import BatchShard
 from kaleidobert.model.losses import NEAREST, RANDOM, contrastive_loss
 from kaleidobert.model.objectives import Objectives
 from kaleidobert.model.outputs import KaleidoBertRetrievalOutput
-from kaleidobert.model.pair_model import KaleidoBertPairModel, itm_negatives, query_inputs
+from kaleidobert.model.pair_model import KaleidoBertPairModel, fitting_pairs, itm_negatives, query_inputs
 
 
 class KaleidoBertForRetrieval(KaleidoBertPairModel):
@@ -38,6 +38,8 @@ class KaleidoBertForRetrieval(KaleidoBertPairModel):
         visible_patches: Tensor | None = None,
         query_ids: Tensor | None = None,
         query_mask: Tensor | None = None,
+        facts: Tensor | None = None,
+        asked: Tensor | None = None,
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
     ) -> KaleidoBertRetrievalOutput:
@@ -47,8 +49,8 @@ class KaleidoBertForRetrieval(KaleidoBertPairModel):
         contrastive on the whole batch, ITM on its first n products, with the nearest negatives by embeddings unless the
         objectives keep them random, LM and listwise ITM on its first m, those of text_only (m,). Of the photos, only
         visible_patches (B, K) are used, if given; embeddings use query_ids and query_mask (B, Q), if given, LM always
-        the whole texts. hidden_states and attentions, on request, are those of the fusion layers on each row's pair;
-        with ``itm_prefix``, of its tokens.
+        the whole texts; facts and asked (B, F): see `losses.also_fitting`. hidden_states and attentions, on request,
+        are those of the fusion layers on each row's pair; with ``itm_prefix``, of its tokens.
         """
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
@@ -57,7 +59,8 @@ class KaleidoBertForRetrieval(KaleidoBertPairModel):
         encoder, weight, shard = self.kaleidobert, self.objectives.weight, BatchShard.here(self.training)
         losses: dict[str, Tensor] = {}
         accuracies: dict[str, Tensor] = {}
-        draws, tokens, similarity, groups = negative_draws, None, None, shard.gather(text_group)
+        draws, tokens, similarity = negative_draws, None, None
+        also_fit = fitting_pairs(text_group, facts, asked, shard)
         if draws is not None and draws.shape[1] * shard.processes < 2:
             draws = None
         grade = RANDOM if self.objectives.hard_negatives_from >= 1 else NEAREST
@@ -69,14 +72,14 @@ class KaleidoBertForRetrieval(KaleidoBertPairModel):
             patch_states, tokens = image.patch_states, (text.token_states, query_mask)
             similarity = self.scale() * images @ texts.T
             if weight("contrastive"):
-                losses["contrastive"] = contrastive_loss(images, texts, self.scale(), groups)
+                losses["contrastive"] = contrastive_loss(images, texts, self.scale(), also_fit)
         else:
             patch_states = encoder.embed_patches(encoder.patch_features(pixel_values), visible_patches)
             if weight("ITM"):
                 tokens = encoder.embed_tokens(query_ids, query_mask), query_mask
         if draws is not None and tokens is not None and weight("ITM") and not self.lists_itm:
             patches = shard.gather(patch_states[: draws.shape[1]])
-            negatives = itm_negatives(similarity, groups, draws, len(patches), grade, shard=shard)
+            negatives = itm_negatives(similarity, also_fit, draws, len(patches), grade, shard=shard)
             states, mask = map(shard.gather, tokens)
             matched = self.match(states, mask, patches, negatives, shard)
             losses["ITM"], accuracies["ITM"] = matched.loss, matched.accuracy
@@ -88,7 +91,7 @@ class KaleidoBertForRetrieval(KaleidoBertPairModel):
                 text_only,
                 tokens,
                 similarity,
-                groups,
+                also_fit,
                 shard,
             )
             losses, accuracies = losses | found[0], accuracies | found[1]

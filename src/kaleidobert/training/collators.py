@@ -7,12 +7,13 @@ a resumed run sees the same masks as one that was never stopped. A process that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from transformers import BatchEncoding, PreTrainedTokenizerFast
 
 from kaleidobert.alignment.masking import (
@@ -24,6 +25,8 @@ from kaleidobert.alignment.masking import (
     plan_masks,
 )
 from kaleidobert.alignment.pair_store import Alignment, RunAlignment
+from kaleidobert.data.facts import FactTable
+from kaleidobert.data.short_queries import short_query
 from kaleidobert.levels import Level, patch_count
 from kaleidobert.model.distributed import WHOLE_BATCH, BatchShard
 from kaleidobert.model.image_processing import to_pixel_values
@@ -56,6 +59,7 @@ def collator_settings(training: TrainingSettings) -> dict[str, Any]:
         "strength": training.augmentation,
         "patch_dropout": training.patch_dropout,
         "word_dropout": training.word_dropout,
+        "short_queries": training.short_queries,
     }
 
 
@@ -67,8 +71,10 @@ class PairCollator:
     hidden from LM, for the first m products, at most ``ranked_samples``; negative_draws (2, n): random numbers for the
     negatives of the first n products, at most ``joint_samples``. With ``patch_dropout`` also visible_patches (B, K),
     the patches of ``levels`` that embeddings and LM see; with ``word_dropout`` query_ids and query_mask (B, Q), the
-    texts without some words, on average that share. Dropout, titles alone and text_only occur when ``augmented``;
-    ``strength`` is that of the image augmentation.
+    texts without some words, on average that share. ``short_queries`` is the share of the products whose query is made
+    of its facts instead; then facts (B, F) are codes of all products' facts, and asked (B, F) those that their queries
+    name, -1 for none. Dropout, short queries, titles alone and text_only occur when ``augmented``; ``strength`` is
+    that of the image augmentation.
     Of a sharded batch, this process's rows.
     """
 
@@ -85,6 +91,7 @@ class PairCollator:
         features: SplitFeatures | None = None,
         patch_dropout: float = 0.0,
         word_dropout: float = 0.0,
+        short_queries: float = 0.0,
         levels: Sequence[Level] = (),
     ) -> None:
         self.dataset = dataset
@@ -100,6 +107,8 @@ class PairCollator:
         self.patch_dropout = patch_dropout if augmented else 0.0
         self.word_dropout = word_dropout if augmented else 0.0
         self.text_groups = dataset.text_groups()
+        self.short_queries = short_queries if augmented else 0.0
+        self.facts = dataset.facts() if self.short_queries else None
 
     def __call__(self, indices: Sequence[int]) -> dict[str, Tensor]:
         rng = self.generator(indices)
@@ -146,7 +155,30 @@ class PairCollator:
             batch["visible_patches"] = self._visible_patches(len(chosen), rng)
         if self.word_dropout:
             batch |= drop_words(encoded, rng, self.word_dropout)
+        if self.facts is not None:
+            batch |= self._shortened(chosen, batch, self.facts, rng)
         return batch, SampledViews(views - first, mirrored)
+
+    def _shortened(
+        self, chosen: np.ndarray, batch: Mapping[str, Tensor], facts: FactTable, rng: np.random.Generator
+    ) -> dict[str, Tensor]:
+        """Short queries for a share of the products: query_ids and query_mask (B, Q), facts and asked (B, F)."""
+        asked = np.full((len(chosen), len(facts.names)), -1)
+        queries: dict[int, str] = {}
+        for row in np.flatnonzero(rng.random(len(chosen)) < self.short_queries).tolist():
+            if query := short_query(facts.product(chosen[row]), rng):
+                queries[row], asked[row] = query.text, facts.asked(chosen[row], query.facts)
+        found = {"facts": torch.from_numpy(facts.codes[chosen]), "asked": torch.from_numpy(asked)}
+        if not queries:
+            return found
+        short = self.tokenizer([*queries.values()], padding=True, truncation=True, return_tensors="pt")
+        for name, source, padding in (("ids", "input_ids", self.tokenizer.pad_token_id), ("mask", "attention_mask", 0)):
+            whole = batch.get(f"query_{name}", batch[source])
+            missing = short[source].shape[1] - whole.shape[1]
+            whole = F.pad(whole, (0, max(0, missing)), value=padding).clone()
+            whole[list(queries)] = F.pad(short[source], (0, max(0, -missing)), value=padding)
+            found[f"query_{name}"] = whole
+        return found
 
     def _visible_patches(self, rows: int, rng: np.random.Generator) -> Tensor:
         """(B, K) indices of the patches that are not dropped."""

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kaleidobert.data.facts import FactTable
 from kaleidobert.data.problems import Problems
 from kaleidobert.data.product import Product
 from kaleidobert.data.readers import read_products
@@ -30,8 +31,9 @@ from kaleidobert.progress import progress_bar
 from kaleidobert.vision.saliency.network import PACKAGED_WEIGHTS
 
 _LOGGER = logging.getLogger(__name__)
-FORMAT = 3  # to be incremented when the files' format changes
+FORMAT = 4  # to be incremented when the files' format changes
 CHUNK = 256  # products decoded together
+COLUMNS = ("ids", "titles", "texts", "categories", "subcategories", "attributes")  # of a prepared dataset
 LOCK_SETTINGS = ("image_size", "saliency", "keep_aspect", "resample")  # that determine a locked portion
 
 
@@ -48,6 +50,7 @@ class PreparedDataset:
     texts: list[str]
     categories: list[str]
     subcategories: list[str]
+    attributes: list[Mapping[str, str]]
     first_view: np.ndarray
     pixels: np.ndarray
 
@@ -63,12 +66,14 @@ class PreparedDataset:
         normal = [" ".join(title.lower().split()) for title in self.titles]
         return np.unique(normal, return_inverse=True)[1].astype(np.int64)
 
+    def facts(self) -> FactTable:
+        return FactTable.of(self.categories, self.subcategories, self.attributes)
+
     def sample(self, count: int, seed: int) -> PreparedDataset:
         """``count`` random products, or all of fewer, in their order; each with its first view alone."""
         rows = np.sort(np.random.default_rng([seed, 3]).permutation(len(self))[:count])
-        columns = ("ids", "titles", "texts", "categories", "subcategories")
         return PreparedDataset(
-            **{name: [getattr(self, name)[row] for row in rows] for name in columns},
+            **{name: [getattr(self, name)[row] for row in rows] for name in COLUMNS},
             first_view=np.arange(len(rows) + 1),
             pixels=self.pixels[self.first_view[rows]],
         )
@@ -77,11 +82,7 @@ class PreparedDataset:
         """The first ``count`` products."""
         views = int(self.first_view[min(count, len(self))])
         return PreparedDataset(
-            ids=self.ids[:count],
-            titles=self.titles[:count],
-            texts=self.texts[:count],
-            categories=self.categories[:count],
-            subcategories=self.subcategories[:count],
+            **{name: getattr(self, name)[:count] for name in COLUMNS},
             first_view=self.first_view[: count + 1],
             pixels=self.pixels[:views],
         )
@@ -139,7 +140,7 @@ def _write(
     """Write to a scratch folder, then rename it, so that an interrupted run leaves no incomplete cache."""
     scratch = folder.with_name(f"{folder.name}.{socket.gethostname()}.{os.getpid()}")
     scratch.mkdir(parents=True, exist_ok=True)  # it exists if a killed process had the same number
-    columns: dict[str, list] = {name: [] for name in ("ids", "titles", "texts", "categories", "subcategories", "views")}
+    columns: dict[str, list] = {name: [] for name in (*COLUMNS, "views")}
     whole = 0  # views without a product found
     try:
         with (
@@ -157,7 +158,8 @@ def _write(
                     whole += len(views) - found
                     pixels.write(views.tobytes())
                     title = product.title or product.text
-                    values = (product.id, title, product.text, product.category, product.subcategory, len(views))
+                    labels = (product.category, product.subcategory, dict(product.attributes))
+                    values = (product.id, title, product.text, *labels, len(views))
                     for name, value in zip(columns, values, strict=True):
                         columns[name].append(value)
                 progress.update(bar, advance=len(chunk))

@@ -84,6 +84,8 @@ class TrainingSettings(_Strict):
     (``frozen_embeddings``) and the lowest ``frozen_layers`` of BERT.
     ``augmentation``: strength; 0 only mirrors photos. ``patch_dropout``: share of a photo's patches dropped from its
     embedding and from LM. ``word_dropout``: mean share of a text's words dropped from its embedding.
+    ``short_queries``: share of the products whose embedding learns a short query made of the product's own facts in
+    place of its text (see `data.short_queries`).
     ``subcategory_group``: a batch consists of groups of this many products of one sub-category; ``similar_group``, in
     fine-tuning: of groups of this many photos with similar embeddings in the pre-trained run.
     """
@@ -113,6 +115,7 @@ class TrainingSettings(_Strict):
     augmentation: float = Field(default=1.0, ge=0, le=2)
     patch_dropout: float = Field(default=0.0, ge=0, lt=1)
     word_dropout: float = Field(default=0.0, ge=0, le=0.5)
+    short_queries: float = Field(default=0.0, ge=0, le=1)
     subcategory_group: PositiveInt = 1
     similar_group: PositiveInt = 1
     evaluate_every: PositiveInt = 100
