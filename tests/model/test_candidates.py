@@ -46,7 +46,7 @@ def batch():
         "attention_mask": mask,
         "text_group": GROUPS,
         "negative_draws": torch.rand(2, 4, generator=generator),
-        "text_only": torch.zeros(4, dtype=torch.bool),
+        "text_only": torch.zeros(5, dtype=torch.bool),
     }
 
 

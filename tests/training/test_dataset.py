@@ -1,5 +1,6 @@
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -167,11 +168,7 @@ def test_a_sample_is_of_whole_products_in_their_order(catalogue):
 def test_titles_that_differ_in_case_and_spaces_are_one_group(catalogue):
     other = json.loads(json.dumps(catalogue.titles))
     other[5] = f"  {other[0].upper().replace(' ', '   ')} "
-    changed = type(catalogue)(
-        catalogue.ids,
-        other,
-        *(getattr(catalogue, name) for name in ("texts", "categories", "subcategories", "first_view", "pixels")),
-    )
+    changed = replace(catalogue, titles=other)
     assert changed.text_groups()[5] == changed.text_groups()[0]
 
 

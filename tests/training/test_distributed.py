@@ -24,7 +24,7 @@ from kaleidobert.training.pretrain import pretrain
 # loss's terms.
 OVERRIDES = ("training.joint_from=0.25", "objectives.hard_negatives_from=0.0", "training.learning_rate=1e-4")
 OVERRIDES += ("tokenizer.vocabulary=40", "objectives.corruption=photos", "objectives.lender=nearest")
-OVERRIDES += ("objectives.candidates=3", "training.ranked_samples=8")
+OVERRIDES += ("objectives.candidates=3",)
 
 
 def torchrun(*arguments: str) -> str:

@@ -273,7 +273,7 @@ def test_it_can_learn_a_catalogue_by_heart(catalogue, tokenizer, tiny_config):
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
     losses = []
     for _ in range(32):
-        loss = model(**batch).loss
+        loss = model(**batch).losses["contrastive"]
         losses.append(loss.item())
         optimizer.zero_grad()
         loss.backward()

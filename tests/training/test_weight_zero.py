@@ -154,9 +154,11 @@ def test_batches_that_would_train_nothing_are_refused(run, shapes, settings, tmp
         assert "\n" not in str(error.value) and not (tmp_path / "run").exists()
         return str(error.value)
 
-    no_contrast = "objectives.weights.contrastive=0"
+    no_contrast = "objectives.weights={contrastive: 0, LM: 0}"
     assert "set training.joint_from=0" in refusal(no_contrast, "training.joint_from=0.5")
     assert "training.joint_samples to 2 or more" in refusal(no_contrast, "training.joint_samples=1")
+    captions = "objectives.weights.contrastive=0", "training.joint_from=0.5"
+    assert "set training.joint_from=0" in refusal(*captions, "training.lm_from=0.2")
     nothing = dict.fromkeys(("contrastive", "AMLM", "ITM", "LM"), 0)
     assert "give contrastive, AMLM or ITM or LM a weight" in refusal(f"objectives.weights={nothing}")
     alone = finetune_settings("retrieval", run, ["objectives.weights={contrastive: 0, ITM: 0, LM: 0}"])

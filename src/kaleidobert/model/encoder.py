@@ -29,6 +29,7 @@ from kaleidobert.model.layers import (
     LayerRecord,
     PrefixCache,
     attend_to_prefix,
+    by_length,
     decode,
     decode_pairs,
     encode_prefix,
@@ -307,16 +308,39 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
     def decode_texts(
         self, input_ids: Tensor, attention_mask: Tensor, cache: PrefixCache, text_only: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """`decode_step` for whole texts (B, T), padded on the right, without padding in the result.
+        """`decode_step` for whole texts (B, T), padded on the right, after the photos of a new cache.
 
-        Returns the last states (M, H) of all tokens but the last of each text, and the token ids (M,) that follow them.
+        Returns the last states (M, H) of all tokens but padding and the last of each text, and the token ids (M,) that
+        follow them.
         """
         followed = attention_mask[:, 1:].bool()
-        return self.decode_step(input_ids[:, :-1], cache, text_only)[followed], input_ids[:, 1:][followed]
+        places = torch.arange(followed.numel(), device=followed.device).view(followed.shape)
+        states, order = [], []
+        for rows, length in by_length(attention_mask.sum(dim=1)):
+            blind = None if text_only is None else text_only[rows]
+            found = self.decode_step(input_ids[rows, : length - 1], cache.rows(rows), blind)
+            states.append(found[followed[rows, : length - 1]])
+            order.append(places[rows, : length - 1][followed[rows, : length - 1]])
+        return torch.cat(states).index_select(0, torch.cat(order).argsort()), input_ids[:, 1:][followed]
 
-    def decode_pairs(self, input_ids: Tensor, cache: PrefixCache, texts: Tensor, photos: Tensor) -> Tensor:
-        """`decode_step` for N pairs, given by the rows (N,) of texts (B, T) and of the cache's photos: (N, T, H)."""
-        return decode_pairs(self.bert, input_ids, cache, texts, photos, self.config.fusion_layer)
+    def decode_pairs(
+        self, input_ids: Tensor, attention_mask: Tensor, cache: PrefixCache, texts: Tensor, photos: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """`decode_texts` for N pairs, given by the rows (N,) of texts (B, T) and of the cache's photos.
+
+        Returns states (M, H) and tokens (M,), and the pair (M,) of each, in any order.
+        """
+        states, tokens, pairs = [], [], []
+        for rows, length in by_length(attention_mask.sum(dim=1)[texts], 128):
+            chosen, which = texts[rows].unique(return_inverse=True)
+            found = decode_pairs(
+                self.bert, input_ids[chosen, : length - 1], cache, which, photos[rows], self.config.fusion_layer
+            )
+            followed = attention_mask[texts[rows], 1:length].bool()
+            states.append(found[followed])
+            tokens.append(input_ids[texts[rows], 1:length][followed])
+            pairs.append(rows[:, None].expand_as(followed)[followed])
+        return torch.cat(states), torch.cat(tokens), torch.cat(pairs)
 
     def _patch_inputs(self, features: Tensor, kept: Tensor | None) -> Tensor:
         segment = self.bert.embeddings.token_type_embeddings.weight[IMAGE_SEGMENT]

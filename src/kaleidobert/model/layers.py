@@ -18,6 +18,15 @@ from transformers.masking_utils import create_bidirectional_mask
 from transformers.models.bert.modeling_bert import BertLayer
 
 
+def by_length(lengths: Tensor, rows: int = 32) -> Iterator[tuple[Tensor, int]]:
+    """The texts of these lengths (N,) in groups of similar ones, so that little padding is computed.
+
+    Yields the indices (n,) of up to ``rows`` texts, and the length of the longest, at least 2: [CLS] and [SEP].
+    """
+    for group in lengths.argsort(stable=True).split(rows):
+        yield group, max(2, int(lengths[group[-1]]))
+
+
 def run_layers(bert: BertModel, states: Tensor, attention_mask: Tensor | None, first: int, last: int | None) -> Tensor:
     """States (B, N, H) through layers ``first`` to ``last``; attention_mask (B, N) is 0 at padding."""
     layers = bert.encoder.layer[first:last]

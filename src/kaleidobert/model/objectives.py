@@ -79,19 +79,18 @@ class Objectives:
         """Whether a run's embeddings mean anything, so that a memory can be made of them."""
         return self.weight("contrastive") > 0
 
-    def check_batches(self, others: Sequence[str], joint_from: float, joint_samples: int) -> None:
+    def check_batches(self, others: Sequence[str], joint_from: float, joint_samples: int, lm_from: float = 0.0) -> None:
         """Raise ``InputError`` if some batches would have no loss with a weight.
 
-        ``others``: the losses besides the contrastive one, which start at progress ``joint_from`` and need two
-        ``joint_samples``.
+        ``others``: the joint losses, which start at progress ``joint_from`` and need two ``joint_samples``. LM starts
+        at ``lm_from``.
         """
-        if self.weight("contrastive"):
+        if self.weight("contrastive") or (self.weight("LM") and not lm_from):
             return
         others = [*others, *(["PMI"] if self.candidates else [])]
         if not any(map(self.weight, others)):
-            raise InputError(
-                f"objectives.weights: nothing to train; give contrastive, {' or '.join(others)} a weight above 0"
-            )
+            names = " or ".join([*others, "LM"])
+            raise InputError(f"objectives.weights: nothing to train; give contrastive, {names} a weight above 0")
         if joint_from > 0 or joint_samples < 2:
             raise InputError(
                 "objectives.weights.contrastive is 0, so batches without the joint objectives would train nothing: set "

@@ -14,7 +14,7 @@ from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.distributed import WHOLE_BATCH, BatchShard
 from kaleidobert.model.encoder import KaleidoBertModel, KaleidoBertPreTrainedModel
 from kaleidobert.model.heads import MaskedTokenHead, MatchingHead
-from kaleidobert.model.layers import PrefixCache
+from kaleidobert.model.layers import PrefixCache, by_length
 from kaleidobert.model.losses import (
     NEAREST,
     also_fitting,
@@ -146,6 +146,19 @@ class KaleidoBertPairModel(KaleidoBertPreTrainedModel):
         pair = self.kaleidobert.encode_text_with_prefix(token_states, attention_mask, cache)
         return self.itm_head(pair.pooler_output).float()
 
+    def pair_itm_logits(
+        self, token_states: Tensor, attention_mask: Tensor, cache: PrefixCache, texts: Tensor, photos: Tensor
+    ) -> Tensor:
+        """Match logits (N,) of N pairs of token states (B, T, H) and the cache's photos, given by their rows (N,)."""
+        logits, order = [], []
+        for rows, length in by_length(attention_mask.sum(dim=1)[texts], 128):
+            # index_select, as plain indexing adds gradients in any order: the same run would end with other weights
+            states = token_states[:, :length].index_select(0, texts[rows])
+            mask = attention_mask[texts[rows], :length]
+            logits.append(self.prefix_itm_logits(states, mask, cache.rows(photos[rows])))
+            order.append(rows)
+        return torch.cat(logits).index_select(0, torch.cat(order).argsort())
+
     def token_log_likelihoods(self, input_ids: Tensor, attention_mask: Tensor, cache: PrefixCache) -> Tensor:
         """Log p (B, T - 1) of each token of texts (B, T) after the first, given the cache; 0 at padding."""
         states, tokens = self.kaleidobert.decode_texts(input_ids, attention_mask, cache)
@@ -168,55 +181,55 @@ class KaleidoBertPairModel(KaleidoBertPreTrainedModel):
         input_ids: Tensor,
         attention_mask: Tensor,
         patch_states: Tensor,
-        text_only: Tensor,
+        text_only: Tensor | None,
+        ranked: int = 0,
         tokens: tuple[Tensor, Tensor] | None = None,
         similarity: Tensor | None = None,
         also_fit: Tensor | None = None,
         shard: BatchShard = WHOLE_BATCH,
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """LM and, with the last arguments, listwise ITM and PMI on the first m products of a batch: losses, accuracies.
+        """LM on a batch, and listwise ITM and PMI on its first ``ranked`` products: losses, and accuracies.
 
-        input_ids and attention_mask (B, T), patch_states (B, P, H); text_only (m,) bool; tokens: states (B, Q, H) and
-        mask (B, Q) of the texts that embeddings use; similarity (B, B), one row per image, and also_fit (B, B), one row
-        per text (`losses.also_fitting`), are of the whole batch.
+        input_ids and attention_mask (B, T), patch_states (B, P, H); text_only (B,) bool, None for no LM. Of lists:
+        tokens, states (B, Q, H) and mask (B, Q) of the texts that embeddings use; similarity (B, B), one row per image,
+        and also_fit (B, B), one row per text (`losses.also_fitting`), both of the whole batch.
         """
-        losses, accuracies, m = {}, {}, len(text_only)
-        cache = self.kaleidobert.encode_prefix(patch_states[:m])
-        if self.ranks_lists and tokens is not None and similarity is not None and also_fit is not None:
-            everyone = cache.changed(shard.gather)
+        losses, accuracies = {}, {}
+        captions = text_only is not None and self.objectives.weight("LM")
+        cache = self.kaleidobert.encode_prefix(patch_states if captions else patch_states[:ranked])
+        if ranked and self.ranks_lists and tokens is not None and similarity is not None and also_fit is not None:
+            everyone = cache.changed(lambda part: shard.gather(part[:ranked]))
             lists = candidates(similarity, also_fit, everyone.photos, self.objectives.candidates - 1, shard)
             texts, photos = lists.pairs()
             if self.lists_itm:
-                states, mask = map(shard.gather, tokens)
-                logits = self.prefix_itm_logits(states.index_select(0, texts), mask[texts], everyone.rows(photos))
+                states, seen = map(shard.gather, tokens)
+                logits = self.pair_itm_logits(states, seen, everyone, texts, photos)
                 losses["ITM"], accuracies["ITM"] = lists.loss(logits, None, shard)
             if self.objectives.weight("PMI"):
                 ids, mask = shard.gather(input_ids), shard.gather(attention_mask)
                 scores = self.pair_log_likelihoods(ids, mask, everyone, texts, photos)
+                listed, which = texts.unique(return_inverse=True)
                 with torch.no_grad():
-                    alone = self.token_log_likelihoods(ids, mask, PrefixCache()).sum(dim=1)
-                losses["PMI"], accuracies["PMI"] = lists.loss(scores, alone[texts], shard)
-        if self.objectives.weight("LM"):
-            losses["LM"] = self.captioning_loss(input_ids[:m], attention_mask[:m], cache, text_only, shard)
+                    alone = self.token_log_likelihoods(ids[listed], mask[listed], PrefixCache()).sum(dim=1)
+                losses["PMI"], accuracies["PMI"] = lists.loss(scores, alone[which], shard)
+        if captions:
+            losses["LM"] = self.captioning_loss(input_ids, attention_mask, cache, text_only, shard)
         return losses, accuracies
 
     def pair_log_likelihoods(
         self, input_ids: Tensor, attention_mask: Tensor, cache: PrefixCache, texts: Tensor, photos: Tensor
     ) -> Tensor:
         """log p(text | photo) (N,) of N pairs of texts (B, T) and the cache's photos, given by their rows (N,)."""
-        states = self.kaleidobert.decode_pairs(input_ids[:, :-1], cache, texts, photos)
-        followed = attention_mask[texts, 1:].bool()
-        likelihood = -F.cross_entropy(
-            self.lm_head(states[followed]).float(), input_ids[texts, 1:][followed], reduction="none"
-        )
-        return likelihood.new_zeros(followed.shape).masked_scatter(followed, likelihood).sum(dim=1)
+        states, tokens, pairs = self.kaleidobert.decode_pairs(input_ids, attention_mask, cache, texts, photos)
+        likelihood = -F.cross_entropy(self.lm_head(states).float(), tokens, reduction="none")
+        return likelihood.new_zeros(len(texts)).index_add(0, pairs, likelihood)
 
     def captioning_loss(
         self,
         input_ids: Tensor,
         attention_mask: Tensor,
         cache: PrefixCache,
-        text_only: Tensor,
+        text_only: Tensor | None = None,
         shard: BatchShard = WHOLE_BATCH,
     ) -> Tensor:
         """LM on texts (B, T), given their photos' cache, or without their photo where ``text_only`` (B,)."""

@@ -96,9 +96,8 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
         All products: pixel_values (B, 3, S, S), or cached features in their place; input_ids, attention_mask and
         masked_ids (B, T); text_group (B,), equal for equal texts; visible_patches (B, K), the patches that embeddings,
         LM and listwise ITM use; query_ids and query_mask (B, Q), the shortened texts that embeddings and listwise ITM
-        use; facts and asked (B, F), see `losses.also_fitting`.
-
-        The first m, for LM and listwise ITM: text_only (m,) bool, texts whose photo is hidden from LM.
+        use; facts and asked (B, F), see `losses.also_fitting`; text_only (B,) bool, texts whose photo is hidden from
+        LM, without which LM is not trained.
 
         The first n, for the joint objectives (none without ``negative_draws``): token_labels (n, T), -100 where not
         masked; level_labels (n, N), -100 for tasks on patches; masked_patches (n, P) bool; negative_draws (2, n) and
@@ -146,16 +145,15 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
                 if not self.training:
                     references |= pretext_references(self.levels, corrupted, *inputs)
                     references |= self._references(input_ids, attention_mask, joint)
-            if text_only is not None and (weight("LM") or self.ranks_lists):
-                patches = encoder.embed_patches(features, visible_patches) if patches is None else patches
-                found = self.prefix_losses(
-                    input_ids, attention_mask, patches, text_only, tokens, similarity, also_fit, shard
-                )
-                losses, accuracies = losses | found[0], accuracies | found[1]
-                if not self.training and weight("LM"):
-                    blind = torch.ones_like(text_only)
-                    found = self.prefix_losses(input_ids, attention_mask, patches, blind)
-                    references["LM_blind"] = found[0]["LM"]
+        ranked = n if n * shard.processes >= 2 and self.ranks_lists else 0
+        if ranked or (text_only is not None and weight("LM")):
+            patches = encoder.embed_patches(features, visible_patches) if patches is None else patches
+            pairs = input_ids, attention_mask, patches
+            found = self.prefix_losses(*pairs, text_only, ranked, tokens, similarity, also_fit, shard)
+            losses, accuracies = losses | found[0], accuracies | found[1]
+            if not self.training and text_only is not None and weight("LM"):
+                found = self.prefix_losses(*pairs, torch.ones_like(text_only))
+                references["LM_blind"] = found[0]["LM"]
         return KaleidoBertTrainingOutput(
             loss=self.objectives.total(losses), losses=losses, accuracies=accuracies, references=references
         )

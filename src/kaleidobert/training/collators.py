@@ -55,7 +55,6 @@ def collator_settings(training: TrainingSettings) -> dict[str, Any]:
     return {
         "seed": training.seed,
         "joint_samples": training.joint_samples,
-        "ranked_samples": training.ranked_samples,
         "strength": training.augmentation,
         "patch_dropout": training.patch_dropout,
         "word_dropout": training.word_dropout,
@@ -67,9 +66,9 @@ class PairCollator:
     """Batches of photos and texts for `KaleidoBertForRetrieval`.
 
     pixel_values (B, 3, S, S), or cached features in their place where ``features`` are given; input_ids and
-    attention_mask (B, T); text_group (B,), equal for equal titles; text_only (m,): whether a text's photo is
-    hidden from LM, for the first m products, at most ``ranked_samples``; negative_draws (2, n): random numbers for the
-    negatives of the first n products, at most ``joint_samples``. With ``patch_dropout`` also visible_patches (B, K),
+    attention_mask (B, T); text_group (B,), equal for equal titles; text_only (B,): whether a text's photo is
+    hidden from LM; negative_draws (2, n): random numbers for the negatives of the first n products, at most
+    ``joint_samples``. With ``patch_dropout`` also visible_patches (B, K),
     the patches of ``levels`` that embeddings and LM see; with ``word_dropout`` query_ids and query_mask (B, Q), the
     texts without some words, on average that share. ``short_queries`` is the share of the products whose query is made
     of its facts instead; then facts (B, F) are codes of all products' facts, and asked (B, F) those that their queries
@@ -85,7 +84,6 @@ class PairCollator:
         seed: int,
         augmented: bool,
         joint_samples: int = 0,
-        ranked_samples: int | None = None,
         strength: float = 1.0,
         shard: BatchShard = WHOLE_BATCH,
         features: SplitFeatures | None = None,
@@ -99,7 +97,6 @@ class PairCollator:
         self.seed = seed
         self.augmented = augmented
         self.joint_samples = joint_samples
-        self.ranked_samples = ranked_samples
         self.strength = strength
         self.shard = shard
         self.features = features
@@ -149,8 +146,7 @@ class PairCollator:
             "negative_draws": torch.from_numpy(rng.random((2, min(self.joint_samples, len(chosen))), dtype=np.float32)),
         }
         share = TEXT_ONLY_SHARE if self.augmented else 0
-        count = min(self.ranked_samples or len(chosen), len(chosen))
-        batch["text_only"] = torch.from_numpy(rng.random(len(chosen)) < share)[:count]
+        batch["text_only"] = torch.from_numpy(rng.random(len(chosen)) < share)
         if self.patch_dropout:
             batch["visible_patches"] = self._visible_patches(len(chosen), rng)
         if self.word_dropout:

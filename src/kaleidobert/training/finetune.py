@@ -134,7 +134,7 @@ def finetune(
     if training.similar_group > 1 and not chosen.contrastive:
         raise InputError(f"training.similar_group is for retrieval; {task} does not compare products")
     if chosen.contrastive:
-        settings.objectives.check_batches(("ITM", "LM"), 0.0, training.joint_samples)
+        settings.objectives.check_batches(("ITM",), 0.0, training.joint_samples)
     processor = load_processor(model_folder)
     train, validation = prepare_splits(data, processor.image_processor, columns)
     products, validated = list(chosen.usable(train, "train")), list(chosen.usable(validation, "validation"))

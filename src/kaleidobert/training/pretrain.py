@@ -77,7 +77,7 @@ def pretrain(
         raise InputError(
             "training.similar_group needs the embeddings of a trained run: use it with finetune, or set it to 1"
         )
-    settings.objectives.check_batches(("AMLM", "ITM", "LM"), training.joint_from, training.joint_samples)
+    settings.objectives.check_batches(("AMLM", "ITM"), training.joint_from, training.joint_samples, training.lm_from)
     aligned: Alignment | RunAlignment | None = Alignment.load(alignment) if alignment else None
     set_seed(training.seed)
     config = KaleidoBertConfig(**settings.model)
@@ -111,6 +111,7 @@ def pretrain(
     )
     trainer = KaleidoBertTrainer(
         joint_from=training.joint_from,
+        lm_from=training.lm_from,
         model=model,
         learning_rate_of=partial(learning_rate_of, training, model.config.encoder_config.num_hidden_layers),
         optimizer=training.optimizer,

@@ -161,8 +161,8 @@ def training_arguments(out: Path, settings: TrainingSettings, products: int) -> 
     Raises ``InputError`` if there is less than one batch, or if the processes cannot have equal shares of it.
     """
     count = processes().num_processes
-    for name in ("batch_size", "joint_samples", "ranked_samples"):
-        size = getattr(settings, name) or 0
+    for name in ("batch_size", "joint_samples"):
+        size = getattr(settings, name)
         if size % count:
             raise InputError(f"training.{name} {size} cannot be divided among {count} processes; choose a multiple")
     return common_arguments(

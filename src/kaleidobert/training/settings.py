@@ -35,6 +35,7 @@ MOVED = {
     **{name: f"objectives.{name}" for name in ("corruption", "kl_temperature", "hard_negatives_from")},
     "freeze_backbone": "training.freeze_backbone",
 }
+REMOVED = ("ranked_samples",)  # former settings of ``training``, which runs still have
 
 
 class _Strict(BaseModel):
@@ -68,13 +69,12 @@ class InitialSettings(_Strict):
 
 
 class TrainingSettings(_Strict):
-    """How a run trains. ``joint_from``: share of the run with the contrastive loss alone, before the joint objectives.
+    """How a run trains. ``joint_from``: share of the run without the joint objectives; ``lm_from``: without LM.
 
     ``align_minutes``: how long a run without --align trains a captioner first, to align words with patches for guided
     masking; 0: masking is random.
-    ``batch_size``, ``joint_samples`` and ``ranked_samples`` count the products of all processes together. Of a batch,
-    the joint objectives use the first ``joint_samples``, but LM and listwise ITM the first ``ranked_samples``, by
-    default all.
+    ``batch_size`` and ``joint_samples`` count the products of all processes together. Of a batch, the contrastive
+    objective and LM use all products, the joint objectives the first ``joint_samples``.
     ``optimizer``: adamw, whose weight decay is apart from the gradient, or adam, where it is part of it (as published).
     ``schedule``: after ``warmup_steps``, a cosine down to zero or a constant rate.
     ``freeze_backbone``: do not train the image backbone, as in the publication's pre-training. Of a trained start,
@@ -101,8 +101,8 @@ class TrainingSettings(_Strict):
     bf16: bool = True
     align_minutes: float = Field(default=0.0, ge=0)
     joint_samples: int = Field(default=16, ge=0)
-    ranked_samples: PositiveInt | None = None
     joint_from: float = Field(default=0.6, ge=0, le=1)
+    lm_from: float = Field(default=0.0, ge=0, le=1)
     freeze_backbone: bool = False
     backbone_learning_rate: PositiveFloat | None = None
     text_learning_rate: PositiveFloat | None = None
@@ -166,6 +166,8 @@ def load_settings(preset: str, overrides: list[str] | tuple[str, ...] = ()) -> R
     values = _yaml(path.read_text(), path.name)
     if not isinstance(values, dict):
         raise InputError(f"{path.name}: it holds no settings; see {PRESETS / 'mini.yaml'}")
+    for name in REMOVED:
+        (values.get("training") or {}).pop(name, None)
     override(values, overrides)
     try:
         settings = RunSettings.model_validate(values)

@@ -117,9 +117,9 @@ class KaleidoBertTrainer(TimedTrainer):
     ``learning_rate_of``: the peak rate of each parameter, by its name; by default that of the arguments.
     ``optimizer``: of ``OPTIMIZERS``.
 
-    The joint objectives are trained from progress ``joint_from`` on and always computed on validation data. Under
-    `torchrun` all processes iterate over the same batches: each computes its own rows of a training batch (see
-    `BatchShard`), and all rows of a validation batch.
+    The joint objectives are trained from progress ``joint_from`` on and LM from ``lm_from`` on; validation always has
+    both. Under `torchrun` all processes iterate over the same batches: each computes its own rows of a training batch
+    (see `BatchShard`), and all rows of a validation batch.
     """
 
     def __init__(
@@ -129,6 +129,7 @@ class KaleidoBertTrainer(TimedTrainer):
         learning_rate_of: Callable[[str], float] | None = None,
         optimizer: str = "adamw",
         joint_from: float = 0.0,
+        lm_from: float = 0.0,
         **kwargs: Any,
     ) -> None:
         if kwargs["args"].world_size > 1:
@@ -137,14 +138,17 @@ class KaleidoBertTrainer(TimedTrainer):
         self.sampler = sampler
         self.learning_rate_of = learning_rate_of or (lambda _: self.args.learning_rate)
         self.chosen_optimizer = OPTIMIZERS[optimizer]
-        self.joint_from = joint_from
+        self.joint_from, self.lm_from = joint_from, lm_from
 
     def compute_loss(
         self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, *_: Any, **__: Any
     ) -> Any:
         guided = inputs.pop("guided", None)
-        joint = not model.training or self.budget.progress() >= self.joint_from
-        outputs = model(**inputs if joint else inputs | {"negative_draws": None})
+        progress = self.budget.progress() if model.training else 1.0
+        joint = progress >= self.joint_from
+        inputs |= {} if joint else {"negative_draws": None}
+        inputs |= {} if progress >= self.lm_from else {"text_only": None}
+        outputs = model(**inputs)
         if guided is not None and joint:
             self.record(model.training, {"guided": guided.mean()})
         self.record(model.training, outputs.losses)
