@@ -34,7 +34,7 @@ def test_only_what_changed_is_embedded_again(new_shop: Shop) -> None:
     assert counts(new_shop.indexer().index(changed)) == (2, 10, 0)
     store = LanceDBIndex.open(new_shop.uri)
     assert store.product("p00")[0].title == "renamed"  # type: ignore[index]
-    assert [hit.id for hit, _ in store.text_recall("renamed", 5)] == ["p00"]
+    assert [hit.id for hit, _ in store.text_recall(store.lexicon().terms("renamed"), 5)] == ["p00"]
 
 
 def test_removed_products_stay_or_are_pruned(new_shop: Shop) -> None:

@@ -109,14 +109,14 @@ def test_facets_count_products_not_views(index: ProductIndex) -> None:
 def test_full_text_finds_products_with_their_best_view(index: ProductIndex) -> None:
     index.upsert([*stored_views("a", "silver ring", (1,), (0, 1)), *stored_views("b", "gold ring", (1,))])
     for _ in range(2):  # LanceDB: without a full-text index, then with one and a row that it lacks
-        found = index.text_recall("silver shoes", 5, vector=np.eye(8, dtype=np.float32)[1])
+        found = index.text_recall(index.lexicon().terms("silver shoes"), 5, vector=np.eye(8, dtype=np.float32)[1])
         assert [(hit.id, hit.view, hit.cosine) for hit, _ in found] == [("a", 1, 1.0)] and found[0][1] > 0
-        assert {hit.id for hit, _ in index.text_recall("ring", 5)} >= {"a", "b"}
-        assert index.text_recall("ring", 5, Filters.of({"colour": "red"})) == []
-        assert index.text_recall("  ", 5) == []
+        assert {hit.id for hit, _ in index.text_recall(index.lexicon().terms("ring"), 5)} >= {"a", "b"}
+        assert index.text_recall(index.lexicon().terms("ring"), 5, Filters.of({"colour": "red"})) == []
+        assert index.text_recall(index.lexicon().terms("  "), 5) == []
         index.optimize()
         index.upsert(stored_views("c", "a bronze ring", (1,)))
-    assert [hit.id for hit, _ in index.text_recall("bronze", 5)] == ["c"]
+    assert [hit.id for hit, _ in index.text_recall(index.lexicon().terms("bronze"), 5)] == ["c"]
 
 
 def groups(index: ProductIndex) -> dict[str, str]:

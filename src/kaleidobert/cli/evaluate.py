@@ -17,6 +17,7 @@ class Task(str, Enum):
     subcategory = "subcategory"
     captioning = "captioning"
     kagl = "kagl"
+    search = "search"
 
 
 RECOGNITION = (Task.category, Task.subcategory)
@@ -44,7 +45,10 @@ def evaluate(
     ] = None,
     queries: Annotated[
         int | None,
-        typer.Option(min=1, help="Retrieval, captioning: evaluate on this many random products; default all."),
+        typer.Option(
+            min=1,
+            help="Retrieval, captioning: evaluate on this many random products, default all; search: ask so many.",
+        ),
     ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed for drawing queries and candidates.", show_default="0")
@@ -70,7 +74,7 @@ def evaluate(
         typer.Option(help="Retrieval, protocol full: splits that are searched together, as in train+test."),
     ] = None,
     store: Annotated[
-        str | None, typer.Option(help="kagl: rank as a search in this store, instead of by the run alone.")
+        str | None, typer.Option(help="Search: the store to ask. kagl: rank as a search in it, not by the run alone.")
     ] = None,
     beams: Annotated[
         int | None, typer.Option(min=1, help="Captioning: number of beams; 1 is greedy.", show_default="3")
@@ -84,6 +88,9 @@ def evaluate(
     category and subcategory report accuracy and F1, and draw the confusion matrix.
     captioning generates captions and compares them with the products' texts.
     kagl finds the products of a catalogue for Marqo's KAGL queries: titles, categories, colours, seasons, usages.
+    search asks a store short queries made of the catalogue's labels and attributes, such as "black flats".
+
+    Example: kaleidobert evaluate search catalogue/ --store shop.store --queries 300
 
     Example: kaleidobert evaluate retrieval catalogue/ --model runs/mini --protocol 101 --json figures.json
 
@@ -95,7 +102,13 @@ def evaluate(
 
     Example: kaleidobert evaluate category catalogue/ --model runs/category --json figures.json
     """
-    from kaleidobert.cli.figures import print_captioning, print_recognition, print_retrieval, write_figures
+    from kaleidobert.cli.figures import (
+        print_captioning,
+        print_recognition,
+        print_retrieval,
+        print_search,
+        write_figures,
+    )
     from kaleidobert.cli.kagl import run_kagl
     from kaleidobert.data.readers import load_columns
     from kaleidobert.errors import InputError
@@ -108,13 +121,22 @@ def evaluate(
     _check_candidates(candidates, drawing | {"--gallery": gallery})
     check_files(json)
     mapping = load_columns(columns) if columns else None
-    split = split or "test"
     if task is Task.kagl:
         figures = run_kagl(data, ground_truth, model, store, mapping, rerank)
         write_figures(figures, json)
         return
+    if task is Task.search:
+        if store is None:
+            raise InputError("search asks a store: give --store")
+        from kaleidobert.search.yardstick import evaluate_search
+
+        figures = evaluate_search(data, store, split, model, queries or 300, seed or 0, mapping)
+        print_search(figures)
+        write_figures(figures, json)
+        return
     if model is None:
         raise InputError("no --model; give the folder of a run")
+    split = split or "test"
     if task is Task.retrieval:
         from kaleidobert.evaluation.retrieval import evaluate_retrieval
 
@@ -142,10 +164,10 @@ def _check_options(task: Task, options: dict[str, Any]) -> None:
     """Raises ``InputError`` for an option that the task does not have."""
     from kaleidobert.errors import InputError
 
-    both = (Task.retrieval, Task.captioning)
-    allowed = {"--queries": both, "--seed": both, "--beams": (Task.captioning,)}
-    allowed |= {"--rerank": (Task.retrieval, Task.kagl), "--split": (*both, *RECOGNITION)}
-    allowed |= dict.fromkeys(("--store", "GROUND_TRUTH"), (Task.kagl,))
+    drawn = (Task.retrieval, Task.captioning, Task.search)
+    allowed = {"--queries": drawn, "--seed": drawn, "--beams": (Task.captioning,)}
+    allowed |= {"--rerank": (Task.retrieval, Task.kagl), "--split": (*drawn, *RECOGNITION)}
+    allowed |= {"--store": (Task.kagl, Task.search), "GROUND_TRUTH": (Task.kagl,)}
     for option, value in options.items():
         tasks = allowed.get(option, (Task.retrieval,))
         if value is not None and task not in tasks:

@@ -117,6 +117,25 @@ def print_kagl(figures: dict) -> None:
         print(figures["note"])
 
 
+def print_search(figures: dict) -> None:
+    """nDCG@10 of each row by kind of query, and the other metrics over all."""
+    kinds = [*figures["kinds"], "all"]
+    title = (
+        f"short queries, {figures['queries']} of {figures['split'] or 'all splits'}, {figures['products']:,} products"
+    )
+    table = Table("ranked by", title=f"{title}; nDCG@10 in %")
+    for name in (*kinds, "P@1", "P@10", "weak"):
+        table.add_column(name, justify="right")
+    for row, by_kind in figures["rows"].items():
+        cells = [by_kind[kind]["nDCG@10"] for kind in kinds] + [
+            by_kind["all"].get(each) for each in ("P@1", "P@10", "weak")
+        ]
+        table.add_row(row, *("-" if cell is None else f"{100 * cell:.1f}" for cell in cells))
+    Console().print(table)
+    if figures["unjudged"]:
+        print(f"{figures['unjudged']:,} products of the store are not in the catalogue, and count as wrong")
+
+
 def print_ranking(figures: dict) -> None:
     """The fitted weights, without and with the memory, and how well match probabilities agree with observed matches."""
     for name, fit in figures.items():

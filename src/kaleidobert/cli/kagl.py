@@ -59,7 +59,10 @@ def in_store(
         found: list[list[str]] = []
         offset = MAX_DEPTH - TOP if gone else 0
         for start in range(0, len(texts), BATCH):
-            asked = [Query(text, rerank=rerank or 0, top=TOP, offset=offset) for text in texts[start : start + BATCH]]
+            asked = [
+                Query(text, rerank=rerank or 0, hybrid=0.0, top=TOP, offset=offset)
+                for text in texts[start : start + BATCH]
+            ]
             found += [[each for each in ids if each not in gone][:TOP] for ids in ranker.ids(asked)]
         return found
 

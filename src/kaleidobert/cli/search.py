@@ -25,8 +25,14 @@ def search(
         typer.Option(min=0, help="Candidates to re-rank with the joint model; 0 for none.", show_default="20"),
     ] = None,
     hybrid: Annotated[
-        float, typer.Option(min=0, max=1, help="Weight of the full-text rank in the order, from 0 to 1.")
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Weight of the full-text rank in the order, from 0 to 1; 0 for none.",
+            show_default="as fitted",
+        ),
+    ] = None,
     sort: Annotated[str, typer.Option(help="match, title or an attribute; prefix - to reverse.")] = "match",
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Minimum match probability of a hit, from 0 to 1.")

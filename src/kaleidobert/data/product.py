@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from PIL import Image
 
 from kaleidobert.data.images import ImageSource, open_image
+from kaleidobert.words import index_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,12 @@ class Product:
         """Title and description joined: the model's input."""
         parts = (part.strip().rstrip(".") for part in (self.title, self.description))
         return ". ".join(part for part in parts if part)
+
+    @property
+    def words(self) -> list[str]:
+        """The words of title, description, labels and attributes, by which full-text search finds the product."""
+        labels = (self.category, self.subcategory, *self.attributes.values())
+        return sorted(index_words(self.title, self.description, *labels))
 
     def open(self, view: int = 0) -> Image.Image:
         """Decode one view as upright RGB. Raises ``OSError`` if the image cannot be read."""

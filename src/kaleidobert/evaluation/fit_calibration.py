@@ -5,6 +5,10 @@ of a validation product's title, or, for a quarter of the queries, of words of t
 A product matches if its text holds all words of the query. The logistic functions are fitted to the best-ranked
 validation products of each query and to some random ones. Two photos match if their products' texts share half of
 their words.
+
+How much the words of title and description count is fitted to short queries made of the products' facts, such as
+"black flats": a product matches if it has these facts in its labels and attributes. Labels and attributes are left out
+of the words there, as they would prove themselves.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ import torch
 from torch import Tensor
 
 from kaleidobert.alignment.matching import content_words
+from kaleidobert.data.short_queries import short_query
 from kaleidobert.errors import InputError
 from kaleidobert.evaluation.metrics.reliability import best_threshold, calibration_error, fit_logistic, reliability
 from kaleidobert.evaluation.pair_scores import EncodedProducts, pair_scores
@@ -27,9 +32,11 @@ from kaleidobert.scoring.calibration import Calibration
 from kaleidobert.scoring.protocol import TextBatch
 from kaleidobert.scoring.scorer import KaleidoBertScorer
 from kaleidobert.training.dataset import PreparedDataset
+from kaleidobert.words import Lexicon, index_words
 
 QUERIES, PRODUCTS = 1000, 4000  # at most
 BEST, OTHERS = 30, 10  # pairs per query: best-ranked and random products
+WORDS_WEIGHT = 4.0  # in nats, of all words of a query, where there are no facts to fit it to
 MIXED = 0.25  # share of queries with words of two products
 SHARED = 0.5  # Dice coefficient of two products' words from which on their photos match
 FREQUENT, MAX_WORDS = 5, 3000  # products that hold a frequent word, at least; number of such words, at most
@@ -73,12 +80,20 @@ def fit_calibration(
             "reliability": [each._asdict() for each in reliability(predicted, outcomes)],
         }
         fitted[kind] = fit_logistic(pairs.features, pairs.outcomes)
+    if "vectors_words" not in kinds:
+        fitted |= {f"{kind}_words": _with_words(fitted[kind]) for kind in ("vectors", "combined") if kind in kinds}
     name = "combined" if "combined" in kinds else "vectors"
     best = np.zeros(len(answerable))
     np.maximum.at(best, kinds[name].query, _probabilities(kinds[name].features, fitted[name]))
     fitted["weak"], figures["answerable_accuracy"] = best_threshold(best, answerable)
     calibration = Calibration.of(fitted, scorer.name)
     return calibration, figures | {"weak": calibration.weak}
+
+
+def _with_words(weights: Sequence[float]) -> list[float]:
+    """Logistic weights with a fixed one of the product's words, for a catalogue without facts to fit it to."""
+    slope, *others, offset = weights
+    return [slope, WORDS_WEIGHT, *others, offset - WORDS_WEIGHT / 2]
 
 
 def _probabilities(features: np.ndarray, weights: list[float]) -> np.ndarray:
@@ -95,7 +110,8 @@ def labelled_pairs(
 ) -> tuple[dict[str, Pairs], np.ndarray]:
     """Pairs of each score, and whether each query has a match (Q,) bool.
 
-    Scores: "vectors", "photo", and "combined" where the joint model has a weight. ``features``: see
+    Scores: "vectors", "photo", and "combined" where the joint model has a weight; "vectors_words" and "combined_words"
+    with the share of the query's words that a product has, where the catalogue has facts. ``features``: see
     `Calibration.features`.
     """
     rng = np.random.default_rng([seed, 7])
@@ -107,18 +123,68 @@ def labelled_pairs(
     images = _enhanced(scorer, encoded)  # (N, V)
     texts, similarity = _similarity(scorer, queries, images)
     chosen = _choose(similarity, rng)  # (Q, C)
+    found = _pairs(scorer, encoded, queries, (texts, similarity, chosen), matches, features)
+    found |= _word_pairs(scorer, dataset, encoded, images, features, rng)
+    return found | {"photo": _photo_pairs(scorer, images, words, rng)}, np.array([row.any() for row in matches])
+
+
+def _pairs(
+    scorer: KaleidoBertScorer,
+    encoded: EncodedProducts,
+    queries: Sequence[str],
+    retrieved: tuple[TextBatch, Tensor, Tensor],
+    matches: np.ndarray,
+    features: Callable[[Sequence[str]], tuple[float, ...]],
+    shares: np.ndarray | None = None,
+) -> dict[str, Pairs]:
+    """Labelled pairs of the queries and those of N products that were ``retrieved``, by score.
+
+    retrieved: texts, similarity (Q, N), and the chosen products (Q, C). matches (Q, N) bool. shares (Q, N): of the
+    queries' words that products have.
+    """
+    texts, similarity, chosen = retrieved
     picked = similarity.cpu().gather(1, chosen)
-    scores = {"vectors": (scorer.scale * similarity).cpu().gather(1, chosen)}
+    scores = {"vectors": scorer.scale * picked}
     if scorer.weights.joint_weight["TIR"]:
         scores["combined"] = scorer.combine(picked, _joint(scorer, texts, encoded, chosen))
     query = np.arange(len(queries)).repeat(chosen.shape[1])
     outcomes = np.take_along_axis(matches, chosen.numpy(), axis=1).flatten()
-    known = np.array([features(query.split()) for query in queries])[query]
-    pairs = {
-        name: Pairs(query, np.column_stack([score.float().numpy().flatten(), known]), outcomes)
+    known = [np.array([features(query.split()) for query in queries])[query]]
+    if shares is not None:
+        known.insert(0, np.take_along_axis(shares, chosen.numpy(), axis=1).flatten())
+    return {
+        name: Pairs(query, np.column_stack([score.float().numpy().flatten(), *known]), outcomes)
         for name, score in scores.items()
     }
-    return pairs | {"photo": _photo_pairs(scorer, images, words, rng)}, np.array([row.any() for row in matches])
+
+
+def _word_pairs(
+    scorer: KaleidoBertScorer,
+    dataset: PreparedDataset,
+    encoded: EncodedProducts,
+    images: Tensor,
+    features: Callable[[Sequence[str]], tuple[float, ...]],
+    rng: np.random.Generator,
+) -> dict[str, Pairs]:
+    """Pairs of short queries made of facts, with the share of their words in title and description."""
+    facts = dataset.facts()
+    asked = {}  # query -> the codes of the facts that it names
+    for row in choose_queries(len(dataset), QUERIES, int(rng.integers(2**31))):
+        if query := short_query(facts.product(row), rng):
+            asked[query.text] = facts.asked(row, query.facts)
+    if not asked:
+        return {}
+    matches = np.stack([facts.fitting(codes) for codes in asked.values()])
+    owned = [index_words(text) for text in dataset.texts]
+    lexicon = Lexicon(owned)
+    shares = np.array([[terms.share(own) for own in owned] for terms in map(lexicon.terms, asked)], np.float32)
+    queries = list(asked)
+    texts, similarity = _similarity(scorer, queries, images)
+    worded = torch.from_numpy(shares + 1e-3 * rng.random(shares.shape, dtype=np.float32))  # ties at random
+    best = worded.topk(min(OTHERS, len(owned)), dim=1).indices
+    chosen = torch.cat([_choose(similarity, rng), best], dim=1)
+    found = _pairs(scorer, encoded, queries, (texts, similarity, chosen), matches, features, shares)
+    return {f"{name}_words": pairs for name, pairs in found.items()}
 
 
 @torch.inference_mode()

@@ -79,6 +79,11 @@ class Filters:
         ]
         return (max(low for low, _ in ends), min(high for _, high in ends)) if ends else None
 
+    def also(self, name: str, value: str) -> Filters:
+        """These conditions and one of equality."""
+        parts = [(each.name, each.operator, operand) for each in self.conditions for operand in each.operands]
+        return Filters.collect([*parts, (name, EQUAL, value)])
+
     def split(self) -> list[tuple[str, str, Filters]]:
         """For each operand: its name, sign and operand as written, and the filters without it."""
         parts = [(each.name, each.operator, operand) for each in self.conditions for operand in each.operands]

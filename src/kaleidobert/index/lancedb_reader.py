@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from lancedb.query import MatchQuery
 
 from kaleidobert.data.product import Product
 from kaleidobert.index.caching import CachedPerVersion
@@ -19,6 +20,7 @@ from kaleidobert.index.lancedb_rows import CANDIDATE_COLUMNS, candidate_of
 from kaleidobert.index.operators import literals
 from kaleidobert.index.records import Box, Candidate, StoreInfo, ViewKey
 from kaleidobert.index.versions import Version, Versions
+from kaleidobert.words import Lexicon, Terms
 
 Match = TypeVar("Match")
 WORD = re.compile(r"[^\W\d_][\w'-]*")
@@ -36,6 +38,7 @@ class LanceDBReader:
         self._table = versions.open(version)
         self._facet_table = CachedPerVersion(self._read_facet_table, lambda: self.version)
         self._words = CachedPerVersion(self._read_words, lambda: self.version)
+        self._lexicon = CachedPerVersion(self._read_lexicon, lambda: self.version)
         self._rows_per_product = 1  # rows to fetch for one product; doubled when products have more matching views
 
     @property
@@ -76,18 +79,19 @@ class LanceDBReader:
         return self._first_per_product(nearest, count, lambda each: each.id)
 
     def text_recall(
-        self, text: str, count: int, filters: Filters = NO_FILTERS, vector: np.ndarray | None = None
+        self, terms: Terms, count: int, filters: Filters = NO_FILTERS, vector: np.ndarray | None = None
     ) -> list[tuple[Candidate, float]]:
-        """The ``count`` products whose title and description match best, with their BM25 scores.
+        """The ``count`` products whose words match best, with their BM25 scores.
 
         With a ``vector`` (P,), each has the view nearest to it and that cosine; otherwise the cosine is 0.
         """
-        if not text.strip():
+        if not terms:
             return []
+        match = MatchQuery(" ".join(terms.forms), "words")  # type: ignore[call-arg]  # stubs lack the defaults
 
         def matching(limit: int) -> list[tuple[Candidate, float]]:
             columns = [*CANDIDATE_COLUMNS, "vector", "_score"]
-            query = self._table.search(text, query_type="fts", fts_columns="text").select(columns).limit(limit)
+            query = self._table.search(match, query_type="fts").select(columns).limit(limit)
             condition = filters.sql()
             rows = (query.where(condition, prefilter=True) if condition else query).to_list()
             cosines = [0.0 if vector is None else float(np.dot(row["vector"], vector)) for row in rows]
@@ -212,6 +216,10 @@ class LanceDBReader:
         """The names that filters may use: category, subcategory and all attributes."""
         return list(self._facet_table().columns)
 
+    def lexicon(self) -> Lexicon:
+        """How many products have each word."""
+        return self._lexicon()
+
     def words(self) -> set[str]:
         """The lower-case words of all titles and descriptions."""
         return self._words()
@@ -230,6 +238,11 @@ class LanceDBReader:
 
     def _read_facet_table(self) -> FacetTable:
         return FacetTable(self._table.search().select(list(COLUMNS)).to_arrow())
+
+    def _read_lexicon(self) -> Lexicon:
+        rows = self._table.search().select(["id", "words"]).to_arrow()
+        products = dict(zip(rows["id"].to_pylist(), rows["words"].to_pylist(), strict=True))
+        return Lexicon(words.split() for words in products.values())
 
     def _read_words(self) -> set[str]:
         texts = self._table.search().select(["text"]).to_arrow()["text"].to_pylist()

@@ -13,7 +13,7 @@ import pyarrow as pa
 from kaleidobert.index.records import Candidate, StoredView, StoreInfo
 
 CANDIDATE_COLUMNS = (
-    *("id", "view", "views", "title", "description", "category", "subcategory", "attributes", "group"),
+    *("id", "view", "views", "title", "description", "category", "subcategory", "attributes", "group", "words"),
     *("hubness", "box"),
 )
 PRIMARY_KEY = {b"lance-schema:unenforced-primary-key": b"true"}  # without it, two writers may insert a row twice
@@ -27,7 +27,8 @@ def table_schema(info: StoreInfo) -> pa.Schema:
             ("views", pa.int32()),
             ("title", pa.string()),
             ("description", pa.string()),
-            ("text", pa.string()),  # title and description, for full-text search
+            ("text", pa.string()),  # title and description
+            ("words", pa.string()),  # for full-text search, see `Product.words`
             ("category", pa.string()),
             ("subcategory", pa.string()),
             ("attributes", pa.string()),  # JSON object
@@ -60,6 +61,7 @@ def table_rows(
                 "title": view.product.title,
                 "description": view.product.description,
                 "text": view.product.text,
+                "words": " ".join(view.product.words),
                 "category": view.product.category,
                 "subcategory": view.product.subcategory,
                 "attributes": json.dumps(dict(view.product.attributes), ensure_ascii=False),

@@ -27,6 +27,7 @@ from kaleidobert.index.records import StoredView, StoreInfo
 from kaleidobert.index.versions import BUILDING, Versions
 
 INDEX_ABOVE = 20_000  # rows; below this an exact scan is as fast as an index
+WORDS = FTS(base_tokenizer="whitespace", lower_case=False, stem=False, remove_stop_words=False, ascii_folding=False)
 GRACE = timedelta(minutes=10)  # for readers that still use replaced files or versions
 
 
@@ -165,7 +166,7 @@ class LanceDBIndex(LanceDBReader):
         indexed = {column for index in self._table.list_indices() for column in index.columns}
         if not self.rows():
             return
-        for column, config in (("id", BTree()), ("family", BTree()), ("facets", LabelList()), ("text", FTS())):
+        for column, config in (("id", BTree()), ("family", BTree()), ("facets", LabelList()), ("words", WORDS)):
             if column not in indexed:
                 self._table.create_index(column, config=config)
         self._table.optimize(cleanup_older_than=grace)

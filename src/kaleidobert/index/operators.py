@@ -18,7 +18,8 @@ import numpy as np
 
 from kaleidobert.index.facet_column import NUMBER, FacetColumn, number
 
-LABELS = ("category", "subcategory")  # columns of the store's table; every other name is an attribute
+LABELS = ("category", "subcategory")  # columns of the store's table; every other name but ID is an attribute
+ID = "id"
 RANGE = re.compile(rf"({NUMBER})?\.\.({NUMBER})?")
 
 Limits = tuple[float, float]  # lowest and highest number, infinite if there is none
@@ -55,7 +56,7 @@ def number_text(value: float) -> str:
 
 
 def _equal_sql(name: str, values: Sequence[str]) -> str:
-    if name in LABELS:
+    if name in (*LABELS, ID):
         return f"{name} IN ({literals(values)})"
     return f"array_has_any(facets, make_array({literals(f'{name}={value}' for value in values)}))"
 

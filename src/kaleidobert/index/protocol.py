@@ -10,6 +10,7 @@ import numpy as np
 from kaleidobert.index.facet_column import Counts
 from kaleidobert.index.filters import NO_FILTERS, Filters
 from kaleidobert.index.records import Box, Candidate, StoredView, StoreInfo, ViewKey
+from kaleidobert.words import Lexicon, Terms
 
 
 class ProductIndex(Protocol):
@@ -45,9 +46,9 @@ class ProductIndex(Protocol):
         ...
 
     def text_recall(
-        self, text: str, count: int, filters: Filters = NO_FILTERS, vector: np.ndarray | None = None
+        self, terms: Terms, count: int, filters: Filters = NO_FILTERS, vector: np.ndarray | None = None
     ) -> list[tuple[Candidate, float]]:
-        """The ``count`` products whose title and description match best by full text, with their scores.
+        """The ``count`` products whose words match best by full text, with their scores.
 
         With a ``vector`` (P,), each has the view nearest to it and that cosine; otherwise the cosine is 0.
         """
@@ -93,6 +94,10 @@ class ProductIndex(Protocol):
 
     def words(self) -> Container[str]:
         """The lower-case words of all titles and descriptions."""
+        ...
+
+    def lexicon(self) -> Lexicon:
+        """How many products have each of `Product.words`."""
         ...
 
     def filter_names(self) -> list[str]:

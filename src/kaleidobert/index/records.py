@@ -10,7 +10,7 @@ import numpy as np
 from kaleidobert.data.product import Product
 from kaleidobert.errors import InputError
 
-FORMAT = 3  # of a store; raised when a column changes its meaning
+FORMAT = 4  # of a store; raised when a column changes its meaning
 PHOTOS = ("thumbnails", "stored", "referenced")  # what may be kept of the original photos
 
 ViewKey = tuple[str, int]  # (product id, view index)
@@ -71,7 +71,7 @@ class Candidate:
 
     hubness: of this view. cosine: similarity to the query vector, from -1 to 1.
     box: the view's locked portion, see ``StoredView``. group: shared by near-duplicates and variants.
-    views: number of the product's photos.
+    views: number of the product's photos. words: `Product.words`, with blanks between them.
     """
 
     id: str
@@ -86,6 +86,7 @@ class Candidate:
     box: Box = (0.0, 0.0, 1.0, 1.0)
     group: str = ""
     views: int = 1
+    words: str = ""
 
     @property
     def key(self) -> ViewKey:

@@ -21,7 +21,8 @@ class Calibration:
 
     vectors, combined: logistic weights (4,): of a text's score (divided by the temperature; of vectors alone, or of
         vectors and joint model combined), of its two `features`, and the intercept. combined is empty where the joint
-        model has no weight.
+        model has no weight. vectors_words, combined_words: the same (5,), with the weight of the share of the text's
+        words that the product has after that of the score; empty where they were not fitted.
     photo: logistic weights (2,) of the scaled cosine of two photos.
     words: the visibility of each frequent word, its R-precision as a query: high for "black", low for a brand.
         unknown: the visibility of all other words.
@@ -34,6 +35,8 @@ class Calibration:
     words: Mapping[str, float]
     unknown: float
     combined: tuple[float, ...] = ()
+    vectors_words: tuple[float, ...] = ()
+    combined_words: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, stored: Mapping[str, Any], owner: str) -> Calibration:
@@ -43,7 +46,8 @@ class Calibration:
                 f"{owner} has no calibration of this version, so its matches have no probabilities: fit it once with "
                 "`kaleidobert fit-ranker DATA --model RUN`"
             )
-        values = {name: stored.get(name, ()) for name in ("vectors", "photo", "combined")}
+        fits = ("vectors", "photo", "combined", "vectors_words", "combined_words")
+        values = {name: stored.get(name, ()) for name in fits}
         return cls(
             **{name: tuple(value) for name, value in values.items()},
             weak=float(stored["weak"]),
@@ -64,10 +68,20 @@ class Calibration:
         ] or [self.unknown]
         return math.log(min(visibility)), math.log(len(visibility))
 
-    def text(self, score: np.ndarray, words: Sequence[str | None], joint: bool = False) -> np.ndarray:
-        """Probabilities (N,) that products with scaled scores (N,) match all content words of a text."""
-        slope, *weights, offset = self.combined if joint else self.vectors
-        return expit(slope * score + np.dot(weights, self.features(words)) + offset)
+    def text(
+        self, score: np.ndarray, words: Sequence[str | None], share: np.ndarray | None = None, joint: bool = False
+    ) -> np.ndarray:
+        """Probabilities (N,) that products with scaled scores (N,) match all content words of a text.
+
+        share (N,): of the text's words that each product has; None: they do not count.
+        """
+        found: np.ndarray | float = 0.0
+        if share is None:
+            slope, *weights, offset = self.combined if joint else self.vectors
+        else:
+            slope, own, *weights, offset = self.combined_words if joint else self.vectors_words
+            found = own * share
+        return expit(slope * score + found + np.dot(weights, self.features(words)) + offset)
 
     def image(self, cosine: np.ndarray) -> np.ndarray:
         """Probabilities (N,) that photos at scaled cosines (N,) show products that share half of their words."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from kaleidobert.index.operators import ID
 from kaleidobert.index.protocol import ProductIndex
 from kaleidobert.index.records import Candidate
 from kaleidobert.scoring.calibration import Calibration
@@ -16,16 +17,21 @@ from kaleidobert.scoring.ranking import RERANK
 from kaleidobert.search.ordering import RankedHits, by_match, collapse_groups, fused, mentions, sorted_by
 from kaleidobert.search.query import BEST_MATCH, MAX_DEPTH, Hit, Query
 from kaleidobert.search.query_encoder import EncodedQuery, EncodedText
+from kaleidobert.words import folded
 
 FIRST = 200  # candidates of the first tier
+NAMED = 20  # products with the same SKU or barcode, at most
+CODES = ("sku", "gtin", "ean", "upc", "barcode", "mpn", "asin", "isbn", "articlenumber", "articleid", "productid")
 JOINT_BATCH = 512  # pairs per forward pass
 
 
 @dataclass
 class ScoredCandidates:
-    """N ``products`` retrieved for a query; the ``first`` of them are ranked before the rest.
+    """N ``products`` retrieved for a query; the ``first`` of them are ranked before the rest, and the first ``named``
+    are those whose id the text is.
 
-    similarity (N,): of text and photo embeddings. text (N,): probabilities that the text matches; 1 without a text.
+    similarity (N,): of text and photo embeddings. words (N,): the shares of the text's words that the products have;
+    None where they do not count. text (N,): probabilities that the text matches; 1 without a text.
     rest (N,): probabilities that the query's photo matches and that nothing to be avoided does. full_text: product ids
     found by full-text search, best first. deep: whether `MAX_DEPTH` products were requested; exhausted: whether the
     index holds no further ones.
@@ -33,7 +39,9 @@ class ScoredCandidates:
 
     products: list[Candidate]
     first: int
+    named: int
     similarity: np.ndarray
+    words: np.ndarray | None
     text: np.ndarray
     rest: np.ndarray
     full_text: list[str]
@@ -44,8 +52,8 @@ class ScoredCandidates:
         return self.text * self.rest
 
     def head(self, count: int) -> np.ndarray:
-        """Indices of the ``count`` most probable matches in the first tier."""
-        return np.argsort(-self.match()[: self.first], kind="stable")[:count]
+        """Indices of the ``count`` most probable matches in the first tier, without the named products."""
+        return self.named + np.argsort(-self.match()[self.named : self.first], kind="stable")[:count]
 
 
 class CandidateRetriever:
@@ -57,26 +65,62 @@ class CandidateRetriever:
         self._calibration = calibration
 
     def retrieve(self, query: Query, encoded: EncodedQuery, deep: bool) -> ScoredCandidates:
-        """Retrieve candidates by embedding, and by full-text search too where the query is hybrid."""
+        """Retrieve candidates by embedding and by full-text search."""
+        if encoded.image is None and encoded.text and not encoded.text.terms.meaning:
+            nothing = np.zeros(0)
+            return ScoredCandidates([], 0, 0, nothing, None, nothing, nothing, [], True, True)
         deep = deep or not encoded.single
         limit = (MAX_DEPTH if deep else FIRST) + 1  # one more: `like` itself
         near = self._index.recall(encoded.vector, limit, query.filters)
         exhausted = len(near) < limit
         first = len(near) if not encoded.single else min(FIRST, len(near))
         full_text: list[str] = []
-        if query.hybrid and encoded.text:
-            worded = [each for each, _ in self._index.text_recall(query.text, FIRST, query.filters, encoded.vector)]
+        if encoded.text and (self.words_count(query) or query.hybrid):
+            terms = encoded.text.terms
+            worded = [each for each, _ in self._index.text_recall(terms, FIRST, query.filters, encoded.vector)]
             full_text = [each.id for each in worded]
             tier = near[:first] + [each for each in worded if each.id not in {other.id for other in near[:first]}]
             seen = {each.id for each in tier}
             near = tier + [each for each in near[first:] if each.id not in seen]
             first = len(tier)
+        named = self._named(query, encoded)
+        if named:
+            ids = {each.id for each in named}
+            first += len(named) - sum(each.id in ids for each in near[:first])
+            near = named + [each for each in near if each.id not in ids]
         gone = [each.id == query.like or any(mentions(each, phrase.text) for phrase in encoded.avoid) for each in near]
         first -= sum(gone[:first])
+        named = [each for each, without in zip(named, gone, strict=False) if not without]
         near = [each for each, without in zip(near, gone, strict=True) if not without]
-        return ScoredCandidates(near, first, *self._scored(near, encoded), full_text, deep, exhausted)
+        words = None
+        if encoded.text and self.words_count(query):
+            words = np.array([encoded.text.terms.share(set(each.words.split())) for each in near])
+        similarity, text, rest = self._scored(near, encoded, words)
+        text[: len(named)] = 1.0
+        return ScoredCandidates(near, first, len(named), similarity, words, text, rest, full_text, deep, exhausted)
 
-    def _scored(self, near: list[Candidate], encoded: EncodedQuery) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _named(self, query: Query, encoded: EncodedQuery) -> list[Candidate]:
+        """The products whose id, SKU or barcode the text is."""
+        text = query.text.strip()
+        if not encoded.text or len(text.split()) != 1:
+            return []
+        names = [
+            ID,
+            *(name for name in self._index.filter_names() if "".join(filter(str.isalpha, folded(name))) in CODES),
+        ]
+        found: dict[str, Candidate] = {}
+        for name in names:
+            same = self._index.recall(encoded.vector, NAMED, query.filters.also(name, text))
+            found |= {each.id: each for each in same}
+        return list(found.values())
+
+    def words_count(self, query: Query) -> bool:
+        """Whether the products' words count in the match of a query, by their fitted weight."""
+        return query.hybrid is None and bool(self._calibration.vectors_words)
+
+    def _scored(
+        self, near: list[Candidate], encoded: EncodedQuery, words: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """``similarity``, ``text`` and ``rest`` of `ScoredCandidates`, (N,) each."""
         similarity, text, rest = np.zeros(len(near)), np.ones(len(near)), np.ones(len(near))
         if not near:
@@ -86,7 +130,7 @@ class CandidateRetriever:
         if encoded.text:
             cosine = found if vectors is None else vectors @ encoded.text.vector
             similarity = self._similarity(near, cosine, encoded.text)
-            text = self._calibration.text(self._scorer.scale * similarity, encoded.text.words)
+            text = self._calibration.text(self._scorer.scale * similarity, encoded.text.words, words)
         if encoded.image is not None:
             rest = self._calibration.image(self._scorer.scale * (found if vectors is None else vectors @ encoded.image))
         for phrase in encoded.avoid:
@@ -137,7 +181,8 @@ class CandidateRetriever:
         scores = self._joint_scores([job[2:] for job in jobs])
         for (candidates, chosen, text, _, _), joint in zip(jobs, scores, strict=True):
             combined = self._scorer.combine(candidates.similarity[chosen], joint)
-            candidates.text[chosen] = self._calibration.text(combined, text.words, joint=True)
+            words = None if candidates.words is None else candidates.words[chosen]
+            candidates.text[chosen] = self._calibration.text(combined, text.words, words, joint=True)
 
     def _joint_scores(self, jobs: Sequence[tuple[EncodedText, np.ndarray, list[str]]]) -> list[np.ndarray]:
         """Joint scores (n,) of each text with the patch states (n, P, H) of its n photos, and their product ids."""

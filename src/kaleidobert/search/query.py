@@ -23,7 +23,8 @@ class Query:
     filters: conditions that every hit must meet.
     top, offset: number of hits to return and to skip.
     rerank: candidates to re-rank with the joint model; 0: none; None: the default.
-    hybrid: weight of the full-text rank over titles and descriptions in the order, from 0 to 1.
+    hybrid: None: the words of title, description, labels and attributes count as fitted; a number from 0 to 1: the
+        weight of their rank in the order, 0: they do not count.
     sort: "match", "title" or an attribute; a prefix "-" reverses the order.
     threshold: minimum match probability of a hit, from 0 to 1.
     why: whether hits explain which patches each word of the text matches.
@@ -39,7 +40,7 @@ class Query:
     top: int = 24
     offset: int = 0
     rerank: int | None = None
-    hybrid: float = 0.0
+    hybrid: float | None = None
     sort: str = BEST_MATCH
     threshold: float | None = None
     why: bool = False

@@ -13,6 +13,7 @@ from kaleidobert.errors import InputError
 from kaleidobert.index.protocol import ProductIndex
 from kaleidobert.scoring.protocol import PairScorer
 from kaleidobert.search.query import Query
+from kaleidobert.words import Terms
 
 AVOID_WEIGHT = 0.3  # of phrases to avoid, in the vector for retrieval; ranking uses their match probabilities
 
@@ -21,7 +22,7 @@ AVOID_WEIGHT = 0.3  # of phrases to avoid, in the vector for retrieval; ranking 
 class EncodedText:
     """A text with its embedding (V,), hubness, content words, token ids (T,) and attention mask (T,).
 
-    ``words`` has None for a word that is in no product's text.
+    ``words`` has None for a word that is in no product's text; ``terms`` are those of full-text search.
     """
 
     text: str
@@ -30,6 +31,7 @@ class EncodedText:
     words: tuple[str | None, ...]
     ids: torch.Tensor
     mask: torch.Tensor
+    terms: Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +81,9 @@ class QueryEncoder:
         batch = self._scorer.encode_texts(texts)
         embeds, hubness = batch.embeds.float().cpu().numpy(), batch.hubness.tolist()
         parts = zip(texts, embeds, hubness, batch.input_ids, batch.attention_mask, strict=True)
+        lexicon = self._index.lexicon()
         return {
-            text: EncodedText(text, embed, own, self._words(text), ids[mask > 0], mask[mask > 0])
+            text: EncodedText(text, embed, own, self._words(text), ids[mask > 0], mask[mask > 0], lexicon.terms(text))
             for text, embed, own, ids, mask in parts
         }
 

@@ -47,7 +47,9 @@ class SearchRequest(RequestBody):
     rerank: int | None = Field(
         None, ge=0, le=MAX_TOP, description="Candidates to re-rank with the joint model; 0: none; null: the default."
     )
-    hybrid: float = Field(0.0, ge=0, le=1, description="Weight of the full-text rank in the order.")
+    hybrid: float | None = Field(
+        None, ge=0, le=1, description="Weight of the full-text rank in the order; 0: none; null: as fitted."
+    )
     sort: str = Field("match", max_length=100, description="match, title or an attribute; prefix '-' to reverse.")
     threshold: float | None = Field(None, ge=0, le=1, description="Minimum match probability of a hit.")
     why: bool = Field(False, description="Explain each hit: which patches each word of the query matches.")

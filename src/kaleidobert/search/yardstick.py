@@ -1,0 +1,178 @@
+"""How well a store answers short queries made of a catalogue's facts, such as "black flats" (docs/protocols.md).
+
+A product is relevant if its labels and attributes say so; its title and description are not looked at.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from kaleidobert.data.facts import FactTable
+from kaleidobert.data.product import Product
+from kaleidobert.data.readers import read_products
+from kaleidobert.data.short_queries import KINDS, NOBODY, worded
+from kaleidobert.data.sources import splits_of
+from kaleidobert.errors import InputError
+from kaleidobert.search.query import Answer, Query
+from kaleidobert.search.ranker import Ranker
+from kaleidobert.words import JOINTS, STOP_WORDS, stem, words_of
+
+TOP = 10
+MIN_RELEVANT, MAX_SHARE = 3, 0.5  # relevant products of a query: at least, and as a share of the store at most
+BATCH = 64  # queries of one answer
+METRICS = ("P@1", "P@10", "nDCG@10")
+# The settings of a search that each row has.
+ROWS: dict[str, dict[str, Any]] = {
+    "vectors": {"rerank": 0, "hybrid": 0.0},
+    "vectors + joint": {"hybrid": 0.0},
+    "vectors + words": {"rerank": 0},
+    "vectors + joint + words": {},
+}
+BM25 = "BM25 of title and description"
+
+
+@dataclass(frozen=True)
+class JudgedQuery:
+    """A query of one of `KINDS`, and the ids of the relevant products."""
+
+    text: str
+    kind: str
+    relevant: frozenset[str]
+
+
+def evaluate_search(
+    data: str | Path,
+    store: str,
+    split: str | None = None,
+    model: Path | None = None,
+    queries: int = 300,
+    seed: int = 0,
+    columns: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """`METRICS` and the shares of empty and weak answers, of each of ``ROWS`` and of BM25 alone, by kind and in all.
+
+    The queries are of the store's products in ``split`` of the catalogue ``data``, by default in any. Products of
+    the store that are not there are never relevant; their number is ``unjudged``.
+    """
+    ranker = Ranker.open(store, model)
+    stored = set(ranker.store.product_ids())
+    splits = [split] if split else splits_of(data)
+    products = [each for name in splits for each in read_products(data, name, columns) if each.id in stored]
+    if not products:
+        raise InputError(f"{store} holds no product of {data}; give the catalogue that it was made of")
+    judged = judged_queries(products, queries, seed)
+    if not judged:
+        raise InputError(f"{data}: no type, colour, person, brand or usage is shared by {MIN_RELEVANT} products")
+    rows: dict[str, Any] = {}
+    for row, settings in ROWS.items():
+        answers = _answers(ranker, [Query(each.text, top=TOP, thumbnails=False, **settings) for each in judged])
+        rows[row] = _by_kind(judged, [[hit.product.id for hit in each.hits] for each in answers], answers)
+    rows[BM25] = _by_kind(judged, _bm25(products, judged))
+    kinds = Counter(each.kind for each in judged)
+    figures: dict[str, Any] = {"data": Path(data).name, "store": store, "split": split, "seed": seed}
+    figures |= {"queries": len(judged), "kinds": dict(kinds), "products": len(stored)}
+    return figures | {"unjudged": len(stored - {each.id for each in products}), "rows": rows}
+
+
+def judged_queries(products: Sequence[Product], count: int, seed: int = 0) -> list[JudgedQuery]:
+    """Up to ``count`` different queries, as many of each kind as there are, with their relevant products."""
+    facts = FactTable.of(*zip(*((each.category, each.subcategory, each.attributes) for each in products), strict=True))
+    ids = np.array([each.id for each in products])
+    rng = np.random.default_rng([seed, 11])
+    found: dict[str, dict[tuple, JudgedQuery]] = {kind: {} for kind in KINDS}
+    for row in rng.permutation(len(products)).tolist():
+        own = facts.product(row)
+        for kind, names in KINDS.items():
+            if not all(own.get(name) and own[name] not in NOBODY for name in names):
+                continue
+            asked = facts.asked(row, names)
+            relevant = facts.fitting(asked)
+            if MIN_RELEVANT <= relevant.sum() <= MAX_SHARE * len(products):
+                query = JudgedQuery(worded(own, names, rng), kind, frozenset(ids[relevant]))
+                found[kind].setdefault(tuple(asked), query)
+    return _evenly([list(each.values()) for each in found.values()], count)
+
+
+def figures_of(ranked: Sequence[Sequence[str]], judged: Sequence[JudgedQuery]) -> dict[str, float]:
+    """`METRICS` of rankings, best first, averaged over queries; gains are 1 for relevant products, 0 for others."""
+    sums = dict.fromkeys(METRICS, 0.0)
+    for found, query in zip(ranked, judged, strict=True):
+        hits = [each in query.relevant for each in found[:TOP]]
+        ideal = sum(1 / math.log2(2 + place) for place in range(min(TOP, len(query.relevant))))
+        sums["P@1"] += bool(hits and hits[0])
+        sums["P@10"] += sum(hits) / min(TOP, len(query.relevant))
+        sums["nDCG@10"] += sum(hit / math.log2(2 + place) for place, hit in enumerate(hits)) / ideal
+    return {name: total / len(judged) for name, total in sums.items()}
+
+
+def bm25(texts: Sequence[str], k1: float = 1.2, b: float = 0.75) -> Callable[[str], np.ndarray]:
+    """A function from a query to the BM25 scores (N,) of N texts (Robertson and Zaragoza, 2009), over stemmed words."""
+    counts = [Counter(_stems(text)) for text in texts]
+    place = {word: index for index, word in enumerate(sorted({word for each in counts for word in each}))}
+    rows = np.repeat(np.arange(len(counts)), [len(each) for each in counts])
+    columns = np.array([place[word] for each in counts for word in each], dtype=int)
+    times = np.array([times for each in counts for times in each.values()], dtype=float)
+    lengths = np.array([each.total() for each in counts], dtype=float)
+    held = np.bincount(columns, minlength=len(place))
+    idf = np.log(1 + (len(texts) - held + 0.5) / (held + 0.5))
+    scores = idf[columns] * times * (k1 + 1) / (times + k1 * (1 - b + b * lengths[rows] / lengths.mean()))
+    table = csr_matrix((scores, (rows, columns)), shape=(len(texts), len(place))).tocsc()
+
+    def score(query: str) -> np.ndarray:
+        known = [place[word] for word in _stems(query) if word in place]
+        return np.asarray(table[:, known].sum(axis=1)).ravel() if known else np.zeros(len(texts))
+
+    return score
+
+
+def _stems(text: str) -> list[str]:
+    return [stem("".join(JOINTS.split(word))) for word in words_of(text) if word not in STOP_WORDS]
+
+
+def _bm25(products: Sequence[Product], judged: Sequence[JudgedQuery]) -> list[list[str]]:
+    score = bm25([each.text for each in products])
+    ranked = []
+    for query in judged:
+        scores = score(query.text)
+        best = np.argsort(-scores, kind="stable")[:TOP]
+        ranked.append([products[place].id for place in best.tolist() if scores[place]])
+    return ranked
+
+
+def _answers(ranker: Ranker, queries: Sequence[Query]) -> list[Answer]:
+    return [
+        answer
+        for start in range(0, len(queries), BATCH)
+        for answer in ranker.answer_many(queries[start : start + BATCH])
+    ]
+
+
+def _by_kind(
+    judged: Sequence[JudgedQuery], ranked: Sequence[Sequence[str]], answers: Sequence[Answer] = ()
+) -> dict[str, dict[str, float]]:
+    """The figures of each kind of query, and of "all"."""
+    places: dict[str, list[int]] = defaultdict(list)
+    for place, query in enumerate(judged):
+        places[query.kind].append(place)
+    places["all"] = list(range(len(judged)))
+    found = {}
+    for kind, own in places.items():
+        found[kind] = figures_of([ranked[place] for place in own], [judged[place] for place in own])
+        found[kind]["empty"] = sum(not ranked[place] for place in own) / len(own)
+        if answers:
+            found[kind]["weak"] = sum(answers[place].weak for place in own) / len(own)
+    return found
+
+
+def _evenly(groups: Sequence[list[JudgedQuery]], count: int) -> list[JudgedQuery]:
+    """The first ``count`` of all groups, one of each in turn."""
+    turns = max(map(len, groups), default=0)
+    return [group[turn] for turn in range(turns) for group in groups if turn < len(group)][:count]
