@@ -50,6 +50,11 @@ def words_of(text: str) -> list[str]:
     return [word for part in WORD.findall(folded(text)) for word in _spaced(part)]
 
 
+def stems(text: str) -> list[str]:
+    """The stem of each word, in order, compounds joined: "T-Shirts" -> "tshirt"."""
+    return [stem("".join(JOINTS.split(word))) for word in words_of(text)]
+
+
 def index_words(*texts: str) -> set[str]:
     """The words that a product with these texts is found by: stems, of compounds also the parts."""
     found: set[str] = set()

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from kaleidobert.data.problems import BadRow
@@ -72,14 +73,18 @@ def load_columns(file: str | Path) -> dict[str, str]:
 
 
 def cell_text(cell: Any, column: str) -> str:
-    """A cell as text: "" for a missing value, "7" for 7.0, a list joined by commas.
+    """A cell as text: "" for a missing value, "7" for 7.0, "true" for True, a list joined by commas.
 
     Raises ``BadRow`` for bytes, nested values, and text that is not valid Unicode.
     """
     if cell is None:
         return ""
-    if isinstance(cell, float) and cell.is_integer():
+    if isinstance(cell, bool):
+        cell = str(cell).lower()
+    elif isinstance(cell, float) and cell.is_integer():
         cell = int(cell)  # a column of integers with a missing value is read as floats
+    elif isinstance(cell, float) and float(np.float32(cell)) == cell:
+        cell = np.float32(cell)  # 19.99 in a column of single precision, which is read as 19.989999771118164
     if isinstance(cell, list | tuple):
         return ", ".join(filter(None, (cell_text(part, column) for part in cell)))
     if isinstance(cell, dict | bytes):

@@ -3,19 +3,46 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)"  # a plain decimal number, as a regular expression
+from kaleidobert.words import folded
+
+NUMBER = r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,2})?"  # a regular expression
+_NUMBER = re.compile(NUMBER)
+MAX_NUMBER = 40  # characters
 Counts = list[tuple[str, int]]  # values with their number of products, most frequent first
 
 
 def number(text: str) -> float | None:
-    """The number that a value is, None for any other value. Whitespace around it is ignored."""
-    return float(text) if re.fullmatch(rf"\s*{NUMBER}\s*", text) else None
+    """The number that a value is, in digits of any script; None for any other value. Blanks around it are ignored."""
+    if not text or not (text[-1].isdecimal() or text[-1].isspace() or text[-1] == "."):
+        return None
+    plain = text.strip()
+    if not plain.isascii():
+        plain = "".join(str(unicodedata.decimal(letter, letter)) for letter in plain)
+    return float(plain) if len(plain) <= MAX_NUMBER and _NUMBER.fullmatch(plain) else None
+
+
+def number_text(value: float) -> str:
+    """A number without an exponent, exactly, so that it can be parsed again: 50, 0.1, 12000000."""
+    return np.format_float_positional(value, trim="-")
+
+
+def value_key(value: str) -> str:
+    """What values share that a filter holds for equal: case, accents and other forms of a letter or number aside."""
+    found = number(value)
+    return folded(" ".join(value.split())) if found is None else number_text(found)
+
+
+def numeric(values: Iterable[str]) -> bool:
+    """Whether most of these values are numbers, so that they compare as such: prices with a "sold out" among them."""
+    found = [number(value) is not None for value in values]
+    return 2 * sum(found) > len(found)
 
 
 @dataclass(frozen=True)
@@ -35,9 +62,13 @@ class FacetColumn:
         return cls(list(code_of), codes)
 
     def has_any(self, values: Iterable[str]) -> np.ndarray:
-        """Which products (products,) have one of these values."""
-        code_of = {value: code for code, value in enumerate(self.values)}
-        return np.isin(self.codes, [code_of[value] for value in values if value in code_of])
+        """Which products (products,) have one of these values, by `value_key`."""
+        wanted = set(map(value_key, values))
+        return np.isin(self.codes, [code for code, key in enumerate(self.keys) if key in wanted])
+
+    @cached_property
+    def keys(self) -> list[str]:
+        return [value_key(value) for value in self.values]
 
     @cached_property
     def numbers(self) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Filters: conditions on labels and attributes that every hit must meet.
 
 A condition is written NAME=VALUE (several with one name: any of them), NAME<=50, NAME>=10, NAME<50, NAME>50, or
-NAME=10..50 with both ends included.
+NAME=10..50 with both ends included. A name with a sign in it, and a value that looks like a range, stand in double
+quotes: "a<b"=x, age="3..6".
 """
 
 from __future__ import annotations
@@ -79,6 +80,10 @@ class Filters:
         ]
         return (max(low for low, _ in ends), min(high for _, high in ends)) if ends else None
 
+    def without(self, name: str) -> Filters:
+        """These conditions but those on ``name``."""
+        return Filters(tuple(each for each in self.conditions if each.name != name))
+
     def also(self, name: str, value: str) -> Filters:
         """These conditions and one of equality."""
         parts = [(each.name, each.operator, operand) for each in self.conditions for operand in each.operands]
@@ -95,7 +100,7 @@ class Filters:
 
     def to_strings(self) -> list[str]:
         """The conditions as `parse_filters` accepts them."""
-        return [condition.name + text for condition in self.conditions for text in condition.texts()]
+        return [_name_text(condition.name) + text for condition in self.conditions for text in condition.texts()]
 
     def sql(self) -> str | None:
         """SQL that is true for the rows of a store's table that pass; None without conditions."""
@@ -103,6 +108,7 @@ class Filters:
 
 
 NO_FILTERS = Filters()
+_QUOTED = re.compile(r'"[^"]+"')
 
 
 def parse_filters(conditions: Iterable[str]) -> Filters:
@@ -111,13 +117,22 @@ def parse_filters(conditions: Iterable[str]) -> Filters:
     Raises ``InputError`` for text that is not a condition, and for limits that are not numbers.
     """
     signs = sorted({each.sign for each in OPERATORS.values()}, key=len, reverse=True)  # "<=" before "<"
-    pattern = re.compile(rf"(?P<name>.*?)(?P<sign>{'|'.join(map(re.escape, signs))})(?P<operand>.*)", re.DOTALL)
+    sign = "|".join(map(re.escape, signs))
+    pattern = re.compile(rf'(?P<name>\s*"[^"]+"\s*(?={sign})|.*?)(?P<sign>{sign})(?P<operand>.*)', re.DOTALL)
     return Filters.collect(_parse(text, pattern) for text in conditions)
+
+
+def _name_text(name: str) -> str:
+    """A name as written: in quotes where it holds a sign or quotes of its own at its ends."""
+    signs = any(each.sign in name for each in OPERATORS.values())
+    return f'"{name}"' if '"' not in name[1:-1] and (signs or _QUOTED.fullmatch(name)) else name
 
 
 def _parse(text: str, pattern: re.Pattern[str]) -> tuple[str, str, Any]:
     found = pattern.fullmatch(text)
     name = found["name"].strip() if found else ""
+    if _QUOTED.fullmatch(name):
+        name = name[1:-1]
     if found is None or not name:
         raise InputError(f"a filter is written NAME=VALUE, for example baseColour=Red, not {text!r}")
     for key, operator in OPERATORS.items():

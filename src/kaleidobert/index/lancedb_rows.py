@@ -10,10 +10,23 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from kaleidobert.index.operators import facet_keys, numbers_json
 from kaleidobert.index.records import Candidate, StoredView, StoreInfo
 
 CANDIDATE_COLUMNS = (
-    *("id", "view", "views", "title", "description", "category", "subcategory", "attributes", "group", "words"),
+    *(
+        "id",
+        "view",
+        "views",
+        "title",
+        "description",
+        "category",
+        "subcategory",
+        "attributes",
+        "group",
+        "words",
+        "content",
+    ),
     *("hubness", "box"),
 )
 PRIMARY_KEY = {b"lance-schema:unenforced-primary-key": b"true"}  # without it, two writers may insert a row twice
@@ -32,7 +45,8 @@ def table_schema(info: StoreInfo) -> pa.Schema:
             ("category", pa.string()),
             ("subcategory", pa.string()),
             ("attributes", pa.string()),  # JSON object
-            ("facets", pa.list_(pa.string())),  # the attributes as "name=value", for filters
+            ("facets", pa.list_(pa.string())),  # labels and attributes for filters, see `facet_keys`
+            ("numbers", pa.string()),  # those that are numbers, see `numbers_json`
             ("family", pa.string()),  # only products of one family can be in one group
             ("group", pa.string()),
             ("content", pa.string()),
@@ -65,7 +79,8 @@ def table_rows(
                 "category": view.product.category,
                 "subcategory": view.product.subcategory,
                 "attributes": json.dumps(dict(view.product.attributes), ensure_ascii=False),
-                "facets": [f"{name}={value}" for name, value in view.product.attributes.items()],
+                "facets": facet_keys(view.product),
+                "numbers": numbers_json(view.product),
                 "family": families[view.product.id],
                 "group": groups[view.product.id],
                 "content": view.content,

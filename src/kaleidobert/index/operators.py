@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from kaleidobert.index.facet_column import NUMBER, FacetColumn, number
+from kaleidobert.data.product import Product
+from kaleidobert.index.facet_column import NUMBER, FacetColumn, number, number_text, value_key
 
-LABELS = ("category", "subcategory")  # columns of the store's table; every other name but ID is an attribute
-ID = "id"
-RANGE = re.compile(rf"({NUMBER})?\.\.({NUMBER})?")
+LABELS = ("category", "subcategory")
+ID = "id"  # a name of filters, but no facet
 
 Limits = tuple[float, float]  # lowest and highest number, infinite if there is none
 
@@ -50,27 +50,44 @@ def literals(texts: Iterable[str]) -> str:
     return ", ".join("'" + text.replace("'", "''") + "'" for text in texts)
 
 
-def number_text(value: float) -> str:
-    """A number without an exponent, so that it can be parsed again: 50, 0.1, 12000000."""
-    return np.format_float_positional(value, trim="-")
+def facet_keys(product: Product) -> list[str]:
+    """What `_equal_sql` compares of a product: "name=key" of its labels and attributes."""
+    return [f"{name}={value_key(value)}" for name, value in _facets(product).items()]
+
+
+def numbers_json(product: Product) -> str:
+    """What `_number_sql` reads of a product: those of its labels and attributes that are numbers, as JSON."""
+    found = {name: number(value) for name, value in _facets(product).items()}
+    return json.dumps({name: value for name, value in found.items() if value is not None}, ensure_ascii=False)
+
+
+def _facets(product: Product) -> dict[str, str]:
+    return dict(product.attributes) | {label: getattr(product, label) for label in LABELS}
 
 
 def _equal_sql(name: str, values: Sequence[str]) -> str:
-    if name in (*LABELS, ID):
+    if name == ID:
         return f"{name} IN ({literals(values)})"
-    return f"array_has_any(facets, make_array({literals(f'{name}={value}' for value in values)}))"
+    return f"array_has_any(facets, make_array({literals(f'{name}={value_key(value)}' for value in values)}))"
 
 
 def _number_sql(name: str) -> str:
     """A label's or attribute's value as a number; NULL if it is none.
 
-    Attributes are read from their JSON, because a LanceDB table has no columns for names unknown in advance.
+    It is read from JSON, because a LanceDB table has no columns for names unknown in advance.
     """
-    if name in LABELS:
-        column, pattern = name, rf"^\s*({NUMBER})\s*$"
-    else:
-        column, pattern = "attributes", rf'{re.escape(json.dumps(name, ensure_ascii=False))}: "\s*({NUMBER})\s*"'
-    return f"CAST(regexp_match({column}, {literals([pattern])})[1] AS DOUBLE)"
+    pattern = rf"{re.escape(json.dumps(name, ensure_ascii=False))}: ({NUMBER})"
+    return f"CAST(regexp_match(numbers, {literals([pattern])})[1] AS DOUBLE)"
+
+
+def _parse_value(text: str) -> str:
+    return text[1:-1] if len(text) > 2 and text[0] == text[-1] == '"' else text
+
+
+def _value_text(value: str) -> str:
+    """In quotes where it would be read as something else."""
+    quoted = len(value) > 2 and value[0] == value[-1] == '"'
+    return f'="{value}"' if quoted or _parse_range(value) else f"={value}"
 
 
 def _parse_number(text: str) -> float:
@@ -81,11 +98,11 @@ def _parse_number(text: str) -> float:
 
 
 def _parse_range(text: str) -> Limits | None:
-    found = RANGE.fullmatch(text)
-    if found is None or not any(found.groups()):
+    low, found, high = (part.strip() for part in text.partition(".."))
+    ends = number(low), number(high)
+    if not found or not (low or high) or (low and ends[0] is None) or (high and ends[1] is None):
         return None
-    low, high = found.groups()
-    return float(low) if low else -math.inf, float(high) if high else math.inf
+    return -math.inf if ends[0] is None else ends[0], math.inf if ends[1] is None else ends[1]
 
 
 def _in_ranges(column: FacetColumn, ranges: Sequence[Limits]) -> np.ndarray:
@@ -118,7 +135,7 @@ def _comparison(sign: str, compare: Callable[[np.ndarray, float], np.ndarray], l
 EQUAL = "="
 OPERATORS: dict[str, Operator] = {
     "..": Operator("=", _parse_range, _in_ranges, _in_ranges_sql, _range_text, limits=lambda limits: limits),
-    EQUAL: Operator("=", str, FacetColumn.has_any, _equal_sql, "={}".format),
+    EQUAL: Operator("=", _parse_value, FacetColumn.has_any, _equal_sql, _value_text),
     "<": _comparison("<", operator.lt, lambda end: (-math.inf, end)),
     "<=": _comparison("<=", operator.le, lambda end: (-math.inf, end)),
     ">": _comparison(">", operator.gt, lambda end: (end, math.inf)),

@@ -71,7 +71,8 @@ class Candidate:
 
     hubness: of this view. cosine: similarity to the query vector, from -1 to 1.
     box: the view's locked portion, see ``StoredView``. group: shared by near-duplicates and variants.
-    views: number of the product's photos. words: `Product.words`, with blanks between them.
+    views: number of the product's photos. words: `Product.words`, with blanks between them. content: as in
+    ``StoredView``.
     """
 
     id: str
@@ -87,6 +88,7 @@ class Candidate:
     group: str = ""
     views: int = 1
     words: str = ""
+    content: str = ""
 
     @property
     def key(self) -> ViewKey:

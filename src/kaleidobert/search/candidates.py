@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -15,11 +16,14 @@ from kaleidobert.scoring.calibration import Calibration
 from kaleidobert.scoring.protocol import PairScorer
 from kaleidobert.scoring.ranking import RERANK
 from kaleidobert.search.ordering import RankedHits, by_match, collapse_groups, fused, mentions, sorted_by
-from kaleidobert.search.query import BEST_MATCH, MAX_DEPTH, Hit, Query
+from kaleidobert.search.query import BEST_MATCH, Hit, Query
 from kaleidobert.search.query_encoder import EncodedQuery, EncodedText
 from kaleidobert.words import folded
 
-FIRST = 200  # candidates of the first tier
+FIRST = 200  # candidates of full-text search
+# Where the tiers of retrieved products end: each is ranked before the next, so that a page does not depend on how deep
+# another one looked. Queries that compare all vectors begin with the second.
+TIERS = (200, 1000, 2000, 4000, 8000, 16_000)
 NAMED = 20  # products with the same SKU or barcode, at most
 CODES = ("sku", "gtin", "ean", "upc", "barcode", "mpn", "asin", "isbn", "articlenumber", "articleid", "productid")
 JOINT_BATCH = 512  # pairs per forward pass
@@ -27,25 +31,23 @@ JOINT_BATCH = 512  # pairs per forward pass
 
 @dataclass
 class ScoredCandidates:
-    """N ``products`` retrieved for a query; the ``first`` of them are ranked before the rest, and the first ``named``
-    are those whose id the text is.
+    """N ``products`` retrieved for a query, in tiers that are ranked one after the other.
 
-    similarity (N,): of text and photo embeddings. words (N,): the shares of the text's words that the products have;
-    None where they do not count. text (N,): probabilities that the text matches; 1 without a text.
-    rest (N,): probabilities that the query's photo matches and that nothing to be avoided does. full_text: product ids
-    found by full-text search, best first. deep: whether `MAX_DEPTH` products were requested; exhausted: whether the
-    index holds no further ones.
+    ends: where each tier ends. named: the number of products, the first ones, whose id the text is. similarity (N,): of
+    text and photo embeddings. words (N,): the shares of the text's words that the products have; None where they do not
+    count. text (N,): probabilities that the text matches; 1 without a text. rest (N,): probabilities that the query's
+    photo matches and that nothing to be avoided does. full_text: product ids found by full-text search, best first.
+    exhausted: whether the index holds no further products, or no more are retrieved.
     """
 
     products: list[Candidate]
-    first: int
+    ends: list[int]
     named: int
     similarity: np.ndarray
     words: np.ndarray | None
     text: np.ndarray
     rest: np.ndarray
     full_text: list[str]
-    deep: bool
     exhausted: bool
 
     def match(self) -> np.ndarray:
@@ -53,7 +55,7 @@ class ScoredCandidates:
 
     def head(self, count: int) -> np.ndarray:
         """Indices of the ``count`` most probable matches in the first tier, without the named products."""
-        return self.named + np.argsort(-self.match()[self.named : self.first], kind="stable")[:count]
+        return self.named + np.argsort(-self.match()[self.named : self.ends[0]], kind="stable")[:count]
 
 
 class CandidateRetriever:
@@ -64,50 +66,61 @@ class CandidateRetriever:
         self._index = index
         self._calibration = calibration
 
-    def retrieve(self, query: Query, encoded: EncodedQuery, deep: bool) -> ScoredCandidates:
-        """Retrieve candidates by embedding and by full-text search."""
+    def retrieve(self, query: Query, encoded: EncodedQuery, depth: int = 0) -> ScoredCandidates:
+        """Retrieve candidates by embedding and by full-text search: ``depth`` tiers beyond the first."""
         if encoded.image is None and encoded.text and not encoded.text.terms.meaning:
             nothing = np.zeros(0)
-            return ScoredCandidates([], 0, 0, nothing, None, nothing, nothing, [], True, True)
-        deep = deep or not encoded.single
-        limit = (MAX_DEPTH if deep else FIRST) + 1  # one more: `like` itself
-        near = self._index.recall(encoded.vector, limit, query.filters)
-        exhausted = len(near) < limit
-        first = len(near) if not encoded.single else min(FIRST, len(near))
-        full_text: list[str] = []
+            return ScoredCandidates([], [0], 0, nothing, None, nothing, nothing, [], True)
+        start = 0 if encoded.single else 1
+        ends = TIERS[start : start + depth + 1]
+        near = self._index.recall(encoded.vector, ends[-1] + 1, query.filters)
+        exhausted = len(near) <= ends[-1] or start + depth + 1 >= len(TIERS)
+        tiers = [near[begin:end] for begin, end in pairwise((0, *ends))]
+        named = self._named(query, encoded)
+        worded: list[Candidate] = []
         if encoded.text and (self.words_count(query) or query.hybrid):
             terms = encoded.text.terms
             worded = [each for each, _ in self._index.text_recall(terms, FIRST, query.filters, encoded.vector)]
-            full_text = [each.id for each in worded]
-            tier = near[:first] + [each for each in worded if each.id not in {other.id for other in near[:first]}]
-            seen = {each.id for each in tier}
-            near = tier + [each for each in near[first:] if each.id not in seen]
-            first = len(tier)
-        named = self._named(query, encoded)
-        if named:
-            ids = {each.id for each in named}
-            first += len(named) - sum(each.id in ids for each in near[:first])
-            near = named + [each for each in near if each.id not in ids]
-        gone = [each.id == query.like or any(mentions(each, phrase.text) for phrase in encoded.avoid) for each in near]
-        first -= sum(gone[:first])
-        named = [each for each, without in zip(named, gone, strict=False) if not without]
-        near = [each for each, without in zip(near, gone, strict=True) if not without]
+        tiers = self._wanted([[*named, *tiers[0], *worded], *tiers[1:]], query, encoded)
+        near = [each for tier in tiers for each in tier]
         words = None
         if encoded.text and self.words_count(query):
             words = np.array([encoded.text.terms.share(set(each.words.split())) for each in near])
         similarity, text, rest = self._scored(near, encoded, words)
-        text[: len(named)] = 1.0
-        return ScoredCandidates(near, first, len(named), similarity, words, text, rest, full_text, deep, exhausted)
+        ids = {each.id for each in named}
+        first = sum(each.id in ids for each in tiers[0])
+        text[:first] = 1.0
+        return ScoredCandidates(
+            near,
+            np.cumsum([len(tier) for tier in tiers]).tolist(),
+            first,
+            similarity,
+            words,
+            text,
+            rest,
+            [each.id for each in worded],
+            exhausted,
+        )
+
+    def _wanted(self, tiers: list[list[Candidate]], query: Query, encoded: EncodedQuery) -> list[list[Candidate]]:
+        """Each product once, in its first tier, without those that the query avoids or resembles."""
+        seen = {query.like}
+        found = []
+        for tier in tiers:
+            kept = {each.id: each for each in reversed(tier) if each.id not in seen}  # the first of each product
+            seen |= set(kept)
+            phrases = [phrase.text for phrase in encoded.avoid]
+            wanted = [each for each in tier if kept.get(each.id) is each]
+            found.append([each for each in wanted if not any(mentions(each, phrase) for phrase in phrases)])
+        return found
 
     def _named(self, query: Query, encoded: EncodedQuery) -> list[Candidate]:
         """The products whose id, SKU or barcode the text is."""
         text = query.text.strip()
         if not encoded.text or len(text.split()) != 1:
             return []
-        names = [
-            ID,
-            *(name for name in self._index.filter_names() if "".join(filter(str.isalpha, folded(name))) in CODES),
-        ]
+        letters = {name: "".join(filter(str.isalpha, folded(name))) for name in self._index.filter_names()}
+        names = [ID, *(name for name, written in letters.items() if written in CODES)]
         found: dict[str, Candidate] = {}
         for name in names:
             same = self._index.recall(encoded.vector, NAMED, query.filters.also(name, text))
@@ -210,15 +223,14 @@ def ranked(query: Query, candidates: ScoredCandidates) -> RankedHits:
         Hit(0, each, float(score), float(chance))
         for each, score, chance in zip(candidates.products, scores, match, strict=True)
     ]
-    tiers = [hits[: candidates.first], hits[candidates.first :]]
+    tiers = [hits[begin:end] for begin, end in pairwise((0, *candidates.ends))]
     if query.hybrid:
         tiers[0] = fused(tiers[0], candidates.full_text, query.hybrid)
     threshold = query.threshold or 0.0
     tiers = [[hit for hit in by_match(tier) if hit.match >= threshold] for tier in tiers]
     if query.threshold is not None and query.sort != BEST_MATCH:
-        tiers = [tiers[0] + tiers[1], []]  # a threshold leaves good matches only, so all can be sorted
-    found = sorted_by(tiers[0], query.sort) + tiers[1]
-    exhausted = candidates.exhausted or (
-        query.threshold is not None and candidates.deep and match.min(initial=1.0) < threshold
-    )
-    return RankedHits(collapse_groups(found), [hit.product.id for hit in found], candidates.deep, exhausted)
+        tiers = [[hit for tier in tiers for hit in tier]]  # a threshold leaves good matches only, so all can be sorted
+    found = sorted_by(tiers[0], query.sort) + [hit for tier in tiers[1:] for hit in tier]
+    last = match[candidates.ends[-2] if len(candidates.ends) > 1 else 0 :]
+    exhausted = candidates.exhausted or (query.threshold is not None and last.max(initial=1.0) < threshold)
+    return RankedHits(collapse_groups(found), [hit.product.id for hit in found], exhausted)

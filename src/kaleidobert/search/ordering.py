@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from kaleidobert.index.facet_column import number
+from kaleidobert.index.facet_column import number, numeric
 from kaleidobert.index.records import Candidate
 from kaleidobert.search.query import BEST_MATCH, Hit
+from kaleidobert.words import folded, stems
 
 FUSION = 60  # the constant k of reciprocal rank fusion (Cormack et al., 2009)
 
@@ -18,13 +18,11 @@ class RankedHits:
     """The ordered result of a query, before paging.
 
     hits: one per group. ids: all products, including those collapsed into a group.
-    deep: whether everything that can be paged through was ranked. exhausted: whether no other product passes the
-    filters.
+    exhausted: whether no further product could be a hit.
     """
 
     hits: list[Hit]
     ids: list[str]
-    deep: bool
     exhausted: bool
 
 
@@ -67,7 +65,7 @@ def collapse_groups(hits: Sequence[Hit]) -> list[Hit]:
 def sorted_by(hits: Sequence[Hit], order: str) -> list[Hit]:
     """Hits sorted by "match" (their given order), "title" or an attribute; a prefix "-" reverses the order.
 
-    Hits without a value come last. Values are compared as numbers if all of them are.
+    Hits without a value come last. If most values are numbers, these are compared as such, and the others come after.
     """
     if order == BEST_MATCH:
         return list(hits)
@@ -89,13 +87,19 @@ def _sort_key(hits: Sequence[Hit], name: str) -> Callable[[Candidate], str | flo
         labels = {"title": product.title, "category": product.category, "subcategory": product.subcategory}
         return (product.attributes | labels).get(name, "").lower() or None
 
-    texts = [text(hit.product) for hit in hits]
-    if all(number(each) is not None for each in texts if each):
+    if numeric(each for hit in hits if (each := text(hit.product))):
         return lambda product: None if (each := text(product)) is None else number(each)
     return text
 
 
 def mentions(product: Candidate, phrase: str) -> bool:
-    """Whether the phrase occurs, as whole words, in the product's text, labels or attributes."""
+    """Whether the phrase's words, by their stems, follow each other in the product's text, labels or attributes."""
     fields = [product.title, product.description, product.category, product.subcategory, *product.attributes.values()]
-    return re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", " | ".join(fields), re.IGNORECASE) is not None
+    wanted = stems(phrase)
+    if not wanted:
+        return folded(phrase).strip() in " | ".join(map(folded, fields))
+    for field in fields:
+        found = stems(field)
+        if any(found[place : place + len(wanted)] == wanted for place in range(len(found) - len(wanted) + 1)):
+            return True
+    return False

@@ -3,8 +3,9 @@
 Retrieval compares the query's embedding with all stored ones, less the hubness of photo and text. The joint model then
 scores the query's tokens with the stored patch states of the best candidates (patent: TIR). Each score becomes a match
 probability (`scoring.calibration`); a product's rank follows the product of the probabilities that it matches the text,
-that it matches the photo, and that it does not match what is to be avoided. The `candidates.FIRST` nearest products are
-ranked before all others, so that a page does not depend on how many candidates another page needed.
+that it matches the photo, and that it does not match what is to be avoided. Products are ranked in tiers, the nearest
+first (`candidates.TIERS`), as many as a page needs once variants are collapsed; so no page depends on how deep another
+one looked.
 """
 
 from __future__ import annotations
@@ -130,13 +131,21 @@ class Ranker:
             return []
         with _timed(seconds, "encode"):
             encoded = self.encoder.encode(queries)
-        found = []
-        for query, each, times in zip(queries, encoded, seconds, strict=True):
-            with _timed([times], "recall"):
-                found.append(self._retriever.retrieve(query, each, _is_deep(query)))
-        with _timed(seconds, "rerank"):
-            self._retriever.rerank(queries, encoded, found)
-        return [ranked(query, candidates) for query, candidates in zip(queries, found, strict=True)]
+        orders: dict[int, RankedHits] = {}
+        left, depth = list(range(len(queries))), 0
+        while left:
+            asked, about = [queries[i] for i in left], [encoded[i] for i in left]
+            found = []
+            for query, each, place in zip(asked, about, left, strict=True):
+                with _timed([seconds[place]], "recall"):
+                    found.append(self._retriever.retrieve(query, each, depth))
+            with _timed([seconds[place] for place in left], "rerank"):
+                self._retriever.rerank(asked, about, found)
+            orders |= {
+                place: ranked(query, candidates) for place, query, candidates in zip(left, asked, found, strict=True)
+            }
+            left, depth = [place for place in left if not _suffices(orders[place], queries[place])], depth + 1
+        return [orders[place] for place in range(len(queries))]
 
     def _page(self, query: Query, order: RankedHits, seconds: dict[str, float]) -> Answer:
         end = query.offset + query.top
@@ -170,10 +179,18 @@ class Ranker:
         filters, names = query.filters, query.facets or None
         whole = query.threshold is None and not query.avoid.strip() and not query.like
         if whole:
-            facets = {} if query.facets is None else self.store.facets(filters, names)
+            facets = {} if query.facets is None else self._facets(filters, names)
             return self.store.count(filters), True, facets
         facets = {} if query.facets is None else self.store.facets(filters, names, order.ids)
         return len(order.ids), order.exhausted, facets
+
+    def _facets(self, filters: Filters, names: tuple[str, ...] | None) -> dict[str, list[tuple[str, int]]]:
+        """Facets of the products that pass; of a name that is filtered by, those that its other values would give."""
+        facets = self.store.facets(filters, names)
+        for name in filters.names:
+            if name in facets:
+                facets |= self.store.facets(filters.without(name), [name])
+        return facets
 
     def _check_sort(self, order: str) -> None:
         name = order.removeprefix("-")
@@ -185,16 +202,13 @@ class Ranker:
         """The order of this query as computed for an earlier page, if it has enough candidates for this one."""
         with self._lock:
             order = self._orders.get(key)
-        if order is None or (_is_deep(query) and not order.deep and not order.exhausted):
-            return None
-        return order
+        return order if order is not None and _suffices(order, query) else None
 
 
-def _is_deep(query: Query) -> bool:
-    """Whether a page needs more than the first tier, which grouping and the removal of repeats make shorter."""
-    return (
-        query.threshold is not None or bool(query.avoid.strip()) or bool(query.like) or query.offset + query.top > 100
-    )
+def _suffices(order: RankedHits, query: Query) -> bool:
+    """Whether an order holds the query's page and, unless it is the last one, the next hit."""
+    wanted = min(query.offset + query.top + 1, MAX_DEPTH)
+    return order.exhausted or (len(order.hits) >= wanted and query.threshold is None)
 
 
 def _key(query: Query, version: str) -> tuple:

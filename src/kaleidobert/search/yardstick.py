@@ -23,7 +23,7 @@ from kaleidobert.data.sources import splits_of
 from kaleidobert.errors import InputError
 from kaleidobert.search.query import Answer, Query
 from kaleidobert.search.ranker import Ranker
-from kaleidobert.words import JOINTS, STOP_WORDS, stem, words_of
+from kaleidobert.words import stems
 
 TOP = 10
 MIN_RELEVANT, MAX_SHARE = 3, 0.5  # relevant products of a query: at least, and as a share of the store at most
@@ -115,7 +115,7 @@ def figures_of(ranked: Sequence[Sequence[str]], judged: Sequence[JudgedQuery]) -
 
 def bm25(texts: Sequence[str], k1: float = 1.2, b: float = 0.75) -> Callable[[str], np.ndarray]:
     """A function from a query to the BM25 scores (N,) of N texts (Robertson and Zaragoza, 2009), over stemmed words."""
-    counts = [Counter(_stems(text)) for text in texts]
+    counts = [Counter(stems(text)) for text in texts]
     place = {word: index for index, word in enumerate(sorted({word for each in counts for word in each}))}
     rows = np.repeat(np.arange(len(counts)), [len(each) for each in counts])
     columns = np.array([place[word] for each in counts for word in each], dtype=int)
@@ -127,14 +127,10 @@ def bm25(texts: Sequence[str], k1: float = 1.2, b: float = 0.75) -> Callable[[st
     table = csr_matrix((scores, (rows, columns)), shape=(len(texts), len(place))).tocsc()
 
     def score(query: str) -> np.ndarray:
-        known = [place[word] for word in _stems(query) if word in place]
+        known = [place[word] for word in stems(query) if word in place]
         return np.asarray(table[:, known].sum(axis=1)).ravel() if known else np.zeros(len(texts))
 
     return score
-
-
-def _stems(text: str) -> list[str]:
-    return [stem("".join(JOINTS.split(word))) for word in words_of(text) if word not in STOP_WORDS]
 
 
 def _bm25(products: Sequence[Product], judged: Sequence[JudgedQuery]) -> list[list[str]]:

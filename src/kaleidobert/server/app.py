@@ -25,10 +25,11 @@ from kaleidobert.server.auth import Tokens
 from kaleidobert.server.batched_ranker import BatchedRanker, follow_versions
 from kaleidobert.server.describing import PhotoDescriber
 from kaleidobert.server.errors import add_problem_handlers
-from kaleidobert.server.headers import DefaultHeaders
+from kaleidobert.server.headers import DefaultHeaders, HeadRequests
 from kaleidobert.server.limits import BodyLimit
 from kaleidobert.server.metrics import Metrics, add_request_metrics
 from kaleidobert.server.pages import WEB, PageRenderer
+from kaleidobert.server.paths import EncodedSlashes
 from kaleidobert.server.routes.html import PageHandlers, error_responder, page_routes
 from kaleidobert.server.routes.operations import description_routes, operation_routes
 from kaleidobert.server.routes.products import product_routes, write_routes
@@ -74,6 +75,8 @@ def create_app(ranker: Ranker, settings: ServerSettings = ServerSettings()) -> F
     add_problem_handlers(app, error_responder(renderer))
     app.add_middleware(BodyLimit)
     app.add_middleware(DefaultHeaders)
+    app.add_middleware(EncodedSlashes)
+    app.add_middleware(HeadRequests)
     add_request_metrics(app, metrics)
     app.mount("/static", StaticFiles(directory=WEB / "static"), name="static")
     app.include_router(page_routes(handlers))

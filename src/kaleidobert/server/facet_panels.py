@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
 
-from kaleidobert.index.facet_column import number
+from kaleidobert.index.facet_column import number, number_text, numeric, value_key
 from kaleidobert.index.filters import Filters
-from kaleidobert.index.operators import LABELS, Limits, number_text
+from kaleidobert.index.operators import LABELS, Limits
 
 VALUES_SHOWN = 6  # before "more"
 MAX_VALUES = 40
@@ -55,7 +55,7 @@ def facet_panels(counts: Mapping[str, Sequence[tuple[str, int]]], filters: Filte
         found = [(value, count) for value, count in counts.get(name, ()) if value]
         numbers = [parsed for parsed in (number(value) for value, _ in found) if parsed is not None]
         limits, chosen = filters.limits(name), filters.values.get(name, ())
-        if limits or len(numbers) == len(found) > MAX_NUMBERS:
+        if limits or (len(numbers) > MAX_NUMBERS and numeric(value for value, _ in found)):
             panels.append(_range_panel(name, numbers, limits or (-inf, inf)))
         elif len(found) > 1 or chosen:
             panels.append(_value_panel(name, found, chosen))
@@ -73,9 +73,14 @@ def value_text(value: str) -> str:
 
 
 def _value_panel(name: str, found: list[tuple[str, int]], chosen: Sequence[str]) -> FacetPanel:
-    missing = [(value, 0) for value in chosen if value not in dict(found)]
-    ordered = sorted([*found[:MAX_VALUES], *missing], key=lambda pair: pair[0] not in chosen)  # chosen ones first
-    values = [FacetOption(value_text(value), f"{name}={value}", count, value in chosen) for value, count in ordered]
+    keys, there = set(map(value_key, chosen)), {value_key(value) for value, _ in found}
+    listed = [pair for place, pair in enumerate(found) if place < MAX_VALUES or value_key(pair[0]) in keys]
+    listed += [(value, 0) for value in chosen if value_key(value) not in there]
+    ordered = sorted(listed, key=lambda pair: value_key(pair[0]) not in keys)  # chosen ones first
+    values = [
+        FacetOption(value_text(value), Filters.of({name: value}).to_strings()[0], count, value_key(value) in keys)
+        for value, count in ordered
+    ]
     return FacetPanel(name, title_of(name), values, shown=max(VALUES_SHOWN, len(chosen)))
 
 

@@ -16,6 +16,24 @@ SECURITY_HEADERS = {
 }
 
 
+class HeadRequests:
+    """ASGI middleware that answers HEAD like GET, without the body (RFC 9110, 9.3.2)."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        async def send_without_body(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.body":
+                message = message | {"body": b""}
+            await send(message)
+
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            await self._app(scope | {"method": "GET"}, receive, send_without_body)
+        else:
+            await self._app(scope, receive, send)
+
+
 class DefaultHeaders:
     """ASGI middleware: security headers, and revalidation unless the response sets its own caching."""
 

@@ -103,8 +103,8 @@ class PageRenderer:
             title=product.title or product.id,
             back=params.href() if params else None,
             crumbs=[{"text": value, "href": filter_href(name, value)} for name, value in labels if value],
-            images=[{"src": image_path(product.id, view)[1:] + "?large=true"} for view in views],
-            image=image_path(product.id, views[0])[1:],
+            images=[{"src": large_image(product, view)} for view in views],
+            image=image_path(product.id, views[0], product.content)[1:],
             like_href=PageParams(like=product.id).href(),
             details=[
                 {"name": title_of(name), "value": value_text(value), "href": filter_href(name, value)}
@@ -159,13 +159,19 @@ def _card(params: PageParams, hit: Hit) -> dict[str, Any]:
     return {
         "title": product.title or product.id,
         "label": " · ".join(filter(None, labels)),
-        "image": image_path(product.id, product.view)[1:],
+        "image": image_path(product.id, product.view, product.content)[1:],
         "href": "product?" + urlencode([("id", product.id), ("view", product.view), *replace(params, page=1).pairs()]),
         "like_href": PageParams(like=product.id).href(),
         "why_src": f"api/products/{product_id}/why?{why}" if params.text.strip() else "",
         "match": round(100 * hit.match) if params.ranks else None,
         "variants": hit.variants,
     }
+
+
+def large_image(product: Candidate, view: int) -> str:
+    """The original photo, where it is kept."""
+    path = image_path(product.id, view, product.content)[1:]
+    return path + ("&" if "?" in path else "?") + "large=true"
 
 
 def headings(params: PageParams, like: Candidate | None) -> tuple[str, str]:
@@ -189,7 +195,7 @@ def count_text(answer: Answer) -> str:
 
 def chips(filters: Filters) -> list[tuple[str, str, Filters]]:
     """For each condition: its name, its value as text, and the filters without it."""
-    return [(name, text.removeprefix("="), others) for name, text, others in filters.split()]
+    return [(name, text.removeprefix("=").strip('"'), others) for name, text, others in filters.split()]
 
 
 def sorts(panels: Sequence[FacetPanel]) -> list[tuple[str, str]]:

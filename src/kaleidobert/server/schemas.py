@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from kaleidobert.data.columns import cell_text
 from kaleidobert.data.images import ImageSource
 from kaleidobert.data.product import Product
 from kaleidobert.index.filters import parse_filters
@@ -17,6 +19,7 @@ MAX_TEXT = 2000  # characters
 MAX_ID = 500  # characters
 MAX_TOP = 200  # hits per page
 MAX_OFFSET = 1000
+MAX_VIEW = 2**31 - 1
 MAX_FILTERS = 50
 MAX_PRODUCTS = 64  # per request
 MAX_PHOTOS = 16  # per product
@@ -110,7 +113,7 @@ class SearchHit(ProductFields):
             score=hit.score,
             cosine=hit.cosine,
             view=hit.product.view,
-            image=image_path(hit.product.id, hit.product.view),
+            image=image_path(hit.product.id, hit.product.view, hit.product.content),
             variants=hit.variants,
             why=hit.why,
         )
@@ -163,32 +166,45 @@ class ProductResponse(ProductFields):
 
     @classmethod
     def of(cls, product: Candidate, views: list[int]) -> ProductResponse:
-        return cls(**fields_of(product), images=[image_path(product.id, view) for view in views])
+        return cls(**fields_of(product), images=[image_path(product.id, view, product.content) for view in views])
 
 
 class NewProduct(RequestBody):
     """A product to store. Its photos are base64 strings, or the parts 'photo' of a multipart request."""
+
+    model_config = ConfigDict(str_strip_whitespace=True)
 
     id: str = Field(min_length=1, max_length=MAX_ID)
     title: str = Field("", max_length=MAX_TEXT)
     description: str = Field("", max_length=20_000)
     category: str = Field("", max_length=500)
     subcategory: str = Field("", max_length=500)
-    attributes: dict[str, str] = Field(default_factory=dict, max_length=200)
+    attributes: dict[str, str | bool | float] = Field(default_factory=dict, max_length=200)
     photos: list[str] = Field(default_factory=list, max_length=MAX_PHOTOS)
 
     def to_product(self, uploads: list[bytes]) -> Product:
         """The product, with uploaded photos after those in the JSON. Raises ``InputError`` for bad base64."""
         decoded = [decode_base64(photo, f"a photo of product {self.id!r}") for photo in self.photos]
         images: tuple[ImageSource, ...] = (*decoded, *uploads)
-        fields = self.model_dump(exclude={"photos"})
-        return Product(**fields, images=images)
+        fields = self.model_dump(exclude={"photos", "attributes"})
+        attributes = {name.strip(): cell_text(value, name) for name, value in self.attributes.items()}
+        kept = {name: value for name, value in attributes.items() if name and value}
+        return Product(**fields, attributes=kept, images=images)
 
 
 class PutProductsRequest(RequestBody):
     """Products to insert, or to replace if their ids exist."""
 
     products: list[NewProduct] = Field(min_length=1, max_length=MAX_PRODUCTS)
+
+    @field_validator("products")
+    @classmethod
+    def _once_each(cls, products: list[NewProduct]) -> list[NewProduct]:
+        counts = Counter(each.id for each in products)
+        twice = [product for product, count in counts.items() if count > 1]
+        if twice:
+            raise ValueError(f"the id {twice[0]!r} is given {counts[twice[0]]} times: send each product once")
+        return products
 
 
 class PutProductsResponse(BaseModel):
@@ -248,9 +264,9 @@ class ProblemDetails(BaseModel):
     detail: str
 
 
-def image_path(product_id: str, view: int) -> str:
-    """The path of a view's thumbnail."""
-    return f"/images/{quote(product_id, safe='')}/{view}"
+def image_path(product_id: str, view: int, content: str = "") -> str:
+    """The path of a view's thumbnail; with the product's content hash, another one once the photo has changed."""
+    return f"/images/{quote(product_id, safe='')}/{view}" + (f"?v={content[:12]}" if content else "")
 
 
 def fields_of(product: Candidate) -> dict:

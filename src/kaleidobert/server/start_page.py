@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from kaleidobert.index.caching import CachedPerVersion
 from kaleidobert.index.filters import Filters
+from kaleidobert.index.records import Candidate
 from kaleidobert.search.query import Query
 from kaleidobert.search.ranker import Ranker
 from kaleidobert.search.suggestions import Vocabulary
@@ -47,19 +48,24 @@ class StartPageContent:
     @classmethod
     def of(cls, ranker: Ranker) -> StartPageContent:
         counts = ranker.store.facets(names=["category", "subcategory"])
-        categories = [(name, count) for name, count in counts.get("category", []) if name][:MAX_CATEGORIES]
+        categories = [(name, count) for name, count in counts.get("category", []) if name.strip()][:MAX_CATEGORIES]
         queries = [
             Query(name, filters=Filters.of({"category": name}), top=1, thumbnails=False) for name, _ in categories
         ]
         answers = ranker.answer_many(queries) if queries else []
         tiles = [
-            CategoryTile(name, count, image_path(answer.hits[0].product.id, 0)[1:])  # view 0 shows the whole product
+            CategoryTile(name, count, tile_image(answer.hits[0].product))
             for (name, count), answer in zip(categories, answers, strict=True)
             if answer.hits
         ]
-        subcategories = [name.lower() for name, _ in counts.get("subcategory", []) if name]
+        subcategories = [name.lower() for name, _ in counts.get("subcategory", []) if name.strip()]
         examples = subcategories[:MAX_EXAMPLES] or [name.lower() for name, _ in categories]
         return cls(ranker.store.rows(), tiles, examples)
+
+
+def tile_image(product: Candidate) -> str:
+    """View 0 shows the whole product."""
+    return image_path(product.id, 0, product.content)[1:]
 
 
 def cached_start_page(batched_ranker: BatchedRanker, metrics: Metrics) -> CachedPerVersion[StartPageContent]:

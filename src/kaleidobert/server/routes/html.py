@@ -22,7 +22,7 @@ from kaleidobert.server.photos import PhotoCache, decode_photo
 from kaleidobert.server.request_parsing import read_parts, single_photo
 from kaleidobert.server.routes.parameters import FilterConditions, ProductId, QueryText
 from kaleidobert.server.routes.products import cached_jpeg
-from kaleidobert.server.schemas import MAX_TEXT, ProblemDetails
+from kaleidobert.server.schemas import MAX_TEXT, MAX_VIEW, ProblemDetails
 from kaleidobert.server.start_page import cached_start_page
 
 PAGE_PATHS = ("/", "/product", "/photo", "/docs")  # their errors are shown as pages, all others as JSON
@@ -97,7 +97,7 @@ def page_routes(handlers: PageHandlers) -> APIRouter:
     @router.get("/product")
     async def product(
         product_id: ProductId,
-        view: int | None = None,
+        view: Annotated[int | None, fastapi.Query(ge=0, le=MAX_VIEW)] = None,
         q: QueryText = "",
         photo: QueryText = "",
         like: QueryText = "",

@@ -1,8 +1,12 @@
-"""The JSON API for single products: read them and their photos, store and remove them."""
+"""The JSON API for single products: read them and their photos, store and remove them.
+
+An id's own slashes may be sent plain or as %2F; plain, an id that ends in /why or /similar means that route.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Annotated
 
 import fastapi
@@ -15,6 +19,7 @@ from kaleidobert.search.query import Query
 from kaleidobert.server.auth import Tokens
 from kaleidobert.server.batched_ranker import BatchedRanker, product_or_404
 from kaleidobert.server.errors import PROBLEM_RESPONSES
+from kaleidobert.server.paths import ProductIdConvertor  # noqa: F401  # registers {product_id:product}
 from kaleidobert.server.photos import as_jpeg
 from kaleidobert.server.product_writer import ProductWriter
 from kaleidobert.server.request_parsing import body_schema, is_form, parse, read_json, read_parts
@@ -22,6 +27,7 @@ from kaleidobert.server.routes.parameters import FilterConditions, QueryText
 from kaleidobert.server.schemas import (
     MAX_OFFSET,
     MAX_TOP,
+    MAX_VIEW,
     NewProduct,
     ProductResponse,
     PutProductsRequest,
@@ -36,7 +42,7 @@ def product_routes(batched_ranker: BatchedRanker) -> APIRouter:
     router = APIRouter(responses=PROBLEM_RESPONSES)
     run = batched_ranker.executor.run
 
-    @router.get("/api/products/{product_id:path}/similar", summary="Find products similar to this one")
+    @router.get("/api/products/{product_id:product}/similar", summary="Find products similar to this one")
     async def similar(
         product_id: str,
         q: QueryText = "",
@@ -50,18 +56,26 @@ def product_routes(batched_ranker: BatchedRanker) -> APIRouter:
         query = Query(q, like=product_id, filters=filters, top=top, offset=offset, thumbnails=False)
         return SearchResponse.of(q, *await batched_ranker.answer_with_fingerprint(query), timings)
 
-    @router.get("/api/products/{product_id:path}/why", summary="Explain which patches each word of a query matches")
-    async def why(product_id: str, q: QueryText, view: Annotated[int, fastapi.Query(ge=0)] = 0) -> WhyResponse:
+    @router.get("/api/products/{product_id:product}/why", summary="Explain which patches each word of a query matches")
+    async def why(
+        product_id: str, q: QueryText, view: Annotated[int, fastapi.Query(ge=0, le=MAX_VIEW)] = 0
+    ) -> WhyResponse:
         await run(lambda: product_or_404(batched_ranker.ranker, product_id))
         evidence = await run(lambda: batched_ranker.ranker.explain(q, product_id, view))
         return WhyResponse(query=q, id=product_id, view=view, why=evidence)
 
-    @router.get("/api/products/{product_id:path}", summary="Get a product")
+    @router.get("/api/products/{product_id:product}", summary="Get a product")
     def product(product_id: str) -> ProductResponse:
         return ProductResponse.of(*product_or_404(batched_ranker.ranker, product_id))
 
-    @router.get("/images/{product_id:path}/{view}", summary="Get a photo as JPEG", response_class=Response)
-    def image(request: Request, product_id: str, view: int, large: bool = False) -> Response:
+    @router.get("/images/{product_id:product}/{view}", summary="Get a photo as JPEG", response_class=Response)
+    def image(
+        request: Request,
+        product_id: str,
+        view: Annotated[int, fastapi.Path(ge=0, le=MAX_VIEW)],
+        large: bool = False,
+        v: Annotated[str, fastapi.Query(max_length=100)] = "",  # noqa: ARG001  # changes with the photo
+    ) -> Response:
         """The thumbnail, or with ``large`` the original photo where it is kept."""
         store, key = batched_ranker.store, (product_id, view)
         found = (store.photos([key]) if large else {}) or store.thumbnails([key])
@@ -93,7 +107,7 @@ def write_routes(batched_ranker: BatchedRanker, tokens: Tokens) -> APIRouter:
         body = await read_json(request, PutProductsRequest)
         return await writer.executor.run(lambda: writer.put([each.to_product([]) for each in body.products]))
 
-    @router.delete("/api/products/{product_id:path}", summary="Remove a product", status_code=204)
+    @router.delete("/api/products/{product_id:product}", summary="Remove a product", status_code=204)
     async def delete(request: Request, product_id: str) -> Response:
         tokens.check(request)
         await writer.executor.run(lambda: writer.delete(product_id))
@@ -102,10 +116,16 @@ def write_routes(batched_ranker: BatchedRanker, tokens: Tokens) -> APIRouter:
     return router
 
 
+def matches(conditions: Sequence[str], tag: str) -> bool:
+    """Whether If-None-Match names this entity tag: in lists of tags, weak or strong, or as * (RFC 9110, 13.1.2)."""
+    named = [each.strip().removeprefix("W/") for value in conditions for each in value.split(",")]
+    return tag in named or "*" in named
+
+
 def cached_jpeg(request: Request, photo: bytes, private: bool = False) -> Response:
     """A JPEG that browsers may cache for an hour; 304 when the browser has it already."""
     tag = f'"{hashlib.sha256(photo).hexdigest()[:16]}"'
     headers = {"Cache-Control": f"{'private' if private else 'public'}, max-age=3600", "ETag": tag}
-    if request.headers.get("if-none-match") == tag:
+    if matches(request.headers.getlist("if-none-match"), tag):
         return Response(status_code=304, headers=headers)
     return Response(photo, media_type="image/jpeg", headers=headers)
