@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from kaleidobert.index.filters import parse_filters
-from kaleidobert.search.query import Answer, Evidence, PatchWeight
+from kaleidobert.search.query import Answer, Evidence, PatchWeight, Query
 from kaleidobert.server.facet_panels import facet_panels, title_of
 from kaleidobert.server.page_params import PageParams
 from kaleidobert.server.pages import WEB, chips, count_text, headings, position_text
@@ -66,8 +66,8 @@ def test_headings_and_counts() -> None:
     assert headings(PageParams(photo="x"), None) == ("", "Like your photo")
     assert headings(PageParams(filters=parse_filters(["category=Tops"])), None) == ("", "Tops")
     assert PageParams(filters=parse_filters(["category=Tops", "colour=red"])).search_text == "Tops red"
-    assert count_text(Answer([], 1)) == "1 product"
-    assert count_text(Answer([], 1200, exact=False)) == "At least 1,200 products"
+    assert count_text(Answer([], Query(), 1)) == "1 product"
+    assert count_text(Answer([], Query(), 1200, exact=False)) == "At least 1,200 products"
 
 
 @pytest.mark.parametrize(

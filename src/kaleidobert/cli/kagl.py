@@ -60,7 +60,7 @@ def in_store(
         offset = MAX_DEPTH - TOP if gone else 0
         for start in range(0, len(texts), BATCH):
             asked = [
-                Query(text, rerank=rerank or 0, hybrid=0.0, top=TOP, offset=offset)
+                Query(text, rerank=rerank or 0, hybrid=0.0, understand=False, top=TOP, offset=offset)
                 for text in texts[start : start + BATCH]
             ]
             found += [[each for each in ids if each not in gone][:TOP] for ids in ranker.ids(asked)]

@@ -14,6 +14,7 @@ from kaleidobert.cli.figures import write_figures
 from kaleidobert.cli.output import check_files, check_picture, save_picture
 from kaleidobert.search.contact_sheet import result_sheet
 from kaleidobert.search.query import Answer, Hit, Query
+from kaleidobert.search.query_encoder import phrases_of
 from kaleidobert.search.ranker import Ranker
 
 MAX_FACET_VALUES = 8
@@ -35,6 +36,8 @@ def search_once(
     answer = ranker.answer(query)
     heading = query_text(query)
     console = console or Console()
+    if understood := understood_text(query, answer.asked):
+        console.print(understood, style="dim", markup=False, highlight=False)
     if answer.note:
         console.print(answer.note, style="yellow", markup=False, highlight=False)
     if answer.hits:
@@ -47,13 +50,23 @@ def search_once(
             values = ", ".join(f"{value} ({count})" for value, count in counts[:MAX_FACET_VALUES])
             console.print(f"{name}: {values}", markup=False, highlight=False)
     else:
-        console.print(f"Nothing found for {heading!r}. {ranker.why_nothing(query.filters)}", markup=False)
+        console.print(f"Nothing found for {heading!r}. {ranker.why_nothing(query.filters, query.text)}", markup=False)
     if out:
         save_picture(result_sheet(heading, answer.hits), out)
     if json_path:
         request = {"query": query.text, "like": query.like, "avoid": query.avoid, "filters": query.filters.to_strings()}
         write_figures(request | answer_to_dict(answer), json_path)
     return answer
+
+
+def understood_text(query: Query, asked: Query) -> str:
+    """What was understood of the text beyond its words: "without stripes, price<=50, prefers colour: red"."""
+    avoid = phrases_of(asked.avoid)[len(phrases_of(query.avoid)) :]
+    given = query.filters.to_strings()
+    parts = [f"without {phrase}" for phrase in avoid]
+    parts += [condition for condition in asked.filters.to_strings() if condition not in given]
+    parts += [f"prefers {name}: {value}" for name, value in asked.preferred]
+    return "understood: " + ", ".join(parts) if parts else ""
 
 
 def query_text(query: Query) -> str:

@@ -13,21 +13,8 @@ import pyarrow as pa
 from kaleidobert.index.operators import facet_keys, numbers_json
 from kaleidobert.index.records import Candidate, StoredView, StoreInfo
 
-CANDIDATE_COLUMNS = (
-    *(
-        "id",
-        "view",
-        "views",
-        "title",
-        "description",
-        "category",
-        "subcategory",
-        "attributes",
-        "group",
-        "words",
-        "content",
-    ),
-    *("hubness", "box"),
+CANDIDATE_COLUMNS = tuple(
+    "id view views title description category subcategory attributes group hubness box words content".split()
 )
 PRIMARY_KEY = {b"lance-schema:unenforced-primary-key": b"true"}  # without it, two writers may insert a row twice
 

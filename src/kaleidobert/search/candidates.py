@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from scipy.special import expit, logit
 
 from kaleidobert.index.operators import ID
 from kaleidobert.index.protocol import ProductIndex
@@ -18,12 +19,14 @@ from kaleidobert.scoring.ranking import RERANK
 from kaleidobert.search.ordering import RankedHits, by_match, collapse_groups, fused, mentions, sorted_by
 from kaleidobert.search.query import BEST_MATCH, Hit, Query
 from kaleidobert.search.query_encoder import EncodedQuery, EncodedText
+from kaleidobert.search.understanding import has
 from kaleidobert.words import folded
 
 FIRST = 200  # candidates of full-text search
 # Where the tiers of retrieved products end: each is ranked before the next, so that a page does not depend on how deep
 # another one looked. Queries that compare all vectors begin with the second.
 TIERS = (200, 1000, 2000, 4000, 8000, 16_000)
+BOOST = 1.0  # in nats, of products with all preferred values
 NAMED = 20  # products with the same SKU or barcode, at most
 CODES = ("sku", "gtin", "ean", "upc", "barcode", "mpn", "asin", "isbn", "articlenumber", "articleid", "productid")
 JOINT_BATCH = 512  # pairs per forward pass
@@ -33,16 +36,18 @@ JOINT_BATCH = 512  # pairs per forward pass
 class ScoredCandidates:
     """N ``products`` retrieved for a query, in tiers that are ranked one after the other.
 
-    ends: where each tier ends. named: the number of products, the first ones, whose id the text is. similarity (N,): of
-    text and photo embeddings. words (N,): the shares of the text's words that the products have; None where they do not
-    count. text (N,): probabilities that the text matches; 1 without a text. rest (N,): probabilities that the query's
-    photo matches and that nothing to be avoided does. full_text: product ids found by full-text search, best first.
-    exhausted: whether the index holds no further products, or no more are retrieved.
+    ends: where each tier ends. named: the number of products, the first ones, whose id the text is. preferred (N,): the
+    shares of the preferred values that the products have. similarity (N,): of text and photo embeddings. words (N,): the
+    shares of the text's words that the products have; None where they do not count. text (N,): probabilities that the
+    text matches; 1 without a text. rest (N,): probabilities that the query's photo matches and that nothing to be
+    avoided does. full_text: product ids found by full-text search, best first. exhausted: whether the index holds no
+    further products, or no more are retrieved.
     """
 
     products: list[Candidate]
     ends: list[int]
     named: int
+    preferred: np.ndarray
     similarity: np.ndarray
     words: np.ndarray | None
     text: np.ndarray
@@ -70,7 +75,7 @@ class CandidateRetriever:
         """Retrieve candidates by embedding and by full-text search: ``depth`` tiers beyond the first."""
         if encoded.image is None and encoded.text and not encoded.text.terms.meaning:
             nothing = np.zeros(0)
-            return ScoredCandidates([], [0], 0, nothing, None, nothing, nothing, [], True)
+            return ScoredCandidates([], [0], 0, nothing, nothing, None, nothing, nothing, [], True)
         start = 0 if encoded.single else 1
         ends = TIERS[start : start + depth + 1]
         near = self._index.recall(encoded.vector, ends[-1] + 1, query.filters)
@@ -86,7 +91,8 @@ class CandidateRetriever:
         words = None
         if encoded.text and self.words_count(query):
             words = np.array([encoded.text.terms.share(set(each.words.split())) for each in near])
-        similarity, text, rest = self._scored(near, encoded, words)
+        preferred = np.array([_preferred_share(each, query) for each in near])
+        similarity, text, rest = self._scored(near, encoded, words, preferred)
         ids = {each.id for each in named}
         first = sum(each.id in ids for each in tiers[0])
         text[:first] = 1.0
@@ -94,6 +100,7 @@ class CandidateRetriever:
             near,
             np.cumsum([len(tier) for tier in tiers]).tolist(),
             first,
+            preferred,
             similarity,
             words,
             text,
@@ -132,7 +139,7 @@ class CandidateRetriever:
         return query.hybrid is None and bool(self._calibration.vectors_words)
 
     def _scored(
-        self, near: list[Candidate], encoded: EncodedQuery, words: np.ndarray | None
+        self, near: list[Candidate], encoded: EncodedQuery, words: np.ndarray | None, preferred: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """``similarity``, ``text`` and ``rest`` of `ScoredCandidates`, (N,) each."""
         similarity, text, rest = np.zeros(len(near)), np.ones(len(near)), np.ones(len(near))
@@ -144,6 +151,7 @@ class CandidateRetriever:
             cosine = found if vectors is None else vectors @ encoded.text.vector
             similarity = self._similarity(near, cosine, encoded.text)
             text = self._calibration.text(self._scorer.scale * similarity, encoded.text.words, words)
+            text = boosted(text, preferred)
         if encoded.image is not None:
             rest = self._calibration.image(self._scorer.scale * (found if vectors is None else vectors @ encoded.image))
         for phrase in encoded.avoid:
@@ -195,7 +203,8 @@ class CandidateRetriever:
         for (candidates, chosen, text, _, _), joint in zip(jobs, scores, strict=True):
             combined = self._scorer.combine(candidates.similarity[chosen], joint)
             words = None if candidates.words is None else candidates.words[chosen]
-            candidates.text[chosen] = self._calibration.text(combined, text.words, words, joint=True)
+            match = self._calibration.text(combined, text.words, words, joint=True)
+            candidates.text[chosen] = boosted(match, candidates.preferred[chosen])
 
     def _joint_scores(self, jobs: Sequence[tuple[EncodedText, np.ndarray, list[str]]]) -> list[np.ndarray]:
         """Joint scores (n,) of each text with the patch states (n, P, H) of its n photos, and their product ids."""
@@ -212,6 +221,18 @@ class CandidateRetriever:
             for rows in torch.arange(len(patches)).split(JOINT_BATCH)
         ]
         return [each.float().cpu().numpy() for each in torch.cat(scores).split(counts)]
+
+
+def boosted(match: np.ndarray, preferred: np.ndarray) -> np.ndarray:
+    """Match probabilities (N,) of products with these shares (N,) of the preferred values."""
+    return expit(logit(match) + BOOST * preferred)
+
+
+def _preferred_share(product: Candidate, query: Query) -> float:
+    if not query.preferred:
+        return 0.0
+    values = product.attributes | {"category": product.category, "subcategory": product.subcategory}
+    return sum(has(values, *each) for each in query.preferred) / len(query.preferred)
 
 
 def ranked(query: Query, candidates: ScoredCandidates) -> RankedHits:

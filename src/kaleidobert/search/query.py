@@ -25,6 +25,9 @@ class Query:
     rerank: candidates to re-rank with the joint model; 0: none; None: the default.
     hybrid: None: the words of title, description, labels and attributes count as fitted; a number from 0 to 1: the
         weight of their rank in the order, 0: they do not count.
+    understand: whether to look in the text for what to avoid, prices, and values of facets (see `understanding`).
+    preferred: names and values of facets that hits should have if possible. ignore: those, as "name=value", that are
+        not to be found in the text.
     sort: "match", "title" or an attribute; a prefix "-" reverses the order.
     threshold: minimum match probability of a hit, from 0 to 1.
     why: whether hits explain which patches each word of the text matches.
@@ -41,6 +44,9 @@ class Query:
     offset: int = 0
     rerank: int | None = None
     hybrid: float | None = None
+    understand: bool = True
+    preferred: tuple[tuple[str, str], ...] = ()
+    ignore: tuple[str, ...] = ()
     sort: str = BEST_MATCH
     threshold: float | None = None
     why: bool = False
@@ -129,11 +135,13 @@ class Answer:
     total: number of matching products on all pages, including unlisted variants; a lower bound unless ``exact``.
     next_offset: offset of the next page; None on the last one.
     facets: for each requested name its values with their number of products, most frequent first.
-    seconds: time of each stage. weak: nothing matches well, and the hits are only the nearest products.
+    asked: the query as it was understood. seconds: time of each stage.
+    weak: nothing matches well, and the hits are only the nearest products.
     note: why a setting of the query had no effect; "" if all had.
     """
 
     hits: list[Hit]
+    asked: Query
     total: int = 0
     exact: bool = True
     next_offset: int | None = None

@@ -22,6 +22,7 @@ from typing import Any
 from cachetools import LRUCache
 
 from kaleidobert.errors import InputError
+from kaleidobert.index.caching import CachedPerVersion
 from kaleidobert.index.filters import NO_FILTERS, Filters
 from kaleidobert.index.opening import open_index
 from kaleidobert.index.protocol import ProductIndex
@@ -33,6 +34,7 @@ from kaleidobert.search.explain import Explainer
 from kaleidobert.search.ordering import RankedHits
 from kaleidobert.search.query import BEST_MATCH, MAX_DEPTH, Answer, Evidence, Hit, Query
 from kaleidobert.search.query_encoder import QueryEncoder
+from kaleidobert.search.understanding import QueryUnderstanding
 
 CACHED_ORDERS = 256  # queries whose order is cached for their further pages
 STAGES = ("encode", "recall", "rerank", "facets", "why", "photos")
@@ -55,6 +57,7 @@ class Ranker:
         self.encoder = QueryEncoder(scorer, store)
         self.explainer = Explainer(scorer, store)
         self._retriever = CandidateRetriever(scorer, store, self.calibration)
+        self._understanding = CachedPerVersion(lambda: QueryUnderstanding(store), lambda: store.version)
         self._orders: LRUCache[tuple, RankedHits] = LRUCache(CACHED_ORDERS)
         self._lock = threading.Lock()
 
@@ -87,6 +90,7 @@ class Ranker:
         for query in queries:
             query.check()
             self._check_sort(query.sort)
+        queries = [self._understood(query) for query in queries]
         seconds = [dict.fromkeys(STAGES, 0.0) for _ in queries]
         version = self.store.version
         keys = [_key(query, version) for query in queries]
@@ -108,16 +112,19 @@ class Ranker:
         self.check()
         for query in queries:
             query.check()
+        queries = [self._understood(query) for query in queries]
         return [order.ids for order in self._rank(queries, [dict.fromkeys(STAGES, 0.0) for _ in queries])]
 
     def explain(self, text: str, product_id: str, view: int) -> list[Evidence]:
         """The patches of a stored photo that match each word of the text; [] where the photo was deleted."""
         return self.explainer.explain(text, [(product_id, view)]).get((product_id, view), [])
 
-    def why_nothing(self, filters: Filters = NO_FILTERS) -> str:
-        """Why an answer with these filters is empty, and what to try, in one sentence."""
+    def why_nothing(self, filters: Filters = NO_FILTERS, text: str = "") -> str:
+        """Why an answer to a text with these filters is empty, and what to try, in one sentence."""
         if not self.store.rows():
             return "The store is empty."
+        if text.strip() and not self.store.lexicon().terms(text).meaning:
+            return "There are no words to search for: name a kind of product, a colour or a brand."
         names = self.store.filter_names()
         unknown = [name for name in filters.names if name not in names]
         if unknown:
@@ -125,6 +132,11 @@ class Ranker:
         if self.store.count(filters):
             return "No product matches well enough: lower the threshold, or avoid less."
         return "No product passes the filters: drop one, or check the spelling (case counts)."
+
+    def _understood(self, query: Query) -> Query:
+        if not (query.understand and query.text.strip()):
+            return query
+        return self._understanding().understand(query.text).applied_to(query)
 
     def _rank(self, queries: Sequence[Query], seconds: Sequence[dict[str, float]]) -> list[RankedHits]:
         if not queries:
@@ -165,7 +177,7 @@ class Ranker:
         text_alone = bool(query.text.strip()) and query.image is None and not query.like
         weak = not order.hits or (text_alone and best < self.calibration.weak)
         note = self.rerank_note(query)
-        return Answer(hits, total, exact, end if more else None, facets, seconds, weak, note)
+        return Answer(hits, query, total, exact, end if more else None, facets, seconds, weak, note)
 
     def rerank_note(self, query: Query) -> str:
         """Why a ``rerank`` that the query asks for has no effect; "" where it has, or none is asked for."""
@@ -215,7 +227,7 @@ def _key(query: Query, version: str) -> tuple:
     """All that the order of an answer depends on."""
     photo = hashlib.sha256(query.image.tobytes()).hexdigest() if query.image is not None else ""
     settings = (query.text.strip(), query.like, query.avoid, query.filters, query.rerank, query.hybrid, query.sort)
-    return version, photo, query.threshold, *settings
+    return version, photo, query.threshold, query.preferred, *settings
 
 
 @contextmanager

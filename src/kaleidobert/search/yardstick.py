@@ -31,8 +31,8 @@ BATCH = 64  # queries of one answer
 METRICS = ("P@1", "P@10", "nDCG@10")
 # The settings of a search that each row has.
 ROWS: dict[str, dict[str, Any]] = {
-    "vectors": {"rerank": 0, "hybrid": 0.0},
-    "vectors + joint": {"hybrid": 0.0},
+    "vectors": {"rerank": 0, "hybrid": 0.0, "understand": False},
+    "vectors + joint": {"hybrid": 0.0, "understand": False},
     "vectors + words": {"rerank": 0},
     "vectors + joint + words": {},
 }

@@ -28,6 +28,7 @@ class PageParams:
     like: str = ""  # a product id
     avoid: str = ""
     filters: Filters = NO_FILTERS
+    ignore: tuple[str, ...] = ()  # facets' values, as "name=value", that the text is not to mean
     sort: str = BEST_MATCH
     page: int = 1
 
@@ -55,6 +56,7 @@ class PageParams:
         """The URL's (name, value) pairs."""
         named = {"q": self.text, "photo": self.photo, "like": self.like, "avoid": self.avoid}
         conditions = [("filter", condition) for condition in self.filters.to_strings()]
+        conditions += [("ignore", each) for each in self.ignore]
         sort = [("sort", self.sort)] if self.sort != BEST_MATCH else []
         page = [("page", str(self.page))] if self.page > 1 else []
         return [(name, value) for name, value in named.items() if value] + conditions + sort + page
@@ -71,6 +73,7 @@ class PageParams:
             like=self.like or None,
             avoid=self.avoid,
             filters=self.filters,
+            ignore=self.ignore,
             top=PAGE_SIZE,
             offset=(self.page - 1) * PAGE_SIZE,
             sort=self.sort,

@@ -13,13 +13,15 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from kaleidobert.index.filters import NO_FILTERS, Filters
 from kaleidobert.index.records import Candidate
-from kaleidobert.search.query import BEST_MATCH, Answer, Evidence, Hit
+from kaleidobert.search.query import BEST_MATCH, Answer, Evidence, Hit, Query
+from kaleidobert.search.query_encoder import phrases_of
 from kaleidobert.server.facet_panels import FacetPanel, facet_panels, title_of, value_text
 from kaleidobert.server.page_params import LAST_PAGE, NO_PARAMS, PAGE_SIZE, PageParams, filter_href
 from kaleidobert.server.schemas import ProblemDetails, image_path
 from kaleidobert.server.start_page import StartPageContent
 
 WEB = Path(__file__).parent / "web"
+STRONG, FAIR = 0.5, 0.15  # match probabilities from which a match is called so
 SORTS = [(BEST_MATCH, "Best match"), ("title", "Name")]
 
 
@@ -73,8 +75,11 @@ class PageRenderer:
                 {"name": title_of(name), "value": value_text(value), "href": params.href(filters=others)}
                 for name, value, others in chips(params.filters)
             ],
+            understood=understood_chips(params, answer.asked),
             clear_href=params.href(filters=NO_FILTERS),
-            hidden_fields=[pair for pair in replace(params, page=1).pairs() if pair[0] in ("q", "photo", "like")],
+            hidden_fields=[
+                pair for pair in replace(params, page=1).pairs() if pair[0] in ("q", "photo", "like", "ignore")
+            ],
             sorts=sorts(panels),
             hint=hint,
             correction=correction and {"text": correction, "href": params.href(text=correction)},
@@ -163,7 +168,8 @@ def _card(params: PageParams, hit: Hit) -> dict[str, Any]:
         "href": "product?" + urlencode([("id", product.id), ("view", product.view), *replace(params, page=1).pairs()]),
         "like_href": PageParams(like=product.id).href(),
         "why_src": f"api/products/{product_id}/why?{why}" if params.text.strip() else "",
-        "match": round(100 * hit.match) if params.ranks else None,
+        "match": match_text(hit.match) if params.ranks else None,
+        "percent": round(100 * hit.match),
         "variants": hit.variants,
     }
 
@@ -196,6 +202,30 @@ def count_text(answer: Answer) -> str:
 def chips(filters: Filters) -> list[tuple[str, str, Filters]]:
     """For each condition: its name, its value as text, and the filters without it."""
     return [(name, text.removeprefix("=").strip('"'), others) for name, text, others in filters.split()]
+
+
+def understood_chips(params: PageParams, asked: Query) -> list[dict[str, str]]:
+    """What was understood of the text, each with the search without it."""
+    found = []
+    avoid = phrases_of(asked.avoid)
+    own = len(phrases_of(params.avoid))
+    for phrase in avoid[own:]:
+        others = ", ".join(each for each in avoid if each != phrase)
+        href = params.href(text=asked.text, avoid=others, filters=asked.filters)
+        found.append({"name": "Without", "value": phrase, "href": href})
+    for name, text, others in asked.filters.split():
+        if text not in [given for _, given, _ in params.filters.split()]:
+            href = params.href(text=asked.text, avoid=asked.avoid, filters=others)
+            found.append({"name": title_of(name), "value": text.removeprefix("="), "href": href})
+    for name, value in asked.preferred:
+        href = params.href(ignore=(*params.ignore, f"{name}={value}"))
+        found.append({"name": "Best with " + title_of(name).lower(), "value": value_text(value), "href": href})
+    return found
+
+
+def match_text(match: float) -> str:
+    """A match in words: a percentage beside the right product reads as a mark."""
+    return "Strong" if match >= STRONG else "Fair" if match >= FAIR else "Weak"
 
 
 def sorts(panels: Sequence[FacetPanel]) -> list[tuple[str, str]]:

@@ -22,7 +22,7 @@ from kaleidobert.server.photos import PhotoCache, decode_photo
 from kaleidobert.server.request_parsing import read_parts, single_photo
 from kaleidobert.server.routes.parameters import FilterConditions, ProductId, QueryText
 from kaleidobert.server.routes.products import cached_jpeg
-from kaleidobert.server.schemas import MAX_TEXT, MAX_VIEW, ProblemDetails
+from kaleidobert.server.schemas import MAX_FILTERS, MAX_TEXT, MAX_VIEW, ProblemDetails
 from kaleidobert.server.start_page import cached_start_page
 
 PAGE_PATHS = ("/", "/product", "/photo", "/docs")  # their errors are shown as pages, all others as JSON
@@ -54,7 +54,7 @@ class PageHandlers:
         answer = await self.batched_ranker.answer(query)
         hint, correction = "", None
         if not answer.hits:
-            hint = await run(lambda: ranker.why_nothing(params.filters))
+            hint = await run(lambda: ranker.why_nothing(params.filters, params.text))
         if params.text:
             correction = await run(lambda: self._suggester.correction(params.text))
         return self._renderer.results(params, answer, categories, hint, correction, like)
@@ -89,9 +89,10 @@ def page_routes(handlers: PageHandlers) -> APIRouter:
         sort: Annotated[str, fastapi.Query(max_length=100)] = BEST_MATCH,
         number: Annotated[int, fastapi.Query(alias="page", ge=1, le=LAST_PAGE)] = 1,
         conditions: FilterConditions = None,
+        ignore: Annotated[list[str] | None, fastapi.Query(max_length=MAX_FILTERS)] = None,
     ) -> str:
         filters = parse_filters([*(conditions or []), *range_conditions(request)])
-        params = PageParams(q.strip(), photo, like, avoid, filters, sort, number)
+        params = PageParams(q.strip(), photo, like, avoid, filters, tuple(ignore or ()), sort, number)
         return await handlers.results(params) if params else await handlers.start()
 
     @router.get("/product")
