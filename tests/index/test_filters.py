@@ -86,6 +86,29 @@ def test_filters_select_the_same_as_sql_and_in_memory(
     assert selected(conditions) == set(expected)
 
 
+ODD = {"a<b": "x", "size": "3..6", "note": '"quoted"', "big": "1000000"}
+ODD |= {"price": "\u06f1\u06f9", "accent": "Cre\u0300me"}  # in Persian digits; decomposed
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        *('"a<b"=x', 'size="3..6"', "price=19", "price<=19", "price=18.5..20", "big>=1e6", "big=1000000"),
+        *("accent=Crème", "accent=CREME", "id=odd"),
+    ],
+)
+def test_odd_names_and_values_are_found_and_written_again(index: ProductIndex, condition: str) -> None:
+    index.upsert([stored(Product(id="odd", title="", attributes=ODD), 0, np.eye(8, dtype=np.float32)[0])])
+    index.upsert([stored(Product(id="other", title="", attributes={"price": "70"}), 0, np.eye(8, dtype=np.float32)[1])])
+    filters = parse_filters([condition])
+    assert [hit.id for hit in index.recall(np.ones(8), 5, filters)] == ["odd"]
+    assert index.count(filters) == 1
+    assert parse_filters(filters.to_strings()) == filters
+    for name, value in ODD.items():
+        own = Filters.of({name: value})
+        assert parse_filters(own.to_strings()) == own
+
+
 def test_an_operator_is_added_in_one_entry(
     selected: Callable[[list[str]], set[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

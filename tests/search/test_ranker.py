@@ -10,11 +10,13 @@ import torch
 from PIL import Image
 from scipy.special import logit
 
-from fixtures.shop import CALIBRATION, JOINT, Shop, drawn
+from fixtures.shop import CALIBRATION, COLOURS, JOINT, Shop, drawn
 from kaleidobert.data.images import open_image
+from kaleidobert.data.product import Product
 from kaleidobert.errors import InputError
 from kaleidobert.index.filters import Filters
 from kaleidobert.scoring.calibration import Calibration
+from kaleidobert.search.candidates import CandidateRetriever
 from kaleidobert.search.query import Hit, Query
 from kaleidobert.search.ranker import Ranker
 from kaleidobert.vision.saliency.detectors import DETECTORS
@@ -56,7 +58,7 @@ def test_reranking_is_the_combined_score_of_the_full_forward_pass(shop: Shop, qu
 
 def test_the_order_by_vectors_subtracts_hubness(shop: Shop) -> None:
     ranker = shop.ranker()
-    hits = ranker.search("red bag", top=12, rerank=0)
+    hits = ranker.search("red bag", top=12, rerank=0, understand=False)
     own = ranker.scorer.encode_texts(["red bag"]).hubness.item()
     scores = [hit.cosine - 0.5 * (hit.product.hubness + own) for hit in hits]
     scale = ranker.scorer.scale
@@ -290,3 +292,86 @@ def test_ids_are_all_ranked_products_with_variants(shop: Shop) -> None:
 def test_a_joint_model_without_weight_is_not_used(shop: Shop) -> None:
     ranker = shop.ranker(joint_weight={"TIR": 0.0, "ITR": 1.0})
     assert ranker.search("red bag", top=5) == ranker.search("red bag", top=5, rerank=0)
+
+
+def styles() -> list[Product]:
+    """Four styles of sixty sizes each, and sixty skirts."""
+    dresses = [
+        Product(
+            id=f"dress-{style}-{size}",
+            title=f"red dress {style}",
+            attributes={"item_group_id": f"style-{style}", "size": str(size)},
+            images=(drawn("red", "ellipse"),),
+        )
+        for style in range(4)
+        for size in range(60)
+    ]
+    skirts = [
+        Product(id=f"skirt-{number}", title=f"skirt {number}", images=(drawn("blue", "rectangle"),))
+        for number in range(60)
+    ]
+    return dresses + skirts
+
+
+@pytest.mark.parametrize("writable_shop", ["memory"], indirect=True)
+def test_groups_do_not_end_the_pages(writable_shop: Shop) -> None:
+    shop = replace(writable_shop, products=styles()).in_memory()
+    ranker = shop.ranker()
+    assert len(ranker.search("red dress", top=120)) == 64
+    pages, offset = [], 0
+    while offset is not None:
+        answer = ranker.answer(Query("red dress", top=10, offset=offset))
+        pages += [hit.product.id for hit in answer.hits]
+        offset = answer.next_offset
+    assert len(set(pages)) == len(pages) == 64
+    fresh = shop.ranker()
+    assert [hit.product.id for hit in fresh.search("red dress", top=10, offset=20)] == pages[20:30]
+    assert [hit.product.id for hit in fresh.search("red dress", top=10)] == pages[:10]
+
+
+def test_facets_of_a_chosen_name_keep_its_other_values(shop: Shop) -> None:
+    ranker = shop.ranker()
+    free = ranker.answer(Query("bag", facets=())).facets
+    chosen = ranker.answer(Query("bag", filters=Filters.of({"colour": "red"}), facets=()))
+    assert chosen.facets["colour"] == free["colour"] and len(free["colour"]) == 6
+    assert chosen.total == 2 and chosen.facets["subcategory"] == [("ellipse", 1), ("rectangle", 1)]
+    both = ranker.answer(Query("bag", filters=Filters.of({"colour": "red", "subcategory": "ellipse"}), facets=()))
+    assert dict(both.facets["subcategory"]) == {"ellipse": 1, "rectangle": 1}
+    assert dict(both.facets["colour"]) == dict.fromkeys(COLOURS, 1)
+
+
+def test_a_product_s_own_id_comes_first(shop: Shop) -> None:
+    for text in ("p07", " p07 "):
+        hit = shop.ranker(**JOINT).search(text, top=3)[0]
+        assert (hit.product.id, hit.match) == ("p07", 1.0)
+    assert shop.ranker().search("p07", filters=Filters.of({"colour": "red"}), top=3)[0].product.id != "p07"
+
+
+@pytest.mark.parametrize("text", ["🔥👗", "the", "12345"])
+def test_a_query_without_words_is_answered_honestly(shop: Shop, text: str) -> None:
+    ranker = shop.ranker()
+    answer = ranker.answer(Query(text))
+    assert answer.hits == [] and answer.weak
+    assert "no words to search for" in ranker.why_nothing(text=text)
+    assert ranker.search(text, like="p01", top=3)  # a product to resemble is enough
+
+
+def test_words_count_as_fitted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    ranker = shop.ranker()
+    fitted = replace(KNOWN, vectors_words=(KNOWN.vectors[0], 50.0, *KNOWN.vectors[1:]))
+    monkeypatch.setattr(ranker, "_retriever", CandidateRetriever(ranker.scorer, ranker.store, fitted))
+    for query in ("purple rectangle", "PURPLE rectangels", "rectangle purpel"):
+        assert ranker.search(query, top=1, understand=False)[0].product.title == "purple rectangle bag"
+    without = ranker.search("purple rectangle", top=12, hybrid=0.0, understand=False)
+    assert [hit.product.id for hit in without] == [
+        hit.product.id for hit in shop.ranker().search("purple rectangle", top=12, understand=False)
+    ]
+
+
+def test_preferred_values_raise_the_match_and_can_be_ignored(shop: Shop) -> None:
+    ranker = shop.ranker()
+    plain = {hit.product.id: hit.match for hit in ranker.search("green thing", top=12, understand=False)}
+    found = {hit.product.id: hit.match for hit in ranker.search("green thing", top=12)}
+    assert {each for each in found if found[each] > plain[each] + 1e-6} == {"p01", "p07"}
+    ignored = ranker.search("green thing", top=12, ignore=("colour=green",))
+    assert {hit.product.id: hit.match for hit in ignored} == pytest.approx(plain)

@@ -245,11 +245,17 @@ def test_searches_beyond_the_queue_are_refused_at_once(shop: Shop) -> None:
 def test_products_and_photos(client: TestClient) -> None:
     product = client.get("/api/products/p00").json()
     assert product["title"] == "red ellipse bag" and product["attributes"]["colour"] == "red"
-    assert product["images"] == ["/images/p00/0", "/images/p00/1", "/images/p00/2"]
+    assert [address.partition("?v=")[0] for address in product["images"]] == [
+        f"/images/p00/{view}" for view in range(3)
+    ]
+    assert all(client.get(address).status_code == 200 for address in product["images"])
     photo = client.get("/images/p00/2")
     assert photo.headers["content-type"] == "image/jpeg" and "max-age" in photo.headers["cache-control"]
     again = client.get("/images/p00/2", headers={"if-none-match": photo.headers["etag"]})
     assert again.status_code == 304 and not again.content
+    for tags in (f'"x", {photo.headers["etag"]}', f"W/{photo.headers['etag']}", "*"):
+        assert client.get("/images/p00/2", headers={"if-none-match": tags}).status_code == 304
+    assert client.get("/images/p00/2", headers={"if-none-match": '"x"'}).status_code == 200
     assert client.get("/images/p00/2?large=true").headers["content-type"] == "image/jpeg"
 
 
@@ -259,6 +265,39 @@ def test_ids_with_slashes_and_spaces_have_addresses(new_shop: Shop) -> None:
         (hit,) = client.post("/api/search", json={"query": "bag"}).json()["hits"]
         assert client.get(hit["image"]).status_code == 200
         assert client.get("/api/products/a%2Fb%20c%3F%C3%BC").json()["id"] == "a/b c?ü"
+
+
+def test_ids_that_end_like_a_route_are_products_where_their_slash_is_encoded(new_shop: Shop) -> None:
+    new_shop.indexer().index([replace(new_shop.products[1], id=each) for each in ("a", "a/why", "a/similar", "a/0")])
+    with TestClient(create_app(new_shop.ranker())) as client:
+        for product_id in ("a%2Fwhy", "a%2Fsimilar", "a%2F0", "a"):
+            assert client.get(f"/api/products/{product_id}").json()["id"] == product_id.replace("%2F", "/")
+            assert client.get(f"/images/{product_id}/0").status_code == 200
+        assert client.get("/api/products/a%2Fwhy/why?q=bag").json()["id"] == "a/why"
+        assert client.get("/api/products/a/why?q=bag").json()["id"] == "a"  # plain slashes mean the route
+
+
+@pytest.mark.parametrize("path", ["/", "/?q=bag", "/product?id=p00", "/images/p00/0", "/api/products/p00", "/healthz"])
+def test_head_has_the_headers_of_get_and_no_body(client: TestClient, path: str) -> None:
+    head, get = client.head(path), client.get(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == get.headers["content-type"]
+    assert head.headers["content-length"] == get.headers["content-length"]
+    assert client.head("/nowhere").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/images/p00/{}", "/api/products/p00/why?q=bag&view={}", "/product?id=p00&view={}"])
+def test_views_that_no_product_can_have_are_refused(client: TestClient, path: str) -> None:
+    for view in (2**31, 10**30, -1):
+        assert client.get(path.format(view)).status_code in (400, 404, 422)
+
+
+def test_a_search_shows_what_was_understood(client: TestClient) -> None:
+    page = client.get("/?q=red+bag+without+stripes").text
+    assert "Search without Without: stripes" in page and "Search without Best with colour: Red" in page
+    assert "Best with colour: Red" not in client.get("/?q=red+bag&ignore=colour%3Dred").text
+    empty = client.get("/?q=%F0%9F%94%A5").text
+    assert "There are no words to search for" in empty
 
 
 def test_health_readiness_metrics_and_description(client: TestClient) -> None:

@@ -57,6 +57,32 @@ def test_the_next_search_sees_stored_and_removed_products(client: TestClient) ->
     assert "no product" in detail(client.delete("/api/products/new%2F1", headers=HEADERS), 404)
 
 
+def test_an_id_given_twice_is_refused(client: TestClient) -> None:
+    twice = [product("new", title="one"), product("other"), product("new", title="two")]
+    answer = client.put("/api/products", json={"products": twice}, headers=HEADERS)
+    assert "the id 'new' is given 2 times" in detail(answer, 422)
+    assert "new" not in ids(client)
+
+
+def test_blanks_are_trimmed_and_numbers_and_truths_are_attributes(client: TestClient) -> None:
+    attributes = {" in_stock ": True, "price": 19.99, "pages": 7, "empty": " ", "colour": " Red "}
+    one = product("new", title=" bag ", category="  ", subcategory=" Totes ", attributes=attributes)
+    assert client.put("/api/products", json={"products": [one]}, headers=HEADERS).status_code == 200
+    stored = client.get("/api/products/new").json()
+    assert (stored["title"], stored["category"], stored["subcategory"]) == ("bag", "", "Totes")
+    assert stored["attributes"] == {"in_stock": "true", "price": "19.99", "pages": "7", "colour": "Red"}
+    for condition in ("in_stock=true", "in_stock=True", "price=19.99", "price=19.990", "price<20", "colour=red"):
+        body = {"query": "bag", "filters": [condition]}
+        assert [hit["id"] for hit in client.post("/api/search", json=body).json()["hits"]] == ["new"], condition
+    assert client.get("/").status_code == 200
+
+
+def test_the_address_of_a_photo_changes_with_it(client: TestClient) -> None:
+    before = client.get("/api/products/p01").json()["images"]
+    assert client.put("/api/products", json={"products": [product("p01")]}, headers=HEADERS).status_code == 200
+    assert client.get("/api/products/p01").json()["images"] != before
+
+
 def test_replacing_a_product_replaces_all_its_photos(client: TestClient) -> None:
     assert len(client.get("/api/products/p00").json()["images"]) == 3
     form = {"product": json.dumps({"id": "p00", "title": "green bag", "attributes": {"colour": "green"}})}

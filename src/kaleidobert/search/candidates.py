@@ -37,9 +37,9 @@ class ScoredCandidates:
     """N ``products`` retrieved for a query, in tiers that are ranked one after the other.
 
     ends: where each tier ends. named: the number of products, the first ones, whose id the text is. preferred (N,): the
-    shares of the preferred values that the products have. similarity (N,): of text and photo embeddings. words (N,): the
-    shares of the text's words that the products have; None where they do not count. text (N,): probabilities that the
-    text matches; 1 without a text. rest (N,): probabilities that the query's photo matches and that nothing to be
+    shares of the preferred values that the products have. similarity (N,): of text and photo embeddings. words (N,):
+    the shares of the text's words that the products have; None where they do not count. text (N,): probabilities that
+    the text matches; 1 without a text. rest (N,): probabilities that the query's photo matches and that nothing to be
     avoided does. full_text: product ids found by full-text search, best first. exhausted: whether the index holds no
     further products, or no more are retrieved.
     """

@@ -38,7 +38,8 @@ BETWEEN = re.compile(
     re.IGNORECASE,
 )
 AT_MOST = re.compile(
-    r"(?:\b(?:under|below|less than|cheaper than|up to|at most|max(?:imum)?|unter|bis(?: zu)?|moins de|menos de)\s+|<=?\s*)"
+    r"(?:\b(?:under|below|less than|cheaper than|up to|at most|max(?:imum)?|unter|bis(?: zu)?|moins de|menos de)\s+"
+    r"|<=?\s*)"
     rf"(?P<high>{AMOUNT}){NO_UNIT}",
     re.IGNORECASE,
 )

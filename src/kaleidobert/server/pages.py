@@ -213,9 +213,10 @@ def understood_chips(params: PageParams, asked: Query) -> list[dict[str, str]]:
         others = ", ".join(each for each in avoid if each != phrase)
         href = params.href(text=asked.text, avoid=others, filters=asked.filters)
         found.append({"name": "Without", "value": phrase, "href": href})
-    for name, text, others in asked.filters.split():
-        if text not in [given for _, given, _ in params.filters.split()]:
-            href = params.href(text=asked.text, avoid=asked.avoid, filters=others)
+    given = params.filters.to_strings()
+    for condition, (name, text, rest) in zip(asked.filters.to_strings(), asked.filters.split(), strict=True):
+        if condition not in given:
+            href = params.href(text=asked.text, avoid=asked.avoid, filters=rest)
             found.append({"name": title_of(name), "value": text.removeprefix("="), "href": href})
     for name, value in asked.preferred:
         href = params.href(ignore=(*params.ignore, f"{name}={value}"))
