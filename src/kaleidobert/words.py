@@ -93,12 +93,16 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The content words of a query."""
+    """The content words of a query; ``variants``: those of its synonyms, each with how far it counts."""
 
     terms: tuple[Term, ...]
+    variants: tuple[tuple[Terms, float], ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.terms)
+
+    def with_variants(self, variants: Iterable[tuple[Terms, float]]) -> Terms:
+        return Terms(self.terms, tuple(variants))
 
     @property
     def meaning(self) -> bool:
@@ -108,12 +112,16 @@ class Terms:
     @property
     def forms(self) -> list[str]:
         """All words of the catalogue that match one of the query."""
-        return sorted({form for term in self.terms for form in term.forms})
+        return sorted({form for terms in (self, *(each for each, _ in self.variants)) for form in terms._forms()})
+
+    def _forms(self) -> set[str]:
+        return {form for term in self.terms for form in term.forms}
 
     def share(self, words: Collection[str]) -> float:
         """The share of the query's words, by weight, that a product with these words has, from 0 to 1."""
         total = sum(term.weight for term in self.terms)
-        return sum(term.weight * term.share(words) for term in self.terms) / total if total else 0.0
+        own = sum(term.weight * term.share(words) for term in self.terms) / total if total else 0.0
+        return max([own, *(counts * variant.share(words) for variant, counts in self.variants)])
 
 
 class Lexicon:

@@ -20,6 +20,7 @@ from kaleidobert.cli.patches import patches
 from kaleidobert.cli.pretrain import pretrain
 from kaleidobert.cli.push import push
 from kaleidobert.cli.report import report
+from kaleidobert.cli.rules import rules
 from kaleidobert.cli.saliency import saliency
 from kaleidobert.cli.search import search
 from kaleidobert.cli.serve import serve
@@ -46,6 +47,7 @@ for verb in (
     report,
     index,
     search,
+    rules,
     serve,
     describe,
     migrate,

@@ -80,14 +80,18 @@ class Filters:
         ]
         return (max(low for low, _ in ends), min(high for _, high in ends)) if ends else None
 
+    def joined(self, other: Filters) -> Filters:
+        """The conditions of both."""
+        both = (*self.conditions, *other.conditions)
+        return Filters.collect((each.name, each.operator, operand) for each in both for operand in each.operands)
+
     def without(self, name: str) -> Filters:
         """These conditions but those on ``name``."""
         return Filters(tuple(each for each in self.conditions if each.name != name))
 
     def also(self, name: str, value: str) -> Filters:
         """These conditions and one of equality."""
-        parts = [(each.name, each.operator, operand) for each in self.conditions for operand in each.operands]
-        return Filters.collect([*parts, (name, EQUAL, value)])
+        return self.joined(Filters.of({name: value}))
 
     def split(self) -> list[tuple[str, str, Filters]]:
         """For each operand: its name, sign and operand as written, and the filters without it."""

@@ -218,6 +218,7 @@ class Indexer:
             package=version("kaleidobert"),
             photos=self._embedder.photos,
             calibration=self._calibration(),
+            rules=self._previous.info.rules if self._previous else {},
         )
 
 

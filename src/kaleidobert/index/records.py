@@ -29,6 +29,7 @@ class StoreInfo:
     package: str  # the kaleidobert version that made it
     photos: str = "thumbnails"  # one of PHOTOS
     calibration: dict[str, Any] = field(default_factory=dict)  # of match probabilities
+    rules: dict[str, Any] = field(default_factory=dict)  # the shop's own: synonyms, pins and so on
     index: dict[str, Any] = field(default_factory=dict)  # vector index: kind, rows, probes, refine, recall
     format: int = FORMAT
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from scipy.special import expit, logit
 
+from kaleidobert.index.filters import Filters
 from kaleidobert.index.operators import ID
 from kaleidobert.index.protocol import ProductIndex
 from kaleidobert.index.records import Candidate
@@ -19,6 +20,7 @@ from kaleidobert.scoring.ranking import RERANK
 from kaleidobert.search.ordering import RankedHits, by_match, collapse_groups, fused, mentions, sorted_by
 from kaleidobert.search.query import BEST_MATCH, Hit, Query
 from kaleidobert.search.query_encoder import EncodedQuery, EncodedText
+from kaleidobert.search.rules import boosts
 from kaleidobert.search.understanding import has
 from kaleidobert.words import folded
 
@@ -36,12 +38,12 @@ JOINT_BATCH = 512  # pairs per forward pass
 class ScoredCandidates:
     """N ``products`` retrieved for a query, in tiers that are ranked one after the other.
 
-    ends: where each tier ends. named: the number of products, the first ones, whose id the text is. preferred (N,): the
-    shares of the preferred values that the products have. similarity (N,): of text and photo embeddings. words (N,):
-    the shares of the text's words that the products have; None where they do not count. text (N,): probabilities that
-    the text matches; 1 without a text. rest (N,): probabilities that the query's photo matches and that nothing to be
+    ends: where each tier ends. named: the number of products, the first ones, whose id the text is. preferred (N,): what
+    preferred values and rules add to the match, in nats. similarity (N,): of text and photo embeddings. words (N,): the
+    shares of the text's words that the products have; None where they do not count. text (N,): probabilities that the
+    text matches; 1 without a text. rest (N,): probabilities that the query's photo matches and that nothing to be
     avoided does. full_text: product ids found by full-text search, best first. exhausted: whether the index holds no
-    further products, or no more are retrieved.
+    further products, or no more are retrieved. pinned: ids that come first.
     """
 
     products: list[Candidate]
@@ -54,6 +56,7 @@ class ScoredCandidates:
     rest: np.ndarray
     full_text: list[str]
     exhausted: bool
+    pinned: tuple[str, ...] = ()
 
     def match(self) -> np.ndarray:
         return self.text * self.rest
@@ -82,16 +85,17 @@ class CandidateRetriever:
         exhausted = len(near) <= ends[-1] or start + depth + 1 >= len(TIERS)
         tiers = [near[begin:end] for begin, end in pairwise((0, *ends))]
         named = self._named(query, encoded)
+        pinned = self._with_ids(encoded.effects.pin, query, encoded)
         worded: list[Candidate] = []
         if encoded.text and (self.words_count(query) or query.hybrid):
             terms = encoded.text.terms
             worded = [each for each, _ in self._index.text_recall(terms, FIRST, query.filters, encoded.vector)]
-        tiers = self._wanted([[*named, *tiers[0], *worded], *tiers[1:]], query, encoded)
+        tiers = self._wanted([[*named, *pinned, *tiers[0], *worded], *tiers[1:]], query, encoded)
         near = [each for tier in tiers for each in tier]
         words = None
         if encoded.text and self.words_count(query):
             words = np.array([encoded.text.terms.share(set(each.words.split())) for each in near])
-        preferred = np.array([_preferred_share(each, query) for each in near])
+        preferred = BOOST * np.array([_preferred_share(each, query) for each in near]) + boosts(encoded.effects, near)
         similarity, text, rest = self._scored(near, encoded, words, preferred)
         ids = {each.id for each in named}
         first = sum(each.id in ids for each in tiers[0])
@@ -107,6 +111,7 @@ class CandidateRetriever:
             rest,
             [each.id for each in worded],
             exhausted,
+            encoded.effects.pin,
         )
 
     def _wanted(self, tiers: list[list[Candidate]], query: Query, encoded: EncodedQuery) -> list[list[Candidate]]:
@@ -120,6 +125,14 @@ class CandidateRetriever:
             wanted = [each for each in tier if kept.get(each.id) is each]
             found.append([each for each in wanted if not any(mentions(each, phrase) for phrase in phrases)])
         return found
+
+    def _with_ids(self, ids: Sequence[str], query: Query, encoded: EncodedQuery) -> list[Candidate]:
+        """The products with these ids that pass the filters, in this order."""
+        if not ids:
+            return []
+        filters = Filters.of({ID: tuple(ids)}).joined(query.filters)
+        found = {each.id: each for each in self._index.recall(encoded.vector, len(ids), filters)}
+        return [found[each] for each in ids if each in found]
 
     def _named(self, query: Query, encoded: EncodedQuery) -> list[Candidate]:
         """The products whose id, SKU or barcode the text is."""
@@ -224,8 +237,8 @@ class CandidateRetriever:
 
 
 def boosted(match: np.ndarray, preferred: np.ndarray) -> np.ndarray:
-    """Match probabilities (N,) of products with these shares (N,) of the preferred values."""
-    return expit(logit(match) + BOOST * preferred)
+    """Match probabilities (N,) with what is added to them (N,), in nats."""
+    return expit(logit(match) + preferred)
 
 
 def _preferred_share(product: Candidate, query: Query) -> float:
@@ -240,8 +253,12 @@ def ranked(query: Query, candidates: ScoredCandidates) -> RankedHits:
     match = candidates.match()
     with np.errstate(divide="ignore"):
         scores = np.log(match)
+    # above all others, whose scores are logarithms of probabilities
+    first = {product: 1.0 + place for place, product in enumerate(reversed(candidates.pinned))}
     hits = [
-        Hit(0, each, float(score), float(chance))
+        Hit(
+            0, each, first.get(each.id, float(score)), float(chance)
+        )  # log probabilities are below any pinned product's
         for each, score, chance in zip(candidates.products, scores, match, strict=True)
     ]
     tiers = [hits[begin:end] for begin, end in pairwise((0, *candidates.ends))]

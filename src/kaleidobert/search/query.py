@@ -138,6 +138,7 @@ class Answer:
     asked: the query as it was understood. seconds: time of each stage.
     weak: nothing matches well, and the hits are only the nearest products.
     note: why a setting of the query had no effect; "" if all had.
+    banner, redirect: what the shop's rules announce, and the address that they send such a search to.
     """
 
     hits: list[Hit]
@@ -149,3 +150,5 @@ class Answer:
     seconds: dict[str, float] = field(default_factory=dict)
     weak: bool = False
     note: str = ""
+    banner: str = ""
+    redirect: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,9 +11,11 @@ import torch
 
 from kaleidobert.alignment.matching import content_words
 from kaleidobert.errors import InputError
+from kaleidobert.index.caching import CachedPerVersion
 from kaleidobert.index.protocol import ProductIndex
 from kaleidobert.scoring.protocol import PairScorer
 from kaleidobert.search.query import Query
+from kaleidobert.search.rules import Effects, ShopRules
 from kaleidobert.words import Terms
 
 AVOID_WEIGHT = 0.3  # of phrases to avoid, in the vector for retrieval; ranking uses their match probabilities
@@ -36,11 +39,12 @@ class EncodedText:
 
 @dataclass(frozen=True, slots=True)
 class EncodedQuery:
-    """A query's ``text``, or ``image`` embedding (V,), or both, and the phrases to avoid."""
+    """A query's ``text``, or ``image`` embedding (V,), or both, the phrases to avoid, and what the rules do."""
 
     text: EncodedText | None
     image: np.ndarray | None
     avoid: list[EncodedText]
+    effects: Effects = Effects()
 
     @property
     def single(self) -> bool:
@@ -63,6 +67,11 @@ class QueryEncoder:
     def __init__(self, scorer: PairScorer, index: ProductIndex) -> None:
         self._scorer = scorer
         self._index = index
+        self._rules = CachedPerVersion(lambda: ShopRules.of(index.info.rules), lambda: json.dumps(index.info.rules))
+
+    def rules(self) -> ShopRules:
+        """The shop's rules, as the store has them now."""
+        return self._rules()
 
     def encode(self, queries: Sequence[Query]) -> list[EncodedQuery]:
         """Raises ``InputError`` where the index lacks the product that results should be ``like``."""
@@ -70,7 +79,12 @@ class QueryEncoder:
         texts = [text for query, avoid in zip(queries, phrases, strict=True) for text in (query.text.strip(), *avoid)]
         found = self.texts(list(dict.fromkeys(filter(None, texts))))
         return [
-            EncodedQuery(found.get(query.text.strip()), self._image(query), [found[phrase] for phrase in avoid])
+            EncodedQuery(
+                found.get(query.text.strip()),
+                self._image(query),
+                [found[phrase] for phrase in avoid],
+                self.rules().effects(query.text, query.filters),
+            )
             for query, avoid in zip(queries, phrases, strict=True)
         ]
 
@@ -81,9 +95,11 @@ class QueryEncoder:
         batch = self._scorer.encode_texts(texts)
         embeds, hubness = batch.embeds.float().cpu().numpy(), batch.hubness.tolist()
         parts = zip(texts, embeds, hubness, batch.input_ids, batch.attention_mask, strict=True)
-        lexicon = self._index.lexicon()
+        lexicon, rules = self._index.lexicon(), self.rules()
         return {
-            text: EncodedText(text, embed, own, self._words(text), ids[mask > 0], mask[mask > 0], lexicon.terms(text))
+            text: EncodedText(
+                text, embed, own, self._words(text), ids[mask > 0], mask[mask > 0], rules.terms(lexicon, text)
+            )
             for text, embed, own, ids, mask in parts
         }
 

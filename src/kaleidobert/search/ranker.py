@@ -11,6 +11,7 @@ one looked.
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -92,7 +93,7 @@ class Ranker:
             self._check_sort(query.sort)
         queries = [self._understood(query) for query in queries]
         seconds = [dict.fromkeys(STAGES, 0.0) for _ in queries]
-        version = self.store.version
+        version = f"{self.store.version} {json.dumps(self.store.info.rules)}"
         keys = [_key(query, version) for query in queries]
         orders = [self._known_order(key, query) for key, query in zip(keys, queries, strict=True)]
         missing = [place for place, order in enumerate(orders) if order is None]
@@ -177,7 +178,9 @@ class Ranker:
         text_alone = bool(query.text.strip()) and query.image is None and not query.like
         weak = not order.hits or (text_alone and best < self.calibration.weak)
         note = self.rerank_note(query)
-        return Answer(hits, query, total, exact, end if more else None, facets, seconds, weak, note)
+        effects = self.encoder.rules().effects(query.text, query.filters)
+        shown = {"banner": effects.banner, "redirect": effects.redirect}
+        return Answer(hits, query, total, exact, end if more else None, facets, seconds, weak, note, **shown)
 
     def rerank_note(self, query: Query) -> str:
         """Why a ``rerank`` that the query asks for has no effect; "" where it has, or none is asked for."""

@@ -70,6 +70,7 @@ class PageRenderer:
             hits=[_card(params, hit) for hit in answer.hits],
             first=answer.hits[0].rank if answer.hits else 1,
             weak=answer.weak,
+            banner=answer.banner,
             facets=panels,
             chips=[
                 {"name": title_of(name), "value": value_text(value), "href": params.href(filters=others)}

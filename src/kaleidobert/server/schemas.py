@@ -136,6 +136,8 @@ class SearchResponse(BaseModel):
     exact: bool = Field(description="False if total is a lower bound.")
     weak: bool = Field(description="True if nothing matches well and the hits are only the nearest products.")
     note: str = Field("", description="Why a setting of the request had no effect; empty if all had.")
+    banner: str = Field("", description="What the shop's rules announce for such a search.")
+    redirect: str = Field("", description="The address that the shop's rules send such a search to.")
     next_offset: int | None = Field(description="Offset of the next page; null on the last page.")
     facets: dict[str, list[FacetValue]]
     milliseconds: dict[str, float] | None = Field(None, description="Time of each stage, if timings was set.")
@@ -150,6 +152,8 @@ class SearchResponse(BaseModel):
             exact=answer.exact,
             weak=answer.weak,
             note=answer.note,
+            banner=answer.banner,
+            redirect=answer.redirect,
             next_offset=answer.next_offset,
             facets={
                 name: [FacetValue(value=value, count=count) for value, count in values]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import Annotated
+from typing import Annotated, Any
 
 import fastapi
 from fastapi import APIRouter, Request, Response
@@ -44,7 +44,7 @@ class PageHandlers:
     async def start(self) -> str:
         return self._renderer.start(await self.batched_ranker.executor.run(self._start_page))
 
-    async def results(self, params: PageParams) -> str:
+    async def results(self, params: PageParams) -> str | Response:
         ranker, run = self.batched_ranker.ranker, self.batched_ranker.executor.run
         image = await run(lambda: self.photos.get(params.photo).image()) if params.photo else None
         query = params.to_query(image)
@@ -52,6 +52,8 @@ class PageHandlers:
         categories = (await run(self._start_page)).categories
         like = (await run(lambda: product_or_404(ranker, params.like)))[0] if params.like else None
         answer = await self.batched_ranker.answer(query)
+        if answer.redirect:
+            return RedirectResponse(answer.redirect, status_code=303)
         hint, correction = "", None
         if not answer.hits:
             hint = await run(lambda: ranker.why_nothing(params.filters, params.text))
@@ -90,7 +92,7 @@ def page_routes(handlers: PageHandlers) -> APIRouter:
         number: Annotated[int, fastapi.Query(alias="page", ge=1, le=LAST_PAGE)] = 1,
         conditions: FilterConditions = None,
         ignore: Annotated[list[str] | None, fastapi.Query(max_length=MAX_FILTERS)] = None,
-    ) -> str:
+    ) -> Any:
         filters = parse_filters([*(conditions or []), *range_conditions(request)])
         params = PageParams(q.strip(), photo, like, avoid, filters, tuple(ignore or ()), sort, number)
         return await handlers.results(params) if params else await handlers.start()
