@@ -65,3 +65,12 @@ def test_no_suggestions(suggester: Suggester) -> None:
 )
 def test_corrections(suggester: Suggester, query: str, corrected: str | None) -> None:
     assert suggester.correction(query) == corrected
+
+
+def test_accents_do_not_matter_and_are_shown_as_titles_have_them() -> None:
+    vocabulary = Vocabulary.of(["Crème Kleid", "Cre\u0300me Kleid", "rote Schuhe"])
+    suggester = Suggester(lambda: vocabulary)
+    assert suggester.suggest("cre") == ["crème"] == suggester.suggest("CRÈ")
+    assert suggester.suggest("creme ") == ["creme kleid"]
+    assert suggester.correction("creme") is None and suggester.correction("crême") is None
+    assert suggester.correction("crme") == "crème"

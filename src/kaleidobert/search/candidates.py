@@ -38,11 +38,11 @@ JOINT_BATCH = 512  # pairs per forward pass
 class ScoredCandidates:
     """N ``products`` retrieved for a query, in tiers that are ranked one after the other.
 
-    ends: where each tier ends. named: the number of products, the first ones, whose id the text is. preferred (N,): what
-    preferred values and rules add to the match, in nats. similarity (N,): of text and photo embeddings. words (N,): the
-    shares of the text's words that the products have; None where they do not count. text (N,): probabilities that the
-    text matches; 1 without a text. rest (N,): probabilities that the query's photo matches and that nothing to be
-    avoided does. full_text: product ids found by full-text search, best first. exhausted: whether the index holds no
+    ends: where each tier ends. named: the number of products, the first ones, whose id the text is. preferred (N,):
+    what preferred values and rules add to the match, in nats. similarity (N,): of text and photo embeddings. words
+    (N,): the shares of the text's words that the products have; None where they do not count. text (N,): probabilities
+    that the text matches; 1 without a text. rest (N,): probabilities that the query's photo matches and that nothing to
+    be avoided does. full_text: product ids found by full-text search, best first. exhausted: whether the index holds no
     further products, or no more are retrieved. pinned: ids that come first.
     """
 

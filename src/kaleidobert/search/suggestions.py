@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
+
+from kaleidobert.words import folded
 
 WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 MIN_FUZZY_LENGTH = 3  # letters; shorter words have too many neighbours
@@ -21,40 +24,52 @@ FUNCTION_WORDS = frozenset("a an and at by for from in of on or the to with with
 class Vocabulary:
     """Word counts (``words``) and bigram counts (``following``: word -> next words) of the catalogue's titles.
 
-    ``known``: further correct words, such as those of descriptions.
+    All words are folded; ``spelling``: how the titles spell those that are not as folded. ``known``: further correct
+    words, such as those of descriptions, in lower case.
     """
 
     words: Mapping[str, int]
     following: Mapping[str, Counter[str]] = field(default_factory=dict)
     known: Container[str] = frozenset()
+    spelling: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, titles: Iterable[str], known: Container[str] = frozenset()) -> Vocabulary:
         words: Counter[str] = Counter()
         following: dict[str, Counter[str]] = {}
+        spelling: dict[str, str] = {}
         for title in titles:
-            found = [word.lower() for word in WORD.findall(title)]
+            spelt = [word.lower() for word in WORD.findall(unicodedata.normalize("NFC", title))]
+            found = [folded(word) for word in spelt]
+            spelling |= {word: own for word, own in zip(found, spelt, strict=True) if word != own}
             words.update(found)
             for word, follower in zip(found, found[1:], strict=False):
                 following.setdefault(word, Counter())[follower] += 1
         frequent = dict(words.most_common(MAX_WORDS))
-        return cls(frequent, {word: following[word] for word in following if word in frequent}, known)
+        return cls(frequent, {word: following[word] for word in following if word in frequent}, known, spelling)
+
+    def spelt(self, word: str) -> str:
+        """A folded word as the titles spell it."""
+        return self.spelling.get(word, word)
 
     def correct(self, word: str) -> str:
         """The most likely similar word for an unknown word; a known word, or one without similar words, unchanged."""
-        if word in self.words or word in self.known or word in FUNCTION_WORDS:
-            return word
+        typed, word = word, folded(word)
+        if word in self.words or typed in self.known or word in FUNCTION_WORDS:
+            return typed
         if len(word) < MIN_FUZZY_LENGTH or word.isdigit():
-            return word
+            return typed
         inflections = (word + "s", word + "es", word.removesuffix("s"), word.removesuffix("es"))
         if any(form in self.words for form in inflections):
-            return word
+            return typed
         similar = self._similar(word, self.words)
-        return min(similar, key=lambda each: (similar[each], -self.words[each], each), default=word)
+        best = min(similar, key=lambda each: (similar[each], -self.words[each], each), default=None)
+        return typed if best is None else self.spelt(best)
 
     def completions(self, start: str, previous: str | None, limit: int) -> list[str]:
         """The most likely words with this start, or a misspelling of it, after the word ``previous``."""
-        followers = self.following.get(previous or "", Counter())
+        start = folded(start)
+        followers = self.following.get(folded(previous or ""), Counter())
         errors = dict.fromkeys((word for word in self.words if word.startswith(start)), 0)
         if len(errors) < limit and len(start) >= MIN_FUZZY_LENGTH:
             by_start: dict[str, list[str]] = {}
@@ -65,7 +80,8 @@ class Vocabulary:
                     errors.setdefault(word, distance)
         found = [word for word in errors if word not in FUNCTION_WORDS]
         likelihood = {word: self.words[word] + BIGRAM_WEIGHT * followers[word] for word in found}
-        return sorted(found, key=lambda word: (errors[word], -likelihood[word], word))[:limit]
+        best = sorted(found, key=lambda word: (errors[word], -likelihood[word], word))[:limit]
+        return [self.spelt(word) for word in best]
 
     def _similar(self, word: str, choices: Iterable[str]) -> dict[str, int]:
         """Choices within an edit distance of one, or two for long words, with their distances."""
