@@ -15,6 +15,7 @@ from kaleidobert.cli.features import features
 from kaleidobert.cli.finetune import finetune
 from kaleidobert.cli.fit_ranker import fit_ranker
 from kaleidobert.cli.index import index
+from kaleidobert.cli.mcp import mcp
 from kaleidobert.cli.migrate import migrate
 from kaleidobert.cli.patches import patches
 from kaleidobert.cli.pretrain import pretrain
@@ -49,6 +50,7 @@ for verb in (
     search,
     rules,
     serve,
+    mcp,
     describe,
     migrate,
     push,

@@ -1,0 +1,79 @@
+"""The search as tools of the Model Context Protocol, for agents that shop: the same ranker as the pages and the API."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from mcp.server.mcpserver import MCPServer
+from pydantic import BaseModel, Field
+
+from kaleidobert.index.filters import parse_filters
+from kaleidobert.search.query import Query
+from kaleidobert.search.ranker import Ranker
+from kaleidobert.server.schemas import MAX_FILTERS, MAX_ID, MAX_TEXT, FacetValue, ProductResponse, SearchResponse
+
+MAX_HITS = 50  # of one call: an agent reads them all
+MAX_VALUES = 30  # of one filter
+
+Text = Annotated[str, Field(max_length=MAX_TEXT)]
+INSTRUCTIONS = (
+    "Search a shop's products by text. Call list_filters once to learn the names and values that filters may use; "
+    "then search_products, and get_product for one product with all its photos."
+)
+
+
+class Filter(BaseModel):
+    """A name that filters may use, and its most frequent values."""
+
+    name: str
+    values: list[FacetValue]
+
+
+def mcp_server(ranker: Ranker) -> MCPServer:
+    """A server with the tools search_products, get_product and list_filters on one store."""
+    server = MCPServer("kaleidobert", instructions=INSTRUCTIONS)
+
+    @server.tool()
+    def search_products(
+        query: Annotated[Text, Field(description="What to look for, in a shopper's words.")] = "",
+        like: Annotated[str, Field(max_length=MAX_ID, description="Id of a product that hits should resemble.")] = "",
+        avoid: Annotated[Text, Field(description="Phrases that hits should not match, comma-separated.")] = "",
+        filters: Annotated[
+            list[str] | None,
+            Field(max_length=MAX_FILTERS, description="NAME=VALUE, NAME<=50 or NAME=10..50; all must hold."),
+        ] = None,
+        sort: Annotated[str, Field(description="match, title or a filter's name; prefix - to reverse.")] = "match",
+        top: Annotated[int, Field(ge=1, le=MAX_HITS)] = 10,
+        offset: Annotated[int, Field(ge=0)] = 0,
+    ) -> SearchResponse:
+        """Find products by text, by likeness to another product, or both; the best match first."""
+        asked = Query(
+            query,
+            like=like or None,
+            avoid=avoid,
+            filters=parse_filters(filters or []),
+            sort=sort,
+            top=top,
+            offset=offset,
+            thumbnails=False,
+        )
+        return SearchResponse.of(query, ranker.answer(asked), ranker.fingerprint)
+
+    @server.tool()
+    def get_product(product_id: Annotated[str, Field(max_length=MAX_ID)]) -> ProductResponse:
+        """All that is known of one product."""
+        found = ranker.store.product(product_id)
+        if found is None:
+            raise ValueError(f"no product with id {product_id!r}")
+        return ProductResponse.of(*found)
+
+    @server.tool()
+    def list_filters() -> list[Filter]:
+        """The names that filters and sort may use, with their most frequent values and numbers of products."""
+        counts: dict[str, Any] = ranker.store.facets()
+        return [
+            Filter(name=name, values=[FacetValue(value=value, count=count) for value, count in values[:MAX_VALUES]])
+            for name, values in counts.items()
+        ]
+
+    return server
