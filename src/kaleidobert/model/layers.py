@@ -18,7 +18,7 @@ from transformers.masking_utils import create_bidirectional_mask
 from transformers.models.bert.modeling_bert import BertLayer
 
 
-def by_length(lengths: Tensor, rows: int = 32) -> Iterator[tuple[Tensor, int]]:
+def by_length(lengths: Tensor, rows: int = 64) -> Iterator[tuple[Tensor, int]]:
     """The texts of these lengths (N,) in groups of similar ones, so that little padding is computed.
 
     Yields the indices (n,) of up to ``rows`` texts, and the length of the longest, at least 2: [CLS] and [SEP].
