@@ -28,7 +28,6 @@ from kaleidobert.model.losses import (
     also_fitting,
     contrastive_loss,
     draw_negatives,
-    equal_texts,
     matching_loss,
 )
 from kaleidobert.vision.backbones import PatchEncoder
@@ -129,7 +128,7 @@ class SingleStream(nn.Module):
         **_: Any,
     ) -> PeerOutput:
         rows = torch.arange(len(pixel_values), device=pixel_values.device)
-        forbidden = equal_texts(text_group) | torch.eye(len(rows), dtype=torch.bool, device=rows.device)
+        forbidden = also_fitting(text_group) | torch.eye(len(rows), dtype=torch.bool, device=rows.device)
         unlike = subcategory[:, None] != subcategory[None, :]
         flat = torch.zeros(forbidden.shape, device=rows.device)
         wrong_text, wrong_photo = (

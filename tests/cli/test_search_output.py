@@ -28,7 +28,7 @@ def test_search_once_prints_draws_and_writes(shop: Shop, tmp_path: Path, capsys:
     assert {"id", "title", "score", "cosine", "match", "view", "why"} <= written["hits"][0].keys()
     assert {"word", "start", "end", "weight", "patches"} == written["hits"][0]["why"][0].keys()
     assert {"patch", "x1", "y1", "x2", "y2", "weight"} == written["hits"][0]["why"][0]["patches"][0].keys()
-    assert written["facets"]["subcategory"] == [{"value": "ellipse", "count": 6}]
+    assert written["facets"]["subcategory"] == [{"value": shape, "count": 6} for shape in ("ellipse", "rectangle")]
     assert written["filters"] == ["subcategory=ellipse"] and written["milliseconds"]["rerank"] > 0
     search_once(Query("bag", filters=Filters.of({"colour": "pink"})), shop.uri, console=Console(width=200))
     assert "Nothing found for 'bag'. No product passes the filters" in capsys.readouterr().out

@@ -107,6 +107,7 @@ class Indexer:
         # None: created by the first write
         self._store = LanceDBIndex.find_unfinished(store_uri, self._fingerprint, photos) if new_version else current
         if current is not None and not new_version:
+            current.info.check_format(store_uri)
             current.check_model(self._fingerprint, scorer.name)
             if current.info.photos != photos:
                 raise InputError(f"{store_uri} keeps photos {current.info.photos}, not {photos}: add --new-version")

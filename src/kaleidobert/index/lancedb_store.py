@@ -23,7 +23,7 @@ from kaleidobert.index.grouping import assign_groups, family_of
 from kaleidobert.index.lancedb_reader import LanceDBReader, batches
 from kaleidobert.index.lancedb_rows import table_rows
 from kaleidobert.index.operators import literals
-from kaleidobert.index.records import StoredView, StoreInfo
+from kaleidobert.index.records import FORMAT, StoredView, StoreInfo
 from kaleidobert.index.versions import BUILDING, Versions
 
 INDEX_ABOVE = 20_000  # rows; below this an exact scan is as fast as an index
@@ -47,6 +47,7 @@ class LanceDBIndex(LanceDBReader):
         if store is None:
             command = f"kaleidobert index DATA --model RUN --store {uri}"
             raise InputError(f"no product store at {uri}: make one with `{command}`")
+        store.info.check_format(uri)
         return store
 
     @classmethod
@@ -69,6 +70,7 @@ class LanceDBIndex(LanceDBReader):
         versions = Versions(uri, refresh_seconds=0.0)
         current = None if new_version else versions.current()
         store = cls(versions, current or versions.add(info))
+        store.info.check_format(uri)
         store.check_model(info.fingerprint, info.model)
         return store
 
@@ -78,7 +80,8 @@ class LanceDBIndex(LanceDBReader):
         versions = Versions(uri, refresh_seconds=0.0)
         for version in reversed(versions.all()):
             info = version.info
-            if version.state == BUILDING and (info.fingerprint, info.photos) == (fingerprint, photos):
+            same = (info.fingerprint, info.photos, info.format) == (fingerprint, photos, FORMAT)
+            if version.state == BUILDING and same:
                 return cls(versions, version)
         return None
 

@@ -11,6 +11,7 @@ from kaleidobert.data.product import Product
 from kaleidobert.errors import InputError
 
 FORMAT = 4  # of a store; raised when a column changes its meaning
+OLDEST_FORMAT = 3  # beside which a new version can be built
 PHOTOS = ("thumbnails", "stored", "referenced")  # what may be kept of the original photos
 
 ViewKey = tuple[str, int]  # (product id, view index)
@@ -32,6 +33,14 @@ class StoreInfo:
     rules: dict[str, Any] = field(default_factory=dict)  # the shop's own: synonyms, pins and so on
     index: dict[str, Any] = field(default_factory=dict)  # vector index: kind, rows, probes, refine, recall
     format: int = FORMAT
+
+    def check_format(self, uri: str) -> None:
+        """Raise ``InputError`` where the store at ``uri`` was made by an earlier version of this package."""
+        if self.format != FORMAT:
+            raise InputError(
+                f"{uri} has store format {self.format}, this version of kaleidobert reads {FORMAT}: re-index into a new "
+                f"version with `kaleidobert index DATA --model {self.model} --store {uri} --new-version`"
+            )
 
     def check_model(self, fingerprint: str, model: str, uri: str) -> None:
         """Raise ``InputError`` unless this is the fingerprint of the model that made the store at ``uri``."""

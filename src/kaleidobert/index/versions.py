@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from kaleidobert.errors import InputError
 from kaleidobert.index.lancedb_rows import table_schema
-from kaleidobert.index.records import FORMAT, StoreInfo
+from kaleidobert.index.records import FORMAT, OLDEST_FORMAT, StoreInfo
 
 VERSIONS = "versions"
 CURRENT, BUILDING, RETIRED = "current", "building", "retired"
@@ -132,9 +132,10 @@ class Versions:
         return [version.number for version in old]
 
     def _version(self, row: dict[str, Any]) -> Version:
-        if row["format"] != FORMAT:
+        if not OLDEST_FORMAT <= row["format"] <= FORMAT:
             raise InputError(
-                f"{self.uri} has store format {row['format']}, this version of kaleidobert reads {FORMAT}: re-index"
+                f"{self.uri} has store format {row['format']}, this version of kaleidobert reads {FORMAT}: re-index into "
+                "a new store"
             )
         info = StoreInfo(**json.loads(row["info"]))
         changed = datetime.fromisoformat(row["changed"])

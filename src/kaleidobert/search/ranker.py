@@ -132,7 +132,7 @@ class Ranker:
             return f"No product has {unknown[0]!r}; filters are: {', '.join(names)}."
         if self.store.count(filters):
             return "No product matches well enough: lower the threshold, or avoid less."
-        return "No product passes the filters: drop one, or check the spelling (case counts)."
+        return "No product passes the filters: drop one, or check the spelling."
 
     def _understood(self, query: Query) -> Query:
         if not (query.understand and query.text.strip()):

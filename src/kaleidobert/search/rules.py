@@ -41,6 +41,7 @@ from kaleidobert.words import MISSPELT, Lexicon, Terms, stems
 
 MAX_BOOST = 20.0  # in nats
 BURIED = -2 * MAX_BOOST  # below any boost
+MAX_PHRASE = 6  # words of a phrase with synonyms
 MAX_REPLACED = 8  # variants of one query by synonyms
 
 
@@ -170,13 +171,13 @@ class ShopRules:
     def _variants(self, text: str) -> list[tuple[str, float]]:
         """The text with a phrase replaced by a synonym, and how far each variant counts."""
         words, found = stems(text), []
+        spans = [(first, end) for first in range(len(words)) for end in range(first + 1, len(words) + 1)]
+        written = {span: "".join(words[slice(*span)]) for span in spans if span[1] - span[0] <= MAX_PHRASE}
         for synonym in self.rules.synonyms:
             for phrase, other, counts in synonym.replacements():
-                wanted = stems(phrase)
-                for place in range(len(words) - len(wanted) + 1):
-                    if wanted and words[place : place + len(wanted)] == wanted:
-                        replaced = [*words[:place], other, *words[place + len(wanted) :]]
-                        found.append((" ".join(replaced), counts))
+                wanted = "".join(stems(phrase))  # "t shirt" and "t-shirt" alike
+                for first, end in (span for span, own in written.items() if wanted and own == wanted):
+                    found.append((" ".join([*words[:first], other, *words[end:]]), counts))
         return found[:MAX_REPLACED]
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import BaseModel, Field
 
+from kaleidobert.errors import InputError
 from kaleidobert.index.filters import parse_filters
 from kaleidobert.search.query import Query
 from kaleidobert.search.ranker import Ranker
@@ -29,6 +33,15 @@ class Filter(BaseModel):
     values: list[FacetValue]
 
 
+@contextmanager
+def mistakes_told() -> Iterator[None]:
+    """Tell the agent what is wrong with its call; other errors are told to the server's log alone."""
+    try:
+        yield
+    except InputError as error:
+        raise ToolError(str(error)) from error
+
+
 def mcp_server(ranker: Ranker) -> MCPServer:
     """A server with the tools search_products, get_product and list_filters on one store."""
     server = MCPServer("kaleidobert", instructions=INSTRUCTIONS)
@@ -47,24 +60,17 @@ def mcp_server(ranker: Ranker) -> MCPServer:
         offset: Annotated[int, Field(ge=0)] = 0,
     ) -> SearchResponse:
         """Find products by text, by likeness to another product, or both; the best match first."""
-        asked = Query(
-            query,
-            like=like or None,
-            avoid=avoid,
-            filters=parse_filters(filters or []),
-            sort=sort,
-            top=top,
-            offset=offset,
-            thumbnails=False,
-        )
-        return SearchResponse.of(query, ranker.answer(asked), ranker.fingerprint)
+        settings = {"avoid": avoid, "sort": sort, "top": top, "offset": offset, "thumbnails": False}
+        with mistakes_told():
+            asked = Query(query, like=like or None, filters=parse_filters(filters or []), **settings)
+            return SearchResponse.of(query, ranker.answer(asked), ranker.fingerprint)
 
     @server.tool()
     def get_product(product_id: Annotated[str, Field(max_length=MAX_ID)]) -> ProductResponse:
         """All that is known of one product."""
         found = ranker.store.product(product_id)
         if found is None:
-            raise ValueError(f"no product with id {product_id!r}")
+            raise ToolError(f"no product with id {product_id!r}")
         return ProductResponse.of(*found)
 
     @server.tool()
