@@ -38,8 +38,8 @@ class StoreInfo:
         """Raise ``InputError`` where the store at ``uri`` was made by an earlier version of this package."""
         if self.format != FORMAT:
             raise InputError(
-                f"{uri} has store format {self.format}, this version of kaleidobert reads {FORMAT}: re-index into a new "
-                f"version with `kaleidobert index DATA --model {self.model} --store {uri} --new-version`"
+                f"{uri} has store format {self.format}, this version of kaleidobert reads {FORMAT}: re-index into a "
+                f"new version with `kaleidobert index DATA --model {self.model} --store {uri} --new-version`"
             )
 
     def check_model(self, fingerprint: str, model: str, uri: str) -> None:

@@ -132,10 +132,11 @@ class Versions:
         return [version.number for version in old]
 
     def _version(self, row: dict[str, Any]) -> Version:
-        if not OLDEST_FORMAT <= row["format"] <= FORMAT:
+        found = row["format"]
+        if not OLDEST_FORMAT <= found <= FORMAT:
             raise InputError(
-                f"{self.uri} has store format {row['format']}, this version of kaleidobert reads {FORMAT}: re-index into "
-                "a new store"
+                f"{self.uri} has store format {found}, this version of kaleidobert reads {FORMAT}: re-index it into a "
+                "new store"
             )
         info = StoreInfo(**json.loads(row["info"]))
         changed = datetime.fromisoformat(row["changed"])

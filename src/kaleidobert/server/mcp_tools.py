@@ -60,7 +60,7 @@ def mcp_server(ranker: Ranker) -> MCPServer:
         offset: Annotated[int, Field(ge=0)] = 0,
     ) -> SearchResponse:
         """Find products by text, by likeness to another product, or both; the best match first."""
-        settings = {"avoid": avoid, "sort": sort, "top": top, "offset": offset, "thumbnails": False}
+        settings: dict[str, Any] = {"avoid": avoid, "sort": sort, "top": top, "offset": offset, "thumbnails": False}
         with mistakes_told():
             asked = Query(query, like=like or None, filters=parse_filters(filters or []), **settings)
             return SearchResponse.of(query, ranker.answer(asked), ranker.fingerprint)
