@@ -17,6 +17,7 @@ from kaleidobert.words import Lexicon, folded, index_words, stems, words_of
         ("٤٢ и Ё", "42 и е"),
         ("हिन्दी", "हिन्दी"),  # signs that spell are no accents
         ("ガ", "ガ"),
+        ("Nike™ Damen\u00adschuhe", "nike damenschuhe"),
     ],
 )
 def test_folding_removes_case_accents_and_forms_alone(text: str, plain: str) -> None:
@@ -27,7 +28,7 @@ def test_folding_removes_case_accents_and_forms_alone(text: str, plain: str) -> 
 def test_words_of_scripts_without_spaces_are_pairs_of_characters() -> None:
     assert words_of("赤いドレス red") == ["赤い", "いド", "ドレ", "レス", "red"]
     assert words_of("हिन्दी साड़ी") == ["हिन्दी", folded("साड़ी")]
-    assert words_of("🔥👗 …") == []
+    assert words_of("🔥👗 ❤️ …") == []
 
 
 def test_products_are_found_by_stems_and_parts_of_compounds() -> None:
@@ -46,7 +47,7 @@ def lexicon() -> Lexicon:
     [
         ("t shirt", "Nike T-Shirts for men"),
         ("tshirt", "Nike T-Shirts for men"),
-        ("shirts", "Nike T-Shirts for men"),  # the end of a longer word counts less
+        ("bag", "blue handbag"),  # the end of a longer word counts less
         ("schuhe", "Damenschuhe rot"),
         ("hanbdag", "blue handbag"),
         ("jumpr", "v-neck jumper"),

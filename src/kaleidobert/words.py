@@ -18,13 +18,16 @@ import snowballstemmer
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-WORD = regex.compile(r"[\p{L}\p{N}\p{M}]+(?:[-'’.&/][\p{L}\p{N}\p{M}]+)*")
+WORD = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}]*(?:[-'’.&/][\p{L}\p{N}\p{M}]+)*")
 JOINTS = regex.compile(r"[-'’.&/]")
 # Scripts without spaces between words, whose words are pairs of neighbouring characters.
 UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー]+")
 LETTERS = str.maketrans({"ø": "o", "đ": "d", "ł": "l", "ı": "i", "æ": "ae", "œ": "oe", "ð": "d", "þ": "th", "’": "'"})
+DROPPED = dict.fromkeys(map(ord, "™®℠©\u00ad\u200b\u200c\u200d\ufe0e\ufe0f"))  # marks, and what no reader sees
 MIN_PART = 3  # letters of each part of a compound that is a word by itself: "zip-front", not "t-shirt"
-MIN_TYPO, MIN_TAIL = 4, 4  # letters of a word that may be misspelt, and that may end a longer one
+MIN_TYPO, MIN_TAIL = 4, 3  # letters of a word that may be misspelt, and that may end one longer by as many
+MAX_REMEMBERED = 10_000  # misspelt words
+MAX_CORRECTED = 8  # words of a query whose typing errors are looked for
 MISSPELT, TAIL = 0.8, 0.6  # how far a correction counts, and a longer word with this end: "handbag" for "bag"
 STOP_WORDS = frozenset(
     "a an and are as at be but by can could do for from get have i in is it its like look looking me my need of on or "
@@ -36,7 +39,7 @@ STOP_WORDS = frozenset(
 def folded(text: str) -> str:
     """Without case, accents, and other forms of the same letters and digits: "Crème Ｎº ٥" -> "creme no 5"."""
     letters = []
-    for letter in unicodedata.normalize("NFKD", text.casefold()).translate(LETTERS):
+    for letter in unicodedata.normalize("NFKD", text.translate(DROPPED)).casefold().translate(LETTERS):
         mark = unicodedata.combining(letter)
         if letter.isdecimal():
             letters.append(str(unicodedata.decimal(letter)))
@@ -133,9 +136,10 @@ class Lexicon:
         for words in products:
             self.counts.update(words)
             self.products += 1
+        self._similar: dict[str, list[str]] = {}
         self._tails: dict[str, list[str]] = {}
         for word in self.counts:
-            if len(word) > MIN_TAIL and word.isalpha():
+            if len(word) >= 2 * MIN_TAIL and word.isalpha():
                 self._tails.setdefault(_tail(word), []).append(word)
 
     def terms(self, text: str) -> Terms:
@@ -154,11 +158,11 @@ class Lexicon:
         own = [form for form in forms if form in self.counts]
         if not own and len(parts) > 1:
             forms |= {part: 1.0 for part in map(stem, parts) if part in self.counts and len(part) >= MIN_PART}
-        if len(word) >= MIN_TAIL:
-            end = stem(word).rstrip("e")
-            longer = (each for each in self._tails.get(_tail(end), ()) if each.rstrip("e").endswith(end))
-            forms = dict.fromkeys(longer, TAIL) | forms
-        if not any(form in self.counts for form in forms):
+        end = stem(word).rstrip("e")
+        if len(end) >= MIN_TAIL:
+            longer = (each for each in self._tails.get(_tail(end), ()) if len(each) >= len(end) + MIN_TAIL)
+            forms = dict.fromkeys((each for each in longer if each.rstrip("e").endswith(end)), TAIL) | forms
+        if place < MAX_CORRECTED and not any(form in self.counts for form in forms):
             forms |= dict.fromkeys(self.similar(stem(word)), MISSPELT)
         exact = sum(self.counts[form] for form, counts in forms.items() if counts == 1.0)
         held = exact or max(self.counts[form] for form in forms)
@@ -168,8 +172,14 @@ class Lexicon:
         """The catalogue's words within one typing error of one of ``MIN_TYPO`` letters or more, frequent ones first."""
         if len(word) < MIN_TYPO or not word.isalpha():
             return []
-        found = process.extract(word, self.counts.keys(), scorer=OSA.distance, score_cutoff=1, limit=20)
-        return sorted((each for each, *_ in found), key=lambda each: -self.counts[each])
+        known = self._similar.get(word)
+        if known is None:
+            found = process.extract(word, self.counts.keys(), scorer=OSA.distance, score_cutoff=1, limit=20)
+            known = sorted((each for each, *_ in found), key=lambda each: -self.counts[each])
+            if len(self._similar) >= MAX_REMEMBERED:
+                self._similar.clear()
+            self._similar[word] = known
+        return known
 
 
 def _tail(word: str) -> str:

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from scipy.special import logit
 
-from fixtures.shop import CALIBRATION, COLOURS, JOINT, Shop, drawn
+from fixtures.shop import CALIBRATION, COLOURS, JOINT, Shop, catalogue, drawn
 from kaleidobert.data.images import open_image
 from kaleidobert.data.product import Product
 from kaleidobert.errors import InputError
@@ -376,3 +376,32 @@ def test_preferred_values_raise_the_match_and_can_be_ignored(shop: Shop) -> None
     assert {each for each in found if found[each] > plain[each] + 1e-6} == {"p01", "p07"}
     ignored = ranker.search("green thing", top=12, ignore=("colour=green",))
     assert {hit.product.id: hit.match for hit in ignored} == pytest.approx(plain)
+
+
+@pytest.mark.parametrize("writable_shop", ["memory"], indirect=True)
+def test_a_number_that_is_an_id_or_a_code_is_looked_up(writable_shop: Shop) -> None:
+    products = [
+        replace(each, attributes=dict(each.attributes) | {"EAN": f"400{n}"}) for n, each in enumerate(catalogue())
+    ]
+    shop = replace(writable_shop, products=[replace(products[0], id="10042"), *products[1:]]).in_memory()
+    ranker = shop.ranker()
+    assert [hit.product.id for hit in ranker.search("10042")] == ["10042"]
+    assert ranker.search("4003")[0].product.id == "p03"
+    assert ranker.search("4003", filters=Filters.of({"colour": "red"})) == []
+
+
+def test_a_threshold_ends_the_search_at_the_first_tier_below_it(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    ranker = shop.ranker()
+    monkeypatch.setattr("kaleidobert.search.candidates.TIERS", (4, 8, 10, 12, 14))
+    depths = []
+    retrieve = CandidateRetriever.retrieve
+    monkeypatch.setattr(CandidateRetriever, "retrieve", lambda self, *a: depths.append(a[-1]) or retrieve(self, *a))
+    matches = [hit.match for hit in ranker.search("bag", rerank=0, top=4, understand=False)]
+    depths.clear()
+    answer = ranker.answer(Query("bag", rerank=0, threshold=min(matches), understand=False))
+    assert depths == [0, 1] and answer.exact and answer.total >= 4
+
+
+def test_a_photo_search_heeds_rules_and_an_explanation_leaves_out_what_is_refused(shop: Shop) -> None:
+    words = [each.word for each in shop.ranker().explain("red bag without stripes", "p00", 0)]
+    assert words == ["red", "bag"]

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from fixtures.shop import CALIBRATION, Shop
+from fixtures.shop import CALIBRATION, Shop, drawn
+from kaleidobert.data.images import open_image
 from kaleidobert.errors import InputError
 from kaleidobert.index.filters import Filters
 from kaleidobert.search.query import Query
@@ -58,6 +59,7 @@ def test_synonyms_in_any_language() -> None:
         ("rules: [{boost: [{filter: 'price<=x', by: 1}]}]", "'x' is not a number"),
         ("rules: [{boost: [{by: 1}]}]", "give either filter or number"),
         ("rules: [{redirect: 'javascript:alert(1)'}]", "use an address that starts with https"),
+        ("rules: [{query: '&', redirect: /}]", "query '&' has no words"),
         ("rules: [", "not valid YAML"),
         ("- a", "rules.yaml: "),
     ],
@@ -121,3 +123,17 @@ def test_a_change_of_rules_counts_from_the_next_query(memory: Shop) -> None:
 def test_synonyms_find_products_by_other_words(memory: Shop) -> None:
     ranker = with_rules(memory, "synonyms: [{words: [lilac, purple]}, {words: [oval, ellipse]}]", **WORDS)
     assert ranker.search("lilac oval", top=1, understand=False)[0].product.title == "purple ellipse bag"
+
+
+def test_rules_compare_words_and_filters_as_a_search_does() -> None:
+    rules = parsed("rules: [{query: t shirt, filters: [category=apparel], banner: Tees}]")
+    asked = Filters.of({"category": "Apparel", "colour": "red"})
+    assert rules.effects("red T-Shirts", asked).banner == rules.effects("shirt t", asked).banner == "Tees"
+    assert rules.effects("red shirts", asked).banner == "" == rules.effects("t-shirt", Filters.of({})).banner
+
+
+def test_a_photo_search_has_the_rules_of_all_queries(memory: Shop) -> None:
+    photo = open_image(drawn("red", "ellipse"))
+    first = memory.ranker().search(image=photo, top=1)[0].product.id
+    ranker = with_rules(memory, f"rules: [{{bury: [{first}]}}]")
+    assert [hit.product.id for hit in ranker.search(image=photo, top=12)][-1] == first

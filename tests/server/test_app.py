@@ -296,6 +296,8 @@ def test_a_search_shows_what_was_understood(client: TestClient) -> None:
     page = client.get("/?q=red+bag+without+stripes").text
     assert "Search without Without: stripes" in page and "Search without Best with colour: Red" in page
     assert "Best with colour: Red" not in client.get("/?q=red+bag&ignore=colour%3Dred").text
+    understood = client.post("/api/search", json={"query": "red bag without stripes"}).json()["understood"]
+    assert understood == {"text": "red bag", "avoid": "stripes", "filters": [], "preferred": {"colour": "red"}}
     empty = client.get("/?q=%F0%9F%94%A5").text
     assert "There are no words to search for" in empty
 

@@ -133,7 +133,8 @@ def print_search(figures: dict) -> None:
         table.add_row(row, *("-" if cell is None else f"{100 * cell:.1f}" for cell in cells))
     Console().print(table)
     if figures["unjudged"]:
-        print(f"{figures['unjudged']:,} products of the store are not in the catalogue, and count as wrong")
+        place = figures["split"] or "the catalogue"
+        print(f"{figures['unjudged']:,} products of the store are not in {place}, and count as wrong")
 
 
 def print_ranking(figures: dict) -> None:

@@ -50,7 +50,10 @@ def search_once(
             values = ", ".join(f"{value} ({count})" for value, count in counts[:MAX_FACET_VALUES])
             console.print(f"{name}: {values}", markup=False, highlight=False)
     else:
-        console.print(f"Nothing found for {heading!r}. {ranker.why_nothing(query.filters, query.text)}", markup=False)
+        console.print(
+            f"Nothing found for {heading!r}. {ranker.why_nothing(answer.asked.filters, answer.asked.text)}",
+            markup=False,
+        )
     if out:
         save_picture(result_sheet(heading, answer.hits), out)
     if json_path:
@@ -85,6 +88,8 @@ def answer_to_dict(answer: Answer) -> dict[str, Any]:
         "exact": answer.exact,
         "weak": answer.weak,
         "note": answer.note,
+        "banner": answer.banner,
+        "redirect": answer.redirect,
         "next_offset": answer.next_offset,
         "facets": {
             name: [{"value": value, "count": count} for value, count in counts]

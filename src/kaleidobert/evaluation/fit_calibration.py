@@ -66,6 +66,7 @@ def fit_calibration(
     features = Calibration(vectors=(), photo=(), weak=0.0, **fitted).features
     kinds, answerable = labelled_pairs(scorer, dataset, encoded, features, seed)
     figures: dict[str, Any] = {"products": len(dataset), "queries": len(answerable)}
+    asked = {name: kinds.pop(name) for name in list(kinds) if name.endswith("_asked")}
     for kind, pairs in kinds.items():
         if pairs.outcomes.all() or not pairs.outcomes.any():
             raise InputError(
@@ -83,11 +84,19 @@ def fit_calibration(
     if "vectors_words" not in kinds:
         fitted |= {f"{kind}_words": _with_words(fitted[kind]) for kind in ("vectors", "combined") if kind in kinds}
     name = "combined" if "combined" in kinds else "vectors"
-    best = np.zeros(len(answerable))
-    np.maximum.at(best, kinds[name].query, _probabilities(kinds[name].features, fitted[name]))
+    best = _best(kinds[name], fitted[name], len(answerable))
     fitted["weak"], figures["answerable_accuracy"] = best_threshold(best, answerable)
+    best = _best(asked[f"{name}_asked"], fitted[f"{name}_words"], len(answerable))
+    fitted["weak_words"], figures["answerable_accuracy_words"] = best_threshold(best, answerable)
     calibration = Calibration.of(fitted, scorer.name)
     return calibration, figures | {"weak": calibration.weak}
+
+
+def _best(pairs: Pairs, weights: list[float], queries: int) -> np.ndarray:
+    """The probability of each query's best product (Q,)."""
+    best = np.zeros(queries)
+    np.maximum.at(best, pairs.query, _probabilities(pairs.features, weights))
+    return best
 
 
 def _with_words(weights: Sequence[float]) -> list[float]:
@@ -111,7 +120,8 @@ def labelled_pairs(
     """Pairs of each score, and whether each query has a match (Q,) bool.
 
     Scores: "vectors", "photo", and "combined" where the joint model has a weight; "vectors_words" and "combined_words"
-    with the share of the query's words that a product has, where the catalogue has facts. ``features``: see
+    with the share of the query's words that a product has, where the catalogue's facts give queries with matches and
+    mismatches; "vectors_asked" and "combined_asked" with the same share for the first two's queries. ``features``: see
     `Calibration.features`.
     """
     rng = np.random.default_rng([seed, 7])
@@ -123,7 +133,13 @@ def labelled_pairs(
     images = _enhanced(scorer, encoded)  # (N, V)
     texts, similarity = _similarity(scorer, queries, images)
     chosen = _choose(similarity, rng)  # (Q, C)
-    found = _pairs(scorer, encoded, queries, (texts, similarity, chosen), matches, features)
+    shares = _shares(dataset, queries)
+    with_shares = _pairs(scorer, encoded, queries, (texts, similarity, chosen), matches, features, shares)
+    found = {
+        name: Pairs(pairs.query, np.delete(pairs.features, 1, axis=1), pairs.outcomes)
+        for name, pairs in with_shares.items()
+    }
+    found |= {f"{name}_asked": pairs for name, pairs in with_shares.items()}
     found |= _word_pairs(scorer, dataset, encoded, images, features, rng)
     return found | {"photo": _photo_pairs(scorer, images, words, rng)}, np.array([row.any() for row in matches])
 
@@ -149,7 +165,8 @@ def _pairs(
         scores["combined"] = scorer.combine(picked, _joint(scorer, texts, encoded, chosen))
     query = np.arange(len(queries)).repeat(chosen.shape[1])
     outcomes = np.take_along_axis(matches, chosen.numpy(), axis=1).flatten()
-    known = [np.array([features(query.split()) for query in queries])[query]]
+    words = [[word.text for word in content_words(text)] for text in queries]
+    known = [np.array([features(each) for each in words])[query]]
     if shares is not None:
         known.insert(0, np.take_along_axis(shares, chosen.numpy(), axis=1).flatten())
     return {
@@ -175,16 +192,24 @@ def _word_pairs(
     if not asked:
         return {}
     matches = np.stack([facts.fitting(codes) for codes in asked.values()])
-    owned = [index_words(text) for text in dataset.texts]
-    lexicon = Lexicon(owned)
-    shares = np.array([[terms.share(own) for own in owned] for terms in map(lexicon.terms, asked)], np.float32)
     queries = list(asked)
+    shares = _shares(dataset, queries)
     texts, similarity = _similarity(scorer, queries, images)
     worded = torch.from_numpy(shares + 1e-3 * rng.random(shares.shape, dtype=np.float32))  # ties at random
-    best = worded.topk(min(OTHERS, len(owned)), dim=1).indices
+    best = worded.topk(min(OTHERS, len(dataset)), dim=1).indices
     chosen = torch.cat([_choose(similarity, rng), best], dim=1)
     found = _pairs(scorer, encoded, queries, (texts, similarity, chosen), matches, features, shares)
+    halves = [found["vectors"].outcomes[found["vectors"].query % 2 == half] for half in (0, 1)]
+    if not all(len(half) and half.any() and not half.all() for half in halves):
+        return {}
     return {f"{name}_words": pairs for name, pairs in found.items()}
+
+
+def _shares(dataset: PreparedDataset, queries: Sequence[str]) -> np.ndarray:
+    """The share (Q, N) of each query's words that each product has in title and description."""
+    owned = [index_words(text) for text in dataset.texts]
+    lexicon = Lexicon(owned)
+    return np.array([[terms.share(own) for own in owned] for terms in map(lexicon.terms, queries)], np.float32)
 
 
 @torch.inference_mode()

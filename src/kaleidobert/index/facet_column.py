@@ -15,6 +15,7 @@ from kaleidobert.words import folded
 NUMBER = r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,2})?"  # a regular expression
 _NUMBER = re.compile(NUMBER)
 MAX_NUMBER = 40  # characters
+MAX_DIGITS = 15  # that a number keeps exactly; longer ones are codes
 Counts = list[tuple[str, int]]  # values with their number of products, most frequent first
 
 
@@ -25,7 +26,9 @@ def number(text: str) -> float | None:
     plain = text.strip()
     if not plain.isascii():
         plain = "".join(str(unicodedata.decimal(letter, letter)) for letter in plain)
-    return float(plain) if len(plain) <= MAX_NUMBER and _NUMBER.fullmatch(plain) else None
+    if len(plain) > MAX_NUMBER or sum(map(str.isdigit, plain)) > MAX_DIGITS:
+        return None
+    return float(plain) if _NUMBER.fullmatch(plain) else None
 
 
 def number_text(value: float) -> str:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from kaleidobert.index.facet_column import Counts, FacetColumn
 from kaleidobert.index.filters import Filters
-from kaleidobert.index.operators import ID, LABELS
+from kaleidobert.index.operators import EQUAL, ID, LABELS
 
 COLUMNS = ("id", "view", *LABELS, "attributes")  # that a FacetTable is built from
 
@@ -45,10 +45,10 @@ class FacetTable:
             wanted = set(ids)
             mask = np.fromiter((each in wanted for each in self.ids), dtype=bool, count=len(self.ids))
         for condition in filters.conditions:
-            column = self.columns.get(condition.name)
-            if condition.name == ID:
-                column = FacetColumn(self.ids, np.arange(len(self.ids)))
-            mask &= condition.mask(column or FacetColumn.of({}, len(self.ids)))
+            if condition.name == ID:  # exactly, as a range of ids means nothing
+                mask &= np.isin(self.ids, condition.operands if condition.operator == EQUAL else ())
+                continue
+            mask &= condition.mask(self.columns.get(condition.name) or FacetColumn.of({}, len(self.ids)))
         return mask
 
     def counts(self, mask: np.ndarray, names: Iterable[str] | None = None) -> dict[str, Counts]:

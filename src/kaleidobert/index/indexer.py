@@ -193,6 +193,8 @@ class Indexer:
                 left_behind = len(missing)
         if self._store.info.calibration != (calibration := self._calibration()):
             self._store.describe(calibration=calibration)
+        if self._previous is not None:
+            self._store.describe(rules=self._previous.info.rules)
         self._store.optimize()
         self._tune()
         self._store.publish()
@@ -219,7 +221,6 @@ class Indexer:
             package=version("kaleidobert"),
             photos=self._embedder.photos,
             calibration=self._calibration(),
-            rules=self._previous.info.rules if self._previous else {},
         )
 
 

@@ -169,7 +169,8 @@ class LanceDBReader:
     def stored_products(self, ids: Collection[str]) -> Iterator[Product]:
         """These products with their stored photos, as the catalogue had them, for a store that keeps originals."""
         for batch in batches(sorted(ids), PRODUCTS_PER_READ):
-            rows = self._select([*CANDIDATE_COLUMNS, "photo"], f"id IN ({literals(batch)})")
+            columns = ["id", "view", "title", "description", "category", "subcategory", "attributes", "photo"]
+            rows = self._select(columns, f"id IN ({literals(batch)})")
             photos: dict[str, list[bytes]] = {}
             for row in sorted(rows, key=lambda row: row["view"]):
                 photos.setdefault(row["id"], []).append(row["photo"])

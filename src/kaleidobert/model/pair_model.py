@@ -186,26 +186,32 @@ class KaleidoBertPairModel(KaleidoBertPreTrainedModel):
         tokens: tuple[Tensor, Tensor] | None = None,
         similarity: Tensor | None = None,
         also_fit: Tensor | None = None,
+        same_text: Tensor | None = None,
         shard: BatchShard = WHOLE_BATCH,
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """LM on a batch, and listwise ITM and PMI on its first ``ranked`` products: losses, and accuracies.
 
         input_ids and attention_mask (B, T), patch_states (B, P, H); text_only (B,) bool, None for no LM. Of lists:
         tokens, states (B, Q, H) and mask (B, Q) of the texts that embeddings use; similarity (B, B), one row per image,
-        and also_fit (B, B), one row per text (`losses.also_fitting`), both of the whole batch.
+        and also_fit (B, B), one row per text (`losses.also_fitting`) of those, and same_text, of whole texts, which PMI
+        ranks; all of the whole batch.
         """
         losses, accuracies = {}, {}
         captions = text_only is not None and self.objectives.weight("LM")
         cache = self.kaleidobert.encode_prefix(patch_states if captions else patch_states[:ranked])
         if ranked and self.ranks_lists and tokens is not None and similarity is not None and also_fit is not None:
             everyone = cache.changed(lambda part: shard.gather(part[:ranked]))
-            lists = candidates(similarity, also_fit, everyone.photos, self.objectives.candidates - 1, shard)
-            texts, photos = lists.pairs()
+            others = self.objectives.candidates - 1
             if self.lists_itm:
+                lists = candidates(similarity, also_fit, everyone.photos, others, shard)
+                texts, photos = lists.pairs()
                 states, seen = map(shard.gather, tokens)
                 logits = self.pair_itm_logits(states, seen, everyone, texts, photos)
                 losses["ITM"], accuracies["ITM"] = lists.loss(logits, None, shard)
             if self.objectives.weight("PMI"):
+                whole = also_fit if same_text is None else same_text
+                lists = candidates(similarity, whole, everyone.photos, others, shard)
+                texts, photos = lists.pairs()
                 ids, mask = shard.gather(input_ids), shard.gather(attention_mask)
                 scores = self.pair_log_likelihoods(ids, mask, everyone, texts, photos)
                 listed, which = texts.unique(return_inverse=True)

@@ -149,7 +149,8 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
         if ranked or (text_only is not None and weight("LM")):
             patches = encoder.embed_patches(features, visible_patches) if patches is None else patches
             pairs = input_ids, attention_mask, patches
-            found = self.prefix_losses(*pairs, text_only, ranked, tokens, similarity, also_fit, shard)
+            same = fitting_pairs(text_group, None, None, shard) if ranked else None
+            found = self.prefix_losses(*pairs, text_only, ranked, tokens, similarity, also_fit, same, shard)
             losses, accuracies = losses | found[0], accuracies | found[1]
             if not self.training and text_only is not None and weight("LM"):
                 found = self.prefix_losses(*pairs, torch.ones_like(text_only))

@@ -86,7 +86,8 @@ class KaleidoBertForRetrieval(KaleidoBertPairModel):
         ranked = draws.shape[1] if draws is not None and self.ranks_lists else 0
         if ranked or (text_only is not None and weight("LM")):
             pairs = input_ids, attention_mask, patch_states, text_only
-            found = self.prefix_losses(*pairs, ranked, tokens, similarity, also_fit, shard)
+            same = fitting_pairs(text_group, None, None, shard) if ranked else None
+            found = self.prefix_losses(*pairs, ranked, tokens, similarity, also_fit, same, shard)
             losses, accuracies = losses | found[0], accuracies | found[1]
         return KaleidoBertRetrievalOutput(loss=self.objectives.total(losses), losses=losses, accuracies=accuracies)
 

@@ -26,7 +26,8 @@ class Calibration:
     photo: logistic weights (2,) of the scaled cosine of two photos.
     words: the visibility of each frequent word, its R-precision as a query: high for "black", low for a brand.
         unknown: the visibility of all other words.
-    weak: where the best hit of a text has a lower probability, the catalogue most likely holds no match.
+    weak: where the best hit of a text has a lower probability, the catalogue most likely holds no match; weak_words:
+        the same where the product's words count.
     """
 
     vectors: tuple[float, ...]
@@ -37,6 +38,7 @@ class Calibration:
     combined: tuple[float, ...] = ()
     vectors_words: tuple[float, ...] = ()
     combined_words: tuple[float, ...] = ()
+    weak_words: float = 0.0
 
     @classmethod
     def of(cls, stored: Mapping[str, Any], owner: str) -> Calibration:
@@ -51,6 +53,7 @@ class Calibration:
         return cls(
             **{name: tuple(value) for name, value in values.items()},
             weak=float(stored["weak"]),
+            weak_words=float(stored.get("weak_words", stored["weak"])),
             words=dict(stored["words"]),
             unknown=float(stored["unknown"]),
         )

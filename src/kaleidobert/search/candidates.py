@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -20,7 +20,7 @@ from kaleidobert.scoring.ranking import RERANK
 from kaleidobert.search.ordering import RankedHits, by_match, collapse_groups, fused, mentions, sorted_by
 from kaleidobert.search.query import BEST_MATCH, Hit, Query
 from kaleidobert.search.query_encoder import EncodedQuery, EncodedText
-from kaleidobert.search.rules import boosts
+from kaleidobert.search.rules import boosts, passing
 from kaleidobert.search.understanding import has
 from kaleidobert.words import folded
 
@@ -76,7 +76,9 @@ class CandidateRetriever:
 
     def retrieve(self, query: Query, encoded: EncodedQuery, depth: int = 0) -> ScoredCandidates:
         """Retrieve candidates by embedding and by full-text search: ``depth`` tiers beyond the first."""
-        if encoded.image is None and encoded.text and not encoded.text.terms.meaning:
+        named = self._named(query, encoded)
+        speechless = bool(query.understand and encoded.text and not encoded.text.terms.meaning)
+        if speechless and encoded.image is None and not named:
             nothing = np.zeros(0)
             return ScoredCandidates([], [0], 0, nothing, nothing, None, nothing, nothing, [], True)
         start = 0 if encoded.single else 1
@@ -84,7 +86,8 @@ class CandidateRetriever:
         near = self._index.recall(encoded.vector, ends[-1] + 1, query.filters)
         exhausted = len(near) <= ends[-1] or start + depth + 1 >= len(TIERS)
         tiers = [near[begin:end] for begin, end in pairwise((0, *ends))]
-        named = self._named(query, encoded)
+        if speechless and encoded.image is None:
+            tiers, exhausted = [[]], True  # a number that is an id is near to nothing
         pinned = self._with_ids(encoded.effects.pin, query, encoded)
         worded: list[Candidate] = []
         if encoded.text and (self.words_count(query) or query.hybrid):
@@ -93,10 +96,13 @@ class CandidateRetriever:
         tiers = self._wanted([[*named, *pinned, *tiers[0], *worded], *tiers[1:]], query, encoded)
         near = [each for tier in tiers for each in tier]
         words = None
-        if encoded.text and self.words_count(query):
+        if encoded.text and encoded.text.terms and self.words_count(query):
             words = np.array([encoded.text.terms.share(set(each.words.split())) for each in near])
-        preferred = BOOST * np.array([_preferred_share(each, query) for each in near]) + boosts(encoded.effects, near)
+        preferred = BOOST * np.array([_preferred_share(each, query) for each in near])
+        preferred = preferred + boosts(encoded.effects, near, len(tiers[0]))
         similarity, text, rest = self._scored(near, encoded, words, preferred)
+        if encoded.text is None:
+            rest = boosted(rest, preferred)
         ids = {each.id for each in named}
         first = sum(each.id in ids for each in tiers[0])
         text[:first] = 1.0
@@ -130,9 +136,13 @@ class CandidateRetriever:
         """The products with these ids that pass the filters, in this order."""
         if not ids:
             return []
-        filters = Filters.of({ID: tuple(ids)}).joined(query.filters)
-        found = {each.id: each for each in self._index.recall(encoded.vector, len(ids), filters)}
+        found = {each.id: each for each in self._equal(ID, ids, query, encoded)}
         return [found[each] for each in ids if each in found]
+
+    def _equal(self, name: str, values: Sequence[str], query: Query, encoded: EncodedQuery) -> list[Candidate]:
+        """Products with one of these values that pass the query's filters."""
+        found = self._index.recall(encoded.vector, max(NAMED, len(values)), Filters.of({name: tuple(values)}))
+        return [each for each, passes in zip(found, passing(query.filters, found), strict=True) if passes]
 
     def _named(self, query: Query, encoded: EncodedQuery) -> list[Candidate]:
         """The products whose id, SKU or barcode the text is."""
@@ -143,9 +153,12 @@ class CandidateRetriever:
         names = [ID, *(name for name, written in letters.items() if written in CODES)]
         found: dict[str, Candidate] = {}
         for name in names:
-            same = self._index.recall(encoded.vector, NAMED, query.filters.also(name, text))
-            found |= {each.id: each for each in same}
+            found |= {each.id: each for each in self._equal(name, [text], query, encoded)}
         return list(found.values())
+
+    def weak(self, query: Query) -> float:
+        """The probability below which the best hit of a text is no match, most likely."""
+        return self._calibration.weak_words if self.words_count(query) else self._calibration.weak
 
     def words_count(self, query: Query) -> bool:
         """Whether the products' words count in the match of a query, by their fitted weight."""
@@ -176,7 +189,7 @@ class CandidateRetriever:
     def _vectors(self, near: list[Candidate]) -> np.ndarray:
         """Embeddings (N, V); zeros for a photo that was deleted meanwhile."""
         stored = self._index.vectors(each.key for each in near)
-        empty = np.zeros_like(next(iter(stored.values())))
+        empty = np.zeros(self._index.info.vector_size, dtype=np.float32)
         return np.stack([stored.get(each.key, empty) for each in near])
 
     def _similarity(self, near: list[Candidate], cosine: np.ndarray, text: EncodedText) -> np.ndarray:
@@ -253,22 +266,22 @@ def ranked(query: Query, candidates: ScoredCandidates) -> RankedHits:
     match = candidates.match()
     with np.errstate(divide="ignore"):
         scores = np.log(match)
-    # above all others, whose scores are logarithms of probabilities
-    first = {product: 1.0 + place for place, product in enumerate(reversed(candidates.pinned))}
     hits = [
-        Hit(
-            0, each, first.get(each.id, float(score)), float(chance)
-        )  # log probabilities are below any pinned product's
+        Hit(0, each, float(score), float(chance))
         for each, score, chance in zip(candidates.products, scores, match, strict=True)
     ]
     tiers = [hits[begin:end] for begin, end in pairwise((0, *candidates.ends))]
     if query.hybrid:
         tiers[0] = fused(tiers[0], candidates.full_text, query.hybrid)
+    # above all others, whose scores are logarithms of probabilities or shares of ranks
+    first = {product: 1.0 + place for place, product in enumerate(reversed(candidates.pinned))}
+    tiers[0] = [replace(hit, score=first.get(hit.product.id, hit.score)) for hit in tiers[0]]
     threshold = query.threshold or 0.0
     tiers = [[hit for hit in by_match(tier) if hit.match >= threshold] for tier in tiers]
     if query.threshold is not None and query.sort != BEST_MATCH:
         tiers = [[hit for tier in tiers for hit in tier]]  # a threshold leaves good matches only, so all can be sorted
     found = sorted_by(tiers[0], query.sort) + [hit for tier in tiers[1:] for hit in tier]
     last = match[candidates.ends[-2] if len(candidates.ends) > 1 else 0 :]
-    exhausted = candidates.exhausted or (query.threshold is not None and last.max(initial=1.0) < threshold)
+    ended = query.threshold is not None and len(last) > 0 and last.max() < threshold
+    exhausted = candidates.exhausted or ended
     return RankedHits(collapse_groups(found), [hit.product.id for hit in found], exhausted)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from kaleidobert.index.facet_column import number, numeric
 from kaleidobert.index.records import Candidate
 from kaleidobert.search.query import BEST_MATCH, Hit
-from kaleidobert.words import folded, stems
+from kaleidobert.words import JOINTS, STOP_WORDS, folded, stems
 
 FUSION = 60  # the constant k of reciprocal rank fusion (Cormack et al., 2009)
 
@@ -98,8 +98,10 @@ def mentions(product: Candidate, phrase: str) -> bool:
     wanted = stems(phrase)
     if not wanted:
         return folded(phrase).strip() in " | ".join(map(folded, fields))
+    if product.words and not set(wanted) <= {*product.words.split(), *STOP_WORDS}:
+        return False
     for field in fields:
-        found = stems(field)
-        if any(found[place : place + len(wanted)] == wanted for place in range(len(found) - len(wanted) + 1)):
-            return True
+        for found in (stems(field), stems(JOINTS.sub(" ", field))):  # "leather-trimmed" has leather
+            if any(found[place : place + len(wanted)] == wanted for place in range(len(found) - len(wanted) + 1)):
+                return True
     return False

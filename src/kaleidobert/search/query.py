@@ -10,6 +10,7 @@ from kaleidobert.errors import InputError
 from kaleidobert.index.filters import NO_FILTERS, Filters
 from kaleidobert.index.records import Candidate
 
+MAX_AVOIDED = 20  # phrases
 MAX_DEPTH = 1000  # hits that an answer can be paged through
 BEST_MATCH = "match"  # the default sort order
 
@@ -63,6 +64,8 @@ class Query:
             raise InputError(f"top must be at least 1, offset at least 0, and their sum at most {MAX_DEPTH}")
         if self.rerank is not None and not 0 <= self.rerank <= MAX_DEPTH:
             raise InputError(f"rerank is {self.rerank}: use 0 (off) to {MAX_DEPTH}")
+        if self.avoid.count(",") >= MAX_AVOIDED:
+            raise InputError(f"avoid has more than {MAX_AVOIDED} phrases: leave some out")
         for name in ("hybrid", "threshold"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:

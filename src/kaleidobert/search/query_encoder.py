@@ -83,7 +83,7 @@ class QueryEncoder:
                 found.get(query.text.strip()),
                 self._image(query),
                 [found[phrase] for phrase in avoid],
-                self.rules().effects(query.text, query.filters),
+                self.rules().effects(query.text if query.understand else "", query.filters),
             )
             for query, avoid in zip(queries, phrases, strict=True)
         ]

@@ -26,6 +26,7 @@ from kaleidobert.errors import InputError
 from kaleidobert.index.caching import CachedPerVersion
 from kaleidobert.index.filters import NO_FILTERS, Filters
 from kaleidobert.index.opening import open_index
+from kaleidobert.index.operators import ID
 from kaleidobert.index.protocol import ProductIndex
 from kaleidobert.scoring.calibration import Calibration
 from kaleidobert.scoring.protocol import PairScorer
@@ -117,7 +118,11 @@ class Ranker:
         return [order.ids for order in self._rank(queries, [dict.fromkeys(STAGES, 0.0) for _ in queries])]
 
     def explain(self, text: str, product_id: str, view: int) -> list[Evidence]:
-        """The patches of a stored photo that match each word of the text; [] where the photo was deleted."""
+        """The patches of a stored photo that match each word of the text; [] where the photo was deleted.
+
+        Words that are refused, and prices, are left out; the others keep their places in the text.
+        """
+        text = self._understanding().understand(text).text
         return self.explainer.explain(text, [(product_id, view)]).get((product_id, view), [])
 
     def why_nothing(self, filters: Filters = NO_FILTERS, text: str = "") -> str:
@@ -127,7 +132,7 @@ class Ranker:
         if text.strip() and not self.store.lexicon().terms(text).meaning:
             return "There are no words to search for: name a kind of product, a colour or a brand."
         names = self.store.filter_names()
-        unknown = [name for name in filters.names if name not in names]
+        unknown = [name for name in filters.names if name not in (*names, ID)]
         if unknown:
             return f"No product has {unknown[0]!r}; filters are: {', '.join(names)}."
         if self.store.count(filters):
@@ -137,7 +142,8 @@ class Ranker:
     def _understood(self, query: Query) -> Query:
         if not (query.understand and query.text.strip()):
             return query
-        return self._understanding().understand(query.text).applied_to(query)
+        alone = query.image is None and not query.like
+        return self._understanding().understand(query.text, alone).applied_to(query)
 
     def _rank(self, queries: Sequence[Query], seconds: Sequence[dict[str, float]]) -> list[RankedHits]:
         if not queries:
@@ -176,9 +182,9 @@ class Ranker:
         more = len(order.hits) > end and end < MAX_DEPTH
         best = max((hit.match for hit in order.hits[: query.top]), default=0.0)
         text_alone = bool(query.text.strip()) and query.image is None and not query.like
-        weak = not order.hits or (text_alone and best < self.calibration.weak)
+        weak = not order.hits or (text_alone and best < self._retriever.weak(query))
         note = self.rerank_note(query)
-        effects = self.encoder.rules().effects(query.text, query.filters)
+        effects = self.encoder.rules().effects(query.text if query.understand else "", query.filters)
         shown = {"banner": effects.banner, "redirect": effects.redirect}
         return Answer(hits, query, total, exact, end if more else None, facets, seconds, weak, note, **shown)
 
@@ -195,7 +201,8 @@ class Ranker:
         whole = query.threshold is None and not query.avoid.strip() and not query.like
         if whole:
             facets = {} if query.facets is None else self._facets(filters, names)
-            return self.store.count(filters), True, facets
+            none = not order.ids and order.exhausted  # of a text without words
+            return 0 if none else self.store.count(filters), True, facets
         facets = {} if query.facets is None else self.store.facets(filters, names, order.ids)
         return len(order.ids), order.exhausted, facets
 

@@ -33,9 +33,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from kaleidobert.errors import InputError
-from kaleidobert.index.facet_column import FacetColumn
+from kaleidobert.index.facet_column import FacetColumn, value_key
 from kaleidobert.index.filters import Filters, parse_filters
-from kaleidobert.index.operators import LABELS
+from kaleidobert.index.operators import EQUAL, ID, LABELS
 from kaleidobert.index.records import Candidate
 from kaleidobert.words import MISSPELT, Lexicon, Terms, stems
 
@@ -116,9 +116,18 @@ class Rule(_Strict):
             raise ValueError("use an address that starts with https://, http:// or /")
         return redirect
 
-    def applies(self, words: set[str], filters: Sequence[str]) -> bool:
-        """Whether a search has all stems of the query, and the filters."""
-        return set(stems(self.query)) <= words and set(parse_filters(self.filters).to_strings()) <= set(filters)
+    @field_validator("query")
+    @classmethod
+    def _words(cls, query: str) -> str:
+        if query and not stems(query):
+            raise ValueError(f"query {query!r} has no words: leave it out for all searches")
+        return query
+
+    def applies(self, words: Sequence[str], filters: Filters) -> bool:
+        """Whether a search with these stems has all of the query's, in any order or as one word, and the filters."""
+        own = stems(self.query)
+        asked = set(own) <= set(words) or "".join(own) in _phrases(words)
+        return asked and _keys(parse_filters(self.filters)) <= _keys(filters)
 
 
 class Rules(_Strict):
@@ -153,8 +162,8 @@ class ShopRules:
         """Those of all rules that apply; the first banner and redirect count."""
         if not self.rules.rules:
             return Effects()
-        words, conditions = set(stems(text)), filters.to_strings()
-        found = [rule for rule in self.rules.rules if rule.applies(words, conditions)]
+        words = stems(text)
+        found = [rule for rule in self.rules.rules if rule.applies(words, filters)]
         return Effects(
             pin=tuple(dict.fromkeys(each for rule in found for each in rule.pin)),
             bury=tuple(each for rule in found for each in rule.bury),
@@ -170,29 +179,31 @@ class ShopRules:
 
     def _variants(self, text: str) -> list[tuple[str, float]]:
         """The text with a phrase replaced by a synonym, and how far each variant counts."""
+        if not self.rules.synonyms:
+            return []
         words, found = stems(text), []
-        spans = [(first, end) for first in range(len(words)) for end in range(first + 1, len(words) + 1)]
-        written = {span: "".join(words[slice(*span)]) for span in spans if span[1] - span[0] <= MAX_PHRASE}
+        written = _phrases(words)
         for synonym in self.rules.synonyms:
             for phrase, other, counts in synonym.replacements():
-                wanted = "".join(stems(phrase))  # "t shirt" and "t-shirt" alike
-                for first, end in (span for span, own in written.items() if wanted and own == wanted):
+                wanted = "".join(stems(phrase))
+                for first, end in written.get(wanted, ()):
                     found.append((" ".join([*words[:first], other, *words[end:]]), counts))
         return found[:MAX_REPLACED]
 
 
-def boosts(effects: Effects, candidates: Sequence[Candidate]) -> np.ndarray:
-    """What the effects add to the match of each candidate, (N,) in nats."""
+def boosts(effects: Effects, candidates: Sequence[Candidate], scale: int) -> np.ndarray:
+    """What the effects add to the match of each candidate, (N,) in nats; numbers are scaled by the first ``scale``."""
     found = np.array([BURIED if each.id in effects.bury else 0.0 for each in candidates])
     for boost in effects.boost:
         if boost.filter:
             found += boost.by * passing(parse_filters([boost.filter]), candidates)
             continue
         numbers = _column(boost.number, candidates).numbers
-        if np.isfinite(numbers).any():
-            low, high = np.nanmin(numbers), np.nanmax(numbers)
+        first = numbers[:scale][np.isfinite(numbers[:scale])]
+        if len(first):
+            low, high = first.min(), first.max()
             share = (numbers - low) / (high - low) if high > low else np.ones(len(numbers))
-            found += boost.by * np.nan_to_num(share)
+            found += boost.by * np.nan_to_num(share.clip(0, 1))
     return found
 
 
@@ -217,10 +228,28 @@ def parse_rules(text: str, source: object) -> Rules:
         raise InputError(f"{source}: {place + ': ' if place else ''}{reason}") from None
 
 
+def _phrases(words: Sequence[str]) -> dict[str, list[tuple[int, int]]]:
+    """Where phrases of up to ``MAX_PHRASE`` words stand, by their words joined: "t shirt" and "t-shirt" alike."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    for first in range(len(words)):
+        for end in range(first + 1, min(first + MAX_PHRASE, len(words)) + 1):
+            found.setdefault("".join(words[first:end]), []).append((first, end))
+    return found
+
+
+def _keys(filters: Filters) -> set[tuple]:
+    """The conditions, those of equality by `value_key`."""
+    return {
+        (each.name, each.operator, value_key(operand) if each.operator == EQUAL else operand)
+        for each in filters.conditions
+        for operand in each.operands
+    }
+
+
 def _column(name: str, candidates: Sequence[Candidate]) -> FacetColumn:
     values = {}
     for row, each in enumerate(candidates):
-        value = getattr(each, name) if name in LABELS else each.attributes.get(name)
+        value = getattr(each, name) if name in (*LABELS, ID) else each.attributes.get(name)
         if value:
             values[row] = value
     return FacetColumn.of(values, len(candidates))

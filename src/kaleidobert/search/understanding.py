@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from kaleidobert.data.facts import BRAND, COLOUR, PERSON, TYPE, USAGE, fact_name
-from kaleidobert.index.facet_column import number, number_text, numeric
+from kaleidobert.index.facet_column import number, number_text, numeric, value_key
 from kaleidobert.index.filters import NO_FILTERS, Filters, parse_filters
 from kaleidobert.index.operators import LABELS
 from kaleidobert.index.protocol import ProductIndex
@@ -22,30 +23,34 @@ PRICES = ("price", "saleprice", "currentprice", "preis", "prix", "precio", "prez
 PREFERRED = (*LABELS, TYPE, COLOUR, PERSON, BRAND, USAGE, "size")  # facets whose values are looked for in a text
 MAX_VALUES = 5000  # of a facet
 LONGEST = 4  # words of a value
-# "no" and "not" refuse one word, the others up to two.
+MAX_REFUSED = 10  # phrases
+NAME = r"[^\W\d_][\w'’-]*"
 REFUSALS = re.compile(
-    r"(?<!\w)(?P<short>no|not|non|kein|keine|pas de)\s+(?P<one>[^\W\d_][\w'’-]*)"
-    r"|(?<!\w)(?:without|w/o|excluding|except|minus|ohne|sans|sin|senza|zonder|sem|utan)(?:\s+(?:any|a|an|the))?"
-    r"\s+(?P<first>[^\W\d_][\w'’-]*)(?:\s+(?P<second>[^\W\d_][\w'’-]*))?",
+    r"(?<!\w)(?:(?P<short>no|not|non|kein|keine|pas de)|without|w/o|excluding|except|minus|ohne|sans|sin|senza|zonder"
+    rf"|sem|utan)(?:\s+(?:any|a|an|the))?\s+(?P<first>{NAME})",
     re.IGNORECASE,
 )
+NEXT = re.compile(rf"\s+(?P<word>{NAME})")
+ALSO = re.compile(rf"\s*(?:,|\b(?:and|or|nor|und|oder|et|ou|y|o)\b)\s*(?P<word>{NAME})", re.IGNORECASE)
+
 MARK = r"(?:[$€£¥₹]|\b(?:usd|eur|euros?|gbp|pounds?|dollars?|inr|rupees?|rs)\b\.?)"
-AMOUNT = rf"(?:{MARK}\s*)?[0-9]{{1,7}}(?:[.,][0-9]{{1,2}})?(?![0-9])(?:\s*{MARK})?"
-NO_UNIT = r"(?!\s*(?:%|years?|months?|cm|mm|m|inch(?:es)?|ml|l|g|kg|packs?|pieces?|pairs?)\b)"
+GROUPED = r"[0-9]{1,3}(?:[.,][0-9]{3})+"
+DIGITS = rf"(?:(?:{GROUPED}|[0-9]{{1,7}})(?:[.,][0-9]{{1,2}})?)(?![.,]?[0-9])"
+AMOUNT = rf"(?:{MARK}\s*)?(?<![\w.,]){DIGITS}(?:\s*{MARK}|(?!\w))"
+NO_UNIT = r"(?!\s*(?:%|(?:years?|months?|cm|mm|m|inch(?:es)?|ml|l|g|kg|packs?|pieces?|pairs?)\b))"
 BETWEEN = re.compile(
     rf"(?P<word>\b(?:between|from|zwischen|entre)\s+)?(?P<low>{AMOUNT})\s*(?:to|and|-|–|bis|und|et|y|a)\s*"
     rf"(?P<high>{AMOUNT}){NO_UNIT}",
     re.IGNORECASE,
 )
 AT_MOST = re.compile(
-    r"(?:\b(?:under|below|less than|cheaper than|up to|at most|max(?:imum)?|unter|bis(?: zu)?|moins de|menos de)\s+"
-    r"|<=?\s*)"
-    rf"(?P<high>{AMOUNT}){NO_UNIT}",
+    r"(?:\b(?:(?P<unsure>max(?:imum)?)|under|below|less than|cheaper than|up to|at most|unter|bis(?: zu)?|moins de"
+    rf"|menos de)\s+|<=?\s*)(?P<end>{AMOUNT}){NO_UNIT}",
     re.IGNORECASE,
 )
 AT_LEAST = re.compile(
-    r"(?:\b(?:over|above|more than|at least|min(?:imum)?|über|plus de|más de)\s+|>=?\s*)"
-    rf"(?P<low>{AMOUNT}){NO_UNIT}",
+    r"(?:\b(?:(?P<unsure>over|min(?:imum)?)|above|more than|at least|über|plus de|más de)\s+|>=?\s*)"
+    rf"(?P<end>{AMOUNT}){NO_UNIT}",
     re.IGNORECASE,
 )
 
@@ -54,8 +59,9 @@ AT_LEAST = re.compile(
 class Understood:
     """What was understood of a text.
 
-    text: the rest of it. avoid: phrases that hits should not match. filters: the range of prices. preferred: facets'
-    names and values that hits should have if possible.
+    text: the rest of it, with blanks in place of what was understood, so that words keep their places. avoid: phrases
+    that hits should not match. filters: the range of prices. preferred: facets' names and values that hits should have
+    if possible.
     """
 
     text: str
@@ -66,13 +72,14 @@ class Understood:
     def applied_to(self, query: Query) -> Query:
         """The query with what was understood beside its own conditions."""
         avoid = ", ".join(filter(None, [query.avoid.strip(), *self.avoid]))
-        parts = [*query.filters.to_strings(), *self.filters.to_strings()]
         kept = tuple(each for each in self.preferred if f"{each[0]}={each[1]}" not in query.ignore)
-        return replace(query, text=self.text, avoid=avoid, filters=parse_filters(parts), preferred=kept)
+        preferred = (*query.preferred, *(each for each in kept if each not in query.preferred))
+        filters = query.filters.joined(self.filters)
+        return replace(query, text=self.text, avoid=avoid, filters=filters, preferred=preferred)
 
 
 class QueryUnderstanding:
-    """Understands texts by the facets of one version of an index."""
+    """Understands texts by the facets and titles of one version of an index."""
 
     def __init__(self, index: ProductIndex) -> None:
         names = index.filter_names()
@@ -84,45 +91,63 @@ class QueryUnderstanding:
                 words = tuple(stems(value))
                 if 0 < len(words) <= LONGEST and not set(words) <= STOP_WORDS and number(value) is None:
                     self._values.setdefault(words, (name, value))
+        self._pairs = {pair for title in index.titles() for pair in pairwise(stems(title))}
 
-    def understand(self, text: str) -> Understood:
-        """A text that would have no words left is searched for as it is."""
+    def understand(self, text: str, alone: bool = True) -> Understood:
+        """``alone``: the text is all there is to search for; then one that would have no words left stays as it is."""
         rest, filters = self._without_prices(text)
         rest, avoid = self._without_refusals(rest)
         if not any(word not in STOP_WORDS for word in stems(rest)):
-            return Understood(text.strip())
-        return Understood(" ".join(rest.split()), tuple(avoid), filters, tuple(self._named(rest)))
+            return Understood(text) if alone else Understood("", tuple(avoid), filters)
+        return Understood(rest, tuple(avoid), filters, tuple(self._named(rest)))
 
     def _without_prices(self, text: str) -> tuple[str, Filters]:
         if not self._price:
             return text, NO_FILTERS
         found = BETWEEN.search(text)
-        if found and (found["word"] or re.search(MARK, found.group(), re.IGNORECASE)):
+        if found and (found["word"] or _marked(found.group())):
             low, high = sorted((_amount(found["low"]), _amount(found["high"])))
             condition = f"{self._price}={number_text(low)}..{number_text(high)}"
-        elif found := AT_MOST.search(text):
-            condition = f"{self._price}<={number_text(_amount(found['high']))}"
-        elif found := AT_LEAST.search(text):
-            condition = f"{self._price}>={number_text(_amount(found['low']))}"
         else:
-            return text, NO_FILTERS
-        return text[: found.start()] + " " + text[found.end() :], parse_filters([condition])
+            for sign, pattern in (("<=", AT_MOST), (">=", AT_LEAST)):
+                found = pattern.search(text)
+                if found and (_marked(found["end"]) or not found["unsure"]):
+                    condition = f"{self._price}{sign}{number_text(_amount(found['end']))}"
+                    break
+            else:
+                return text, NO_FILTERS
+        return _blanked(text, found.start(), found.end()), parse_filters([condition])
 
     def _without_refusals(self, text: str) -> tuple[str, list[str]]:
-        avoid = []
-        while found := REFUSALS.search(text):
-            end = found.end()
-            if found["short"]:
-                phrase = found["one"]
-            elif found["second"] and found["second"].lower() not in STOP_WORDS:
-                phrase = f"{found['first']} {found['second']}"
-            else:
-                phrase, end = found["first"], found.end("first")
-            if phrase.lower() in STOP_WORDS:
-                break
-            avoid.append(phrase)
-            text = text[: found.start()] + " " + text[end:]
+        """Refused words, and those that follow them after "and" or a comma; two words that titles have as a pair."""
+        avoid: list[str] = []
+        start = 0
+        while len(avoid) < MAX_REFUSED and (found := REFUSALS.search(text, start)):
+            start = found.end()
+            refusal = stems(found.group())
+            if found["first"].lower() in STOP_WORDS or tuple(refusal[-2:]) in self._pairs and found["short"]:
+                continue  # "no-show socks" are not socks without a show
+            place, end = found.start(), found.start("first")
+            while True:
+                phrase, end = self._phrase(text, end)
+                avoid.append(phrase)
+                more = ALSO.match(text, end)
+                if more is None or len(avoid) >= MAX_REFUSED:
+                    break
+                if more["word"].lower() in STOP_WORDS or REFUSALS.match(text, more.start("word")):
+                    break
+                end = more.start("word")
+            text, start = _blanked(text, place, end), end
         return text, avoid
+
+    def _phrase(self, text: str, start: int) -> tuple[str, int]:
+        """The word at ``start``, with the next one if titles have the pair, and where it ends."""
+        first = re.compile(NAME).match(text, start)
+        assert first is not None
+        second = NEXT.match(text, first.end())
+        if second and tuple(stems(f"{first.group()} {second['word']}")) in self._pairs:
+            return f"{first.group()} {second['word']}", second.end()
+        return first.group(), first.end()
 
     def _named(self, text: str) -> Iterable[tuple[str, str]]:
         """The facets' values in a text, the longest first where they overlap."""
@@ -140,7 +165,11 @@ class QueryUnderstanding:
 
 def has(attributes: Mapping[str, str], name: str, value: str) -> bool:
     """Whether a product with these labels and attributes has a facet's value."""
-    return folded(attributes.get(name, "")).strip() == folded(value).strip()
+    return value_key(attributes.get(name, "")) == value_key(value)
+
+
+def _blanked(text: str, start: int, end: int) -> str:
+    return text[:start] + " " * (end - start) + text[end:]
 
 
 def _priced(values: Iterable[tuple[str, int]]) -> bool:
@@ -160,5 +189,14 @@ def _letters(name: str) -> str:
     return "".join(filter(str.isalpha, folded(name)))
 
 
+def _marked(text: str) -> bool:
+    return re.search(MARK, text, re.IGNORECASE) is not None
+
+
 def _amount(text: str) -> float:
-    return float(re.sub(r"[^0-9.]", "", text.replace(",", ".")).strip("."))
+    """ "$1,500", "49.99" and "1.000,50" as numbers: the last mark before one or two digits is the decimal one."""
+    plain = re.sub(r"[^0-9.,]", "", text).strip(".,")
+    whole, mark, cents = max(plain.rpartition("."), plain.rpartition(","), key=lambda parts: len(parts[0]))
+    if mark and len(cents) <= 2:
+        return float(re.sub(r"[.,]", "", whole) + "." + cents)
+    return float(re.sub(r"[.,]", "", plain))

@@ -75,9 +75,9 @@ def create_app(ranker: Ranker, settings: ServerSettings = ServerSettings()) -> F
     add_problem_handlers(app, error_responder(renderer))
     app.add_middleware(BodyLimit)
     app.add_middleware(DefaultHeaders)
-    app.add_middleware(EncodedSlashes)
-    app.add_middleware(HeadRequests)
     add_request_metrics(app, metrics)
+    app.add_middleware(EncodedSlashes)  # the outermost, so that metrics see what is routed
+    app.add_middleware(HeadRequests)
     app.mount("/static", StaticFiles(directory=WEB / "static"), name="static")
     app.include_router(page_routes(handlers))
     app.include_router(search_routes(batched_ranker, suggester, describer))

@@ -45,6 +45,13 @@ def mistakes_told() -> Iterator[None]:
 def mcp_server(ranker: Ranker) -> MCPServer:
     """A server with the tools search_products, get_product and list_filters on one store."""
     server = MCPServer("kaleidobert", instructions=INSTRUCTIONS)
+    opened = [ranker]
+
+    def current() -> Ranker:
+        """The ranker of the version that is searched now."""
+        if opened[0].store.superseded:
+            opened[0] = Ranker.open(opened[0].store.uri)
+        return opened[0]
 
     @server.tool()
     def search_products(
@@ -63,12 +70,14 @@ def mcp_server(ranker: Ranker) -> MCPServer:
         settings: dict[str, Any] = {"avoid": avoid, "sort": sort, "top": top, "offset": offset, "thumbnails": False}
         with mistakes_told():
             asked = Query(query, like=like or None, filters=parse_filters(filters or []), **settings)
-            return SearchResponse.of(query, ranker.answer(asked), ranker.fingerprint)
+            chosen = current()
+            return SearchResponse.of(query, chosen.answer(asked), chosen.fingerprint)
 
     @server.tool()
     def get_product(product_id: Annotated[str, Field(max_length=MAX_ID)]) -> ProductResponse:
         """All that is known of one product."""
-        found = ranker.store.product(product_id)
+        with mistakes_told():
+            found = current().store.product(product_id)
         if found is None:
             raise ToolError(f"no product with id {product_id!r}")
         return ProductResponse.of(*found)
@@ -76,7 +85,8 @@ def mcp_server(ranker: Ranker) -> MCPServer:
     @server.tool()
     def list_filters() -> list[Filter]:
         """The names that filters and sort may use, with their most frequent values and numbers of products."""
-        counts: dict[str, Any] = ranker.store.facets()
+        with mistakes_told():
+            counts: dict[str, Any] = current().store.facets()
         return [
             Filter(name=name, values=[FacetValue(value=value, count=count) for value, count in values[:MAX_VALUES]])
             for name, values in counts.items()

@@ -74,6 +74,7 @@ class PageParams:
             avoid=self.avoid,
             filters=self.filters,
             ignore=self.ignore,
+            understand=self.ranks,
             top=PAGE_SIZE,
             offset=(self.page - 1) * PAGE_SIZE,
             sort=self.sort,

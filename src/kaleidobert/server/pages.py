@@ -208,16 +208,14 @@ def chips(filters: Filters) -> list[tuple[str, str, Filters]]:
 def understood_chips(params: PageParams, asked: Query) -> list[dict[str, str]]:
     """What was understood of the text, each with the search without it."""
     found = []
-    avoid = phrases_of(asked.avoid)
-    own = len(phrases_of(params.avoid))
-    for phrase in avoid[own:]:
-        others = ", ".join(each for each in avoid if each != phrase)
-        href = params.href(text=asked.text, avoid=others, filters=asked.filters)
+    rest, avoid, given = " ".join(asked.text.split()), phrases_of(asked.avoid), params.filters.to_strings()
+    for phrase in avoid[len(phrases_of(params.avoid)) :]:
+        left = ", ".join(each for each in avoid if each != phrase)
+        href = params.href(text=rest, avoid=left, filters=asked.filters)
         found.append({"name": "Without", "value": phrase, "href": href})
-    given = params.filters.to_strings()
-    for condition, (name, text, rest) in zip(asked.filters.to_strings(), asked.filters.split(), strict=True):
+    for condition, (name, text, others) in zip(asked.filters.to_strings(), asked.filters.split(), strict=True):
         if condition not in given:
-            href = params.href(text=asked.text, avoid=asked.avoid, filters=rest)
+            href = params.href(text=rest, avoid=asked.avoid, filters=others)
             found.append({"name": title_of(name), "value": text.removeprefix("="), "href": href})
     for name, value in asked.preferred:
         href = params.href(ignore=(*params.ignore, f"{name}={value}"))

@@ -53,6 +53,12 @@ class SearchRequest(RequestBody):
     hybrid: float | None = Field(
         None, ge=0, le=1, description="Weight of the full-text rank in the order; 0: none; null: as fitted."
     )
+    understand: bool = Field(True, description="Look in the text for refusals, prices and values of facets.")
+    ignore: list[str] = Field(
+        default_factory=list,
+        max_length=MAX_FILTERS,
+        description="Values of facets, as name=value, not to look for.",
+    )
     sort: str = Field("match", max_length=100, description="match, title or an attribute; prefix '-' to reverse.")
     threshold: float | None = Field(None, ge=0, le=1, description="Minimum match probability of a hit.")
     why: bool = Field(False, description="Explain each hit: which patches each word of the query matches.")
@@ -73,6 +79,8 @@ class SearchRequest(RequestBody):
             offset=self.offset,
             rerank=self.rerank,
             hybrid=self.hybrid,
+            understand=self.understand,
+            ignore=tuple(self.ignore),
             sort=self.sort,
             threshold=self.threshold,
             why=self.why,
@@ -126,6 +134,20 @@ class FacetValue(BaseModel):
     count: int
 
 
+class UnderstoodText(BaseModel):
+    """What was understood of the text: the rest of it, and the conditions that the search had."""
+
+    text: str
+    avoid: str
+    filters: list[str]
+    preferred: dict[str, str]
+
+    @classmethod
+    def of(cls, asked: Query) -> UnderstoodText:
+        text, filters = " ".join(asked.text.split()), asked.filters.to_strings()
+        return cls(text=text, avoid=asked.avoid, filters=filters, preferred=dict(asked.preferred))
+
+
 class SearchResponse(BaseModel):
     """One page of hits."""
 
@@ -136,6 +158,7 @@ class SearchResponse(BaseModel):
     exact: bool = Field(description="False if total is a lower bound.")
     weak: bool = Field(description="True if nothing matches well and the hits are only the nearest products.")
     note: str = Field("", description="Why a setting of the request had no effect; empty if all had.")
+    understood: UnderstoodText
     banner: str = Field("", description="What the shop's rules announce for such a search.")
     redirect: str = Field("", description="The address that the shop's rules send such a search to.")
     next_offset: int | None = Field(description="Offset of the next page; null on the last page.")
@@ -152,6 +175,7 @@ class SearchResponse(BaseModel):
             exact=answer.exact,
             weak=answer.weak,
             note=answer.note,
+            understood=UnderstoodText.of(answer.asked),
             banner=answer.banner,
             redirect=answer.redirect,
             next_offset=answer.next_offset,

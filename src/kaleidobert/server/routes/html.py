@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 from typing import Annotated, Any
 
@@ -53,10 +54,10 @@ class PageHandlers:
         like = (await run(lambda: product_or_404(ranker, params.like)))[0] if params.like else None
         answer = await self.batched_ranker.answer(query)
         if answer.redirect:
-            return RedirectResponse(answer.redirect, status_code=303)
+            return redirected(answer.redirect)
         hint, correction = "", None
         if not answer.hits:
-            hint = await run(lambda: ranker.why_nothing(params.filters, params.text))
+            hint = await run(lambda: ranker.why_nothing(answer.asked.filters, answer.asked.text))
         if params.text:
             correction = await run(lambda: self._suggester.correction(params.text))
         return self._renderer.results(params, answer, categories, hint, correction, like)
@@ -76,6 +77,16 @@ class PageHandlers:
         similar = await self.batched_ranker.answer(Query(like=product_id, top=SIMILAR_PRODUCTS, thumbnails=False))
         views = sorted(views, key=lambda each: each != first)
         return self._renderer.product(params, product, views, categories, evidence, size, similar.hits)
+
+
+def redirected(address: str) -> Response:
+    """A page that goes to another address by itself.
+
+    Browsers stop a redirect from a form to another host, as the pages' own policy says; this page they follow.
+    """
+    link = html.escape(address, quote=True)
+    page = f'<!doctype html><meta http-equiv="refresh" content="0;url={link}"><a href="{link}">{link}</a>'
+    return HTMLResponse(page)
 
 
 def page_routes(handlers: PageHandlers) -> APIRouter:
