@@ -35,6 +35,7 @@ from kaleidobert.training.dataset import PreparedDataset
 from kaleidobert.words import Lexicon, index_words
 
 QUERIES, PRODUCTS = 1000, 4000  # at most
+SHORT_QUERIES = 300  # at most; each takes as long as a query of title words
 BEST, OTHERS = 30, 10  # pairs per query: best-ranked and random products
 WORDS_WEIGHT = 4.0  # in nats, of all words of a query, where there are no facts to fit it to
 MIXED = 0.25  # share of queries with words of two products
@@ -186,7 +187,7 @@ def _word_pairs(
     """Pairs of short queries made of facts, with the share of their words in title and description."""
     facts = dataset.facts()
     asked = {}  # query -> the codes of the facts that it names
-    for row in choose_queries(len(dataset), QUERIES, int(rng.integers(2**31))):
+    for row in choose_queries(len(dataset), SHORT_QUERIES, int(rng.integers(2**31))):
         if query := short_query(facts.product(row), rng):
             asked[query.text] = facts.asked(row, query.facts)
     if not asked:

@@ -156,10 +156,6 @@ class CandidateRetriever:
             found |= {each.id: each for each in self._equal(name, [text], query, encoded)}
         return list(found.values())
 
-    def weak(self, query: Query) -> float:
-        """The probability below which the best hit of a text is no match, most likely."""
-        return self._calibration.weak_words if self.words_count(query) else self._calibration.weak
-
     def words_count(self, query: Query) -> bool:
         """Whether the products' words count in the match of a query, by their fitted weight."""
         return query.hybrid is None and bool(self._calibration.vectors_words)

@@ -181,8 +181,10 @@ class Ranker:
                 hits = [replace(hit, thumbnail=photos.get(hit.product.key, b"")) for hit in hits]
         more = len(order.hits) > end and end < MAX_DEPTH
         best = max((hit.match for hit in order.hits[: query.top]), default=0.0)
+        words = self._retriever.words_count(query)
+        limit = self.calibration.weak_words if words else self.calibration.weak
         text_alone = bool(query.text.strip()) and query.image is None and not query.like
-        weak = not order.hits or (text_alone and best < self._retriever.weak(query))
+        weak = not order.hits or (text_alone and best < limit)
         note = self.rerank_note(query)
         effects = self.encoder.rules().effects(query.text if query.understand else "", query.filters)
         shown = {"banner": effects.banner, "redirect": effects.redirect}
