@@ -1,4 +1,4 @@
-"""Short queries made of a product's own facts and title, as shoppers type them: "black flats", "watches for men"."""
+"""Short queries made of a product's own facts, as shoppers type them: "black flats", "watches for men"."""
 
 from __future__ import annotations
 

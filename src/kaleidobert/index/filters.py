@@ -89,10 +89,6 @@ class Filters:
         """These conditions but those on ``name``."""
         return Filters(tuple(each for each in self.conditions if each.name != name))
 
-    def also(self, name: str, value: str) -> Filters:
-        """These conditions and one of equality."""
-        return self.joined(Filters.of({name: value}))
-
     def split(self) -> list[tuple[str, str, Filters]]:
         """For each operand: its name, sign and operand as written, and the filters without it."""
         parts = [(each.name, each.operator, operand) for each in self.conditions for operand in each.operands]
