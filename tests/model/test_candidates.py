@@ -16,7 +16,7 @@ SIMILARITY = torch.tensor(
     [
         [9.0, 1, 2, 3, 4],
         [4, 9, 3, 2, 1],
-        [1.5, 2, 9, 8, 4],
+        [1.5, 2.5, 9, 8, 4],
         [1, 2, 8, 9, 4],
         [5, 6, 7, 8, 9],
     ]
@@ -53,8 +53,8 @@ def batch():
 def test_candidates_are_the_most_similar_of_other_texts():
     found = candidates(SIMILARITY, also_fitting(GROUPS), count=4, others=2)
     assert found.products.tolist() == [0, 1, 2, 3]
-    # photos of the first four products, by column of the text; texts of all five, by row of the photo
-    assert [sorted(row) for row in found.photos.tolist()] == [[1, 2], [2, 3], [0, 1], [0, 1]]
+    # photos by column of the text, texts by row of the photo
+    assert [sorted(row) for row in found.photos.tolist()] == [[1, 4], [2, 4], [1, 4], [0, 4]]
     assert [sorted(row) for row in found.texts.tolist()] == [[3, 4], [0, 2], [1, 4], [1, 4]]
     assert found.photo_count.tolist() == found.text_count.tolist() == [2, 2, 2, 2]
     texts, photos = found.pairs()

@@ -227,10 +227,10 @@ def pair_scores(
     """Joint scores (P,) of P pairs, given by the indices (P,) of their texts and photos in ``encoded``.
 
     ``joint_scores`` replaces the scorer's method; if it returns W scores per pair, the result is (P, W). Pairs are
-    batched by text length, for less padding, and then by photo, as each photo of a batch is encoded once.
+    batched by photo, as each photo of a batch is encoded once.
     """
     lengths = encoded.attention_mask.sum(dim=1).cpu()
-    order = torch.from_numpy(np.lexsort((image, lengths[text])))
+    order = torch.from_numpy(np.lexsort((lengths[text], image)))
     joint_scores = joint_scores or scorer.joint_scores
     texts = encoded.input_ids, encoded.attention_mask, encoded.log_prior, encoded.text_own
     scores = []

@@ -306,10 +306,16 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
         return decode(self.bert, input_ids, cache, self.config.fusion_layer, text_only)
 
     def decode_texts(
-        self, input_ids: Tensor, attention_mask: Tensor, cache: PrefixCache, text_only: Tensor | None = None
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        cache: PrefixCache,
+        text_only: Tensor | None = None,
+        photos: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """`decode_step` for whole texts (B, T), padded on the right, after the photos of a new cache.
 
+        ``photos`` (B,): each text's row of the cache; by default one row for each text.
         Returns the last states (M, H) of all tokens but padding and the last of each text, and the token ids (M,) that
         follow them.
         """
@@ -318,7 +324,8 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
         states, order = [], []
         for rows, length in by_length(attention_mask.sum(dim=1)):
             blind = None if text_only is None else text_only[rows]
-            found = self.decode_step(input_ids[rows, : length - 1], cache.rows(rows), blind)
+            own = cache.rows(rows if photos is None else photos[rows])
+            found = self.decode_step(input_ids[rows, : length - 1], own, blind)
             states.append(found[followed[rows, : length - 1]])
             order.append(places[rows, : length - 1][followed[rows, : length - 1]])
         return torch.cat(states).index_select(0, torch.cat(order).argsort()), input_ids[:, 1:][followed]

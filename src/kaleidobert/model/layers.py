@@ -83,10 +83,6 @@ class PrefixCache(DynamicCache):
         return found
 
     @property
-    def photos(self) -> int:
-        return len(next(iter(self.prefix.values()))[0])
-
-    @property
     def prefix_length(self) -> int:
         return next(iter(self.prefix.values()))[0].shape[-2] if self.prefix else 0
 

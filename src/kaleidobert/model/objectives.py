@@ -34,7 +34,10 @@ class Objectives:
     candidates: 0: ITM is binary, as published, with one negative text and photo for each product, and sees masked texts
         and corrupted photos. k > 1: each text is ranked among its own photo and the k - 1 photos of the batch that are
         most similar by the embeddings, and each photo among as many texts, by PMI and, in models with ``itm_prefix``,
-        by ITM.
+        by ITM. Lists are trained with LM, from ``training.lm_from`` on.
+    listed_products: the products of a batch, of all processes together, that have lists.
+    residual: ITM ranks lists by the scaled cosine, into which no gradient flows, plus its logit, and so learns what the
+        embeddings miss.
     hard_negatives_from: pair accuracy of ITM at which its negatives turn harder: from random ones to those of the same
         sub-category, and from these to the nearest by the embeddings. 1: they stay random, in fine-tuning, too.
     """
@@ -45,6 +48,8 @@ class Objectives:
     lender: str = "random"
     kl_temperature: float = 1.0
     candidates: int = 0
+    listed_products: int = 32
+    residual: bool = False
     hard_negatives_from: float = 0.7
 
     def __post_init__(self) -> None:
@@ -62,6 +67,8 @@ class Objectives:
             raise InputError(f"objectives.kl_temperature is {self.kl_temperature}; use a number above 0")
         if self.candidates < 0 or self.candidates == 1:
             raise InputError(f"objectives.candidates is {self.candidates}; use 0, or a number from 2 up")
+        if self.listed_products < 2:
+            raise InputError(f"objectives.listed_products is {self.listed_products}; use a number from 2 up")
         if not 0 <= self.hard_negatives_from <= 1:
             raise InputError(f"objectives.hard_negatives_from is {self.hard_negatives_from}; use a number from 0 to 1")
 
@@ -82,14 +89,14 @@ class Objectives:
     def check_batches(self, others: Sequence[str], joint_from: float, joint_samples: int, lm_from: float = 0.0) -> None:
         """Raise ``InputError`` if some batches would have no loss with a weight.
 
-        ``others``: the joint losses, which start at progress ``joint_from`` and need two ``joint_samples``. LM starts
-        at ``lm_from``.
+        ``others``: the joint losses, which start at progress ``joint_from`` and need two ``joint_samples``. LM and PMI
+        start at ``lm_from``.
         """
-        if self.weight("contrastive") or (self.weight("LM") and not lm_from):
+        prefix = ["LM", "PMI"] if self.candidates else ["LM"]
+        if self.weight("contrastive") or (any(map(self.weight, prefix)) and not lm_from):
             return
-        others = [*others, *(["PMI"] if self.candidates else [])]
         if not any(map(self.weight, others)):
-            names = " or ".join([*others, "LM"])
+            names = " or ".join([*others, *(name for name in prefix if name not in others)])
             raise InputError(f"objectives.weights: nothing to train; give contrastive, {names} a weight above 0")
         if joint_from > 0 or joint_samples < 2:
             raise InputError(

@@ -130,21 +130,25 @@ class KaleidoBertPairModel(KaleidoBertPreTrainedModel):
         return self.kaleidobert.get_text_features(input_ids, attention_mask, **kwargs)
 
     def itm_logits(
-        self, input_ids: Tensor, attention_mask: Tensor, patch_states: Tensor, photos: Tensor | None = None
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        patch_states: Tensor,
+        photos: Tensor | None = None,
+        cache: PrefixCache | None = None,
     ) -> Tensor:
-        """Match logits (B,) of texts (B, T) and patch states (B, P, H), or (M, P, H) and each text's row ``photos``."""
+        """Match logits (B,) of texts (B, T) and patch states (B, P, H), or (M, P, H) and each text's row ``photos``.
+
+        ``cache``: `encode_prefix` of the patch states, if already computed; used by models with ``itm_prefix``.
+        """
         encoder = self.kaleidobert
         tokens = encoder.embed_tokens(input_ids, attention_mask)
         if self.config.itm_prefix:
-            cache = encoder.encode_prefix(patch_states)
-            return self.prefix_itm_logits(tokens, attention_mask, cache if photos is None else cache.rows(photos))
+            cache = encoder.encode_prefix(patch_states) if cache is None else cache
+            rows = torch.arange(len(tokens), device=tokens.device)
+            return self.pair_itm_logits(tokens, attention_mask, cache, rows, rows if photos is None else photos)
         own = patch_states if photos is None else patch_states[photos]
         return self.itm_head(encoder.encode_pair(tokens, attention_mask, own).pooler_output).float()
-
-    def prefix_itm_logits(self, token_states: Tensor, attention_mask: Tensor, cache: PrefixCache) -> Tensor:
-        """Match logits (N,) of token states (N, T, H) and the photos of a new cache."""
-        pair = self.kaleidobert.encode_text_with_prefix(token_states, attention_mask, cache)
-        return self.itm_head(pair.pooler_output).float()
 
     def pair_itm_logits(
         self, token_states: Tensor, attention_mask: Tensor, cache: PrefixCache, texts: Tensor, photos: Tensor
@@ -155,13 +159,19 @@ class KaleidoBertPairModel(KaleidoBertPreTrainedModel):
             # index_select, as plain indexing adds gradients in any order: the same run would end with other weights
             states = token_states[:, :length].index_select(0, texts[rows])
             mask = attention_mask[texts[rows], :length]
-            logits.append(self.prefix_itm_logits(states, mask, cache.rows(photos[rows])))
+            pair = self.kaleidobert.encode_text_with_prefix(states, mask, cache.rows(photos[rows]))
+            logits.append(self.itm_head(pair.pooler_output).float())
             order.append(rows)
         return torch.cat(logits).index_select(0, torch.cat(order).argsort())
 
-    def token_log_likelihoods(self, input_ids: Tensor, attention_mask: Tensor, cache: PrefixCache) -> Tensor:
-        """Log p (B, T - 1) of each token of texts (B, T) after the first, given the cache; 0 at padding."""
-        states, tokens = self.kaleidobert.decode_texts(input_ids, attention_mask, cache)
+    def token_log_likelihoods(
+        self, input_ids: Tensor, attention_mask: Tensor, cache: PrefixCache, photos: Tensor | None = None
+    ) -> Tensor:
+        """Log p (B, T - 1) of each token of texts (B, T) after the first, given the cache; 0 at padding.
+
+        ``photos`` (B,): each text's row of the cache; by default one row for each text.
+        """
+        states, tokens = self.kaleidobert.decode_texts(input_ids, attention_mask, cache, photos=photos)
         found = -F.cross_entropy(self.lm_head(states).float(), tokens, reduction="none")
         followed = attention_mask[:, 1:].bool()
         return found.new_zeros(followed.shape).masked_scatter(followed, found)
@@ -181,36 +191,37 @@ class KaleidoBertPairModel(KaleidoBertPreTrainedModel):
         input_ids: Tensor,
         attention_mask: Tensor,
         patch_states: Tensor,
-        text_only: Tensor | None,
-        ranked: int = 0,
+        text_only: Tensor,
         tokens: tuple[Tensor, Tensor] | None = None,
         similarity: Tensor | None = None,
         also_fit: Tensor | None = None,
         same_text: Tensor | None = None,
         shard: BatchShard = WHOLE_BATCH,
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """LM on a batch, and listwise ITM and PMI on its first ``ranked`` products: losses, and accuracies.
+        """LM on a batch, and listwise ITM and PMI on its first products: losses, and accuracies.
 
-        input_ids and attention_mask (B, T), patch_states (B, P, H); text_only (B,) bool, None for no LM. Of lists:
-        tokens, states (B, Q, H) and mask (B, Q) of the texts that embeddings use; similarity (B, B), one row per image,
-        and also_fit (B, B), one row per text (`losses.also_fitting`) of those, and same_text, of whole texts, which PMI
-        ranks; all of the whole batch.
+        input_ids and attention_mask (B, T), patch_states (B, P, H); text_only (B,) bool. Of lists (none without
+        similarity): tokens, states (B, Q, H) and mask (B, Q) of the texts that embeddings use; similarity (B, B), one
+        row per image, and also_fit (B, B), one row per text (`losses.also_fitting`) of those, and same_text, of whole
+        texts, which PMI ranks; all of the whole batch.
         """
         losses, accuracies = {}, {}
-        captions = text_only is not None and self.objectives.weight("LM")
-        cache = self.kaleidobert.encode_prefix(patch_states if captions else patch_states[:ranked])
-        if ranked and self.ranks_lists and tokens is not None and similarity is not None and also_fit is not None:
-            everyone = cache.changed(lambda part: shard.gather(part[:ranked]))
-            others = self.objectives.candidates - 1
+        cache = self.kaleidobert.encode_prefix(patch_states)
+        if self.ranks_lists and tokens is not None and similarity is not None and also_fit is not None:
+            everyone = cache.changed(shard.gather)
+            sizes = min(len(similarity), self.objectives.listed_products), self.objectives.candidates - 1
             if self.lists_itm:
-                lists = candidates(similarity, also_fit, everyone.photos, others, shard)
+                lists = candidates(similarity, also_fit, *sizes, shard)
                 texts, photos = lists.pairs()
                 states, seen = map(shard.gather, tokens)
                 logits = self.pair_itm_logits(states, seen, everyone, texts, photos)
+                cosines = similarity.detach()[photos, texts]
+                logits = cosines + logits if self.objectives.residual else logits
                 losses["ITM"], accuracies["ITM"] = lists.loss(logits, None, shard)
+                accuracies["ITM_vectors"] = lists.loss(cosines, None, shard)[1]
             if self.objectives.weight("PMI"):
                 whole = also_fit if same_text is None else same_text
-                lists = candidates(similarity, whole, everyone.photos, others, shard)
+                lists = candidates(similarity, whole, *sizes, shard)
                 texts, photos = lists.pairs()
                 ids, mask = shard.gather(input_ids), shard.gather(attention_mask)
                 scores = self.pair_log_likelihoods(ids, mask, everyone, texts, photos)
@@ -218,7 +229,7 @@ class KaleidoBertPairModel(KaleidoBertPreTrainedModel):
                 with torch.no_grad():
                     alone = self.token_log_likelihoods(ids[listed], mask[listed], PrefixCache()).sum(dim=1)
                 losses["PMI"], accuracies["PMI"] = lists.loss(scores, alone[which], shard)
-        if captions:
+        if self.objectives.weight("LM"):
             losses["LM"] = self.captioning_loss(input_ids, attention_mask, cache, text_only, shard)
         return losses, accuracies
 
@@ -320,13 +331,13 @@ def itm_negatives(
 def candidates(
     similarity: Tensor, also_fit: Tensor, count: int, others: int, shard: BatchShard = WHOLE_BATCH
 ) -> Candidates:
-    """The ``others`` most similar photos, of the first ``count`` products, and texts for each of these products.
+    """The ``others`` most similar photos and texts of a batch for each of its first ``count`` products.
 
     similarity (B, B), one row per image. also_fit (B, B), one row per text: pairs that fit as well, never candidates.
     """
     own = own_rows(count, shard, similarity.device)
     forbidden = also_fit | torch.eye(len(also_fit), dtype=torch.bool, device=also_fit.device)
-    photos = most_similar(similarity.T[own, :count], forbidden[own, :count], others)
+    photos = most_similar(similarity.T[own], forbidden[own], others)
     return Candidates(own, *photos, *most_similar(similarity[own], forbidden.T[own], others))
 
 

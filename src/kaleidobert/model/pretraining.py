@@ -145,14 +145,13 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
                 if not self.training:
                     references |= pretext_references(self.levels, corrupted, *inputs)
                     references |= self._references(input_ids, attention_mask, joint)
-        ranked = n if n * shard.processes >= 2 and self.ranks_lists else 0
-        if ranked or (text_only is not None and weight("LM")):
+        if text_only is not None and (self.ranks_lists or weight("LM")):
             patches = encoder.embed_patches(features, visible_patches) if patches is None else patches
             pairs = input_ids, attention_mask, patches
-            same = fitting_pairs(text_group, None, None, shard) if ranked else None
-            found = self.prefix_losses(*pairs, text_only, ranked, tokens, similarity, also_fit, same, shard)
+            same = fitting_pairs(text_group, None, None, shard) if self.ranks_lists else None
+            found = self.prefix_losses(*pairs, text_only, tokens, similarity, also_fit, same, shard)
             losses, accuracies = losses | found[0], accuracies | found[1]
-            if not self.training and text_only is not None and weight("LM"):
+            if not self.training and weight("LM"):
                 found = self.prefix_losses(*pairs, torch.ones_like(text_only))
                 references["LM_blind"] = found[0]["LM"]
         return KaleidoBertTrainingOutput(

@@ -47,7 +47,7 @@ class KaleidoBertForRetrieval(KaleidoBertPairModel):
 
         With text_group (B,), negative_draws (2, n) and text_only, as the collator makes them, it returns losses:
         contrastive on the whole batch, ITM on its first n products, with the nearest negatives by embeddings unless the
-        objectives keep them random, listwise ITM and PMI on these too, LM on the whole batch, with text_only (B,). Of
+        objectives keep them random, and, with text_only (B,), LM on the whole batch and listwise ITM and PMI. Of
         the photos, only visible_patches (B, K) are used, if given; embeddings use query_ids and query_mask (B, Q), if
         given, LM always the whole texts; facts and asked (B, F): see `losses.also_fitting`. hidden_states and
         attentions, on request, are those of the fusion layers on each row's pair; with ``itm_prefix``, of its tokens.
@@ -83,11 +83,10 @@ class KaleidoBertForRetrieval(KaleidoBertPairModel):
             states, mask = map(shard.gather, tokens)
             matched = self.match(states, mask, patches, negatives, shard)
             losses["ITM"], accuracies["ITM"] = matched.loss, matched.accuracy
-        ranked = draws.shape[1] if draws is not None and self.ranks_lists else 0
-        if ranked or (text_only is not None and weight("LM")):
+        if text_only is not None and (self.ranks_lists or weight("LM")):
             pairs = input_ids, attention_mask, patch_states, text_only
-            same = fitting_pairs(text_group, None, None, shard) if ranked else None
-            found = self.prefix_losses(*pairs, ranked, tokens, similarity, also_fit, same, shard)
+            same = fitting_pairs(text_group, None, None, shard) if self.ranks_lists else None
+            found = self.prefix_losses(*pairs, tokens, similarity, also_fit, same, shard)
             losses, accuracies = losses | found[0], accuracies | found[1]
         return KaleidoBertRetrievalOutput(loss=self.objectives.total(losses), losses=losses, accuracies=accuracies)
 

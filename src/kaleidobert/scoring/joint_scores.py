@@ -88,11 +88,14 @@ class JointScorer:
         if log_prior is None and (uses_lm or uses_pmi):
             log_prior = self.text_log_prior(*texts, text_own)
         itm = likelihood = pmi = None
-        if weights.itm_weight or "itm" in also:
-            itm = self.model.itm_logits(*texts, patch_states, photos)
-        if uses_lm:
+        uses_itm = bool(weights.itm_weight or "itm" in also)
+        shared = uses_lm or (uses_itm and self.model.config.itm_prefix)  # photos are encoded once for both terms
+        cache = self.model.kaleidobert.encode_prefix(patch_states) if shared else None
+        if uses_itm:
+            itm = self.model.itm_logits(*texts, patch_states, photos, cache)
+        if uses_lm and cache is not None:
             mix = (weights.neighbour_word_weight,) if word_weights is None else word_weights
-            likelihood = self.caption_log_likelihood(*texts, patch_states, photos, neighbours, mix)
+            likelihood = self.caption_log_likelihood(*texts, cache, photos, neighbours, mix)
             likelihood = likelihood[:, 0] if word_weights is None else likelihood
         if uses_pmi and neighbours is not None and log_prior is not None:
             pmi = self.neighbour_text_pmi(input_ids, neighbours) - log_prior[:, 1]
@@ -102,16 +105,26 @@ class JointScorer:
         self,
         input_ids: Tensor,
         attention_mask: Tensor,
-        patch_states: Tensor,
-        photos: Tensor | None,
-        neighbours: Neighbours | None,
-        word_weights: Sequence[float],
+        cache: PrefixCache,
+        photos: Tensor | None = None,
+        neighbours: Neighbours | None = None,
+        word_weights: Sequence[float] = (0.0,),
     ) -> Tensor:
-        """log p(text | photo) (N, W) in nats, for each of W weights of the neighbours' words."""
-        cache = self.model.kaleidobert.encode_prefix(patch_states)
-        if photos is not None:
-            cache.batch_select_indices(photos)
-        return self._log_likelihood(input_ids, attention_mask, cache, neighbours, word_weights)
+        """log p(text | photo) (N, W) in nats of texts (N, T), for each of W weights of the neighbours' words.
+
+        ``photos`` (N,): each text's row of the cache; by default one row for each text.
+        """
+        own = self.model.token_log_likelihoods(input_ids, attention_mask, cache, photos)  # (N, T - 1), 0 at padding
+        followed = attention_mask[:, 1:].bool()
+        near = None
+        if neighbours and self.memory is not None and any(word_weights):
+            near = self.memory.layouts.word_probabilities(input_ids, neighbours)
+        sums = []
+        for weight in word_weights:
+            mixed = own if near is None or not weight else ((1 - weight) * own.exp() + weight * near).log()
+            # exact, however far the batch is padded: equal texts tie
+            sums.append(mixed.masked_fill(~followed, 0.0).double().sum(dim=1).float())
+        return torch.stack(sums, dim=1)
 
     def text_log_prior(self, input_ids: Tensor, attention_mask: Tensor, own: Tensor | None = None) -> Tensor:
         """The prior (N, 2) of texts (N, T), in nats: log p(text) by the LM, and `LayoutMemory.text_density`.
@@ -124,7 +137,7 @@ class JointScorer:
         alone, which = torch.unique(texts, dim=0, return_inverse=True)  # a text of many pairs is decoded once
         length = input_ids.shape[1]
         ids, mask, rows = alone[:, :length], alone[:, length : 2 * length], None if own is None else alone[:, -1]
-        likelihood = self._log_likelihood(ids, mask, PrefixCache())[:, 0]
+        likelihood = self.caption_log_likelihood(ids, mask, PrefixCache())[:, 0]
         density = torch.zeros_like(likelihood) if self.memory is None else self.memory.layouts.text_density(ids, rows)
         return torch.stack([likelihood, density], dim=1)[which]
 
@@ -142,27 +155,6 @@ class JointScorer:
         """The first term of the neighbour-text PMI, (N,) in nats."""
         assert self.memory is not None  # where neighbours come from
         return self.memory.layouts.neighbour_text_pmi(input_ids, neighbours)
-
-    def _log_likelihood(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        cache: PrefixCache,
-        neighbours: Neighbours | None = None,
-        word_weights: Sequence[float] = (0.0,),
-    ) -> Tensor:
-        """Log-likelihoods (N, W) of texts (N, T) given the cache, in nats."""
-        own = self.model.token_log_likelihoods(input_ids, attention_mask, cache)  # (N, T - 1), 0 at padding
-        followed = attention_mask[:, 1:].bool()
-        near = None
-        if neighbours and self.memory is not None and any(word_weights):
-            near = self.memory.layouts.word_probabilities(input_ids, neighbours)
-        sums = []
-        for weight in word_weights:
-            mixed = own if near is None or not weight else ((1 - weight) * own.exp() + weight * near).log()
-            # exact, however far the batch is padded: equal texts tie
-            sums.append(mixed.masked_fill(~followed, 0.0).double().sum(dim=1).float())
-        return torch.stack(sums, dim=1)
 
 
 def joint_score(weights: RankingWeights, terms: JointTerms) -> Tensor:
