@@ -18,8 +18,8 @@ VERBS = [  # with missing inputs: an output that cannot be written is named firs
     ("index", "none", "--model", "none", "--store", "none", "--json", "FOLDER"),
     ("search", "red", "--store", "none", "--json", "FOLDER"),
     ("search", "red", "--store", "none", "--out", "FOLDER.png"),
-    ("report", "none", "--out", "FOLDER.png"),
-    ("report", "none", "--out", "FILE.html"),  # the folder of its pictures
+    ("report", "runs", "none", "--out", "FOLDER.png"),
+    ("report", "runs", "none", "--out", "FILE.html"),  # the folder of its pictures
     ("pretrain", "none", "--out", "FILE"),
     ("pretrain", "none", "--out", "new", "--json", "FOLDER"),
     ("finetune", "retrieval", "none", "--model", "none", "--out", "FILE"),
@@ -48,7 +48,7 @@ def test_verbs_name_an_output_that_cannot_be_written(arguments: tuple[str, ...])
 
 
 def test_a_page_needs_an_ending() -> None:
-    error = CliRunner().invoke(app, ["report", "none", "--out", "FOLDER"]).exception
+    error = CliRunner().invoke(app, ["report", "runs", "none", "--out", "FOLDER"]).exception
     assert isinstance(error, InputError) and "ends in .html" in str(error)
 
 

@@ -128,6 +128,6 @@ def test_durations(seconds, words):
 
 
 def test_the_verb(run, tmp_path):
-    result = CliRunner().invoke(app, ["report", str(run), "--out", str(tmp_path / "report.html")])
+    result = CliRunner().invoke(app, ["report", "runs", str(run), "--out", str(tmp_path / "report.html")])
     assert result.exit_code == 0 and f"{len(NAMES)} figures" in result.output
     assert (tmp_path / "report" / f"{pretraining_losses()[0]}.png").exists()

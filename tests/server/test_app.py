@@ -80,7 +80,7 @@ def test_nothing_is_loaded_from_other_hosts(client: TestClient, path: str) -> No
 
 
 def test_static_files_load_nothing_from_other_hosts(client: TestClient) -> None:
-    for name in ("shop.css", "product.css", "shop.js", "suggest.js", "why.js", "icon.svg"):
+    for name in ("shop.css", "product.css", "shop.js", "suggest.js", "recent.js", "why.js", "icon.svg"):
         text = client.get(f"/static/{name}").text
         assert all(address.startswith('"fonts/') for address in re.findall(r"url\(([^)#$]*)", text) if address)
         assert "@import" not in text and set(re.findall(r"https?://[^\s\"']+", text)) <= {"http://www.w3.org/2000/svg"}

@@ -6,7 +6,7 @@ from kaleidobert.alignment.masking import TokenMasking
 from kaleidobert.alignment.pair_store import Alignment
 from kaleidobert.levels import PUBLISHED, level_slices
 from kaleidobert.model.image_processing import to_pixel_values
-from kaleidobert.model.losses import NO_LABEL
+from kaleidobert.model.losses import NO_LABEL, also_fitting
 from kaleidobert.training.augmentation import augment
 from kaleidobert.training.collators import PairCollator, PreTrainingCollator, plain_patches
 
@@ -261,3 +261,23 @@ def test_without_strength_photos_are_mirrored_and_else_untouched():
     assert 0 < mirrored.sum() < 16
     some, much = (augment(pixels, np.random.default_rng(0), strength)[0] for strength in (0.2, 1.0))
     assert (some - out).abs().mean() < 0.7 * (much - out).abs().mean()
+
+
+def test_chosen_queries_train_the_products_that_were_chosen(catalogue, tokenizer):
+    """Any other product that was chosen from the same query fits it; the others do not."""
+    ids = [catalogue.ids[index] for index in INDICES]
+    chosen = {ids[0]: ["a"], ids[1]: ["a", "b"], ids[2]: ["b"], "unknown": ["a"]}
+    seen = set()
+    for seed in range(20):
+        batch = PairCollator(catalogue, tokenizer, seed=seed, augmented=True, chosen=chosen)(INDICES)
+        fit = also_fitting(batch["text_group"], batch["facts"], batch["asked"])
+        typed = {}
+        for row in np.flatnonzero((batch["asked"] >= 0).any(dim=1)).tolist():
+            assert row < 3
+            ids_of = batch["query_ids"][row][batch["query_mask"][row].bool()]
+            typed[row] = "a" if torch.equal(ids_of, tokenizer("a", return_tensors="pt")["input_ids"][0]) else "b"
+            assert typed[row] in chosen[ids[row]]
+            others = [place for place in range(3) if place != row and typed[row] in chosen[ids[place]]]
+            assert np.flatnonzero(fit[row]).tolist() == others
+        seen |= set(typed.items())
+    assert seen == {(0, "a"), (1, "a"), (1, "b"), (2, "b")}

@@ -7,6 +7,7 @@ from json import dumps
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from kaleidobert.cli.output import write_text
@@ -135,6 +136,33 @@ def print_search(figures: dict) -> None:
     if figures["unjudged"]:
         place = figures["split"] or "the catalogue"
         print(f"{figures['unjudged']:,} products of the store are not in {place}, and count as wrong")
+
+
+def print_events(figures: dict) -> None:
+    """Counts, and a table each of the queries without a hit, the weak and the most frequent ones."""
+    print(
+        f"{figures['searches']:,} searches of {figures['queries']:,} queries: {100 * figures['without_hits']:.1f} % "
+        f"found nothing, {100 * figures['weak']:.1f} % nothing that matches well; {figures['clicks']:,} clicks, "
+        f"{figures['carts']:,} put in the cart"
+    )
+    for title, name in (("nothing found", "without_hits_queries"), ("no good match", "weak_queries")):
+        if figures[name]:
+            table = Table(title, "searches", title_justify="left")
+            for row in figures[name]:
+                table.add_row(escape(row["query"]), f"{row['searches']:,}")
+            Console().print(table)
+    if figures["frequent_queries"]:
+        table = Table("most frequent", "searches", "clicks a search", "mean rank of clicks", "put in the cart")
+        for row in figures["frequent_queries"]:
+            place = "-" if row["mean_position"] is None else f"{row['mean_position']:.1f}"
+            cells = [f"{row['searches']:,}", f"{row['click_rate']:.2f}", place, f"{row['carts']:,}"]
+            table.add_row(escape(row["query"]), *cells)
+        Console().print(table)
+    if figures["MRR"] is not None:
+        ranks = ", ".join(f"{name}: {count:,}" for name, count in figures["positions"].items())
+        print(f"clicks by rank: {ranks}; mean reciprocal rank {figures['MRR']:.2f}")
+    if figures["damaged_lines"]:
+        print(f"left out {figures['damaged_lines']:,} damaged lines")
 
 
 def print_ranking(figures: dict) -> None:

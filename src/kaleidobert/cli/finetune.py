@@ -28,6 +28,10 @@ def finetune(
     inputs: Annotated[
         Inputs, typer.Option(help="category, subcategory: classify by the photo, the text, or both.")
     ] = Inputs.both,
+    events: Annotated[
+        str | None,
+        typer.Option(help="retrieval: train also by what shoppers chose: a store with events (serve --log-events)."),
+    ] = None,
     columns: Annotated[Path | None, typer.Option(help="A file that maps unusual column names.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the run's last checkpoint.")] = False,
     max_minutes: Annotated[
@@ -40,11 +44,14 @@ def finetune(
 
     Example: kaleidobert finetune retrieval catalogue/ --model runs/mini --out runs/mini-retrieval --max-minutes 10
 
+    Example: kaleidobert finetune retrieval catalogue/ --model runs/mini --out runs/clicks --events shop.store
+
     Example: kaleidobert finetune category catalogue/ --model runs/mini --out runs/category --inputs image
 
     Example: kaleidobert finetune captioning catalogue/ --model runs/mini --out runs/captions --set training.epochs=5
     """
     from kaleidobert.cli.figures import write_figures
+    from kaleidobert.data.events import load_chosen_queries
     from kaleidobert.data.readers import load_columns
     from kaleidobert.errors import InputError
     from kaleidobert.evaluation.fit_ranker import fit_ranker
@@ -57,10 +64,13 @@ def finetune(
     check_files(json)
     if inputs is not Inputs.both and task not in RECOGNITION:
         raise InputError(f"--inputs {inputs.value} goes with category and subcategory, not with {task.value}")
+    if events is not None and task is not Task.retrieval:
+        raise InputError(f"--events goes with retrieval, not with {task.value}")
+    chosen = load_chosen_queries(events) if events is not None else None
     overrides = [f"model.inputs={inputs.value}"] if task in RECOGNITION else []
     settings = finetune_settings(task.value, model, [*overrides, *(set or [])])
     mapping = load_columns(columns) if columns else None
-    figures: dict[str, Any] = run(task.value, data, model, out, settings, mapping, max_minutes, resume)
+    figures: dict[str, Any] = run(task.value, data, model, out, settings, mapping, max_minutes, resume, chosen)
     if is_main_process():
         if task is Task.retrieval:
             figures["ranking"] = fit_ranker(data, out, columns=mapping, memory=settings.objectives.trains_embeddings)
@@ -68,5 +78,7 @@ def finetune(
     if figures["products_left_out"]:
         lacking = "text" if task is Task.captioning else task.value
         typer.echo(f"left out {figures['products_left_out']} training products without a {lacking}")
+    if chosen is not None:
+        typer.echo(f"{figures['products_chosen']} of the {len(chosen)} products that shoppers chose were trained on")
     typer.echo(f"the run is in {out}; next: kaleidobert evaluate {task.value} {data} --model {out}")
     write_figures(figures, json)

@@ -45,7 +45,6 @@ for verb in (
     finetune,
     evaluate,
     fit_ranker,
-    report,
     index,
     search,
     rules,
@@ -56,6 +55,7 @@ for verb in (
     push,
 ):
     app.command()(verb)
+app.add_typer(report)
 
 
 def main() -> None:

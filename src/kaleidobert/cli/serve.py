@@ -20,6 +20,10 @@ def serve(
     token_file: Annotated[Path | None, typer.Option(help="Tokens that allow writes, one per line.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Searches that run at once.")] = 2,
     queue: Annotated[int, typer.Option(min=0, help="Searches that may wait before further ones are refused.")] = 64,
+    log_events: Annotated[
+        bool,
+        typer.Option("--log-events", help="Log searches and clicks, but not whose, in the store's folder."),
+    ] = False,
     batch: Annotated[int, typer.Option(min=1, help="Maximum number of waiting searches per forward pass.")] = 8,
 ) -> None:
     """Serve a store as a website and a JSON API.
@@ -27,6 +31,7 @@ def serve(
     The service is read-only unless it has tokens for writes, from --token-file or $KALEIDOBERT_TOKENS.
     Example: kaleidobert serve --store shop.store --port 8000
     """
+    from kaleidobert.data.events import events_folder
     from kaleidobert.errors import InputError
 
     try:
@@ -36,6 +41,6 @@ def serve(
         hint = "install it with: pip install 'kaleidobert[serve]'"
         raise InputError(f"serving needs the package {error.name}; {hint}") from error
 
-    serve_store(
-        store, host, port, model, ServerSettings(Tokens.read(token_file), workers, queue, batch, describe or ())
-    )
+    events = events_folder(store) if log_events else None
+    settings = ServerSettings(Tokens.read(token_file), workers, queue, batch, describe or (), events)
+    serve_store(store, host, port, model, settings)

@@ -17,6 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
+from kaleidobert.data.events import EventLog
 from kaleidobert.errors import InputError
 from kaleidobert.model.describing import Describer
 from kaleidobert.search.ranker import Ranker
@@ -30,10 +31,12 @@ from kaleidobert.server.limits import BodyLimit
 from kaleidobert.server.metrics import Metrics, add_request_metrics
 from kaleidobert.server.pages import WEB, PageRenderer
 from kaleidobert.server.paths import EncodedSlashes
+from kaleidobert.server.routes.events import event_routes
 from kaleidobert.server.routes.html import PageHandlers, error_responder, page_routes
 from kaleidobert.server.routes.operations import description_routes, operation_routes
 from kaleidobert.server.routes.products import product_routes, write_routes
 from kaleidobert.server.routes.search import search_routes
+from kaleidobert.server.search_log import SearchLog
 from kaleidobert.server.start_page import cached_vocabulary
 
 MAX_CONNECTIONS = 1000  # beyond this the server refuses connections before they reach the search queue
@@ -48,6 +51,7 @@ class ServerSettings:
     max_queue: searches that may wait before further ones are refused.
     max_batch: queued searches that share one forward pass at most.
     describe_runs: fine-tuned runs that describe uploaded photos.
+    events: the folder to log searches and clicks in; None logs none.
     """
 
     tokens: Tokens = Tokens()
@@ -55,6 +59,7 @@ class ServerSettings:
     max_queue: int = 64
     max_batch: int = 8
     describe_runs: Sequence[Path] = ()
+    events: Path | None = None
 
 
 def create_app(ranker: Ranker, settings: ServerSettings = ServerSettings()) -> FastAPI:
@@ -62,7 +67,8 @@ def create_app(ranker: Ranker, settings: ServerSettings = ServerSettings()) -> F
     metrics, renderer = Metrics(), PageRenderer()
     batched_ranker = BatchedRanker(ranker, metrics, settings.workers, settings.max_queue, settings.max_batch)
     suggester = Suggester(cached_vocabulary(batched_ranker, metrics))
-    handlers = PageHandlers(batched_ranker, suggester, renderer, metrics)
+    log = SearchLog(EventLog(settings.events) if settings.events else None)
+    handlers = PageHandlers(batched_ranker, suggester, renderer, metrics, log)
     describer = PhotoDescriber(batched_ranker, Describer(settings.describe_runs))
 
     @asynccontextmanager
@@ -80,7 +86,8 @@ def create_app(ranker: Ranker, settings: ServerSettings = ServerSettings()) -> F
     app.add_middleware(HeadRequests)
     app.mount("/static", StaticFiles(directory=WEB / "static"), name="static")
     app.include_router(page_routes(handlers))
-    app.include_router(search_routes(batched_ranker, suggester, describer))
+    app.include_router(search_routes(batched_ranker, suggester, describer, log))
+    app.include_router(event_routes(log))
     app.include_router(product_routes(batched_ranker))
     app.include_router(write_routes(batched_ranker, settings.tokens))
     app.include_router(operation_routes(batched_ranker, metrics))

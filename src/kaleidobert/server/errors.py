@@ -17,7 +17,7 @@ from kaleidobert.server.schemas import ProblemDetails
 PROBLEM_TYPE = "application/problem+json"
 PROBLEM_RESPONSES: dict[int | str, dict] = {  # for the OpenAPI description
     status: {"model": ProblemDetails, "content": {PROBLEM_TYPE: {}}}
-    for status in (400, 401, 403, 404, 413, 415, 422, 503)
+    for status in (400, 401, 403, 404, 413, 415, 422, 503, 507)
 }
 
 Responder = Callable[[Request, ProblemDetails], Response]

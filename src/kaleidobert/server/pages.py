@@ -21,6 +21,7 @@ from kaleidobert.server.schemas import ProblemDetails, image_path
 from kaleidobert.server.start_page import StartPageContent
 
 WEB = Path(__file__).parent / "web"
+NO_CONTENT = StartPageContent(0, [], [])
 STRONG, FAIR = 0.5, 0.15  # match probabilities from which a match is called so
 SORTS = [(BEST_MATCH, "Best match"), ("title", "Name")]
 
@@ -41,7 +42,7 @@ class PageRenderer:
         examples = [{"text": text, "href": PageParams(text).href()} for text in content.examples]
         return self._render(
             "start.html",
-            categories=content.categories,
+            site=content,
             focus=True,
             examples=examples,
             tiles=content.tiles,
@@ -52,7 +53,7 @@ class PageRenderer:
         self,
         params: PageParams,
         answer: Answer,
-        categories: list[str],
+        site: StartPageContent,
         hint: str = "",
         correction: str | None = None,
         like: Candidate | None = None,
@@ -63,7 +64,7 @@ class PageRenderer:
         return self._render(
             "results.html",
             params=params,
-            categories=categories,
+            site=site,
             kicker=kicker,
             heading=heading,
             count=count_text(answer),
@@ -94,7 +95,7 @@ class PageRenderer:
         params: PageParams,
         product: Candidate,
         views: list[int],
-        categories: list[str],
+        site: StartPageContent,
         evidence: list[Evidence],
         size: tuple[int, int],
         similar: list[Hit],
@@ -104,7 +105,7 @@ class PageRenderer:
         return self._render(
             "product.html",
             params=params,
-            categories=categories,
+            site=site,
             product=product,
             title=product.title or product.id,
             back=params.href() if params else None,
@@ -148,13 +149,16 @@ class PageRenderer:
         return self._render("docs.html", operations=operations, schemas=schemas, address=address)
 
     def _render(
-        self, template: str, params: PageParams = NO_PARAMS, categories: Sequence[str] = (), **values: Any
+        self, template: str, params: PageParams = NO_PARAMS, site: StartPageContent = NO_CONTENT, **values: Any
     ) -> str:
         current = params.filters.values.get("category", ())
         links = [
-            {"name": name, "href": filter_href("category", name), "current": (name,) == current} for name in categories
+            {"name": name, "href": filter_href("category", name), "current": (name,) == current}
+            for name in site.categories
         ]
-        return self._templates.get_template(template).render(params=params, categories=links, **values)
+        return self._templates.get_template(template).render(
+            params=params, categories=links, direction=site.direction, **values
+        )
 
 
 def _card(params: PageParams, hit: Hit) -> dict[str, Any]:
@@ -162,11 +166,12 @@ def _card(params: PageParams, hit: Hit) -> dict[str, Any]:
     product, product_id = hit.product, quote(hit.product.id, safe="")
     why = urlencode({"q": params.text, "view": product.view})
     labels = [product.subcategory or product.category, value_text(product.attributes.get("colour", ""))]
+    where = [("id", product.id), ("view", product.view), ("rank", hit.rank)]
     return {
         "title": product.title or product.id,
         "label": " · ".join(filter(None, labels)),
         "image": image_path(product.id, product.view, product.content)[1:],
-        "href": "product?" + urlencode([("id", product.id), ("view", product.view), *replace(params, page=1).pairs()]),
+        "href": "product?" + urlencode([*where, *replace(params, page=1).pairs()]),
         "like_href": PageParams(like=product.id).href(),
         "why_src": f"api/products/{product_id}/why?{why}" if params.text.strip() else "",
         "match": match_text(hit.match) if params.ranks else None,

@@ -63,14 +63,17 @@ def validation_message(error: Any, skip: int = 0) -> str:
     return f"{location}: {error['msg']}" if location else error["msg"]
 
 
-def body_schema(model: type[BaseModel], part: str, part_model: type[BaseModel] | None = None) -> dict[str, Any]:
-    """The OpenAPI entry for a body that is JSON (``model``) or a form with a JSON part (``part_model``).
+def body_schema(model: type[BaseModel], part: str | None, part_model: type[BaseModel] | None = None) -> dict[str, Any]:
+    """The OpenAPI entry for a body that is JSON (``model``) or, with a ``part``, a form with this as JSON
+    (``part_model``).
 
     The referenced schemas come from `request_schemas`.
     """
     photos = {"type": "array", "items": {"type": "string", "format": "binary"}}
-    form = {"type": "object", "properties": {part: _reference(part_model or model), "photo": photos}}
-    contents = {"application/json": _reference(model), "multipart/form-data": form}
+    contents: dict[str, Any] = {"application/json": _reference(model)}
+    if part is not None:
+        form = {"type": "object", "properties": {part: _reference(part_model or model), "photo": photos}}
+        contents["multipart/form-data"] = form
     return {"requestBody": {"required": True, "content": {kind: {"schema": each} for kind, each in contents.items()}}}
 
 

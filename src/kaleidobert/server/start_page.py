@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kaleidobert.index.caching import CachedPerVersion
@@ -35,11 +38,12 @@ class CategoryTile:
 
 @dataclass(frozen=True)
 class StartPageContent:
-    """The catalogue at a glance: number of photos, largest categories, and example queries."""
+    """The catalogue at a glance: number of photos, largest categories, example queries, and "ltr" or "rtl"."""
 
     rows: int
     tiles: list[CategoryTile]
     examples: list[str]
+    direction: str = "ltr"
 
     @property
     def categories(self) -> list[str]:
@@ -60,7 +64,14 @@ class StartPageContent:
         ]
         subcategories = [name.lower() for name, _ in counts.get("subcategory", []) if name.strip()]
         examples = subcategories[:MAX_EXAMPLES] or [name.lower() for name, _ in categories]
-        return cls(ranker.store.rows(), tiles, examples)
+        titles = [hit.product.title for answer in answers for hit in answer.hits]
+        return cls(ranker.store.rows(), tiles, examples, direction([*titles, *examples]))
+
+
+def direction(texts: Iterable[str]) -> str:
+    """ "rtl" where most letters of the texts are of a script that is written from right to left, else "ltr"."""
+    letters = Counter(unicodedata.bidirectional(letter) for text in texts for letter in text)
+    return "rtl" if letters["R"] + letters["AL"] > letters["L"] else "ltr"
 
 
 def tile_image(product: Candidate) -> str:

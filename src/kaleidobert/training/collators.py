@@ -8,12 +8,12 @@ a resumed run sees the same masks as one that was never stopped. A process that 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from transformers import BatchEncoding, PreTrainedTokenizerFast
 
 from kaleidobert.alignment.masking import (
@@ -25,8 +25,6 @@ from kaleidobert.alignment.masking import (
     plan_masks,
 )
 from kaleidobert.alignment.pair_store import Alignment, RunAlignment
-from kaleidobert.data.facts import FactTable
-from kaleidobert.data.short_queries import short_query
 from kaleidobert.levels import Level, patch_count
 from kaleidobert.model.distributed import WHOLE_BATCH, BatchShard
 from kaleidobert.model.image_processing import to_pixel_values
@@ -35,6 +33,7 @@ from kaleidobert.model.pretext_tasks import level_tasks
 from kaleidobert.training.augmentation import augment, draw_sides
 from kaleidobert.training.cached_features import SplitFeatures
 from kaleidobert.training.dataset import PreparedDataset
+from kaleidobert.training.queries import QuerySampler
 from kaleidobert.training.settings import TrainingSettings
 from kaleidobert.vision.patches import pool_patches
 
@@ -68,12 +67,9 @@ class PairCollator:
     pixel_values (B, 3, S, S), or cached features in their place where ``features`` are given; input_ids and
     attention_mask (B, T); text_group (B,), equal for equal titles; text_only (B,): whether a text's photo is
     hidden from LM; negative_draws (2, n): random numbers for the negatives of the first n products, at most
-    ``joint_samples``. With ``patch_dropout`` also visible_patches (B, K),
-    the patches of ``levels`` that embeddings and LM see; with ``word_dropout`` query_ids and query_mask (B, Q), the
-    texts without some words, on average that share. ``short_queries`` is the share of the products whose query is made
-    of its facts instead; then facts (B, F) are codes of all products' facts, and asked (B, F) those that their queries
-    name, -1 for none. Dropout, short queries, titles alone and text_only occur when ``augmented``; ``strength`` is
-    that of the image augmentation.
+    ``joint_samples``. With ``patch_dropout`` also visible_patches (B, K), the patches of ``levels`` that embeddings and
+    LM see; with ``word_dropout``, ``short_queries`` or ``chosen`` what `QuerySampler` draws. These, titles alone and
+    text_only occur when ``augmented``; ``strength`` is that of the image augmentation.
     Of a sharded batch, this process's rows.
     """
 
@@ -90,6 +86,7 @@ class PairCollator:
         patch_dropout: float = 0.0,
         word_dropout: float = 0.0,
         short_queries: float = 0.0,
+        chosen: Mapping[str, Sequence[str]] = MappingProxyType({}),
         levels: Sequence[Level] = (),
     ) -> None:
         self.dataset = dataset
@@ -102,10 +99,8 @@ class PairCollator:
         self.features = features
         self.levels = levels
         self.patch_dropout = patch_dropout if augmented else 0.0
-        self.word_dropout = word_dropout if augmented else 0.0
         self.text_groups = dataset.text_groups()
-        self.short_queries = short_queries if augmented else 0.0
-        self.facts = dataset.facts() if self.short_queries else None
+        self.queries = QuerySampler(dataset, tokenizer, word_dropout, short_queries, chosen) if augmented else None
 
     def __call__(self, indices: Sequence[int]) -> dict[str, Tensor]:
         rng = self.generator(indices)
@@ -149,32 +144,9 @@ class PairCollator:
         batch["text_only"] = torch.from_numpy(rng.random(len(chosen)) < share)
         if self.patch_dropout:
             batch["visible_patches"] = self._visible_patches(len(chosen), rng)
-        if self.word_dropout:
-            batch |= drop_words(encoded, rng, self.word_dropout)
-        if self.facts is not None:
-            batch |= self._shortened(chosen, batch, self.facts, rng)
+        if self.queries is not None:
+            batch |= self.queries(chosen, encoded, rng)
         return batch, SampledViews(views - first, mirrored)
-
-    def _shortened(
-        self, chosen: np.ndarray, batch: Mapping[str, Tensor], facts: FactTable, rng: np.random.Generator
-    ) -> dict[str, Tensor]:
-        """Short queries for a share of the products: query_ids and query_mask (B, Q), facts and asked (B, F)."""
-        asked = np.full((len(chosen), len(facts.names)), -1)
-        queries: dict[int, str] = {}
-        for row in np.flatnonzero(rng.random(len(chosen)) < self.short_queries).tolist():
-            if query := short_query(facts.product(chosen[row]), rng):
-                queries[row], asked[row] = query.text, facts.asked(chosen[row], query.facts)
-        found = {"facts": torch.from_numpy(facts.codes[chosen]), "asked": torch.from_numpy(asked)}
-        if not queries:
-            return found
-        short = self.tokenizer([*queries.values()], padding=True, truncation=True, return_tensors="pt")
-        for name, source, padding in (("ids", "input_ids", self.tokenizer.pad_token_id), ("mask", "attention_mask", 0)):
-            whole = batch.get(f"query_{name}", batch[source])
-            missing = short[source].shape[1] - whole.shape[1]
-            whole = F.pad(whole, (0, max(0, missing)), value=padding).clone()
-            whole[list(queries)] = F.pad(short[source], (0, max(0, -missing)), value=padding)
-            found[f"query_{name}"] = whole
-        return found
 
     def _visible_patches(self, rows: int, rng: np.random.Generator) -> Tensor:
         """(B, K) indices of the patches that are not dropped."""
@@ -190,22 +162,6 @@ class PairCollator:
             return self.features.read(views[rows], mirrored[rows]), mirrored
         pixels = to_pixel_values(torch.from_numpy(self.dataset.pixels[views[rows]]))
         return augment(pixels, rng, self.strength, self.shard) if self.augmented else (pixels, mirrored)
-
-
-def drop_words(encoded: BatchEncoding, rng: np.random.Generator, share: float) -> dict[str, Tensor]:
-    """Texts without some words, as shoppers' queries are shorter than titles: query_ids and query_mask (B, Q).
-
-    The dropped share is drawn for each text, uniformly from 0 to twice ``share``; at least one word stays.
-    """
-    ids, mask = encoded["input_ids"], encoded["attention_mask"].bool()
-    kept = mask.clone()
-    for row, limit in enumerate(2 * share * rng.random(len(ids))):
-        words = np.array([-1 if word is None else word for word in encoded.word_ids(row)])
-        count = words.max() + 1
-        dropped = np.flatnonzero(rng.random(count) < limit)
-        kept[row] &= torch.from_numpy(~np.isin(words, dropped[: count - 1]))
-    order = kept.int().argsort(dim=1, descending=True, stable=True)[:, : kept.sum(dim=1).max()]
-    return {"query_ids": ids.gather(1, order), "query_mask": kept.gather(1, order).long()}
 
 
 def plain_patches(pixels: Tensor, levels: Sequence[Level]) -> Tensor:

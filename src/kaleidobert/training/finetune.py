@@ -123,11 +123,13 @@ def finetune(
     columns: Mapping[str, str] | None = None,
     max_minutes: float | None = None,
     resume: bool = False,
+    chosen_queries: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, float]:
     """Fine-tune for one of ``TASKS`` and write the run folder ``out``; returns the last validation figures.
 
     ``products_left_out`` counts the training products that the task cannot use, such as those without a label. A
-    retrieval run ranks only after `evaluation.fit_ranker.fit_ranker`.
+    retrieval run ranks only after `evaluation.fit_ranker.fit_ranker`. ``chosen_queries``, of retrieval: by product id,
+    the queries from which shoppers chose it (`data.events`); ``products_chosen`` counts those that are trained on.
     """
     checkpoint = last_checkpoint(out, resume)
     training, chosen = settings.training, TASKS[task]
@@ -148,6 +150,7 @@ def finetune(
         tokenizer=processor.tokenizer,
         levels=model.config.level_table,
         **collator_settings(training),
+        **({"chosen": chosen_queries} if chosen_queries else {}),
     )
     subcategories, group, embeds = [train.subcategories[index] for index in products], training.subcategory_group, None
     if training.similar_group > 1:
@@ -169,4 +172,7 @@ def finetune(
         title="fine-tuning",
         logs=out / "logs",
     )
-    return finish_run(trainer, out, checkpoint, save_run) | {"products_left_out": len(train) - len(products)}
+    counts = {"products_left_out": len(train) - len(products)}
+    if chosen_queries:
+        counts["products_chosen"] = sum(product in chosen_queries for product in train.ids)
+    return finish_run(trainer, out, checkpoint, save_run) | counts

@@ -40,11 +40,26 @@ def products() -> list[Product]:
     ]
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def arabic_products() -> list[Product]:
+    colours = {"red": "حمراء", "blue": "زرقاء", "green": "خضراء", "black": "سوداء"}
+    return [
+        Product(
+            id=f"حقيبة/{colour}/{shape}",
+            title=f"حقيبة يد {name}، طراز {number}",
+            description="حقيبة من الصوف.",
+            category="حقائب",
+            attributes={"اللون": name, "price": str(10 + number)},
+            images=(drawn(colour, shape),),
+        )
+        for number, shape in enumerate(SHAPES)
+        for colour, name in colours.items()
+    ]
+
+
+def running(folder: Path, products: list[Product]) -> Iterator[Site]:
+    """A service on a store of these products."""
     torch.set_num_threads(1)
-    folder = tmp_path_factory.mktemp("site")
-    shop = Shop(str(folder / "store"), save_model(folder / "model", seed=1), products())
+    shop = Shop(str(folder / "store"), save_model(folder / "model", seed=1), products)
     shop.indexer().index(shop.products)
     app = create_app(shop.ranker())
     with listen("127.0.0.1", 0) as socket:
@@ -54,6 +69,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield Site(f"http://127.0.0.1:{socket.getsockname()[1]}/", app)
         server.should_exit = True
         thread.join()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    yield from running(tmp_path_factory.mktemp("site"), products())
+
+
+@pytest.fixture(scope="module")
+def arabic_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    yield from running(tmp_path_factory.mktemp("arabic"), arabic_products())
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.visits import open_page
+from fixtures.visits import Site, open_page
 
 CARDS = "[data-card]"
 PRODUCTS = 36
@@ -320,3 +320,48 @@ def test_light_and_dark(browser: Any, site: Any) -> None:
         shades[scheme] = page.evaluate("getComputedStyle(document.body).backgroundColor")
         page.context.close()
     assert shades == {"light": "rgb(255, 255, 255)", "dark": "rgb(21, 19, 17)"}
+
+
+def test_recent_searches_are_suggested_in_an_empty_box_and_can_be_forgotten(page: Any) -> None:
+    for words in ("red bag", "blue wool", "Red bag"):
+        search(page, words)
+    page.goto("")
+    page.click("#query")
+    assert page.locator("#suggestions li").all_inner_texts() == ["Red bag", "blue wool"]
+    assert page.locator("#suggestions").get_attribute("aria-label") == "Recent searches"
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    wait_for_page(page, "h1:has-text('blue wool')")
+    page.goto("")
+    page.click("#query")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "query" and page.locator("#suggestions").is_hidden()
+    page.click("#query")
+    assert page.locator("#suggestions").is_hidden()
+
+
+def test_chips_show_what_was_understood_and_search_without_it(page: Any) -> None:
+    search(page, "red bag without wool under 100")
+    chips = page.locator(".understood li")
+    assert [" ".join(text.split()) for text in chips.all_inner_texts()] == [
+        "Without wool",
+        "Price <=100",
+        "Best with colour Red",
+    ]
+    page.click("[aria-label='Search without Price: <=100']")
+    wait_for_page(page, ".understood")
+    assert chips.count() == 2 and page.locator("[aria-label^='Search without Price']").count() == 0
+
+
+def test_a_catalogue_written_from_right_to_left_mirrors_the_page(browser: Any, arabic_site: Site) -> None:
+    page, visit = open_page(browser, arabic_site)
+    search(page, "حقيبة حمراء")
+    assert page.evaluate("document.documentElement.dir") == "rtl"
+    brand, camera = (page.locator(each).first.bounding_box() for each in (".top .brand", ".photo-form label"))
+    assert brand["x"] > camera["x"] and overflow(page) == 0
+    facets, cards = (page.locator(each).first.bounding_box() for each in (".facets", ".grid"))
+    assert facets["x"] > cards["x"]
+    page.context.close()
+    assert visit.errors == []

@@ -24,6 +24,7 @@ from kaleidobert.server.request_parsing import read_parts, single_photo
 from kaleidobert.server.routes.parameters import FilterConditions, ProductId, QueryText
 from kaleidobert.server.routes.products import cached_jpeg
 from kaleidobert.server.schemas import MAX_FILTERS, MAX_TEXT, MAX_VIEW, ProblemDetails
+from kaleidobert.server.search_log import SearchLog
 from kaleidobert.server.start_page import cached_start_page
 
 PAGE_PATHS = ("/", "/product", "/photo", "/docs")  # their errors are shown as pages, all others as JSON
@@ -34,9 +35,15 @@ class PageHandlers:
     """Gathers what each page shows and renders it."""
 
     def __init__(
-        self, batched_ranker: BatchedRanker, suggester: Suggester, renderer: PageRenderer, metrics: Metrics
+        self,
+        batched_ranker: BatchedRanker,
+        suggester: Suggester,
+        renderer: PageRenderer,
+        metrics: Metrics,
+        log: SearchLog,
     ) -> None:
         self.batched_ranker = batched_ranker
+        self.log = log
         self.photos = PhotoCache()
         self._suggester = suggester
         self._renderer = renderer
@@ -50,9 +57,10 @@ class PageHandlers:
         image = await run(lambda: self.photos.get(params.photo).image()) if params.photo else None
         query = params.to_query(image)
         query.check()
-        categories = (await run(self._start_page)).categories
+        site = await run(self._start_page)
         like = (await run(lambda: product_or_404(ranker, params.like)))[0] if params.like else None
         answer = await self.batched_ranker.answer(query)
+        await self.log.searched(query, answer)
         if answer.redirect:
             return redirected(answer.redirect)
         hint, correction = "", None
@@ -60,12 +68,12 @@ class PageHandlers:
             hint = await run(lambda: ranker.why_nothing(answer.asked.filters, answer.asked.text))
         if params.text:
             correction = await run(lambda: self._suggester.correction(params.text))
-        return self._renderer.results(params, answer, categories, hint, correction, like)
+        return self._renderer.results(params, answer, site, hint, correction, like)
 
     async def product(self, params: PageParams, product_id: str, view: int | None) -> str:
         """``view`` is shown first, for example the one that a search found."""
         ranker, run = self.batched_ranker.ranker, self.batched_ranker.executor.run
-        categories = (await run(self._start_page)).categories
+        site = await run(self._start_page)
         product, views = await run(lambda: product_or_404(ranker, product_id))
         first = view if view in views else product.view
         evidence: list[Evidence] = []
@@ -76,7 +84,7 @@ class PageHandlers:
             size = Image.open(io.BytesIO(thumbnails[product_id, first])).size
         similar = await self.batched_ranker.answer(Query(like=product_id, top=SIMILAR_PRODUCTS, thumbnails=False))
         views = sorted(views, key=lambda each: each != first)
-        return self._renderer.product(params, product, views, categories, evidence, size, similar.hits)
+        return self._renderer.product(params, product, views, site, evidence, size, similar.hits)
 
 
 def redirected(address: str) -> Response:
@@ -116,9 +124,12 @@ def page_routes(handlers: PageHandlers) -> APIRouter:
         photo: QueryText = "",
         like: QueryText = "",
         conditions: FilterConditions = None,
+        rank: Annotated[int | None, fastapi.Query(ge=1, le=MAX_VIEW)] = None,
     ) -> str:
         params = PageParams(q.strip(), photo, like, filters=parse_filters(conditions or []))
-        return await handlers.product(params, product_id, view)
+        page = await handlers.product(params, product_id, view)
+        await handlers.log.clicked(params.text, product_id, rank)
+        return page
 
     @router.post("/photo")
     async def upload(request: Request) -> Response:

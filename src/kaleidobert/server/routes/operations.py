@@ -15,7 +15,13 @@ from kaleidobert.server.errors import PROBLEM_RESPONSES
 from kaleidobert.server.metrics import Metrics
 from kaleidobert.server.pages import PageRenderer
 from kaleidobert.server.request_parsing import request_schemas
-from kaleidobert.server.schemas import DescribeRequest, NewProduct, PutProductsRequest, SearchRequest
+from kaleidobert.server.request_schemas import (
+    DescribeRequest,
+    EventsRequest,
+    NewProduct,
+    PutProductsRequest,
+    SearchRequest,
+)
 
 
 def operation_routes(batched_ranker: BatchedRanker, metrics: Metrics) -> APIRouter:
@@ -51,7 +57,7 @@ def description_routes(app: FastAPI, renderer: PageRenderer) -> APIRouter:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
-            bodies = request_schemas(SearchRequest, DescribeRequest, PutProductsRequest, NewProduct)
+            bodies = request_schemas(SearchRequest, DescribeRequest, PutProductsRequest, NewProduct, EventsRequest)
             schema["components"]["schemas"] |= bodies
             app.openapi_schema = schema
         return app.openapi_schema

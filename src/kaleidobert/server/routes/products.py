@@ -23,14 +23,13 @@ from kaleidobert.server.paths import ProductIdConvertor  # noqa: F401  # registe
 from kaleidobert.server.photos import as_jpeg
 from kaleidobert.server.product_writer import ProductWriter
 from kaleidobert.server.request_parsing import body_schema, is_form, parse, read_json, read_parts
+from kaleidobert.server.request_schemas import NewProduct, PutProductsRequest
 from kaleidobert.server.routes.parameters import FilterConditions, QueryText
 from kaleidobert.server.schemas import (
     MAX_OFFSET,
     MAX_TOP,
     MAX_VIEW,
-    NewProduct,
     ProductResponse,
-    PutProductsRequest,
     PutProductsResponse,
     SearchResponse,
     WhyResponse,

@@ -14,17 +14,15 @@ from kaleidobert.server.describing import PhotoDescriber
 from kaleidobert.server.errors import PROBLEM_RESPONSES
 from kaleidobert.server.photos import decode_base64, decode_photo
 from kaleidobert.server.request_parsing import body_schema, is_form, read_form, read_json, single_photo
+from kaleidobert.server.request_schemas import DescribeRequest, SearchRequest
 from kaleidobert.server.routes.parameters import QueryText
-from kaleidobert.server.schemas import (
-    DescribeRequest,
-    DescribeResponse,
-    SearchRequest,
-    SearchResponse,
-    SuggestResponse,
-)
+from kaleidobert.server.schemas import DescribeResponse, SearchResponse, SuggestResponse
+from kaleidobert.server.search_log import SearchLog
 
 
-def search_routes(batched_ranker: BatchedRanker, suggester: Suggester, describer: PhotoDescriber) -> APIRouter:
+def search_routes(
+    batched_ranker: BatchedRanker, suggester: Suggester, describer: PhotoDescriber, log: SearchLog
+) -> APIRouter:
     router = APIRouter(responses=PROBLEM_RESPONSES)
 
     @router.post(
@@ -40,7 +38,9 @@ def search_routes(batched_ranker: BatchedRanker, suggester: Suggester, describer
         else:
             body = await read_json(request, SearchRequest)
         query = await batched_ranker.executor.run(lambda: body.to_query(photo))
-        return SearchResponse.of(body.query, *await batched_ranker.answer_with_fingerprint(query), body.timings)
+        answer, fingerprint = await batched_ranker.answer_with_fingerprint(query)
+        await log.searched(query, answer)
+        return SearchResponse.of(body.query, answer, fingerprint, body.timings)
 
     @router.get("/api/suggest", summary="Complete a query with words from the catalogue")
     def suggest(q: QueryText, top: Annotated[int, fastapi.Query(ge=1, le=50)] = 8) -> SuggestResponse:

@@ -1,6 +1,7 @@
 // The pages work without scripts. Scripts add suggestions, photos by drag and drop or paste, filters that are applied
 // at once, and explanations over each photo.
 import { explainOnDemand } from "./why.js";
+import { rememberSearch } from "./recent.js";
 import { suggest } from "./suggest.js";
 
 document.documentElement.classList.add("js");
@@ -87,5 +88,6 @@ for (const photo of document.querySelectorAll(".photo img")) {
   photo.addEventListener("error", mark);
 }
 
-suggest(search, box, document.getElementById("suggestions"));
+search.addEventListener("submit", () => rememberSearch(box.value));
+suggest(search, box, document.getElementById("suggestions"), document.querySelector(".forget"));
 explainOnDemand(document.querySelectorAll("[data-card]"), document.getElementById("announcements"));

@@ -1,7 +1,10 @@
-// The search box as a combobox with a list of suggestions (WAI-ARIA pattern "editable combobox with list").
+// The search box as a combobox with a list of suggestions (WAI-ARIA pattern "editable combobox with list"). An empty box
+// suggests recent searches.
+import { forgetSearches, recentSearches } from "./recent.js";
+
 const PAUSE = 90; // milliseconds without typing before suggestions are requested
 
-export function suggest(form, box, list) {
+export function suggest(form, box, list, forget) {
   let timer = 0;
   let requests = 0;
   let chosen = -1;
@@ -10,14 +13,17 @@ export function suggest(form, box, list) {
   box.setAttribute("aria-controls", list.id);
   box.setAttribute("aria-autocomplete", "list");
 
-  function open(queries) {
+  function open(queries, recent = false) {
     chosen = -1;
+    list.ariaLabel = recent ? "Recent searches" : "Suggestions";
+    forget.hidden = !(recent && queries.length);
     list.replaceChildren(...queries.map(option));
     list.hidden = !queries.length;
     box.setAttribute("aria-expanded", String(!list.hidden));
     box.removeAttribute("aria-activedescendant");
   }
   const close = () => open([]);
+  const openRecent = () => open(recentSearches(), true);
 
   function option(query, index) {
     const item = document.createElement("li");
@@ -28,7 +34,8 @@ export function suggest(form, box, list) {
     const start = query.startsWith(typed.toLowerCase()) ? typed.length : 0;
     const rest = document.createElement("b");
     rest.textContent = query.slice(start);
-    item.append(query.slice(0, start), rest);
+    item.append(...(typed ? [query.slice(0, start), rest] : [query]));
+    item.dir = "auto";
     item.addEventListener("pointerdown", (event) => {
       event.preventDefault(); // the box keeps its focus
       search(query);
@@ -66,11 +73,23 @@ export function suggest(form, box, list) {
   box.addEventListener("input", () => {
     typed = box.value;
     clearTimeout(timer);
+    requests++; // ignore a response for what was typed before
     if (typed.trim()) timer = setTimeout(load, PAUSE);
-    else close();
+    else openRecent();
   });
+  box.addEventListener("click", () => !box.value && openRecent());
+  forget.addEventListener("pointerdown", (event) => event.preventDefault()); // the box keeps its focus
+  forget.addEventListener("click", () => {
+    forgetSearches();
+    close();
+    box.focus();
+  });
+  forget.addEventListener("blur", close);
   box.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && !list.hidden) {
+    if (event.key === "ArrowDown" && list.hidden && !box.value) {
+      event.preventDefault();
+      openRecent();
+    } else if (event.key === "Escape" && !list.hidden) {
       event.preventDefault();
       close();
     } else if (!list.hidden && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
@@ -78,7 +97,7 @@ export function suggest(form, box, list) {
       choose(event.key === "ArrowDown" ? chosen + 1 : chosen < 0 ? list.children.length - 1 : chosen - 1);
     }
   });
-  box.addEventListener("blur", close);
+  box.addEventListener("blur", (event) => event.relatedTarget !== forget && close());
   form.addEventListener("submit", () => {
     requests++; // ignore a response that is still to come
     clearTimeout(timer);

@@ -1,0 +1,114 @@
+"""What shoppers did with a search, one JSON line each: what they searched for, viewed, clicked and put in the cart."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from kaleidobert.errors import InputError
+
+SEARCH, VIEW, CLICK, CART = "search", "view", "click", "cart"
+KINDS = (SEARCH, VIEW, CLICK, CART)
+FOLDER = "events"  # in a store's folder
+DAY_BYTES = 256_000_000  # of one day's file, as anybody may send events
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event. ``time``: UTC, ISO 8601. Nothing tells who it was.
+
+    kind: of `KINDS`. query: what was searched for, "" for a product that was found otherwise. product and position:
+    of what was viewed, clicked or put in the cart, and its rank in the answer, from 1; None where unknown. hits and
+    weak, of a search: how many products it found, and whether it says that nothing matches well.
+    """
+
+    kind: str
+    query: str = ""
+    product: str | None = None
+    position: int | None = None
+    hits: int | None = None
+    weak: bool | None = None
+    time: str = ""
+
+
+def events_folder(store: str) -> Path:
+    """Where a store's events are. Raises ``InputError`` for a store that is no local folder."""
+    if "://" in store:
+        raise InputError(f"{store}: events are kept in a store's own folder, and this one is an object store")
+    return Path(store) / FOLDER
+
+
+class EventLog:
+    """Appends events to a file for each day; several processes may share a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def append(self, events: Iterable[Event]) -> None:
+        """Write the events, those without a time with the present one. Raises ``OSError`` where they cannot be."""
+        now = datetime.now(timezone.utc)
+        stamp = now.isoformat(timespec="seconds")
+        lines = []
+        for event in events:
+            fields = {name: value for name, value in asdict(event).items() if value not in (None, "")}
+            lines.append(json.dumps({"time": stamp} | fields, ensure_ascii=False) + "\n")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / f"{now:%Y-%m-%d}.jsonl", "ab", buffering=0) as file:
+            if file.tell() > DAY_BYTES:
+                raise OSError(f"{file.name} has {DAY_BYTES / 1e6:.0f} MB, all that one day may have")
+            file.write("".join(lines).encode())  # one write, so that lines of several processes do not mix
+
+
+def read_events(folder: Path) -> tuple[list[Event], int]:
+    """All events, the oldest first, and the number of lines that hold none."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no events there; log them with kaleidobert serve --log-events")
+    found, damaged = [], 0
+    for file in sorted(folder.glob("*.jsonl")):
+        for line in _lines(file):
+            try:
+                event = Event(**json.loads(line))
+                usable = event.kind in KINDS and isinstance(event.query, str)
+            except (ValueError, TypeError):
+                usable = False
+            if usable:
+                found.append(event)
+            else:
+                damaged += 1
+    return found, damaged
+
+
+def chosen_queries(events: Iterable[Event]) -> dict[str, list[str]]:
+    """For each product, the different queries from which it was clicked or put in the cart, the most frequent first."""
+    counts: dict[str, Counter[str]] = {}
+    for event in events:
+        query = " ".join(event.query.split())
+        if event.kind in (CLICK, CART) and event.product and query:
+            counts.setdefault(event.product, Counter())[query] += 1
+    return {product: [query for query, _ in queries.most_common()] for product, queries in counts.items()}
+
+
+def load_events(store: str) -> tuple[list[Event], int]:
+    """`read_events` of a store, or of a folder of events itself."""
+    itself = "://" not in store and any(Path(store).glob("*.jsonl"))
+    return read_events(Path(store) if itself else events_folder(store))
+
+
+def load_chosen_queries(store: str) -> Mapping[str, list[str]]:
+    """`chosen_queries` of a store, or of a folder of events. Raises ``InputError`` where there are none."""
+    found = chosen_queries(load_events(store)[0])
+    if not found:
+        raise InputError(f"{store}: no product was clicked or put in the cart there after a search")
+    return found
+
+
+def _lines(file: Path) -> Iterator[str]:
+    with open(file, encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            if line.strip(os.linesep + " "):
+                yield line
