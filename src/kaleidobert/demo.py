@@ -30,13 +30,13 @@ from kaleidobert.training.settings import load_settings
 from kaleidobert.vision.drawing import Locked, draw_patches
 from kaleidobert.vision.saliency.detectors import detector
 
-QUERIES = (
-    "navy striped sweater with long sleeves",
-    "red dress with dots",
-    "white sneakers",
-    "brown leather handbag",
+QUERIES = (  # each fits three products or more of the catalogue with seed 0
     "floral skirt",
-    "black hooded jacket with a zip",
+    "red sneakers",
+    "purple dress",
+    "grey handbag",
+    "brown boots",
+    "green puffer jacket with a hood",
 )
 MIN_PRODUCTS = 400  # fewer do not fill a training batch, or are too few to rank
 
@@ -74,7 +74,7 @@ def demo(out: Path, products: int, minutes: float) -> tuple[str, dict]:
             figures_file.write_text(json.dumps(evaluate_retrieval(data, run, queries=100), indent=2) + "\n")
     with _step(console, "6/6 indexing and six searches", out / "results.png") as wanted:
         if wanted:
-            index_catalogue(str(data), run, store, split="test")
+            index_catalogue(str(data), run, store)  # all products, as a shop does; the figures are of new ones
             draw_results(store).save(out / "results.png")
     return store, json.loads(figures_file.read_text())
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kaleidobert.cli.figures import print_retrieval
+from kaleidobert.cli.figures import print_retrieval, print_search
 
 
 def row(value: float) -> dict:
@@ -25,3 +25,14 @@ def test_retrieval_has_a_row_per_scorer_in_the_order_of_the_figures(capsys: pyte
         ("lm", "120.0"),
         ("another", "180.0"),
     ]
+
+
+def test_search_figures_fit_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("vectors", "vectors + joint", "vectors + words", "vectors + joint + words", "BM25 of all words")
+    row = {kind: {"nDCG@10": 0.5, "P@1": 0.25, "P@10": 1.0, "empty": 0.0} for kind in ("use + type", "all")}
+    figures = {"queries": 3, "split": "test", "products": 9, "kinds": {"use + type": 3}, "unjudged": 0}
+    print_search(figures | {"rows": dict.fromkeys(names, row)})
+    printed = capsys.readouterr().out.splitlines()
+    assert max(map(len, printed)) <= 80 and "…" not in "".join(printed)
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed if line.startswith("│")]
+    assert cells[0] == ["use + type"] + ["50.0"] * 5 and cells[-1] == ["weak"] + ["-"] * 5

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from kaleidobert.cli.main import app
 from kaleidobert.evaluation import fit_ranker as module
+from kaleidobert.evaluation.background import NEAREST
 from kaleidobert.evaluation.fit_ranker import (
     HUBNESS_WEIGHTS,
     JOINT_WEIGHTS,
@@ -44,7 +45,7 @@ def scorer(run):
 def gallery_of(scorer, dataset, trained=0):
     """The products of a split, the last ``trained`` of them as if trained on."""
     known = np.arange(len(dataset)) >= len(dataset) - trained
-    return Gallery.of([encode(scorer, dataset)], dataset.texts, known)
+    return replace(Gallery.of([encode(scorer, dataset)], [dataset], [False]), trained=known)
 
 
 @pytest.fixture
@@ -195,6 +196,22 @@ def test_the_prior_of_a_text_is_weighed(fit):
 
     assert fit(scores, LM_ONLY).prior_weight == 0.5
     assert table["priors"].std() > 0.02
+
+
+def test_the_prior_given_background_photos_is_taken_where_it_ranks_better(fit):
+    """Another prior than the LM's own takes away what makes each text likely."""
+
+    def scores(encoded, tables):
+        encoded.log_prior[:, 2] = torch.linspace(0, 5, len(encoded)).sin()
+        ways = []
+        for each, (text, _) in zip(tables, pairs(tables), strict=True):
+            joint = encoded.log_prior[text][..., 2].clone()
+            joint[:, 0] += 1e-3
+            ways.append(way(each, lm=joint))
+        return ways
+
+    fitted = fit(scores, LM_ONLY)
+    assert fitted.background_photos == NEAREST and fitted.prior_weight == 1
 
 
 def test_what_photos_with_a_similar_layout_say_is_weighed(fit):

@@ -6,10 +6,10 @@ from torch.nn import functional as F
 
 from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertForRetrieval
+from kaleidobert.model.candidates import Candidates, candidates
 from kaleidobert.model.distributed import WHOLE_BATCH
 from kaleidobert.model.losses import also_fitting
 from kaleidobert.model.objectives import Objectives
-from kaleidobert.model.pair_model import Candidates, candidates
 
 GROUPS = torch.tensor([0, 1, 2, 2, 4])  # products 2 and 3 have equal texts
 SIMILARITY = torch.tensor(
@@ -165,3 +165,41 @@ def test_lists_alone_are_something_to_train():
 def test_impossible_numbers_of_candidates_are_refused(count):
     with pytest.raises(InputError, match=f"objectives.candidates is {count}"):
         Objectives(candidates=count)
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_residual_lists_start_from_the_embeddings(tiny_config, batch, residual):
+    """With a logit of 0, they rank as the cosine does; into the embeddings no gradient flows."""
+    torch.manual_seed(0)
+    objectives = Objectives({"contrastive": 0, "LM": 0, "PMI": 0}, candidates=3, residual=residual, listed_products=4)
+    model = KaleidoBertForRetrieval(tiny_config(fusion_layer=1, itm_prefix=True, image_layers=0), objectives).eval()
+    for parameter in model.itm_head.score.parameters():
+        torch.nn.init.zeros_(parameter)
+    output = model(**batch)
+    with torch.no_grad():
+        images = model.get_image_features(batch["pixel_values"]).image_embeds
+        texts = model.get_text_features(batch["input_ids"], batch["attention_mask"]).text_embeds
+        similarity = model.scale() * images @ texts.T
+        lists = candidates(similarity, also_fitting(GROUPS), count=4, others=2)
+        text, photo = lists.pairs()
+        expected, first = lists.loss(similarity[photo, text], None, WHOLE_BATCH)
+    flat = lists.loss(torch.zeros(len(text)), None, WHOLE_BATCH)[0]
+    torch.testing.assert_close(output.losses["ITM"], expected if residual else flat, rtol=1e-4, atol=1e-4)
+    assert output.accuracies["ITM_vectors"] == first
+    output.loss.backward()
+    assert model.itm_head.score.weight.grad.abs().sum() > 0
+    for name in ("image_projection", "text_projection"):
+        weight = getattr(model.kaleidobert, name).weight
+        assert weight.grad is None or not weight.grad.any()
+
+
+def test_the_first_products_have_lists(tiny_config, batch):
+    config = tiny_config(fusion_layer=1, itm_prefix=True, image_layers=0)
+    losses = []
+    for count in (2, 5, 32):
+        torch.manual_seed(0)
+        model = KaleidoBertForRetrieval(config, Objectives(candidates=3, listed_products=count)).eval()
+        losses.append(model(**batch).losses["ITM"].item())
+    assert losses[0] != losses[1] == losses[2]
+    with pytest.raises(InputError, match="objectives.listed_products is 1"):
+        Objectives(listed_products=1)

@@ -1,13 +1,18 @@
 """The yardstick of short queries: which are asked, what is relevant, and the metrics."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from fixtures.shop import Shop
 from kaleidobert.data.product import Product
-from kaleidobert.search.yardstick import JudgedQuery, bm25, figures_of, judged_queries
+from kaleidobert.errors import InputError
+from kaleidobert.search.judged import JudgedQuery, judged_queries, read_judged
+from kaleidobert.search.yardstick import bm25, figures_of
+from kaleidobert.synthetic.catalogue import sample_look
 
 
 def product(row: int) -> Product:
@@ -58,3 +63,51 @@ def test_bm25_by_hand() -> None:
 def test_the_judged_products_are_those_of_the_store(shop: Shop) -> None:
     judged = judged_queries(shop.products, 50)
     assert judged and all(each.relevant <= {other.id for other in shop.products} for each in judged)
+
+
+def test_a_file_of_judged_queries(tmp_path: Path) -> None:
+    products = [product(row) for row in range(12)]
+    file = tmp_path / "judged.yaml"
+    file.write_text(
+        "- {query: red flats, kind: colour + type, where: {colour: RED, type: Flats}}\n"
+        "- {query: dark boots, where: {colour: [black, tan], type: boots}}\n"
+        "- {query: that one, ids: ['3', '99']}\n"
+        "- {query: green boots, where: {colour: green}}\n"
+        "- {query: sandals, where: {heel: high}}\n"
+    )
+    found = read_judged(file, products)
+    assert [(each.text, each.kind) for each in found] == [
+        ("red flats", "colour + type"),
+        ("dark boots", "judged"),
+        ("that one", "judged"),
+    ]
+    assert [sorted(each.relevant, key=int) for each in found] == [["4", "10"], ["3", "5", "9", "11"], ["3"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("query: boots", "list"),
+        ("- {query: boots}", "give 'boots' either where or ids"),
+        ("- {query: boots, where: {type: Boots}, ids: ['1']}", "either where or ids"),
+        ("- {query: boots, were: {type: Boots}}", "0.were"),
+        ("- {query: boots, where: {type: Hats}}", "no product at hand is right"),
+        ("- {query: [", "cannot be read"),
+    ],
+)
+def test_files_that_judge_nothing_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "judged.yaml").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_judged(tmp_path / "judged.yaml", [product(row) for row in range(6)])
+
+
+def test_the_demo_s_judged_queries_fit_its_products() -> None:
+    file = Path(__file__).parents[2] / "benchmarks" / "demo_judged.yaml"
+    products = []
+    for index in range(1200):
+        look = sample_look(np.random.default_rng([0, index]))
+        labels = {"category": look.kind.category, "subcategory": look.kind.subcategory}
+        products.append(Product(id=str(index), title="", attributes=look.attributes, **labels))
+    missing = {each["query"] for each in yaml.safe_load(file.read_text())}
+    missing -= {each.text for each in read_judged(file, products)}
+    assert not missing

@@ -76,6 +76,9 @@ def evaluate(
     store: Annotated[
         str | None, typer.Option(help="Search: the store to ask. kagl: rank as a search in it, not by the run alone.")
     ] = None,
+    judged: Annotated[
+        Path | None, typer.Option(help="Search: a YAML file of queries and what is right for them (docs/protocols.md).")
+    ] = None,
     beams: Annotated[
         int | None, typer.Option(min=1, help="Captioning: number of beams; 1 is greedy.", show_default="3")
     ] = None,
@@ -91,6 +94,8 @@ def evaluate(
     search asks a store short queries made of the catalogue's labels and attributes, such as "black flats".
 
     Example: kaleidobert evaluate search catalogue/ --store shop.store --queries 300
+
+    Example: kaleidobert evaluate search demo-out/catalogue --store demo-out/store --judged benchmarks/demo_judged.yaml
 
     Example: kaleidobert evaluate retrieval catalogue/ --model runs/mini --protocol 101 --json figures.json
 
@@ -117,6 +122,7 @@ def evaluate(
 
     drawing = {"--protocol": protocol, "--queries": queries, "--seed": seed, "--draws": draws}
     options = {"--candidates": candidates, "--rerank": rerank, "--beams": beams, "--split": split, "--store": store}
+    options["--judged"] = judged
     _check_options(task, drawing | options | {"--gallery": gallery, "GROUND_TRUTH": ground_truth})
     _check_candidates(candidates, drawing | {"--gallery": gallery})
     check_files(json)
@@ -128,9 +134,11 @@ def evaluate(
     if task is Task.search:
         if store is None:
             raise InputError("search asks a store: give --store")
+        if judged is not None and (queries is not None or seed is not None):
+            raise InputError("--judged gives the queries: leave out --queries and --seed")
         from kaleidobert.search.yardstick import evaluate_search
 
-        figures = evaluate_search(data, store, split, model, queries or 300, seed or 0, mapping)
+        figures = evaluate_search(data, store, split, model, queries or 300, seed or 0, mapping, judged)
         print_search(figures)
         write_figures(figures, json)
         return
@@ -167,7 +175,7 @@ def _check_options(task: Task, options: dict[str, Any]) -> None:
     drawn = (Task.retrieval, Task.captioning, Task.search)
     allowed = {"--queries": drawn, "--seed": drawn, "--beams": (Task.captioning,)}
     allowed |= {"--rerank": (Task.retrieval, Task.kagl), "--split": (*drawn, *RECOGNITION)}
-    allowed |= {"--store": (Task.kagl, Task.search), "GROUND_TRUTH": (Task.kagl,)}
+    allowed |= {"--store": (Task.kagl, Task.search), "--judged": (Task.search,), "GROUND_TRUTH": (Task.kagl,)}
     for option, value in options.items():
         tasks = allowed.get(option, (Task.retrieval,))
         if value is not None and task not in tasks:

@@ -119,19 +119,21 @@ def print_kagl(figures: dict) -> None:
 
 
 def print_search(figures: dict) -> None:
-    """nDCG@10 of each row by kind of query, and the other metrics over all."""
-    kinds = [*figures["kinds"], "all"]
+    """A column for each ranking: nDCG@10 of each kind of query, then the other metrics over all."""
+    kinds, rows = [*figures["kinds"], "all"], figures["rows"]
     title = (
         f"short queries, {figures['queries']} of {figures['split'] or 'all splits'}, {figures['products']:,} products"
     )
-    table = Table("ranked by", title=f"{title}; nDCG@10 in %")
-    for name in (*kinds, "P@1", "P@10", "weak"):
-        table.add_column(name, justify="right")
-    for row, by_kind in figures["rows"].items():
-        cells = [by_kind[kind]["nDCG@10"] for kind in kinds] + [
-            by_kind["all"].get(each) for each in ("P@1", "P@10", "weak")
-        ]
-        table.add_row(row, *("-" if cell is None else f"{100 * cell:.1f}" for cell in cells))
+    table = Table("nDCG@10, %", title=title)
+    for name in rows:
+        table.add_column(name.replace(" + ", "\n+ ").replace(" of ", "\nof "), justify="right")
+    lines = [(kind, kind, "nDCG@10") for kind in kinds]
+    lines += [(name, "all", name) for name in ("P@1", "P@10", "empty", "weak")]
+    for label, kind, metric in lines:
+        if label == "P@1":
+            table.add_section()
+        cells = [by_kind[kind].get(metric) for by_kind in rows.values()]
+        table.add_row(label, *("-" if cell is None else f"{100 * cell:.1f}" for cell in cells))
     Console().print(table)
     if figures["unjudged"]:
         place = figures["split"] or "the catalogue"

@@ -36,7 +36,7 @@ from kaleidobert.words import Lexicon, index_words
 
 QUERIES, PRODUCTS = 1000, 4000  # at most
 SHORT_QUERIES = 300  # at most; each takes as long as a query of title words
-BEST, OTHERS = 30, 10  # pairs per query: best-ranked and random products
+BEST, OTHERS = 20, 10  # pairs per query: best-ranked ones, as many as a search re-ranks, and random products
 WORDS_WEIGHT = 4.0  # in nats, of all words of a query, where there are no facts to fit it to
 MIXED = 0.25  # share of queries with words of two products
 SHARED = 0.5  # Dice coefficient of two products' words from which on their photos match

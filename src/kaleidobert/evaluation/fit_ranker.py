@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from kaleidobert.errors import InputError
+from kaleidobert.evaluation.background import NEAREST, Background
 from kaleidobert.evaluation.fit_calibration import fit_calibration
 from kaleidobert.evaluation.gallery import Gallery, shortlists, vector_ranks
 from kaleidobert.evaluation.metrics.retrieval import recall
@@ -113,11 +114,12 @@ def fit_ranking(
     suffices to try the program; the ranking then has none.
     """
     encoded = encode(scorer, validation)
-    parts, texts, known = [encoded], validation.texts, [False] * len(validation)
-    if trained is not None:
-        parts, texts = [encoded, encode(scorer, trained)], [*texts, *trained.texts]
-        known = known + [True] * len(trained)
-    gallery = Gallery.of(parts, texts, np.array(known))
+    splits = [validation] if trained is None else [validation, trained]
+    parts = [encoded] if trained is None else [encoded, encode(scorer, trained)]
+    gallery = Gallery.of(parts, splits, [False, True][: len(splits)])
+    if trained is not None and objectives.weight("LM"):
+        background = Background.of(scorer, trained, seed)
+        gallery = replace(gallery, encoded=background.with_prior(scorer, gallery.encoded, gallery.ids))
     scorers = {"without_memory": scorer.without_memory()} | ({"with_memory": scorer} if scorer.memory else {})
     fits: dict[str, RankingWeights] = {}
     figures: dict[str, Any] = {}
@@ -171,12 +173,13 @@ class Head:
     """What the joint model reads in one direction, of those of Q queries whose product is among it.
 
     similarity (R, C) and the terms (R, C), log_likelihood (R, C, W) for W weights of the neighbours' words, of the
-    product in column 0 and its rivals; absent (R, C): padding. others (Q - R,): the ranks of the remaining products,
-    which the joint model cannot change.
+    product in column 0 and its rivals; priors (R, C, 3): their `EncodedProducts.log_prior`; absent (R, C): padding.
+    others (Q - R,): the ranks of the remaining products, which the joint model cannot change.
     """
 
     similarity: Tensor
     terms: JointTerms
+    priors: Tensor
     absent: Tensor
     others: np.ndarray
 
@@ -193,15 +196,16 @@ def _heads(scorer: KaleidoBertScorer, gallery: Gallery, queries: np.ndarray, ter
     lists = shortlists(scorer, gallery, embedded, queries, RERANK)
     tables = (lists[0].table, lists[1].table)
     found = score(scorer, gallery.encoded, tables, RERANK, partial(_joint_parts, scorer, terms=terms), embedded)
-    priors = [gallery.encoded.log_prior[text][..., 0] for text, _ in pairs(tables)]
+    priors = [gallery.encoded.log_prior[text] for text, _ in pairs(tables)]
     return [_head(each, prior, shortlist.ranks) for each, prior, shortlist in zip(found, priors, lists, strict=True)]
 
 
 def _head(scores: DirectionScores, prior: Tensor, ranks: np.ndarray) -> Head:
+    """``prior`` (Q, C, 3)."""
     read = scores.head[:, 0]
     itm, pmi, *_ = scores.joint[read].unbind(dim=-1)
-    terms = JointTerms(itm, scores.joint[read][..., 2:], prior[read], pmi)
-    return Head(scores.vectors[read], terms, ~scores.head[read], ranks[~read.numpy()])
+    terms = JointTerms(itm, scores.joint[read][..., 2:], None, pmi)
+    return Head(scores.vectors[read], terms, prior[read], ~scores.head[read], ranks[~read.numpy()])
 
 
 def _joint_parts(scorer: KaleidoBertScorer, *inputs: Tensor, terms: Sequence[str]) -> Tensor:
@@ -223,10 +227,13 @@ def _variants(weights: RankingWeights, terms: Sequence[str], memory: bool) -> It
     mixes = [single[name] for name in terms] + [(share, 1.0) for share in ITM_SHARES if len(terms) > 1]
     for itm, lm in mixes:
         words = list(enumerate(_word_weights(memory) if lm else (0.0,)))
-        for (place, word), prior, pmi in product(
-            words, PRIOR_WEIGHTS if lm else (1.0,), NEIGHBOUR_PMI_WEIGHTS if memory else (0.0,)
+        for (place, word), background, prior, pmi in product(
+            words,
+            (0, NEAREST) if lm else (0,),
+            PRIOR_WEIGHTS if lm else (1.0,),
+            NEIGHBOUR_PMI_WEIGHTS if memory else (0.0,),
         ):
-            mixed = replace(weights, itm_weight=itm, lm_weight=lm, prior_weight=prior)
+            mixed = replace(weights, itm_weight=itm, lm_weight=lm, prior_weight=prior, background_photos=background)
             yield replace(mixed, neighbour_word_weight=word, neighbour_pmi_weight=pmi), place
 
 
@@ -239,28 +246,29 @@ def _fit_joint(
     no weight, its prior keeps the one with which it ranks best alone, for the row ``lm``.
     """
     found: list[tuple[float, float, RankingWeights]] = []
-    lm_alone: dict[float, float] = {}
+    lm_alone: dict[tuple[float, int], float] = {}
     for variant, place in _variants(weights, terms, memory):
         joint = [_joint(head, variant, place) for head in heads]
         best = [_best_weight(head, scale, each) for head, each in zip(heads, joint, strict=True)]
         alone = sum(head.recalls(each[None])[0] for head, each in zip(heads, joint, strict=True))
         if not (variant.itm_weight or variant.uses_layouts):
-            lm_alone[variant.prior_weight] = alone
+            lm_alone[variant.prior_weight, variant.background_photos] = alone
         summed = sum(total for total, _ in best) - (MIN_GAIN if variant.itm_weight and variant.lm_weight else 0.0)
         chosen = dict(zip(DIRECTIONS, (weight for _, weight in best), strict=True))
         found.append((summed, alone, replace(variant, joint_weight=chosen)))
     fitted = max(found, key=lambda each: each[:2])[2]
     if not fitted.lm_weight and lm_alone:
-        fitted = replace(fitted, prior_weight=max(lm_alone, key=lambda each: lm_alone[each]))
+        prior, background = max(lm_alone, key=lambda each: lm_alone[each])
+        fitted = replace(fitted, prior_weight=prior, background_photos=background)
     return fitted
 
 
 def _joint(head: Head, weights: RankingWeights, place: int) -> Tensor:
     """Joint scores (R, C) of a variant."""
     likelihood = head.terms.log_likelihood
-    return joint_score(
-        weights, head.terms._replace(log_likelihood=None if likelihood is None else likelihood[..., place])
-    )
+    prior = head.priors[..., 2 if weights.background_photos else 0]
+    chosen = None if likelihood is None else likelihood[..., place]
+    return joint_score(weights, head.terms._replace(log_likelihood=chosen, log_prior=prior))
 
 
 def _best_weight(head: Head, scale: float, joint: Tensor) -> tuple[float, float]:

@@ -34,6 +34,7 @@ class Gallery:
     """N products of several splits. texts (N,): equal where texts are; trained (N,) bool: of the train split."""
 
     encoded: EncodedProducts
+    ids: list[str]
     texts: np.ndarray
     trained: np.ndarray
 
@@ -41,16 +42,20 @@ class Gallery:
         return len(self.encoded)
 
     @classmethod
-    def of(cls, parts: Sequence[EncodedProducts], texts: Sequence[str], trained: np.ndarray) -> Gallery:
-        codes = np.unique([" ".join(text.lower().split()) for text in texts], return_inverse=True)[1]
-        return cls(EncodedProducts.joined(parts), codes, trained)
+    def of(
+        cls, parts: Sequence[EncodedProducts], splits: Sequence[PreparedDataset], trained: Sequence[bool]
+    ) -> Gallery:
+        """From the encodings of each split, and whether it was trained on."""
+        texts = [" ".join(text.lower().split()) for split in splits for text in split.texts]
+        codes = np.unique(texts, return_inverse=True)[1]
+        ids = [product for split in splits for product in split.ids]
+        return cls(EncodedProducts.joined(parts), ids, codes, np.repeat(trained, [len(split) for split in splits]))
 
     @classmethod
     def encode(cls, scorer: KaleidoBertScorer, splits: dict[str, PreparedDataset], joint: bool = True) -> Gallery:
         """The products of all ``splits``, by name, in their order."""
         parts = [encode(scorer, dataset, joint) for dataset in splits.values()]
-        trained = np.repeat([name == "train" for name in splits], [len(dataset) for dataset in splits.values()])
-        return cls.of(parts, [text for dataset in splits.values() for text in dataset.texts], trained)
+        return cls.of(parts, list(splits.values()), [name == "train" for name in splits])
 
     def draw(self, rows: np.ndarray, queries: int | None, seed: int) -> np.ndarray:
         """This many of the products at ``rows`` (R,), sorted; default all."""

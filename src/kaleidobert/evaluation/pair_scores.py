@@ -31,7 +31,8 @@ class EncodedProducts:
     """The uni-modal encodings of N products.
 
     images and texts: plain embeddings (N, V); patch_states (N, P, H) float16, as a store keeps them; input_ids and
-    attention_mask (N, T); log_prior (N, 2): the texts' `text_log_prior`; own and text_own (N,): the memory rows that
+    attention_mask (N, T); log_prior (N, 3): the texts' `text_log_prior`, and that given background
+    photos (`Background.with_prior`; until then the first column again); own and text_own (N,): the memory rows that
     photos and texts may not recall, as they are of the same product; -1 for none.
     """
 
@@ -115,13 +116,13 @@ def encode(scorer: KaleidoBertScorer, dataset: PreparedDataset, joint: bool = Tr
             image, text = model.get_image_features(batch["pixel_values"]), model.get_text_features(input_ids, mask)
             padding = longest - input_ids.shape[1]
             padded = [F.pad(input_ids, (0, padding), value=tokenizer.pad_token_id), F.pad(mask, (0, padding))]
-            log_prior = input_ids.new_zeros(len(rows), 2)
+            log_prior = input_ids.new_zeros(len(rows), 2, dtype=torch.float32)
             if joint:
                 log_prior = scorer.joint.text_log_prior(input_ids, mask, None if own is None else own[rows])
                 if states is None:  # filled in place: of a large gallery, two copies would be too many
                     states = torch.empty(len(dataset), *image.patch_states.shape[1:], dtype=torch.float16)
                 states[rows] = image.patch_states.half().cpu()
-            outputs.append([image.image_embeds, text.text_embeds, *padded, log_prior])
+            outputs.append([image.image_embeds, text.text_embeds, *padded, log_prior[:, [0, 1, 0]]])
     images, texts, ids, masks, priors = (torch.cat(column).cpu() for column in zip(*outputs, strict=True))
     states = torch.empty(len(dataset), 0, 0) if states is None else states
     own = torch.full((len(dataset),), -1) if own is None else own.cpu()

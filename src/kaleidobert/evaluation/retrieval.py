@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from kaleidobert.errors import InputError
+from kaleidobert.evaluation.background import Background
 from kaleidobert.evaluation.gallery import Gallery, final_ranks, shortlists
 from kaleidobert.evaluation.metrics.retrieval import figures_spread, partner_ranks, recall_intervals, retrieval_figures
 from kaleidobert.evaluation.pair_scores import EncodedProducts, Tables, embed, encode, ranked_by, score_terms
@@ -77,7 +78,10 @@ def evaluate_retrieval(
             save_candidates(run / "evaluation" / saved, dataset, table)
     name += f"-draws{draws}" * (draws > 1) + (f"-rerank{rerank}" if rerank else "")
     figures |= {"data": Path(data).name, "candidates": max(table.shape[1] for table in tables), "rerank": rerank}
-    figures |= measured(scorer, encode(scorer, dataset), tables, rerank, also)
+    encoded = encode(scorer, dataset)
+    if background := Background.load(scorer, data, columns):
+        encoded = background.with_prior(scorer, encoded, dataset.ids)
+    figures |= measured(scorer, encoded, tables, rerank, also)
     return _written(figures, run, name)
 
 
@@ -111,7 +115,7 @@ def in_gallery(
     asked = {split: np.arange(start, start + len(splits[split]))}
     asked |= {"unseen": asked[split][~whole.trained[asked[split]]], "seen": np.flatnonzero(whole.trained)}
     drawn = {name: whole.draw(rows, queries or len(asked[split]), seed) for name, rows in asked.items() if len(rows)}
-    parts = gallery_figures(scorer, whole, drawn, rerank, also)
+    parts = gallery_figures(scorer, whole, drawn, rerank, also, Background.load(scorer, data, columns))
     figures: dict[str, Any] = {"protocol": "full", "gallery": gallery, "split": split, "seed": seed, "draws": 1}
     figures |= {"data": Path(data).name, "candidates": len(whole), "trained": int(whole.trained.sum())}
     figures |= {"rerank": rerank, "weights": fitted_weights(scorer)} | parts.pop(split)
@@ -158,7 +162,12 @@ def measured(
 
 
 def gallery_figures(
-    scorer: KaleidoBertScorer, gallery: Gallery, asked: Mapping[str, np.ndarray], rerank: int, also: Sequence[str]
+    scorer: KaleidoBertScorer,
+    gallery: Gallery,
+    asked: Mapping[str, np.ndarray],
+    rerank: int,
+    also: Sequence[str],
+    background: Background | None = None,
 ) -> dict[str, dict]:
     """Figures of all rows for each group of queries in ``asked``; ``also``: terms with rows."""
     found: dict[str, dict] = {name: {"queries": len(queries), "intervals": {}} for name, queries in asked.items()}
@@ -167,7 +176,10 @@ def gallery_figures(
         for name, queries in asked.items():
             lists = shortlists(fit, gallery, embedded, queries, rerank)
             tables: Tables = (lists[0].table, lists[1].table)
-            ways = score_terms(fit, gallery.encoded, tables, rerank, () if ending else also, embedded)
+            encoded = gallery.encoded
+            if background:
+                encoded = background.with_prior(fit, encoded, gallery.ids, tables[1])
+            ways = score_terms(fit, encoded, tables, rerank, () if ending else also, embedded)
             for row in _rows(ending, also):
                 ranks = [final_ranks(row, fit, way, each.ranks) for way, each in zip(ways, lists, strict=True)]
                 _add(found[name], row + ending, [(ranks[0], ranks[1])])

@@ -34,7 +34,7 @@ class Objectives:
     candidates: 0: ITM is binary, as published, with one negative text and photo for each product, and sees masked texts
         and corrupted photos. k > 1: each text is ranked among its own photo and the k - 1 photos of the batch that are
         most similar by the embeddings, and each photo among as many texts, by PMI and, in models with ``itm_prefix``,
-        by ITM. Lists are trained with LM, from ``training.lm_from`` on.
+        by ITM. Lists are trained with the joint objectives, from ``training.joint_from`` on.
     listed_products: the products of a batch, of all processes together, that have lists.
     residual: ITM ranks lists by the scaled cosine, into which no gradient flows, plus its logit, and so learns what the
         embeddings miss.
@@ -89,14 +89,14 @@ class Objectives:
     def check_batches(self, others: Sequence[str], joint_from: float, joint_samples: int, lm_from: float = 0.0) -> None:
         """Raise ``InputError`` if some batches would have no loss with a weight.
 
-        ``others``: the joint losses, which start at progress ``joint_from`` and need two ``joint_samples``. LM and PMI
-        start at ``lm_from``.
+        ``others``: the joint losses, which start at progress ``joint_from`` and need two ``joint_samples``. LM starts
+        at ``lm_from``.
         """
-        prefix = ["LM", "PMI"] if self.candidates else ["LM"]
-        if self.weight("contrastive") or (any(map(self.weight, prefix)) and not lm_from):
+        if self.weight("contrastive") or (self.weight("LM") and not lm_from):
             return
+        others = [*others, *(["PMI"] if self.candidates else [])]
         if not any(map(self.weight, others)):
-            names = " or ".join([*others, *(name for name in prefix if name not in others)])
+            names = " or ".join([*others, "LM"])
             raise InputError(f"objectives.weights: nothing to train; give contrastive, {names} a weight above 0")
         if joint_from > 0 or joint_samples < 2:
             raise InputError(

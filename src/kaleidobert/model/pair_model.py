@@ -10,35 +10,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import initialization
 
+from kaleidobert.model.candidates import ListInputs, Negatives, candidates, own_rows
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.distributed import WHOLE_BATCH, BatchShard
 from kaleidobert.model.encoder import KaleidoBertModel, KaleidoBertPreTrainedModel
 from kaleidobert.model.heads import MaskedTokenHead, MatchingHead
 from kaleidobert.model.layers import PrefixCache, by_length
-from kaleidobert.model.losses import (
-    NEAREST,
-    also_fitting,
-    captioning_loss,
-    draw_negatives,
-    listwise_loss,
-    matching_loss,
-    most_similar,
-)
+from kaleidobert.model.losses import captioning_loss, matching_loss
 from kaleidobert.model.objectives import Objectives
 from kaleidobert.model.outputs import KaleidoBertImageOutput, KaleidoBertTextOutput
 
 LOGIT_SCALE = math.log(1 / 0.07)  # CLIP's first temperature
-
-
-class Negatives(NamedTuple):
-    """A non-matching text and photo (n,) for each of n products, as indices into the whole batch.
-
-    valid (3n,) bool: which of the pairs count: all matching ones, then those whose negative exists.
-    """
-
-    text: Tensor
-    photo: Tensor
-    valid: Tensor
 
 
 class MatchingOutput(NamedTuple):
@@ -47,44 +29,6 @@ class MatchingOutput(NamedTuple):
     loss: Tensor
     accuracy: Tensor
     states: Tensor
-
-
-class Candidates(NamedTuple):
-    """The lists that listwise objectives rank: for each of a process's n products, k photos and texts beside its own.
-
-    products (n,), photos (n, k) and texts (n, k) are indices into the whole batch; photo_count and text_count (n,): how
-    many of the k count, as pairs that fit as well are no candidates.
-    """
-
-    products: Tensor
-    photos: Tensor
-    photo_count: Tensor
-    texts: Tensor
-    text_count: Tensor
-
-    def pairs(self) -> tuple[Tensor, Tensor]:
-        """Texts and photos (N,) of all pairs: the matching ones, each text's other photos, each photo's other texts."""
-        own, width = self.products, self.photos.shape[1]
-        texts = [own, own.repeat_interleave(width), self.texts.flatten()]
-        photos = [own, self.photos.flatten(), own.repeat_interleave(self.texts.shape[1])]
-        return torch.cat(texts), torch.cat(photos)
-
-    def loss(self, scores: Tensor, text_bias: Tensor | None, shard: BatchShard) -> tuple[Tensor, Tensor]:
-        """The mean listwise loss of the pairs' scores (N,), and how often the own partner is first.
-
-        text_bias (N,) is subtracted where texts are ranked.
-        """
-        bias = torch.zeros_like(scores) if text_bias is None else text_bias
-        sizes = [len(self.products), self.photos.numel(), self.texts.numel()]
-        own, photos, _ = scores.split(sizes)
-        own_text, _, texts = (scores - bias).split(sizes)
-        losses, first = [], []
-        for partner, others, count in ((own, photos, self.photo_count), (own_text, texts, self.text_count)):
-            ranked = torch.cat([partner[:, None], others.view(len(partner), -1)], dim=1)
-            losses.append(listwise_loss(ranked, count + 1))
-            beyond = torch.arange(ranked.shape[1] - 1, device=ranked.device) >= count[:, None]
-            first.append(ranked[:, 0] > ranked[:, 1:].masked_fill(beyond, float("-inf")).amax(dim=1))
-        return torch.stack(losses).mean() * shard.weight(self.products), shard.mean(torch.cat(first))
 
 
 class KaleidoBertPairModel(KaleidoBertPreTrainedModel):
@@ -191,45 +135,39 @@ class KaleidoBertPairModel(KaleidoBertPreTrainedModel):
         input_ids: Tensor,
         attention_mask: Tensor,
         patch_states: Tensor,
-        text_only: Tensor,
-        tokens: tuple[Tensor, Tensor] | None = None,
-        similarity: Tensor | None = None,
-        also_fit: Tensor | None = None,
-        same_text: Tensor | None = None,
+        text_only: Tensor | None,
+        listed: ListInputs | None = None,
         shard: BatchShard = WHOLE_BATCH,
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """LM on a batch, and listwise ITM and PMI on its first products: losses, and accuracies.
 
-        input_ids and attention_mask (B, T), patch_states (B, P, H); text_only (B,) bool. Of lists (none without
-        similarity): tokens, states (B, Q, H) and mask (B, Q) of the texts that embeddings use; similarity (B, B), one
-        row per image, and also_fit (B, B), one row per text (`losses.also_fitting`) of those, and same_text, of whole
-        texts, which PMI ranks; all of the whole batch.
+        input_ids and attention_mask (B, T), patch_states (B, P, H); text_only (B,) bool, None for no LM; ``listed``:
+        None for no lists.
         """
         losses, accuracies = {}, {}
         cache = self.kaleidobert.encode_prefix(patch_states)
-        if self.ranks_lists and tokens is not None and similarity is not None and also_fit is not None:
-            everyone = cache.changed(shard.gather)
+        if listed is not None and self.ranks_lists:
+            everyone, similarity = cache.changed(shard.gather), listed.similarity.detach()
             sizes = min(len(similarity), self.objectives.listed_products), self.objectives.candidates - 1
             if self.lists_itm:
-                lists = candidates(similarity, also_fit, *sizes, shard)
+                lists = candidates(similarity, listed.also_fit, *sizes, shard)
                 texts, photos = lists.pairs()
-                states, seen = map(shard.gather, tokens)
+                states, seen = shard.gather(listed.token_states), shard.gather(listed.token_mask)
                 logits = self.pair_itm_logits(states, seen, everyone, texts, photos)
-                cosines = similarity.detach()[photos, texts]
+                cosines = similarity[photos, texts]
                 logits = cosines + logits if self.objectives.residual else logits
                 losses["ITM"], accuracies["ITM"] = lists.loss(logits, None, shard)
                 accuracies["ITM_vectors"] = lists.loss(cosines, None, shard)[1]
             if self.objectives.weight("PMI"):
-                whole = also_fit if same_text is None else same_text
-                lists = candidates(similarity, whole, *sizes, shard)
+                lists = candidates(similarity, listed.same_text, *sizes, shard)
                 texts, photos = lists.pairs()
                 ids, mask = shard.gather(input_ids), shard.gather(attention_mask)
                 scores = self.pair_log_likelihoods(ids, mask, everyone, texts, photos)
-                listed, which = texts.unique(return_inverse=True)
+                chosen, which = texts.unique(return_inverse=True)
                 with torch.no_grad():
-                    alone = self.token_log_likelihoods(ids[listed], mask[listed], PrefixCache()).sum(dim=1)
+                    alone = self.token_log_likelihoods(ids[chosen], mask[chosen], PrefixCache()).sum(dim=1)
                 losses["PMI"], accuracies["PMI"] = lists.loss(scores, alone[which], shard)
-        if self.objectives.weight("LM"):
+        if text_only is not None and self.objectives.weight("LM"):
             losses["LM"] = self.captioning_loss(input_ids, attention_mask, cache, text_only, shard)
         return losses, accuracies
 
@@ -289,56 +227,6 @@ class KaleidoBertPairModel(KaleidoBertPreTrainedModel):
             token_states.index_select(0, texts), attention_mask[texts], patch_states.index_select(0, photos)
         )
         return pair.last_hidden_state
-
-
-def fitting_pairs(text_group: Tensor, facts: Tensor | None, asked: Tensor | None, shard: BatchShard) -> Tensor:
-    """`also_fitting` (B, B) of the whole batch; the arguments are this process's rows."""
-    facts, asked = (None if each is None else shard.gather(each) for each in (facts, asked))
-    return also_fitting(shard.gather(text_group), facts, asked)
-
-
-def own_rows(count: int, shard: BatchShard, device: torch.device) -> Tensor:
-    """The indices of this process's products among the first ``count`` products of the whole batch."""
-    return torch.arange(count, device=device)[shard.rows]
-
-
-def itm_negatives(
-    similarity: Tensor | None,
-    also_fit: Tensor,
-    draws: Tensor,
-    count: int,
-    grade: int = NEAREST,
-    subcategory: Tensor | None = None,
-    shard: BatchShard = WHOLE_BATCH,
-) -> Negatives:
-    """Draw the ITM negatives of the first ``count`` products of a batch of B.
-
-    similarity (B, B): scaled contrastive scores, one row per image, used by the grade NEAREST. also_fit (B, B), one
-    row per text: products that a text fits are no negatives of it. draws (2, n): uniform in [0, 1). subcategory (B,):
-    equal within a sub-category. grade: see `draw_negatives`.
-    """
-    rows = own_rows(count, shard, also_fit.device)
-    forbidden = also_fit | torch.eye(len(also_fit), dtype=torch.bool, device=also_fit.device)
-    unlike = torch.zeros_like(forbidden) if subcategory is None else subcategory[:, None] != subcategory[None, :]
-    scores = torch.zeros_like(forbidden, dtype=torch.float) if similarity is None else similarity.detach()
-    return Negatives(
-        text=draw_negatives(scores[rows], forbidden.T[rows], draws[0], grade, unlike[rows]),
-        photo=draw_negatives(scores.T[rows, :count], forbidden[rows, :count], draws[1], grade, unlike[rows, :count]),
-        valid=torch.cat([rows >= 0, ~forbidden.T[rows].all(dim=1), ~forbidden[rows, :count].all(dim=1)]),
-    )
-
-
-def candidates(
-    similarity: Tensor, also_fit: Tensor, count: int, others: int, shard: BatchShard = WHOLE_BATCH
-) -> Candidates:
-    """The ``others`` most similar photos and texts of a batch for each of its first ``count`` products.
-
-    similarity (B, B), one row per image. also_fit (B, B), one row per text: pairs that fit as well, never candidates.
-    """
-    own = own_rows(count, shard, similarity.device)
-    forbidden = also_fit | torch.eye(len(also_fit), dtype=torch.bool, device=also_fit.device)
-    photos = most_similar(similarity.T[own], forbidden[own], others)
-    return Candidates(own, *photos, *most_similar(similarity[own], forbidden.T[own], others))
 
 
 def query_inputs(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import initialization
 
 from kaleidobert.levels import Level
+from kaleidobert.model.candidates import ListInputs, fitting_pairs, itm_negatives, own_rows
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.distributed import BatchShard
 from kaleidobert.model.losses import (
@@ -23,7 +24,7 @@ from kaleidobert.model.losses import (
 )
 from kaleidobert.model.objectives import LENDERS, Objectives
 from kaleidobert.model.outputs import KaleidoBertTrainingOutput
-from kaleidobert.model.pair_model import KaleidoBertPairModel, fitting_pairs, itm_negatives, own_rows, query_inputs
+from kaleidobert.model.pair_model import KaleidoBertPairModel, query_inputs
 from kaleidobert.model.pretext_objectives import (
     borrowed,
     corrupt_levels,
@@ -111,17 +112,18 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
         losses: Losses = {}
         accuracies: Losses = {}
         references: Losses = {}
-        images, patches, tokens, similarity, also_fit = None, None, None, None, None
+        images, patches, similarity, listed = None, None, None, None
         if self._needs_embeddings():
             image = encoder.encode_image(pixel_values, visible_patches)
             query_ids, query_mask = query_inputs(input_ids, attention_mask, query_ids, query_mask)
             text = encoder.encode_text(query_ids, query_mask)
-            tokens = text.token_states, query_mask
             images, texts = shard.gather(image.image_embeds), shard.gather(text.text_embeds)
             also_fit = fitting_pairs(text_group, facts, asked, shard)
             features, patches, similarity = image.patch_features, image.patch_states, self.scale() * images @ texts.T
             if weight("contrastive"):
                 losses["contrastive"] = contrastive_loss(images, texts, self.scale(), also_fit)
+            same_text = fitting_pairs(text_group, None, None, shard)
+            listed = ListInputs(text.token_states, query_mask, similarity, also_fit, same_text)
         else:
             features = encoder.patch_features(pixel_values)
         n = 0 if negative_draws is None else negative_draws.shape[1]
@@ -145,13 +147,13 @@ class KaleidoBertForPreTraining(KaleidoBertPairModel):
                 if not self.training:
                     references |= pretext_references(self.levels, corrupted, *inputs)
                     references |= self._references(input_ids, attention_mask, joint)
-        if text_only is not None and (self.ranks_lists or weight("LM")):
+        listed = listed if n * shard.processes >= 2 and self.ranks_lists else None
+        if listed or (text_only is not None and weight("LM")):
             patches = encoder.embed_patches(features, visible_patches) if patches is None else patches
             pairs = input_ids, attention_mask, patches
-            same = fitting_pairs(text_group, None, None, shard) if self.ranks_lists else None
-            found = self.prefix_losses(*pairs, text_only, tokens, similarity, also_fit, same, shard)
+            found = self.prefix_losses(*pairs, text_only, listed, shard)
             losses, accuracies = losses | found[0], accuracies | found[1]
-            if not self.training and weight("LM"):
+            if not self.training and text_only is not None and weight("LM"):
                 found = self.prefix_losses(*pairs, torch.ones_like(text_only))
                 references["LM_blind"] = found[0]["LM"]
         return KaleidoBertTrainingOutput(

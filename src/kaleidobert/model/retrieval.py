@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 from transformers.utils.generic import can_return_tuple
 
+from kaleidobert.model.candidates import ListInputs, fitting_pairs, itm_negatives
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.distributed import BatchShard
 from kaleidobert.model.losses import NEAREST, RANDOM, contrastive_loss
 from kaleidobert.model.objectives import Objectives
 from kaleidobert.model.outputs import KaleidoBertRetrievalOutput
-from kaleidobert.model.pair_model import KaleidoBertPairModel, fitting_pairs, itm_negatives, query_inputs
+from kaleidobert.model.pair_model import KaleidoBertPairModel, query_inputs
 
 
 class KaleidoBertForRetrieval(KaleidoBertPairModel):
@@ -47,7 +48,7 @@ class KaleidoBertForRetrieval(KaleidoBertPairModel):
 
         With text_group (B,), negative_draws (2, n) and text_only, as the collator makes them, it returns losses:
         contrastive on the whole batch, ITM on its first n products, with the nearest negatives by embeddings unless the
-        objectives keep them random, and, with text_only (B,), LM on the whole batch and listwise ITM and PMI. Of
+        objectives keep them random, listwise ITM and PMI, and LM on the whole batch, with text_only (B,). Of
         the photos, only visible_patches (B, K) are used, if given; embeddings use query_ids and query_mask (B, Q), if
         given, LM always the whole texts; facts and asked (B, F): see `losses.also_fitting`. hidden_states and
         attentions, on request, are those of the fusion layers on each row's pair; with ``itm_prefix``, of its tokens.
@@ -59,7 +60,7 @@ class KaleidoBertForRetrieval(KaleidoBertPairModel):
         encoder, weight, shard = self.kaleidobert, self.objectives.weight, BatchShard.here(self.training)
         losses: dict[str, Tensor] = {}
         accuracies: dict[str, Tensor] = {}
-        draws, tokens, similarity = negative_draws, None, None
+        draws, tokens, similarity, listed = negative_draws, None, None, None
         also_fit = fitting_pairs(text_group, facts, asked, shard)
         if draws is not None and draws.shape[1] * shard.processes < 2:
             draws = None
@@ -73,6 +74,7 @@ class KaleidoBertForRetrieval(KaleidoBertPairModel):
             similarity = self.scale() * images @ texts.T
             if weight("contrastive"):
                 losses["contrastive"] = contrastive_loss(images, texts, self.scale(), also_fit)
+            listed = ListInputs(*tokens, similarity, also_fit, fitting_pairs(text_group, None, None, shard))
         else:
             patch_states = encoder.embed_patches(encoder.patch_features(pixel_values), visible_patches)
             if weight("ITM"):
@@ -83,10 +85,9 @@ class KaleidoBertForRetrieval(KaleidoBertPairModel):
             states, mask = map(shard.gather, tokens)
             matched = self.match(states, mask, patches, negatives, shard)
             losses["ITM"], accuracies["ITM"] = matched.loss, matched.accuracy
-        if text_only is not None and (self.ranks_lists or weight("LM")):
-            pairs = input_ids, attention_mask, patch_states, text_only
-            same = fitting_pairs(text_group, None, None, shard) if self.ranks_lists else None
-            found = self.prefix_losses(*pairs, tokens, similarity, also_fit, same, shard)
+        listed = listed if draws is not None and self.ranks_lists else None
+        if listed or (text_only is not None and weight("LM")):
+            found = self.prefix_losses(input_ids, attention_mask, patch_states, text_only, listed, shard)
             losses, accuracies = losses | found[0], accuracies | found[1]
         return KaleidoBertRetrievalOutput(loss=self.objectives.total(losses), losses=losses, accuracies=accuracies)
 

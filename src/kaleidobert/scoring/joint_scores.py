@@ -51,7 +51,8 @@ class JointScorer:
         """Joint scores (N,) of texts (N, T) and patch states (N, P, H): `joint_score` of the terms that have a weight.
 
         If many texts share few photos, pass patch_states (M, P, H) and ``photos`` (N,), the photo's row for each text.
-        ``log_prior`` (N, 2): `text_log_prior`, if already computed. ``own`` (M,) and ``text_own`` (N,): the memory
+        ``log_prior`` (N, 2): `text_log_prior`, if already computed; a third column, the prior given background photos,
+        takes its place where the weights have background photos. ``own`` (M,) and ``text_own`` (N,): the memory
         rows of the photos' and the texts' own products, which none may recall; -1 for none.
         """
         inputs = (input_ids, attention_mask, patch_states, photos, log_prior, own, text_own)
@@ -99,7 +100,8 @@ class JointScorer:
             likelihood = likelihood[:, 0] if word_weights is None else likelihood
         if uses_pmi and neighbours is not None and log_prior is not None:
             pmi = self.neighbour_text_pmi(input_ids, neighbours) - log_prior[:, 1]
-        return JointTerms(itm, likelihood, None if log_prior is None else log_prior[:, 0], pmi)
+        prior = None if log_prior is None else log_prior[:, prior_column(weights, log_prior)]
+        return JointTerms(itm, likelihood, prior, pmi)
 
     def caption_log_likelihood(
         self,
@@ -171,6 +173,11 @@ def joint_score(weights: RankingWeights, terms: JointTerms) -> Tensor:
     parts.append((weights.neighbour_pmi_weight, terms.neighbour_pmi))
     weighed = [weight * term for weight, term in parts if weight and term is not None]
     return torch.stack(weighed).sum(dim=0)
+
+
+def prior_column(weights: RankingWeights, log_prior: Tensor) -> int:
+    """The column of log_prior (N, 2 or 3) that is the prior of the LM's term."""
+    return 2 if weights.background_photos and log_prior.shape[1] > 2 else 0
 
 
 def log_likelihood_ratio(weights: RankingWeights, terms: JointTerms) -> Tensor | None:

@@ -33,6 +33,8 @@ class RankingWeights:
 
     itm_weight, lm_weight: of the joint score's two terms, the ITM logit and the LM's log-likelihood ratio
         log p(text | photo) - ``prior_weight`` * log p(text); a term of weight 0 is not computed.
+    background_photos: in image-to-text retrieval, log p(text) is estimated given this many photos that are nearest to
+        the text (`evaluation.background`); 0: it is the LM's own.
     joint_weight: of the joint score beside the similarity, for each direction; 0 where it adds nothing.
     memory_neighbours, memory_weight: how many training pairs enhance an embedding, and how much.
     hubness_weight: multiplies the hubness that is subtracted from the cosine.
@@ -44,6 +46,7 @@ class RankingWeights:
     itm_weight: float = 1.0
     lm_weight: float = 0.0
     prior_weight: float = 1.0
+    background_photos: int = 0
     joint_weight: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(DIRECTIONS, 1.0))
     memory_neighbours: int = 5
     memory_weight: float = 0.0

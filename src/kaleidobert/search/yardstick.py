@@ -8,25 +8,22 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from kaleidobert.data.facts import FactTable
 from kaleidobert.data.product import Product
 from kaleidobert.data.readers import read_products
-from kaleidobert.data.short_queries import KINDS, NOBODY, worded
 from kaleidobert.data.sources import splits_of
 from kaleidobert.errors import InputError
+from kaleidobert.search.judged import MIN_RELEVANT, JudgedQuery, judged_queries, read_judged
 from kaleidobert.search.query import Answer, Query
 from kaleidobert.search.ranker import Ranker
 from kaleidobert.words import stems
 
 TOP = 10
-MIN_RELEVANT, MAX_SHARE = 3, 0.5  # relevant products of a query: at least, and as a share of the store at most
 BATCH = 64  # queries of one answer
 METRICS = ("P@1", "P@10", "nDCG@10")
 # The settings of a search that each row has.
@@ -36,16 +33,11 @@ ROWS: dict[str, dict[str, Any]] = {
     "vectors + words": {"rerank": 0},
     "vectors + joint + words": {},
 }
-BM25 = "BM25 of title and description"
-
-
-@dataclass(frozen=True)
-class JudgedQuery:
-    """A query of one of `KINDS`, and the ids of the relevant products."""
-
-    text: str
-    kind: str
-    relevant: frozenset[str]
+# Without any model: by words of title and description, and of labels and attributes as well.
+PEERS: dict[str, Callable[[Product], str]] = {
+    "BM25 of titles": lambda each: each.text,
+    "BM25 of all words": lambda each: " ".join([each.text, each.category, each.subcategory, *each.attributes.values()]),
+}
 
 
 def evaluate_search(
@@ -56,11 +48,13 @@ def evaluate_search(
     queries: int = 300,
     seed: int = 0,
     columns: Mapping[str, str] | None = None,
+    judged_file: Path | None = None,
 ) -> dict[str, Any]:
-    """`METRICS` and the shares of empty and weak answers, of each of ``ROWS`` and of BM25 alone, by kind and in all.
+    """`METRICS` and the shares of empty and weak answers, of each of ``ROWS`` and ``PEERS``, by kind and in all.
 
     The queries are of the store's products in ``split`` of the catalogue ``data``, by default in any. Products of
-    the store that are not there are never relevant; their number is ``unjudged``.
+    the store that are not there are never relevant; their number is ``unjudged``. ``judged_file``: queries with what is
+    right for them, in place of drawn ones (`judged.read_judged`).
     """
     ranker = Ranker.open(store, model)
     stored = set(ranker.store.product_ids())
@@ -68,37 +62,19 @@ def evaluate_search(
     products = [each for name in splits for each in read_products(data, name, columns) if each.id in stored]
     if not products:
         raise InputError(f"{store} holds no product of {data}; give the catalogue that it was made of")
-    judged = judged_queries(products, queries, seed)
+    judged = read_judged(judged_file, products) if judged_file else judged_queries(products, queries, seed)
     if not judged:
         raise InputError(f"{data}: no type, colour, person, brand or usage is shared by {MIN_RELEVANT} products")
     rows: dict[str, Any] = {}
     for row, settings in ROWS.items():
         answers = _answers(ranker, [Query(each.text, top=TOP, thumbnails=False, **settings) for each in judged])
         rows[row] = _by_kind(judged, [[hit.product.id for hit in each.hits] for each in answers], answers)
-    rows[BM25] = _by_kind(judged, _bm25(products, judged))
+    for row, text in PEERS.items():
+        rows[row] = _by_kind(judged, _bm25(list(map(text, products)), products, judged))
     kinds = Counter(each.kind for each in judged)
     figures: dict[str, Any] = {"data": Path(data).name, "store": store, "split": split, "seed": seed}
     figures |= {"queries": len(judged), "kinds": dict(kinds), "products": len(stored)}
     return figures | {"unjudged": len(stored - {each.id for each in products}), "rows": rows}
-
-
-def judged_queries(products: Sequence[Product], count: int, seed: int = 0) -> list[JudgedQuery]:
-    """Up to ``count`` different queries, as many of each kind as there are, with their relevant products."""
-    facts = FactTable.of(*zip(*((each.category, each.subcategory, each.attributes) for each in products), strict=True))
-    ids = np.array([each.id for each in products])
-    rng = np.random.default_rng([seed, 11])
-    found: dict[str, dict[tuple, JudgedQuery]] = {kind: {} for kind in KINDS}
-    for row in rng.permutation(len(products)).tolist():
-        own = facts.product(row)
-        for kind, names in KINDS.items():
-            if not all(own.get(name) and own[name] not in NOBODY for name in names):
-                continue
-            asked = facts.asked(row, names)
-            relevant = facts.fitting(asked)
-            if MIN_RELEVANT <= relevant.sum() <= MAX_SHARE * len(products):
-                query = JudgedQuery(worded(own, names, rng), kind, frozenset(ids[relevant]))
-                found[kind].setdefault(tuple(asked), query)
-    return _evenly([list(each.values()) for each in found.values()], count)
 
 
 def figures_of(ranked: Sequence[Sequence[str]], judged: Sequence[JudgedQuery]) -> dict[str, float]:
@@ -133,8 +109,8 @@ def bm25(texts: Sequence[str], k1: float = 1.2, b: float = 0.75) -> Callable[[st
     return score
 
 
-def _bm25(products: Sequence[Product], judged: Sequence[JudgedQuery]) -> list[list[str]]:
-    score = bm25([each.text for each in products])
+def _bm25(texts: Sequence[str], products: Sequence[Product], judged: Sequence[JudgedQuery]) -> list[list[str]]:
+    score = bm25(texts)
     ranked = []
     for query in judged:
         scores = score(query.text)
@@ -166,9 +142,3 @@ def _by_kind(
         if answers:
             found[kind]["weak"] = sum(answers[place].weak for place in own) / len(own)
     return found
-
-
-def _evenly(groups: Sequence[list[JudgedQuery]], count: int) -> list[JudgedQuery]:
-    """The first ``count`` of all groups, one of each in turn."""
-    turns = max(map(len, groups), default=0)
-    return [group[turn] for turn in range(turns) for group in groups if turn < len(group)][:count]

@@ -69,8 +69,7 @@ class InitialSettings(_Strict):
 
 
 class TrainingSettings(_Strict):
-    """How a run trains. ``joint_from``: share of the run without the joint objectives; ``lm_from``: without LM
-    and lists.
+    """How a run trains. ``joint_from``: share of the run without the joint objectives; ``lm_from``: without LM.
 
     ``align_minutes``: how long a run without --align trains a captioner first, to align words with patches for guided
     masking; 0: masking is random.

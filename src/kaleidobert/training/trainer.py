@@ -117,8 +117,8 @@ class KaleidoBertTrainer(TimedTrainer):
     ``learning_rate_of``: the peak rate of each parameter, by its name; by default that of the arguments.
     ``optimizer``: of ``OPTIMIZERS``.
 
-    The joint objectives are trained from progress ``joint_from`` on, LM and lists from ``lm_from`` on; validation
-    always has all. Under `torchrun` all processes iterate over the same batches: each computes its own rows of a
+    The joint objectives are trained from progress ``joint_from`` on and LM from ``lm_from`` on; validation always has
+    both. Under `torchrun` all processes iterate over the same batches: each computes its own rows of a
     training batch (see `BatchShard`), and all rows of a validation batch.
     """
 
