@@ -58,9 +58,9 @@ def test_it_is_used_where_it_was_fitted_alone(scorer, catalogue, test_split):
         lm[photos] = [way.terms["lm"] for way in score_terms(fitted, encoded, table, None, ["lm"])]
     difference = encoded.log_prior[:, 0] - encoded.log_prior[:, 2]
     torch.testing.assert_close(lm[8][1] - lm[0][1], difference[torch.from_numpy(table)], atol=1e-3, rtol=1e-3)
-    assert difference.std() > 0.01
+    assert difference.std() > 5e-3
     of_text = (lm[8][0] - lm[0][0]).std(dim=1)
-    assert of_text.max() < 1e-3  # the photos of one text keep their order
+    assert of_text.max() < 2e-4  # the photos of one text keep their order
 
 
 def test_it_is_loaded_for_fits_that_use_it(scorer, shapes, catalogue, tmp_path, caplog):

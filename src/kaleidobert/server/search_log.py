@@ -7,7 +7,7 @@ import logging
 from starlette.concurrency import run_in_threadpool
 
 from kaleidobert.data.events import CLICK, SEARCH, Event, EventLog
-from kaleidobert.search.query import Answer, Query
+from kaleidobert.search.query import Answer
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -18,10 +18,10 @@ class SearchLog:
     def __init__(self, events: EventLog | None) -> None:
         self.events = events
 
-    async def searched(self, query: Query, answer: Answer) -> None:
-        """Log a search by words; further pages of an answer are the same search."""
-        if query.text.strip() and not query.offset:
-            await self._append(Event(SEARCH, query.text, hits=answer.total, weak=answer.weak))
+    async def searched(self, text: str, offset: int, answer: Answer) -> None:
+        """Log a search for what was typed; further pages of an answer are the same search."""
+        if text.strip() and not offset:
+            await self._append(Event(SEARCH, text, hits=answer.total, weak=answer.weak))
 
     async def clicked(self, query: str, product: str, position: int | None) -> None:
         """Log that a product was opened from the answer to a query."""

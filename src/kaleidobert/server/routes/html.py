@@ -60,7 +60,7 @@ class PageHandlers:
         site = await run(self._start_page)
         like = (await run(lambda: product_or_404(ranker, params.like)))[0] if params.like else None
         answer = await self.batched_ranker.answer(query)
-        await self.log.searched(query, answer)
+        await self.log.searched(params.text, query.offset, answer)
         if answer.redirect:
             return redirected(answer.redirect)
         hint, correction = "", None

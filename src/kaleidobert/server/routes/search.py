@@ -39,7 +39,7 @@ def search_routes(
             body = await read_json(request, SearchRequest)
         query = await batched_ranker.executor.run(lambda: body.to_query(photo))
         answer, fingerprint = await batched_ranker.answer_with_fingerprint(query)
-        await log.searched(query, answer)
+        await log.searched(body.query, body.offset, answer)
         return SearchResponse.of(body.query, answer, fingerprint, body.timings)
 
     @router.get("/api/suggest", summary="Complete a query with words from the catalogue")
