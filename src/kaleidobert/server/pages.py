@@ -22,6 +22,7 @@ from kaleidobert.server.start_page import StartPageContent
 
 WEB = Path(__file__).parent / "web"
 NO_CONTENT = StartPageContent(0, [], [])
+LIMITS = {"<=": "up to", ">=": "from", "<": "under", ">": "over"}
 STRONG, FAIR = 0.5, 0.15  # match probabilities from which a match is called so
 SORTS = [(BEST_MATCH, "Best match"), ("title", "Name")]
 
@@ -74,7 +75,7 @@ class PageRenderer:
             banner=answer.banner,
             facets=panels,
             chips=[
-                {"name": title_of(name), "value": value_text(value), "href": params.href(filters=others)}
+                {"name": title_of(name), "value": condition_text(value), "href": params.href(filters=others)}
                 for name, value, others in chips(params.filters)
             ],
             understood=understood_chips(params, answer.asked),
@@ -221,11 +222,19 @@ def understood_chips(params: PageParams, asked: Query) -> list[dict[str, str]]:
     for condition, (name, text, others) in zip(asked.filters.to_strings(), asked.filters.split(), strict=True):
         if condition not in given:
             href = params.href(text=rest, avoid=asked.avoid, filters=others)
-            found.append({"name": title_of(name), "value": text.removeprefix("="), "href": href})
+            found.append({"name": title_of(name), "value": condition_text(text.removeprefix("=")), "href": href})
     for name, value in asked.preferred:
         href = params.href(ignore=(*params.ignore, f"{name}={value}"))
         found.append({"name": "Best with " + title_of(name).lower(), "value": value_text(value), "href": href})
     return found
+
+
+def condition_text(text: str) -> str:
+    """What a filter asks for, as people say it: "<=60" -> "up to 60"."""
+    for sign, words in LIMITS.items():
+        if text.startswith(sign):
+            return f"{words} {text.removeprefix(sign)}"
+    return value_text(text)
 
 
 def match_text(match: float) -> str:
