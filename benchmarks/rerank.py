@@ -18,6 +18,7 @@ import torch
 from matplotlib.figure import Figure
 
 from common import add_queries, add_run, catalogue_parser, open_run, write_json
+from kaleidobert.evaluation.background import Background
 from kaleidobert.evaluation.metrics.retrieval import partner_ranks, retrieval_figures
 from kaleidobert.evaluation.pair_scores import (
     DirectionScores,
@@ -95,6 +96,8 @@ def main(given: Sequence[str] | None = None) -> None:
         scorer = scorer.with_weights(replace(scorer.weights, joint_weight=joint_weight))
     table = draw_table(dataset, arguments.protocol, arguments.queries, arguments.seed)
     encoded = encode(scorer, dataset)
+    if background := Background.load(scorer, arguments.data):
+        encoded = background.with_prior(scorer, encoded, dataset.ids)
     counts = [count for count in COUNTS if count <= table.shape[1]]
     directions = score(scorer, encoded, table, rerank=counts[-1])
     rows = []

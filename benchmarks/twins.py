@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from common import add_queries, add_run, catalogue_parser, open_run, write_json
+from kaleidobert.evaluation.background import Background
 from kaleidobert.evaluation.metrics.retrieval import partner_ranks
 from kaleidobert.evaluation.pair_scores import encode, ranked_by, score
 from kaleidobert.evaluation.retrieval import MEMORY_SCORERS, draw_table
@@ -56,7 +57,10 @@ def main(given: Sequence[str] | None = None) -> None:
     twin = nearest(thumbnails(dataset), thumbnails(train)) < arguments.twin
     table = draw_table(dataset, "101", arguments.queries, arguments.seed)
     alone = ~twin[torch.from_numpy(table[:, 0])].numpy()
-    found = score(scorer, encode(scorer, dataset), table, arguments.rerank)
+    encoded = encode(scorer, dataset)
+    if background := Background.load(scorer, arguments.data):
+        encoded = background.with_prior(scorer, encoded, dataset.ids)
+    found = score(scorer, encoded, table, arguments.rerank)
     figures: dict = {"photos with a twin": 100 * twin.float().mean().item(), "queries without": int(alone.sum())}
     print(f"{figures['photos with a twin']:.1f} % of {len(dataset):,} photos have a twin among {len(train):,}")
     for row in MEMORY_SCORERS:

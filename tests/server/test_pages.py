@@ -50,10 +50,26 @@ def test_facets_that_cannot_narrow_the_result_are_left_out() -> None:
 def test_every_operand_of_a_filter_has_a_chip_that_removes_it() -> None:
     found = chips(parse_filters(["colour=red", "price>=10", "price<=12000000"]))
     assert [(name, text, others.to_strings()) for name, text, others in found] == [
-        ("colour", "red", ["price<=12000000", "price>=10"]),
-        ("price", "<=12000000", ["colour=red", "price>=10"]),
-        ("price", ">=10", ["colour=red", "price<=12000000"]),
+        ("colour", "Red", ["price<=12000000", "price>=10"]),
+        ("price", "up to 12000000", ["colour=red", "price>=10"]),
+        ("price", "from 10", ["colour=red", "price<=12000000"]),
     ]
+
+
+@pytest.mark.parametrize(
+    ("condition", "text"),
+    [
+        ("price=30..60", "30 to 60"),
+        ("price<50", "under 50"),
+        ("price>50", "over 50"),
+        ("material=>90 % cotton", ">90 % cotton"),
+        ('age="3..6"', "3..6"),
+        ("size=30..", "30.."),
+    ],
+)
+def test_conditions_are_worded(condition: str, text: str) -> None:
+    ((_, found, _),) = chips(parse_filters([condition]))
+    assert found == text
 
 
 def test_an_active_range_can_be_changed() -> None:

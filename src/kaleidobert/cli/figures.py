@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from json import dumps
 from pathlib import Path
 
@@ -121,9 +122,8 @@ def print_kagl(figures: dict) -> None:
 def print_search(figures: dict) -> None:
     """A column for each ranking: nDCG@10 of each kind of query, then the other metrics over all."""
     kinds, rows = [*figures["kinds"], "all"], figures["rows"]
-    title = (
-        f"short queries, {figures['queries']} of {figures['split'] or 'all splits'}, {figures['products']:,} products"
-    )
+    asked = f"queries of {figures['judged']}" if figures.get("judged") else "short queries"
+    title = f"{asked}, {figures['queries']} of {figures['split'] or 'all splits'}, {figures['products']:,} products"
     table = Table("nDCG@10, %", title=title)
     for name in rows:
         table.add_column(name.replace(" + ", "\n+ ").replace(" of ", "\nof "), justify="right")
@@ -133,8 +133,10 @@ def print_search(figures: dict) -> None:
         if label == "P@1":
             table.add_section()
         cells = [by_kind[kind].get(metric) for by_kind in rows.values()]
-        table.add_row(label, *("-" if cell is None else f"{100 * cell:.1f}" for cell in cells))
+        table.add_row(_shown(label), *("-" if cell is None else f"{100 * cell:.1f}" for cell in cells))
     Console().print(table)
+    if figures.get("left_out"):
+        print("left out, as no product at hand is right: " + ", ".join(map(repr, figures["left_out"])))
     if figures["unjudged"]:
         place = figures["split"] or "the catalogue"
         print(f"{figures['unjudged']:,} products of the store are not in {place}, and count as wrong")
@@ -151,20 +153,25 @@ def print_events(figures: dict) -> None:
         if figures[name]:
             table = Table(title, "searches", title_justify="left")
             for row in figures[name]:
-                table.add_row(escape(row["query"]), f"{row['searches']:,}")
+                table.add_row(_shown(row["query"]), f"{row['searches']:,}")
             Console().print(table)
     if figures["frequent_queries"]:
         table = Table("most frequent", "searches", "clicks a search", "mean rank of clicks", "put in the cart")
         for row in figures["frequent_queries"]:
             place = "-" if row["mean_position"] is None else f"{row['mean_position']:.1f}"
             cells = [f"{row['searches']:,}", f"{row['click_rate']:.2f}", place, f"{row['carts']:,}"]
-            table.add_row(escape(row["query"]), *cells)
+            table.add_row(_shown(row["query"]), *cells)
         Console().print(table)
     if figures["MRR"] is not None:
         ranks = ", ".join(f"{name}: {count:,}" for name, count in figures["positions"].items())
         print(f"clicks by rank: {ranks}; mean reciprocal rank {figures['MRR']:.2f}")
     if figures["damaged_lines"]:
         print(f"left out {figures['damaged_lines']:,} damaged lines")
+
+
+def _shown(text: str) -> str:
+    """Text from outside for a terminal: without markup, and without characters that control it."""
+    return escape("".join(" " if unicodedata.category(letter)[0] == "C" else letter for letter in text))
 
 
 def print_ranking(figures: dict) -> None:

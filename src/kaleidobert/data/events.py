@@ -6,7 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -61,7 +61,10 @@ class EventLog:
         with open(self.folder / f"{now:%Y-%m-%d}.jsonl", "ab", buffering=0) as file:
             if file.tell() > DAY_BYTES:
                 raise OSError(f"{file.name} has {DAY_BYTES / 1e6:.0f} MB, all that one day may have")
-            file.write("".join(lines).encode())  # one write, so that lines of several processes do not mix
+            data = "".join(lines).encode()
+            if file.write(data) < len(data):  # one write, so that lines of several processes do not mix
+                file.write(b"\n")
+                raise OSError(f"{file.name}: no space left")
 
 
 def read_events(folder: Path) -> tuple[list[Event], int]:
@@ -71,23 +74,34 @@ def read_events(folder: Path) -> tuple[list[Event], int]:
     found, damaged = [], 0
     for file in sorted(folder.glob("*.jsonl")):
         for line in _lines(file):
-            try:
-                event = Event(**json.loads(line))
-                usable = event.kind in KINDS and isinstance(event.query, str)
-            except (ValueError, TypeError):
-                usable = False
-            if usable:
-                found.append(event)
-            else:
-                damaged += 1
+            event = _event(line)
+            found += [event] if event else []
+            damaged += event is None
     return found, damaged
 
 
+def _event(line: str) -> Event | None:
+    """The event in a line; None where it holds none. Fields that this version does not know are left out."""
+    try:
+        stored = json.loads(line)
+        known = {field.name: stored[field.name] for field in fields(Event) if field.name in stored}
+        event = Event(**known)
+    except (ValueError, TypeError, AttributeError):
+        return None
+    texts = (event.query, event.time, "" if event.product is None else event.product)
+    numbers = (each for each in (event.position, event.hits) if each is not None)
+    usable = event.kind in KINDS and all(isinstance(each, str) for each in texts)
+    return event if usable and all(type(each) is int for each in numbers) else None
+
+
 def chosen_queries(events: Iterable[Event]) -> dict[str, list[str]]:
-    """For each product, the different queries from which it was clicked or put in the cart, the most frequent first."""
+    """For each product, the queries from which it was clicked or put in the cart, the most frequent first.
+
+    Queries that differ in case and spaces only are one.
+    """
     counts: dict[str, Counter[str]] = {}
     for event in events:
-        query = " ".join(event.query.split())
+        query = " ".join(event.query.lower().split())
         if event.kind in (CLICK, CART) and event.product and query:
             counts.setdefault(event.product, Counter())[query] += 1
     return {product: [query for query, _ in queries.most_common()] for product, queries in counts.items()}

@@ -80,7 +80,7 @@ def evaluate_retrieval(
     figures |= {"data": Path(data).name, "candidates": max(table.shape[1] for table in tables), "rerank": rerank}
     encoded = encode(scorer, dataset)
     if background := Background.load(scorer, data, columns):
-        encoded = background.with_prior(scorer, encoded, dataset.ids)
+        encoded = background.with_prior(scorer, encoded, dataset.ids, np.concatenate([each.ravel() for each in tables]))
     figures |= measured(scorer, encoded, tables, rerank, also)
     return _written(figures, run, name)
 

@@ -41,7 +41,7 @@ def also_fitting(text_group: Tensor, facts: Tensor | None = None, asked: Tensor 
     if facts is not None and asked is not None:
         named = asked >= 0
         same = ((asked[:, None] == facts[None]) | ~named[:, None]).all(dim=-1)
-        fit = torch.where(named.any(dim=1, keepdim=True), same, fit)
+        fit = torch.where(named.any(dim=1, keepdim=True), same | fit, fit)
     return fit & ~torch.eye(len(fit), dtype=torch.bool, device=fit.device)
 
 

@@ -35,7 +35,7 @@ class Objectives:
         and corrupted photos. k > 1: each text is ranked among its own photo and the k - 1 photos of the batch that are
         most similar by the embeddings, and each photo among as many texts, by PMI and, in models with ``itm_prefix``,
         by ITM. Lists are trained with the joint objectives, from ``training.joint_from`` on.
-    listed_products: the products of a batch, of all processes together, that have lists.
+    listed_products: how many products of a batch, of all processes together, have lists.
     residual: ITM ranks lists by the scaled cosine, into which no gradient flows, plus its logit, and so learns what the
         embeddings miss.
     hard_negatives_from: pair accuracy of ITM at which its negatives turn harder: from random ones to those of the same

@@ -58,12 +58,20 @@ def read_judged(file: Path, products: Sequence[Product]) -> list[JudgedQuery]:
     for number, entry in enumerate(entries):
         if bool(entry.where) == bool(entry.ids):
             raise InputError(f"{file}: {number}: give {entry.query!r} either where or ids")
+        if entry.kind == "all":
+            raise InputError(f"{file}: {number}: kind: 'all' is the name of the total; choose another")
         right = {product.id for product in products if product.id in entry.ids or _has(product, entry.where)}
         if right:
             found.append(JudgedQuery(entry.query, entry.kind, frozenset(right)))
     if not found:
         raise InputError(f"{file}: no product at hand is right for any of its {len(entries)} queries")
     return found
+
+
+def unanswerable(file: Path, judged: Sequence[JudgedQuery]) -> list[str]:
+    """The queries of a file that are not among those that some product is right for."""
+    asked = {each.text for each in judged}
+    return [entry["query"] for entry in yaml.safe_load(file.read_text("utf-8-sig")) if entry["query"] not in asked]
 
 
 def _has(product: Product, where: Mapping[str, str | list[str]]) -> bool:

@@ -18,7 +18,7 @@ from kaleidobert.data.product import Product
 from kaleidobert.data.readers import read_products
 from kaleidobert.data.sources import splits_of
 from kaleidobert.errors import InputError
-from kaleidobert.search.judged import MIN_RELEVANT, JudgedQuery, judged_queries, read_judged
+from kaleidobert.search.judged import MIN_RELEVANT, JudgedQuery, judged_queries, read_judged, unanswerable
 from kaleidobert.search.query import Answer, Query
 from kaleidobert.search.ranker import Ranker
 from kaleidobert.words import stems
@@ -63,6 +63,7 @@ def evaluate_search(
     if not products:
         raise InputError(f"{store} holds no product of {data}; give the catalogue that it was made of")
     judged = read_judged(judged_file, products) if judged_file else judged_queries(products, queries, seed)
+    left_out = unanswerable(judged_file, judged) if judged_file else []
     if not judged:
         raise InputError(f"{data}: no type, colour, person, brand or usage is shared by {MIN_RELEVANT} products")
     rows: dict[str, Any] = {}
@@ -73,7 +74,8 @@ def evaluate_search(
         rows[row] = _by_kind(judged, _bm25(list(map(text, products)), products, judged))
     kinds = Counter(each.kind for each in judged)
     figures: dict[str, Any] = {"data": Path(data).name, "store": store, "split": split, "seed": seed}
-    figures |= {"queries": len(judged), "kinds": dict(kinds), "products": len(stored)}
+    figures |= {"queries": len(judged), "kinds": dict(kinds), "products": len(stored), "left_out": left_out}
+    figures |= {"judged": judged_file.name if judged_file else None}
     return figures | {"unjudged": len(stored - {each.id for each in products}), "rows": rows}
 
 

@@ -16,6 +16,9 @@ SECURITY_HEADERS = {
 }
 
 
+HEAD = "kaleidobert.head"  # in the scope of a request that was HEAD
+
+
 class HeadRequests:
     """ASGI middleware that answers HEAD like GET, without the body (RFC 9110, 9.3.2)."""
 
@@ -29,7 +32,7 @@ class HeadRequests:
             await send(message)
 
         if scope["type"] == "http" and scope["method"] == "HEAD":
-            await self._app(scope | {"method": "GET"}, receive, send_without_body)
+            await self._app(scope | {"method": "GET", HEAD: True}, receive, send_without_body)
         else:
             await self._app(scope, receive, send)
 

@@ -11,6 +11,7 @@ from kaleidobert.server.photos import PHOTO_BYTES
 
 WRITE_BYTES = 64_000_000
 PHOTO_REQUEST_BYTES = PHOTO_BYTES * 4 // 3 + 100_000  # one photo as base64, and the other fields
+EVENT_BYTES = 1_000_000
 OTHER_BYTES = 100_000
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -20,6 +21,8 @@ def max_body_bytes(path: str) -> int:
     """The largest body, in bytes, that a request to this path may have."""
     if path == "/api/products":
         return WRITE_BYTES
+    if path == "/api/events":
+        return EVENT_BYTES
     return PHOTO_REQUEST_BYTES if path in ("/photo", "/api/search", "/api/describe") else OTHER_BYTES
 
 
@@ -51,4 +54,5 @@ class BodyLimit:
 
 
 def too_large(limit: int) -> HTTPException:
-    return HTTPException(413, f"the request is larger than {limit / 1e6:.0f} MB, the limit for this path: send less")
+    size = f"{limit / 1e6:.0f} MB" if limit >= 1e6 else f"{limit / 1e3:.0f} kB"
+    return HTTPException(413, f"the request is larger than {size}, the limit for this path: send less")

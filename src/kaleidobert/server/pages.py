@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
+from kaleidobert.index.facet_column import number
 from kaleidobert.index.filters import NO_FILTERS, Filters
 from kaleidobert.index.records import Candidate
 from kaleidobert.search.query import BEST_MATCH, Answer, Evidence, Hit, Query
@@ -75,7 +76,7 @@ class PageRenderer:
             banner=answer.banner,
             facets=panels,
             chips=[
-                {"name": title_of(name), "value": condition_text(value), "href": params.href(filters=others)}
+                {"name": title_of(name), "value": value, "href": params.href(filters=others)}
                 for name, value, others in chips(params.filters)
             ],
             understood=understood_chips(params, answer.asked),
@@ -207,8 +208,8 @@ def count_text(answer: Answer) -> str:
 
 
 def chips(filters: Filters) -> list[tuple[str, str, Filters]]:
-    """For each condition: its name, its value as text, and the filters without it."""
-    return [(name, text.removeprefix("=").strip('"'), others) for name, text, others in filters.split()]
+    """For each condition: its name, what it asks for, and the filters without it."""
+    return [(name, condition_text(text), others) for name, text, others in filters.split()]
 
 
 def understood_chips(params: PageParams, asked: Query) -> list[dict[str, str]]:
@@ -222,7 +223,7 @@ def understood_chips(params: PageParams, asked: Query) -> list[dict[str, str]]:
     for condition, (name, text, others) in zip(asked.filters.to_strings(), asked.filters.split(), strict=True):
         if condition not in given:
             href = params.href(text=rest, avoid=asked.avoid, filters=others)
-            found.append({"name": title_of(name), "value": condition_text(text.removeprefix("=")), "href": href})
+            found.append({"name": title_of(name), "value": condition_text(text), "href": href})
     for name, value in asked.preferred:
         href = params.href(ignore=(*params.ignore, f"{name}={value}"))
         found.append({"name": "Best with " + title_of(name).lower(), "value": value_text(value), "href": href})
@@ -230,11 +231,15 @@ def understood_chips(params: PageParams, asked: Query) -> list[dict[str, str]]:
 
 
 def condition_text(text: str) -> str:
-    """What a filter asks for, as people say it: "<=60" -> "up to 60"."""
+    """What a condition's sign and operand ask for, as people say it: "<=60" -> "up to 60", "=red" -> "Red"."""
     for sign, words in LIMITS.items():
         if text.startswith(sign):
             return f"{words} {text.removeprefix(sign)}"
-    return value_text(text)
+    value = text.removeprefix("=")
+    low, between, high = value.partition("..")
+    if between and number(low) is not None and number(high) is not None:
+        return f"{low} to {high}"
+    return value_text(value.strip('"'))
 
 
 def match_text(match: float) -> str:

@@ -21,10 +21,14 @@ def is_form(request: Request) -> bool:
     return _content_type(request) == "multipart/form-data"
 
 
-async def read_json(request: Request, model: type[Model]) -> Model:
-    """The body as ``model``. Raises ``HTTPException`` 415 for another content type, 422 for invalid content."""
+async def read_json(request: Request, model: type[Model], forms: bool = True) -> Model:
+    """The body as ``model``. Raises ``HTTPException`` 415 for another content type, 422 for invalid content.
+
+    ``forms``: whether the path takes forms as well, for the message.
+    """
     if _content_type(request) != "application/json":
-        raise HTTPException(415, "send application/json or multipart/form-data, and declare it in Content-Type")
+        kinds = "application/json or multipart/form-data" if forms else "application/json"
+        raise HTTPException(415, f"send {kinds}, and declare it in Content-Type")
     return parse(await request.body(), model)
 
 

@@ -64,7 +64,7 @@ class StartPageContent:
         ]
         subcategories = [name.lower() for name, _ in counts.get("subcategory", []) if name.strip()]
         examples = subcategories[:MAX_EXAMPLES] or [name.lower() for name, _ in categories]
-        titles = [hit.product.title for answer in answers for hit in answer.hits]
+        titles = [hit.product.title for answer in answers for hit in answer.hits] or ranker.store.titles()
         return cls(ranker.store.rows(), tiles, examples, direction([*titles, *examples]))
 
 

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from accelerate.utils import broadcast_object_list
 from transformers import set_seed
 
 from kaleidobert.errors import InputError
@@ -31,6 +32,7 @@ from kaleidobert.training.runs import (
     last_checkpoint,
     learning_rate_of,
     prepare_splits,
+    processes,
     save_run,
     start_run,
     training_arguments,
@@ -40,6 +42,7 @@ from kaleidobert.training.settings import RUN_SETTINGS, RunSettings, load_run_se
 from kaleidobert.training.time_budget import TimeBudget
 from kaleidobert.training.trainer import KaleidoBertTrainer
 
+CHOSEN_QUERIES = "chosen_queries.json"  # of a run that is trained by what shoppers chose
 OVERRIDABLE = ("inputs",)  # settings of the model that fine-tuning may change
 DEFAULTS = (
     "training.learning_rate=2e-4",
@@ -114,6 +117,20 @@ def finetune_settings(task: str, run: Path, overrides: Sequence[str] = ()) -> Ru
     return settings
 
 
+def _kept(
+    chosen_queries: Mapping[str, Sequence[str]] | None, out: Path, checkpoint: Path | None
+) -> Mapping[str, Sequence[str]] | None:
+    """The same queries in every process and after a resume, while the log that they are from grows."""
+    file, found = out / CHOSEN_QUERIES, chosen_queries
+    if processes().is_main_process:
+        if checkpoint and file.exists():
+            found = json.loads(file.read_text())
+        elif chosen_queries:
+            file.write_text(json.dumps(chosen_queries, ensure_ascii=False))
+    [found] = broadcast_object_list([found])
+    return found
+
+
 def finetune(
     task: str,
     data: str | Path,
@@ -143,8 +160,9 @@ def finetune(
     set_seed(training.seed)  # a new head is the same in every process
     model = chosen.load(model_folder, settings, train, products)
     freeze(model.kaleidobert, training)
-    arguments = training_arguments(out, training, len(products))
+    arguments = training_arguments(out, training, len(products), settings.objectives)
     start_run(out, checkpoint, settings, processor, data, train, validation)
+    chosen_queries = _kept(chosen_queries, out, checkpoint)
     collate = partial(
         chosen.collator(model),
         tokenizer=processor.tokenizer,

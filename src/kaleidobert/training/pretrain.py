@@ -83,7 +83,7 @@ def pretrain(
     config = KaleidoBertConfig(**settings.model)
     image_processor = KaleidoBertImageProcessor(config.image_size, config.saliency, config.keep_aspect)
     train, validation = prepare_splits(data, image_processor, columns)
-    arguments = training_arguments(out, training, len(train))
+    arguments = training_arguments(out, training, len(train), settings.objectives)
     # A resumed run keeps its tokenizer, even where the catalogue has changed since.
     kept_tokens: list[int] | None = None
     if checkpoint:

@@ -13,6 +13,7 @@ from transformers import BatchEncoding, PreTrainedTokenizerFast
 
 from kaleidobert.data.short_queries import short_query
 from kaleidobert.training.dataset import PreparedDataset
+from kaleidobert.words import index_words, stems
 
 CHOSEN_SHARE = 0.5  # of the products with queries from which shoppers chose them, that are trained by one of these
 
@@ -34,7 +35,7 @@ class QuerySampler:
         chosen: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ) -> None:
         self.tokenizer = tokenizer
-        self.ids = dataset.ids
+        self.dataset = dataset
         self.word_dropout = word_dropout
         self.short_queries = short_queries
         self.chosen = chosen
@@ -45,7 +46,7 @@ class QuerySampler:
 
         query_ids and query_mask (B, Q), where any text is replaced; with facts or chosen queries also facts (B, F),
         codes of what the products are, and asked (B, F), those that their queries name, -1 for none
-        (`losses.also_fitting`): what was chosen from a query fits it.
+        (`losses.also_fitting`).
         """
         found = drop_words(encoded, rng, self.word_dropout) if self.word_dropout else {}
         if self.facts is None:
@@ -68,21 +69,30 @@ class QuerySampler:
         """By place in the batch, one of the queries that a product was chosen from."""
         found: dict[int, str] = {}
         for place in np.flatnonzero(rng.random(len(rows)) < CHOSEN_SHARE).tolist() if self.chosen else []:
-            if own := self.chosen.get(self.ids[rows[place]]):
+            if own := self.chosen.get(self.dataset.ids[rows[place]]):
                 found[place] = own[int(rng.integers(len(own)))]
         return found
 
     def _chosen_from(self, rows: np.ndarray, typed: Mapping[int, str]) -> tuple[np.ndarray, np.ndarray]:
-        """Facts (B, C), 1 where a product was chosen from a typed query, else 0; and which are asked, -1 for none."""
+        """Facts (B, C), 1 where a typed query fits a product, else 0; and which are asked, -1 for none.
+
+        It fits those that were chosen from it, and those whose text and labels have all of its words.
+        """
         columns = {query: column for column, query in enumerate(dict.fromkeys(typed.values()))}
         fits = np.zeros((len(rows), len(columns)), dtype=np.int64)
         named = np.full_like(fits, -1)
-        for place, row in enumerate(rows):
-            own = self.chosen.get(self.ids[row], ())
-            fits[place, [columns[query] for query in own if query in columns]] = 1
+        asked = {query: set(stems(query)) for query in columns}
+        for place, row in enumerate(rows if columns else ()):
+            own, words = self.chosen.get(self.dataset.ids[row], ()), self._words(row)
+            fits[place, [columns[query] for query in columns if query in own or asked[query] <= words]] = 1
             if place in typed:
                 named[place, columns[typed[place]]] = 1
         return fits, named
+
+    def _words(self, row: int) -> set[str]:
+        data = self.dataset
+        labels = data.categories[row], data.subcategories[row], *data.attributes[row].values()
+        return index_words(data.texts[row], *labels)
 
     def _replaced(
         self, queries: Mapping[int, str], encoded: BatchEncoding, found: Mapping[str, Tensor]

@@ -27,6 +27,7 @@ from transformers import Trainer, TrainingArguments
 
 from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertImageProcessor, KaleidoBertModel, KaleidoBertProcessor
+from kaleidobert.model.objectives import Objectives
 from kaleidobert.training.data_summary import save_data_summary
 from kaleidobert.training.dataset import PreparedDataset, prepare
 from kaleidobert.training.settings import RUN_SETTINGS, RunSettings, TrainingSettings
@@ -155,12 +156,19 @@ def _is_complete(checkpoint: Path) -> bool:
     return (checkpoint / TIME_BUDGET_FILE).exists()
 
 
-def training_arguments(out: Path, settings: TrainingSettings, products: int) -> TrainingArguments:
+def training_arguments(
+    out: Path, settings: TrainingSettings, products: int, objectives: Objectives | None = None
+) -> TrainingArguments:
     """The library's arguments for a run folder.
 
     Raises ``InputError`` if there is less than one batch, or if the processes cannot have equal shares of it.
     """
     count = processes().num_processes
+    if objectives and objectives.candidates and objectives.listed_products % count:
+        raise InputError(
+            f"objectives.listed_products {objectives.listed_products} cannot be divided among {count} processes; "
+            "choose a multiple"
+        )
     for name in ("batch_size", "joint_samples"):
         size = getattr(settings, name)
         if size % count:

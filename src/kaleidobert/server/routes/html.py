@@ -24,7 +24,7 @@ from kaleidobert.server.request_parsing import read_parts, single_photo
 from kaleidobert.server.routes.parameters import FilterConditions, ProductId, QueryText
 from kaleidobert.server.routes.products import cached_jpeg
 from kaleidobert.server.schemas import MAX_FILTERS, MAX_TEXT, MAX_VIEW, ProblemDetails
-from kaleidobert.server.search_log import SearchLog
+from kaleidobert.server.search_log import SearchLog, by_person
 from kaleidobert.server.start_page import cached_start_page
 
 PAGE_PATHS = ("/", "/product", "/photo", "/docs")  # their errors are shown as pages, all others as JSON
@@ -52,7 +52,8 @@ class PageHandlers:
     async def start(self) -> str:
         return self._renderer.start(await self.batched_ranker.executor.run(self._start_page))
 
-    async def results(self, params: PageParams) -> str | Response:
+    async def results(self, params: PageParams, logged: bool = False) -> str | Response:
+        """``logged``: log the search, unless it only changes filters or the order of one before."""
         ranker, run = self.batched_ranker.ranker, self.batched_ranker.executor.run
         image = await run(lambda: self.photos.get(params.photo).image()) if params.photo else None
         query = params.to_query(image)
@@ -60,7 +61,8 @@ class PageHandlers:
         site = await run(self._start_page)
         like = (await run(lambda: product_or_404(ranker, params.like)))[0] if params.like else None
         answer = await self.batched_ranker.answer(query)
-        await self.log.searched(params.text, query.offset, answer)
+        if logged and params == PageParams(params.text):
+            await self.log.searched(params.text, query.offset, answer)
         if answer.redirect:
             return redirected(answer.redirect)
         hint, correction = "", None
@@ -114,10 +116,11 @@ def page_routes(handlers: PageHandlers) -> APIRouter:
     ) -> Any:
         filters = parse_filters([*(conditions or []), *range_conditions(request)])
         params = PageParams(q.strip(), photo, like, avoid, filters, tuple(ignore or ()), sort, number)
-        return await handlers.results(params) if params else await handlers.start()
+        return await handlers.results(params, by_person(request)) if params else await handlers.start()
 
     @router.get("/product")
     async def product(
+        request: Request,
         product_id: ProductId,
         view: Annotated[int | None, fastapi.Query(ge=0, le=MAX_VIEW)] = None,
         q: QueryText = "",
@@ -128,7 +131,8 @@ def page_routes(handlers: PageHandlers) -> APIRouter:
     ) -> str:
         params = PageParams(q.strip(), photo, like, filters=parse_filters(conditions or []))
         page = await handlers.product(params, product_id, view)
-        await handlers.log.clicked(params.text, product_id, rank)
+        if by_person(request) and params == PageParams(params.text, filters=params.filters):
+            await handlers.log.clicked(params.text, product_id, rank)
         return page
 
     @router.post("/photo")

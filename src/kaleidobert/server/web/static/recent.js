@@ -1,4 +1,4 @@
-// The searches made last in this browser, kept in it alone.
+// What is kept in this browser alone: the searches made last and, over a reload, the filter that was used last.
 const NAME = "recentSearches";
 const MAX_KEPT = 8;
 
@@ -23,5 +23,23 @@ function store(queries) {
     localStorage.setItem(NAME, JSON.stringify(queries.slice(0, MAX_KEPT)));
   } catch {
     // storage is blocked or full: the search works without it
+  }
+}
+
+export function keepLastFilter(value) {
+  try {
+    sessionStorage.setItem("lastFilter", value);
+  } catch {
+    // storage is blocked: the focus is lost
+  }
+}
+
+export function takeLastFilter() {
+  try {
+    const value = sessionStorage.getItem("lastFilter");
+    sessionStorage.removeItem("lastFilter");
+    return value;
+  } catch {
+    return null;
   }
 }

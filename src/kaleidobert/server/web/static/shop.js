@@ -1,7 +1,7 @@
 // The pages work without scripts. Scripts add suggestions, photos by drag and drop or paste, filters that are applied
 // at once, and explanations over each photo.
 import { explainOnDemand } from "./why.js";
-import { rememberSearch } from "./recent.js";
+import { keepLastFilter, rememberSearch, takeLastFilter } from "./recent.js";
 import { suggest } from "./suggest.js";
 
 document.documentElement.classList.add("js");
@@ -58,14 +58,13 @@ document.addEventListener("drop", (event) => {
 // Filters beside the products are applied at once; on a phone they are in a sheet with a button
 if (refine) {
   const sheet = window.matchMedia("(max-width: 60rem)");
-  const lastFilter = sessionStorage.getItem("lastFilter"); // keeps the keyboard focus over the reload
-  sessionStorage.removeItem("lastFilter");
+  const lastFilter = takeLastFilter(); // keeps the keyboard focus over the reload
   const same = [...refine.elements].find((field) => field.name === "filter" && field.value === lastFilter);
   if (!sheet.matches) same?.focus({ preventScroll: true });
   document.addEventListener("change", (event) => {
     const field = event.target;
     if (field.form !== refine || (sheet.matches && !("sort" in field.dataset))) return;
-    if (field.name === "filter") sessionStorage.setItem("lastFilter", field.value);
+    if (field.name === "filter") keepLastFilter(field.value);
     refine.requestSubmit();
   });
   refine.addEventListener("formdata", (event) => {

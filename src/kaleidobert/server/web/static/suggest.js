@@ -85,6 +85,7 @@ export function suggest(form, box, list, forget) {
     box.focus();
   });
   forget.addEventListener("blur", close);
+  forget.addEventListener("keydown", (event) => event.key === "Escape" && box.focus()); // which closes the list
   box.addEventListener("keydown", (event) => {
     if (event.key === "ArrowDown" && list.hidden && !box.value) {
       event.preventDefault();
