@@ -11,7 +11,7 @@ from kaleidobert.data.events import Event, EventLog, events_folder
 from kaleidobert.search.event_report import event_report
 
 EVENTS = [
-    *[Event("search", query, hits=9, weak=False) for query in ("hat", "Hat ", "[b]hat[/b]")],
+    *[Event("search", query, hits=9, weak=False) for query in ("hat", "Hat ", "[b]hat[/b]\x1bc")],
     *[Event("search", "sari", hits=0, weak=True)] * 2,
     Event("search", "warm things", hits=5, weak=True),
     Event("click", "hat", "a", 1),
@@ -45,6 +45,6 @@ def test_the_program_prints_and_writes_it(tmp_path: Path) -> None:
     EventLog(events_folder(store)).append(EVENTS)
     result = CliRunner().invoke(app, ["report", "search", store, "--json", str(tmp_path / "figures.json")])
     assert result.exit_code == 0, result.output
-    assert "6 searches of 4 queries: 33.3 % found nothing" in result.output and "[b]hat[/b]" in result.output
+    assert "6 searches of 4 queries: 33.3 % found nothing" in result.output and "[b]hat[/b] c" in result.output
     assert "mean reciprocal rank 0.62" in result.output
     assert json.loads((tmp_path / "figures.json").read_text())["clicks"] == 3

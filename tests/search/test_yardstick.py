@@ -10,7 +10,7 @@ import yaml
 from fixtures.shop import Shop
 from kaleidobert.data.product import Product
 from kaleidobert.errors import InputError
-from kaleidobert.search.judged import JudgedQuery, judged_queries, read_judged
+from kaleidobert.search.judged import JudgedQuery, judged_queries, read_judged, unanswerable
 from kaleidobert.search.yardstick import bm25, figures_of
 from kaleidobert.synthetic.catalogue import sample_look
 
@@ -82,6 +82,7 @@ def test_a_file_of_judged_queries(tmp_path: Path) -> None:
         ("that one", "judged"),
     ]
     assert [sorted(each.relevant, key=int) for each in found] == [["4", "10"], ["3", "5", "9", "11"], ["3"]]
+    assert unanswerable(file, found) == ["green boots", "sandals"]
 
 
 @pytest.mark.parametrize(
@@ -93,6 +94,7 @@ def test_a_file_of_judged_queries(tmp_path: Path) -> None:
         ("- {query: boots, were: {type: Boots}}", "0.were"),
         ("- {query: boots, where: {type: Hats}}", "no product at hand is right"),
         ("- {query: [", "cannot be read"),
+        ("- {query: boots, kind: all, where: {type: Boots}}", "'all' is the name of the total"),
     ],
 )
 def test_files_that_judge_nothing_are_refused(tmp_path: Path, text: str, message: str) -> None:

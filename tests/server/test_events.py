@@ -90,3 +90,32 @@ def test_a_log_that_cannot_be_written_fails_no_search(
     response = client.post("/api/events", json={"events": [CLICK]})
     assert response.status_code == 507 and "cannot be stored" in response.json()["detail"]
     assert Event("click") not in read_events(log)[0]
+
+
+@pytest.mark.parametrize("headers", [{"sec-purpose": "prefetch"}, {"sec-fetch-dest": "image"}, {"purpose": "prefetch"}])
+def test_what_nobody_reads_is_not_counted(client: TestClient, log: Path, headers: dict) -> None:
+    for path in ("/?q=red+bag", "/product?id=p00&q=red&rank=1"):
+        assert client.get(path, headers=headers).status_code == 200
+        assert client.head(path).status_code == 200
+    assert not log.exists()
+    assert client.get("/product?id=p00&q=red&rank=1", headers={"sec-fetch-dest": "document"}).status_code == 200
+    assert logged(log) == [("click", "red", "p00", 1)]
+
+
+def test_a_query_that_is_more_than_its_words_is_not_logged(client: TestClient, log: Path) -> None:
+    """ "in red" beside a product to resemble does not find red things."""
+    assert client.get("/?q=in+red&like=p00").status_code == 200
+    assert client.get("/product?id=p01&q=in+red&like=p00&rank=1").status_code == 200
+    assert client.post("/api/search", json={"query": "in red", "like": "p00"}).status_code == 200
+    assert client.get("/?q=red&filter=category%3DWomen").status_code == 200  # a filter of the search before
+    assert not log.exists()
+
+
+def test_a_hundred_long_events_fit_a_request_and_a_form_does_not(client: TestClient, log: Path) -> None:
+    long = {"kind": "click", "product": "p00", "query": "ق" * 1000}
+    assert client.post("/api/events", json={"events": [long] * 100}).status_code == 204
+    assert len(logged(log)) == 100
+    refused = client.post("/api/events", json={"events": [long | {"query": "x" * 12_000}] * 100})
+    assert refused.status_code == 413 and "1 MB" in refused.json()["detail"]
+    form = client.post("/api/events", files={"photo": b"x"})
+    assert form.status_code == 415 and "form" not in form.json()["detail"]

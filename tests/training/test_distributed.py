@@ -13,6 +13,7 @@ import torch
 from kaleidobert.errors import InputError
 from kaleidobert.levels import PUBLISHED
 from kaleidobert.model.distributed import WHOLE_BATCH, BatchShard
+from kaleidobert.model.objectives import Objectives
 from kaleidobert.training import runs
 from kaleidobert.training.collators import PairCollator, PreTrainingCollator
 from kaleidobert.training.finetune import finetune, finetune_settings
@@ -136,3 +137,6 @@ def test_a_batch_that_cannot_be_divided_is_refused(settings, tmp_path, monkeypat
         training = settings("training.batch_size=15", "training.joint_samples=6", f"training.{name}={size}").training
         with pytest.raises(InputError, match=f"{name} {size} cannot be divided among 3 processes; choose a mult"):
             runs.training_arguments(tmp_path, training, 64)
+    training = settings("training.batch_size=15", "training.joint_samples=6").training
+    with pytest.raises(InputError, match="listed_products 8 cannot be divided among 3 processes"):
+        runs.training_arguments(tmp_path, training, 64, Objectives(candidates=4, listed_products=8))

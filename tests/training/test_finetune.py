@@ -13,6 +13,7 @@ from kaleidobert.evaluation.retrieval import evaluate_retrieval
 from kaleidobert.model import KaleidoBertConfig, KaleidoBertForRetrieval, KaleidoBertProcessor
 from kaleidobert.training.finetune import finetune, finetune_settings
 from kaleidobert.training.pretrain import pretrain
+from kaleidobert.training.queries import QuerySampler
 from kaleidobert.training.sampling import GroupedSampler
 from kaleidobert.training.settings import RUN_SETTINGS, load_settings
 
@@ -150,3 +151,19 @@ def test_settings_that_the_pre_trained_run_fixes_cannot_be_changed(run):
     assert given.model["inputs"] == "image" and given.objectives.weights == {"LM": 0.5}
     with pytest.raises(InputError, match="model.image_size: fixed by the run that is fine-tuned; only inputs can chan"):
         finetune_settings("category", run, ["model.image_size=48"])
+
+
+def test_chosen_queries_are_kept_with_the_run(run, shapes, catalogue, tmp_path, monkeypatch):
+    """A log that has grown does not change a run that is resumed."""
+    used = []
+    plain = QuerySampler.__init__
+    monkeypatch.setattr(
+        QuerySampler, "__init__", lambda self, *given, **named: [used.append(named), plain(self, *given, **named)][1]
+    )
+    chosen = {catalogue.ids[0]: ["red"], "elsewhere": ["blue"]}
+    settings = finetune_settings("retrieval", run, ["training.epochs=1", "training.evaluate_every=2"])
+    figures = finetune("retrieval", shapes, run, tmp_path / "a", settings, chosen_queries=chosen)
+    assert figures["products_chosen"] == 1
+    longer = finetune_settings("retrieval", run, ["training.epochs=2", "training.evaluate_every=2"])
+    finetune("retrieval", shapes, run, tmp_path / "a", longer, resume=True, chosen_queries={catalogue.ids[1]: ["hat"]})
+    assert [named["chosen"] for named in used if named.get("chosen")] == [chosen, chosen]

@@ -100,7 +100,9 @@ class PairCollator:
         self.levels = levels
         self.patch_dropout = patch_dropout if augmented else 0.0
         self.text_groups = dataset.text_groups()
-        self.queries = QuerySampler(dataset, tokenizer, word_dropout, short_queries, chosen) if augmented else None
+        self.queries = None
+        if augmented:
+            self.queries = QuerySampler(dataset, tokenizer, word_dropout, short_queries, chosen=chosen)
 
     def __call__(self, indices: Sequence[int]) -> dict[str, Tensor]:
         rng = self.generator(indices)
