@@ -37,9 +37,14 @@ def test_lines_of_many_writers_do_not_mix(tmp_path):
 
 
 def test_damaged_lines_are_counted_and_left_out(tmp_path):
-    (tmp_path / "2026-01-01.jsonl").write_bytes(
-        b'{"kind": "search", "query": "red"}\n{"kind": "sea\n[]\n{"kind": "x"}\n\xff\n\n'
-    )
+    lines = [b'{"kind": "search", "query": "red"}', b'{"kind": "sea', b"[]", b'{"kind": "x"}', b"\xff", b""]
+    lines += [
+        b'{"kind": "click", "product": ["a"]}',
+        b'{"kind": "click", "position": "3"}',
+        b'{"kind": "cart", "query": 1}',
+    ]
+    lines.append(b'{"kind": "search", "query": "blue", "session": "of a later version"}')
+    (tmp_path / "2026-01-01.jsonl").write_bytes(b"\n".join(lines) + b"\n")
     found, damaged = read_events(tmp_path)
     assert [each.query for each in found] == ["red", "blue"] and damaged == 7
 

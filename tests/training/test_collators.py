@@ -266,7 +266,7 @@ def test_without_strength_photos_are_mirrored_and_else_untouched():
 def test_chosen_queries_train_the_products_that_were_chosen(catalogue, tokenizer):
     """Any other product that was chosen from the same query fits it; the others do not."""
     ids = [catalogue.ids[index] for index in INDICES]
-    chosen = {ids[0]: ["a"], ids[1]: ["a", "b"], ids[2]: ["b"], "unknown": ["a"]}
+    chosen = {ids[0]: ["a qq"], ids[1]: ["a qq", "b qq"], ids[2]: ["b qq"], "unknown": ["a qq"]}
     seen = set()
     for seed in range(20):
         batch = PairCollator(catalogue, tokenizer, seed=seed, augmented=True, chosen=chosen)(INDICES)
@@ -275,9 +275,12 @@ def test_chosen_queries_train_the_products_that_were_chosen(catalogue, tokenizer
         for row in np.flatnonzero((batch["asked"] >= 0).any(dim=1)).tolist():
             assert row < 3
             ids_of = batch["query_ids"][row][batch["query_mask"][row].bool()]
-            typed[row] = "a" if torch.equal(ids_of, tokenizer("a", return_tensors="pt")["input_ids"][0]) else "b"
+            typed[row] = (
+                "a qq" if torch.equal(ids_of, tokenizer("a qq", return_tensors="pt")["input_ids"][0]) else "b qq"
+            )
             assert typed[row] in chosen[ids[row]]
-            others = [place for place in range(3) if place != row and typed[row] in chosen[ids[place]]]
-            assert np.flatnonzero(fit[row]).tolist() == others
+            same = (batch["text_group"] == batch["text_group"][row]).tolist()  # equal titles fit as well
+            others = {place for place in range(3) if typed[row] in chosen[ids[place]]} | set(np.flatnonzero(same))
+            assert set(np.flatnonzero(fit[row])) == others - {row}
         seen |= set(typed.items())
-    assert seen == {(0, "a"), (1, "a"), (1, "b"), (2, "b")}
+    assert seen == {(0, "a qq"), (1, "a qq"), (1, "b qq"), (2, "b qq")}

@@ -34,8 +34,8 @@ def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor, also_fit: Ten
 def also_fitting(text_group: Tensor, facts: Tensor | None = None, asked: Tensor | None = None) -> Tensor:
     """(B, B) bool: the other products, by column, that the text of each row fits as well; False on the diagonal.
 
-    They are those of equal texts, by text_group (B,). A short query fits all products with the facts (B, F) that it
-    names: asked (B, F), codes like the facts', -1 for facts that it does not name, as do all that are no short query.
+    They are those of equal texts, by text_group (B,). A short query also fits all products with the facts (B, F) that
+    it names: asked (B, F), codes like the facts', -1 for those that it does not name, as for all other texts.
     """
     fit = text_group[:, None] == text_group[None, :]
     if facts is not None and asked is not None:
