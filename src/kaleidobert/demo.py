@@ -60,10 +60,9 @@ def demo(out: Path, products: int, minutes: float) -> tuple[str, dict]:
         if wanted:
             draw_example(data).save(out / "patches.png")
     overrides = ["training.batch_size=128", "training.joint_samples=32", "training.evaluate_every=50"]
-    with _step(console, "3/6 pre-training", pretrained / RANKING_FILE) as wanted:
+    with _step(console, "3/6 pre-training", pretrained / "model.safetensors") as wanted:
         if wanted:
             pretrain(data, pretrained, load_settings("mini", overrides), max_minutes=minutes)
-            fit_ranker(data, pretrained)
     with _step(console, "4/6 fine-tuning for retrieval", run / RANKING_FILE) as wanted:
         if wanted:
             settings = finetune_settings("retrieval", pretrained)
