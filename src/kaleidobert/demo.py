@@ -70,7 +70,7 @@ def demo(out: Path, products: int, minutes: float) -> tuple[str, dict]:
             fit_ranker(data, run)
     with _step(console, "5/6 retrieval on held-out products", figures_file) as wanted:
         if wanted:
-            figures_file.write_text(json.dumps(evaluate_retrieval(data, run, queries=100), indent=2) + "\n")
+            figures_file.write_text(json.dumps(evaluate_retrieval(data, run, queries=100, rerank=20), indent=2) + "\n")
     with _step(console, "6/6 indexing and six searches", out / "results.png") as wanted:
         if wanted:
             index_catalogue(str(data), run, store)  # all products, as a shop does; the figures are of new ones
