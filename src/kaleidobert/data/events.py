@@ -55,8 +55,8 @@ class EventLog:
         stamp = now.isoformat(timespec="seconds")
         lines = []
         for event in events:
-            fields = {name: value for name, value in asdict(event).items() if value not in (None, "")}
-            lines.append(json.dumps({"time": stamp} | fields, ensure_ascii=False) + "\n")
+            known = {name: value for name, value in asdict(event).items() if value not in (None, "")}
+            lines.append(json.dumps({"time": stamp} | known, ensure_ascii=False) + "\n")
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.folder / f"{now:%Y-%m-%d}.jsonl", "ab", buffering=0) as file:
             if file.tell() > DAY_BYTES:
