@@ -29,7 +29,7 @@ from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.model.objectives import Objectives
 from kaleidobert.model.retrieval import KaleidoBertForRetrieval
 from kaleidobert.scoring.cross_modal_memory import CrossModalMemory
-from kaleidobert.scoring.joint_scores import JointTerms, joint_score
+from kaleidobert.scoring.joint_scores import JointTerms, joint_score, prior_column
 from kaleidobert.scoring.layout_memory import LayoutMemory
 from kaleidobert.scoring.memory import MEMORY_FILE, RetrievalMemory, product_keys
 from kaleidobert.scoring.ranking import DIRECTIONS, RERANK, Ranking, RankingWeights, trained_terms
@@ -266,7 +266,7 @@ def _fit_joint(
 def _joint(head: Head, weights: RankingWeights, place: int) -> Tensor:
     """Joint scores (R, C) of a variant."""
     likelihood = head.terms.log_likelihood
-    prior = head.priors[..., 2 if weights.background_photos else 0]
+    prior = head.priors[..., prior_column(weights, head.priors)]
     chosen = None if likelihood is None else likelihood[..., place]
     return joint_score(weights, head.terms._replace(log_likelihood=chosen, log_prior=prior))
 

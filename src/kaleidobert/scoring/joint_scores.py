@@ -176,8 +176,8 @@ def joint_score(weights: RankingWeights, terms: JointTerms) -> Tensor:
 
 
 def prior_column(weights: RankingWeights, log_prior: Tensor) -> int:
-    """The column of log_prior (N, 2 or 3) that is the prior of the LM's term."""
-    return 2 if weights.background_photos and log_prior.shape[1] > 2 else 0
+    """The column of log_prior (..., 2 or 3) that is the prior of the LM's term."""
+    return 2 if weights.background_photos and log_prior.shape[-1] > 2 else 0
 
 
 def log_likelihood_ratio(weights: RankingWeights, terms: JointTerms) -> Tensor | None:
