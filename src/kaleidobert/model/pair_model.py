@@ -146,7 +146,7 @@ class KaleidoBertPairModel(KaleidoBertPreTrainedModel):
         """
         losses, accuracies = {}, {}
         cache = self.kaleidobert.encode_prefix(patch_states)
-        if listed is not None and self.ranks_lists:
+        if listed is not None:
             everyone, similarity = cache.changed(shard.gather), listed.similarity.detach()
             sizes = min(len(similarity), self.objectives.listed_products), self.objectives.candidates - 1
             if self.lists_itm:
