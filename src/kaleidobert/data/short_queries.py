@@ -20,6 +20,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "use + type": (USAGE, TYPE),
 }
 LABELS, FACTS = "label", "facts"  # further kinds: one label or fact alone, and two or three facts at random
+ALONE = 3  # one label or fact alone is so many times as frequent as any other kind: it is what a shop's menu names
 NOBODY = {"unisex", "all", "unknown", "none"}  # persons that nobody types
 TYPING_ERRORS = 0.1  # share of queries with one
 MIN_MISTYPED = 4  # letters of a word with a typing error
@@ -37,7 +38,7 @@ def short_query(facts: Mapping[str, str], rng: np.random.Generator) -> ShortQuer
     """A query of a random kind for a product with these facts; None for a product without any."""
     usable = {name: value for name, value in facts.items() if not (name == PERSON and value in NOBODY)}
     kinds = [kind for kind, named in KINDS.items() if all(name in usable for name in named)]
-    kinds += [LABELS, FACTS] if usable else []
+    kinds += [FACTS, *ALONE * [LABELS]] if usable else []
     if not kinds:
         return None
     kind = kinds[rng.integers(len(kinds))]
