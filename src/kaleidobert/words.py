@@ -48,6 +48,11 @@ def folded(text: str) -> str:
     return unicodedata.normalize("NFC", "".join(letters))
 
 
+def letters_of(name: str) -> str:
+    """The folded letters of a name, by which columns are known: "Sale_Price" -> "saleprice"."""
+    return "".join(filter(str.isalpha, folded(name)))
+
+
 def words_of(text: str) -> list[str]:
     """The folded words of a text, in order; those of scripts without spaces in pairs of characters."""
     return [word for part in WORD.findall(folded(text)) for word in _spaced(part)]

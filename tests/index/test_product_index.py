@@ -164,3 +164,13 @@ def test_another_model_is_refused(index: ProductIndex) -> None:
         InputError, match=r"holds embeddings of model f{16} \(/model\), not of model other .*: re-index"
     ):
         index.check_model("other", "/other")
+
+
+def test_the_members_of_groups_have_their_first_views(index: ProductIndex) -> None:
+    sizes = [Product(id=f"it's {size}", title="skirt", attributes={"item_group_id": "skirt"}) for size in ("s", "m")]
+    views = [stored(product, view, unit(1)) for product in sizes for view in (1, 0)]
+    index.upsert([*views, stored(Product(id="hat", title="hat"), 0, unit(1))])
+    found = index.members([index.product("it's s")[0].group, "none"])
+    assert [(each.id, each.view, each.views) for each in found] == [("it's m", 0, 2), ("it's s", 0, 2)]
+    assert len(index.members({each.group for each in index.recall(unit(1), 3)})) == 3
+    assert index.members([]) == []

@@ -166,6 +166,15 @@ class LanceDBReader:
         rows.sort(key=lambda row: row["view"])
         return candidate_of(rows[0], 1.0), [row["view"] for row in rows]
 
+    def members(self, groups: Collection[str]) -> list[Candidate]:
+        """The products of these groups, each with its first view, by id; the cosines are 0."""
+        first: dict[str, Candidate] = {}
+        for batch in batches(sorted(groups)):
+            rows = self._select(list(CANDIDATE_COLUMNS), f"`group` IN ({literals(batch)})")
+            for row in sorted(rows, key=lambda row: row["view"]):
+                first.setdefault(row["id"], candidate_of(row, 0.0))
+        return [first[product_id] for product_id in sorted(first)]
+
     def stored_products(self, ids: Collection[str]) -> Iterator[Product]:
         """These products with their stored photos, as the catalogue had them, for a store that keeps originals."""
         for batch in batches(sorted(ids), PRODUCTS_PER_READ):

@@ -58,6 +58,10 @@ class ProductIndex(Protocol):
         """A product with its first view, and the indices of its views; None for an unknown id."""
         ...
 
+    def members(self, groups: Collection[str]) -> list[Candidate]:
+        """The products of these groups, each with its first view, by id; the cosines are 0."""
+        ...
+
     # Views by key
 
     def vectors(self, keys: Iterable[ViewKey]) -> dict[ViewKey, np.ndarray]:

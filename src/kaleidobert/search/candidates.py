@@ -22,7 +22,7 @@ from kaleidobert.search.query import BEST_MATCH, Hit, Query
 from kaleidobert.search.query_encoder import EncodedQuery, EncodedText
 from kaleidobert.search.rules import boosts, passing
 from kaleidobert.search.understanding import has
-from kaleidobert.words import folded
+from kaleidobert.words import letters_of
 
 FIRST = 200  # candidates of full-text search
 # Where the tiers of retrieved products end: each is ranked before the next, so that a page does not depend on how deep
@@ -149,8 +149,7 @@ class CandidateRetriever:
         text = query.text.strip()
         if not encoded.text or len(text.split()) != 1:
             return []
-        letters = {name: "".join(filter(str.isalpha, folded(name))) for name in self._index.filter_names()}
-        names = [ID, *(name for name, written in letters.items() if written in CODES)]
+        names = [ID, *(name for name in self._index.filter_names() if letters_of(name) in CODES)]
         found: dict[str, Candidate] = {}
         for name in names:
             found |= {each.id: each for each in self._equal(name, [text], query, encoded)}

@@ -17,7 +17,7 @@ from kaleidobert.index.filters import NO_FILTERS, Filters, parse_filters
 from kaleidobert.index.operators import LABELS
 from kaleidobert.index.protocol import ProductIndex
 from kaleidobert.search.query import Query
-from kaleidobert.words import STOP_WORDS, folded, stems
+from kaleidobert.words import STOP_WORDS, letters_of, stems
 
 PRICES = ("price", "saleprice", "currentprice", "preis", "prix", "precio", "prezzo", "prijs", "preco", "pris", "cena")
 PREFERRED = (*LABELS, TYPE, COLOUR, PERSON, BRAND, USAGE, "size")  # facets whose values are looked for in a text
@@ -84,7 +84,7 @@ class QueryUnderstanding:
     def __init__(self, index: ProductIndex) -> None:
         names = index.filter_names()
         facets = index.facets(names=names)
-        self._price = next((name for name in names if _letters(name) in PRICES and _priced(facets.get(name, ()))), "")
+        self._price = price_name(index)
         self._values: dict[tuple[str, ...], tuple[str, str]] = {}
         for name in sorted((each for each in names if _preferred(each)), key=_order):
             for value, _ in facets.get(name, ())[:MAX_VALUES]:
@@ -163,6 +163,12 @@ class QueryUnderstanding:
                 place += 1
 
 
+def price_name(index: ProductIndex) -> str:
+    """The attribute that holds the products' prices as numbers; "" without any."""
+    names = [name for name in index.filter_names() if letters_of(name) in PRICES]
+    return next((name for name, counts in index.facets(names=names).items() if _priced(counts)), "")
+
+
 def has(attributes: Mapping[str, str], name: str, value: str) -> bool:
     """Whether a product with these labels and attributes has a facet's value."""
     return value_key(attributes.get(name, "")) == value_key(value)
@@ -183,10 +189,6 @@ def _preferred(name: str) -> bool:
 def _order(name: str) -> int:
     """Labels come last: a type is a better chip than a category of the same name."""
     return name in LABELS
-
-
-def _letters(name: str) -> str:
-    return "".join(filter(str.isalpha, folded(name)))
 
 
 def _marked(text: str) -> bool:
