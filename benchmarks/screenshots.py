@@ -1,6 +1,8 @@
 """Screenshots of the search application for docs/images, from a running service on the synthetic catalogue.
 
 kaleidobert serve --store STORE &  then:  python benchmarks/screenshots.py http://127.0.0.1:8000/ --photo shoe.png
+
+--arabic is a second service, on the catalogue of benchmarks/arabic_catalogue.py; given alone, only its picture is made.
 """
 
 from __future__ import annotations
@@ -11,11 +13,14 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
+ON_DESKTOP: dict[str, Any] = {"viewport": DESKTOP}
+ON_PHONE: dict[str, Any] = {"viewport": PHONE, "has_touch": True, "is_mobile": True}
 SPACE = 24  # pixels between phones
 
 
@@ -62,15 +67,7 @@ def side_by_side(images: list[Image.Image]) -> Image.Image:
     return sheet
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("address")
-    parser.add_argument("--photo", type=Path, required=True, help="a shopper's photo")
-    parser.add_argument("--query", default="navy striped sweater")
-    parser.add_argument("--with-photo", default="in red", help="the text of the photo query")
-    parser.add_argument("--out", type=Path, default=Path("docs/images"))
-    parser.add_argument("--chromium", default=shutil.which("chromium"))
-    options = parser.parse_args()
+def shop_pictures(browser: Browser, options: argparse.Namespace) -> dict[str, Image.Image]:
     results = options.address + "?q=" + options.query.replace(" ", "+")
 
     def send_photo(page: Page) -> None:
@@ -79,23 +76,45 @@ def main() -> None:
         page.wait_for_selector(".query-image")
         page.wait_for_load_state("networkidle")
 
+    return {
+        "shop-start": picture(browser, options.address, **ON_DESKTOP),
+        "search-page": picture(browser, results, why, **ON_DESKTOP),
+        "shop-dark": picture(browser, results, why, color_scheme="dark", **ON_DESKTOP),
+        "shop-photo": picture(browser, options.address, send_photo, **ON_DESKTOP),
+        "shop-product": picture(browser, results, open_first, viewport={"width": 1280, "height": 1400}),
+        "shop-phone": side_by_side(
+            [
+                picture(browser, options.address, **ON_PHONE),
+                picture(browser, results, tap_why, **ON_PHONE),
+                picture(browser, results, open_filters, **ON_PHONE),
+            ]
+        ),
+    }
+
+
+def arabic_picture(browser: Browser, address: str, query: str) -> Image.Image:
+    results = address + "?q=" + quote_plus(query)
+    return side_by_side([picture(browser, results, **ON_DESKTOP), picture(browser, results, **ON_PHONE)])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("address", nargs="?")
+    parser.add_argument("--photo", type=Path, help="a shopper's photo")
+    parser.add_argument("--arabic", help="the address of a service with an Arabic catalogue")
+    parser.add_argument("--arabic-query", default="حقيبة باللون الأحمر")
+    parser.add_argument("--query", default="navy striped sweater")
+    parser.add_argument("--with-photo", default="in red", help="the text of the photo query")
+    parser.add_argument("--out", type=Path, default=Path("docs/images"))
+    parser.add_argument("--chromium", default=shutil.which("chromium"))
+    options = parser.parse_args()
+    if bool(options.address) != bool(options.photo) or not (options.address or options.arabic):
+        parser.error("give the address of a service and --photo, --arabic, or all of them")
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=options.chromium, args=["--no-sandbox"])
-        desktop, phone = {"viewport": DESKTOP}, {"viewport": PHONE, "has_touch": True, "is_mobile": True}
-        taken = {
-            "shop-start": picture(browser, options.address, **desktop),
-            "search-page": picture(browser, results, why, **desktop),
-            "shop-dark": picture(browser, results, why, color_scheme="dark", **desktop),
-            "shop-photo": picture(browser, options.address, send_photo, **desktop),
-            "shop-product": picture(browser, results, open_first, viewport={"width": 1280, "height": 1400}),
-            "shop-phone": side_by_side(
-                [
-                    picture(browser, options.address, **phone),
-                    picture(browser, results, tap_why, **phone),
-                    picture(browser, results, open_filters, **phone),
-                ]
-            ),
-        }
+        taken = shop_pictures(browser, options) if options.address else {}
+        if options.arabic:
+            taken["shop-arabic"] = arabic_picture(browser, options.arabic, options.arabic_query)
         browser.close()
     for name, image in taken.items():
         image.save(options.out / f"{name}.png", optimize=True)

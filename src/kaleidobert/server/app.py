@@ -78,7 +78,7 @@ def create_app(ranker: Ranker, settings: ServerSettings = ServerSettings()) -> F
         follower.cancel()
 
     app = FastAPI(title="Kaleido-BERT product search", docs_url=None, redoc_url=None, lifespan=lifespan)
-    add_problem_handlers(app, error_responder(renderer))
+    add_problem_handlers(app, error_responder(renderer, handlers))
     app.add_middleware(BodyLimit)
     app.add_middleware(DefaultHeaders)
     add_request_metrics(app, metrics)

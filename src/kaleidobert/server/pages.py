@@ -134,11 +134,10 @@ class PageRenderer:
             similar=[_card(PageParams(like=product.id), hit) for hit in similar],
         )
 
-    def error(self, params: PageParams, problem: ProblemDetails, retry: str) -> str:
+    def error(self, params: PageParams, problem: ProblemDetails, retry: str, site: StartPageContent) -> str:
         """``retry``: the URL that failed."""
-        return self._render(
-            "error.html", params=params, problem=problem, sentence=as_sentence(problem.detail), retry=retry
-        )
+        sentence = as_sentence(problem.detail)
+        return self._render("error.html", params=params, site=site, problem=problem, sentence=sentence, retry=retry)
 
     def docs(self, openapi: dict[str, Any], address: str) -> str:
         """The API's operations and schemas, from its OpenAPI description; ``address``: the service's base URL."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from kaleidobert.index.caching import CachedPerVersion
 from kaleidobert.index.filters import Filters
+from kaleidobert.index.protocol import ProductIndex
 from kaleidobert.index.records import Candidate
 from kaleidobert.search.query import Query
 from kaleidobert.search.ranker import Ranker
@@ -20,6 +21,7 @@ from kaleidobert.server.schemas import image_path
 
 MAX_CATEGORIES = 8  # shown in the page header and as tiles
 MAX_EXAMPLES = 5
+SAMPLED_TITLES = 1000  # that tell the direction
 STALE_SECONDS = 10.0  # how outdated the content may be while the store is written to
 
 
@@ -48,6 +50,11 @@ class StartPageContent:
     @property
     def categories(self) -> list[str]:
         return [tile.name for tile in self.tiles]
+
+    @classmethod
+    def unread(cls, store: ProductIndex) -> StartPageContent:
+        """The direction of a store's titles alone, before anything has been searched."""
+        return cls(0, [], [], direction(store.titles()[:SAMPLED_TITLES]))
 
     @classmethod
     def of(cls, ranker: Ranker) -> StartPageContent:

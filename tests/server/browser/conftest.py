@@ -16,6 +16,8 @@ import uvicorn
 from fixtures.shop import COLOURS, SHAPES, Shop, drawn, save_model
 from fixtures.visits import Site, open_page
 from kaleidobert.data.product import Product
+from kaleidobert.index.lancedb_store import LanceDBIndex
+from kaleidobert.search.rules import parse_rules
 from kaleidobert.server.app import create_app, listen
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -56,11 +58,22 @@ def arabic_products() -> list[Product]:
     ]
 
 
-def running(folder: Path, products: list[Product]) -> Iterator[Site]:
+RULES = """
+rules:
+  - query: party
+    pin: [bag/35, bag/7]
+    banner: Ready for the night
+  - query: returns
+    redirect: /docs
+"""
+
+
+def running(folder: Path, products: list[Product], rules: str = "") -> Iterator[Site]:
     """A service on a store of these products."""
     torch.set_num_threads(1)
     shop = Shop(str(folder / "store"), save_model(folder / "model", seed=1), products)
     shop.indexer().index(shop.products)
+    LanceDBIndex.open(shop.uri).describe(rules=parse_rules(rules, "rules.yaml").model_dump(exclude_defaults=True))
     app = create_app(shop.ranker())
     with listen("127.0.0.1", 0) as socket:
         server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
@@ -73,7 +86,7 @@ def running(folder: Path, products: list[Product]) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    yield from running(tmp_path_factory.mktemp("site"), products())
+    yield from running(tmp_path_factory.mktemp("site"), products(), RULES)
 
 
 @pytest.fixture(scope="module")

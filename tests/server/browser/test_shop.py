@@ -357,6 +357,37 @@ def test_chips_show_what_was_understood_and_search_without_it(page: Any) -> None
     assert [" ".join(text.split()) for text in chips.all_inner_texts()] == ["Best with colour Red"]
 
 
+def test_pinned_products_come_first_below_the_banner(page: Any) -> None:
+    search(page, "party bag")
+    assert titles(page)[:2] == ["black linen rectangle bag", "green silk ellipse bag"]
+    assert page.locator(".banner").inner_text() == "Ready for the night"
+    page.click("text=Next")
+    wait_for_page(page, "text=Page 2 of 2")
+    assert not {"black linen rectangle bag", "green silk ellipse bag"} & set(titles(page))
+    search(page, "bag")
+    assert page.locator(".banner").count() == 0
+
+
+def test_a_redirect_leads_to_its_page_also_from_the_search_box(page: Any) -> None:
+    page.goto("?q=returns")
+    page.wait_for_url("**/docs")
+    page.goto("")
+    page.fill("#query", "returns")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/docs")
+    wait_for_page(page, "h1")
+
+
+def test_error_pages_have_the_catalogue_s_direction(browser: Any, arabic_site: Site) -> None:
+    page, _ = open_page(browser, arabic_site, viewport={"width": 375, "height": 740})
+    assert page.goto("?q=x&filter=pink").status == 400  # the first page of all: nothing has been read of the catalogue
+    assert page.evaluate("document.documentElement.dir") == "rtl" and overflow(page) == 0
+    heading, alert = (page.locator(each).bounding_box() for each in ("h1", "[role=alert]"))
+    assert abs(heading["x"] + heading["width"] / 2 - alert["x"] - alert["width"] / 2) < 2
+    assert page.locator("h1").evaluate("(each) => getComputedStyle(each).textAlign") == "center"
+    page.context.close()
+
+
 def test_a_catalogue_written_from_right_to_left_mirrors_the_page(browser: Any, arabic_site: Site) -> None:
     page, visit = open_page(browser, arabic_site)
     search(page, "حقيبة حمراء")
@@ -365,5 +396,11 @@ def test_a_catalogue_written_from_right_to_left_mirrors_the_page(browser: Any, a
     assert brand["x"] > camera["x"] and overflow(page) == 0
     facets, cards = (page.locator(each).first.bounding_box() for each in (".facets", ".grid"))
     assert facets["x"] > cards["x"]
+    label, choice = (page.locator(each).bounding_box() for each in (".sort span", ".sort select"))
+    assert label["x"] > choice["x"]
+    page.locator(f"{CARDS} h2 a").first.click()
+    wait_for_page(page, ".crumbs .icon")
+    arrow, crumb = (page.locator(each).first.bounding_box() for each in (".crumbs .icon", ".crumbs a"))
+    assert arrow["x"] > crumb["x"] + crumb["width"] / 2
     page.context.close()
     assert visit.errors == []

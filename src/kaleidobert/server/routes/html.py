@@ -25,7 +25,7 @@ from kaleidobert.server.routes.parameters import FilterConditions, ProductId, Qu
 from kaleidobert.server.routes.products import cached_jpeg
 from kaleidobert.server.schemas import MAX_FILTERS, MAX_TEXT, MAX_VIEW, ProblemDetails
 from kaleidobert.server.search_log import SearchLog, by_person
-from kaleidobert.server.start_page import cached_start_page
+from kaleidobert.server.start_page import StartPageContent, cached_start_page
 
 PAGE_PATHS = ("/", "/product", "/photo", "/docs")  # their errors are shown as pages, all others as JSON
 SIMILAR_PRODUCTS = 10  # on a product's page
@@ -48,9 +48,15 @@ class PageHandlers:
         self._suggester = suggester
         self._renderer = renderer
         self._start_page = cached_start_page(batched_ranker, metrics)
+        self.site = StartPageContent.unread(batched_ranker.store)
 
     async def start(self) -> str:
-        return self._renderer.start(await self.batched_ranker.executor.run(self._start_page))
+        return self._renderer.start(await self.current_site())
+
+    async def current_site(self) -> StartPageContent:
+        """What pages show of the catalogue; ``site`` stays the last one, for error pages, which read no store."""
+        self.site = await self.batched_ranker.executor.run(self._start_page)
+        return self.site
 
     async def results(self, params: PageParams, logged: bool = False) -> str | Response:
         """``logged``: log the search, unless it only changes filters or the order of one before."""
@@ -58,7 +64,7 @@ class PageHandlers:
         image = await run(lambda: self.photos.get(params.photo).image()) if params.photo else None
         query = params.to_query(image)
         query.check()
-        site = await run(self._start_page)
+        site = await self.current_site()
         like = (await run(lambda: product_or_404(ranker, params.like)))[0] if params.like else None
         answer = await self.batched_ranker.answer(query)
         if logged and params == PageParams(params.text):
@@ -75,7 +81,7 @@ class PageHandlers:
     async def product(self, params: PageParams, product_id: str, view: int | None) -> str:
         """``view`` is shown first, for example the one that a search found."""
         ranker, run = self.batched_ranker.ranker, self.batched_ranker.executor.run
-        site = await run(self._start_page)
+        site = await self.current_site()
         product, views = await run(lambda: product_or_404(ranker, product_id))
         first = view if view in views else product.view
         evidence: list[Evidence] = []
@@ -95,7 +101,8 @@ def redirected(address: str) -> Response:
     Browsers stop a redirect from a form to another host, as the pages' own policy says; this page they follow.
     """
     link = html.escape(address, quote=True)
-    page = f'<!doctype html><meta http-equiv="refresh" content="0;url={link}"><a href="{link}">{link}</a>'
+    icon = '<link rel="icon" href="static/icon.svg">'  # or else the browser asks for one that does not exist
+    page = f'<!doctype html>{icon}<meta http-equiv="refresh" content="0;url={link}"><a href="{link}">{link}</a>'
     return HTMLResponse(page)
 
 
@@ -151,7 +158,7 @@ def page_routes(handlers: PageHandlers) -> APIRouter:
     return router
 
 
-def error_responder(renderer: PageRenderer) -> Responder:
+def error_responder(renderer: PageRenderer, handlers: PageHandlers) -> Responder:
     """Errors of pages as a page, those of the API as a problem document."""
 
     def respond(request: Request, problem: ProblemDetails) -> Response:
@@ -159,7 +166,7 @@ def error_responder(renderer: PageRenderer) -> Responder:
             return problem_response(problem)
         retry = "." + request.url.path + ("?" + request.url.query if request.url.query else "")
         params = PageParams(request.query_params.get("q", "")[:MAX_TEXT])
-        return HTMLResponse(renderer.error(params, problem, retry), problem.status)
+        return HTMLResponse(renderer.error(params, problem, retry, handlers.site), problem.status)
 
     return respond
 
