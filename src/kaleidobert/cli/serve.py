@@ -24,6 +24,15 @@ def serve(
         bool,
         typer.Option("--log-events", help="Log searches and clicks, but not whose, in the store's folder."),
     ] = False,
+    ucp: Annotated[
+        str,
+        typer.Option(
+            metavar="URL",
+            help="Offer the catalogue to agents by the Universal Commerce Protocol, at this "
+            "public address of the service, such as https://shop.example; needs --currency.",
+        ),
+    ] = "",
+    currency: Annotated[str, typer.Option(help="The currency of the store's prices, such as EUR, for --ucp.")] = "",
     batch: Annotated[int, typer.Option(min=1, help="Maximum number of waiting searches per forward pass.")] = 8,
 ) -> None:
     """Serve a store as a website and a JSON API.
@@ -34,13 +43,21 @@ def serve(
     from kaleidobert.data.events import events_folder
     from kaleidobert.errors import InputError
 
+    if bool(ucp) != bool(currency):
+        raise InputError("--ucp and --currency belong together: give the service's address and its prices' currency")
     try:
         from kaleidobert.server.app import ServerSettings, serve_store
         from kaleidobert.server.auth import Tokens
+        from kaleidobert.server.ucp.settings import UcpSettings
+
+        if ucp:
+            import kaleidobert.server.routes.ucp  # noqa: F401
     except ImportError as error:
-        hint = "install it with: pip install 'kaleidobert[serve]'"
+        extra = "serve,ucp" if ucp else "serve"
+        hint = f"install it with: pip install 'kaleidobert[{extra}]'"
         raise InputError(f"serving needs the package {error.name}; {hint}") from error
 
     events = events_folder(store) if log_events else None
-    settings = ServerSettings(Tokens.read(token_file), workers, queue, batch, describe or (), events)
+    offered = UcpSettings(ucp, currency) if ucp else None
+    settings = ServerSettings(Tokens.read(token_file), workers, queue, batch, describe or (), events, offered)
     serve_store(store, host, port, model, settings)

@@ -38,6 +38,7 @@ from kaleidobert.server.routes.products import product_routes, write_routes
 from kaleidobert.server.routes.search import search_routes
 from kaleidobert.server.search_log import SearchLog
 from kaleidobert.server.start_page import cached_vocabulary
+from kaleidobert.server.ucp.settings import UcpSettings
 
 MAX_CONNECTIONS = 1000  # beyond this the server refuses connections before they reach the search queue
 
@@ -52,6 +53,7 @@ class ServerSettings:
     max_batch: queued searches that share one forward pass at most.
     describe_runs: fine-tuned runs that describe uploaded photos.
     events: the folder to log searches and clicks in; None logs none.
+    ucp: how to offer the catalogue by the Universal Commerce Protocol; None does not.
     """
 
     tokens: Tokens = Tokens()
@@ -60,10 +62,11 @@ class ServerSettings:
     max_batch: int = 8
     describe_runs: Sequence[Path] = ()
     events: Path | None = None
+    ucp: UcpSettings | None = None
 
 
 def create_app(ranker: Ranker, settings: ServerSettings = ServerSettings()) -> FastAPI:
-    """The service as an ASGI application. Raises ``InputError`` for ``describe_runs`` that cannot be used."""
+    """The service as an ASGI application. Raises ``InputError`` for settings that cannot be used."""
     metrics, renderer = Metrics(), PageRenderer()
     batched_ranker = BatchedRanker(ranker, metrics, settings.workers, settings.max_queue, settings.max_batch)
     suggester = Suggester(cached_vocabulary(batched_ranker, metrics))
@@ -78,7 +81,13 @@ def create_app(ranker: Ranker, settings: ServerSettings = ServerSettings()) -> F
         follower.cancel()
 
     app = FastAPI(title="Kaleido-BERT product search", docs_url=None, redoc_url=None, lifespan=lifespan)
-    add_problem_handlers(app, error_responder(renderer, handlers))
+    respond = error_responder(renderer, handlers)
+    if settings.ucp:
+        from kaleidobert.server.routes.ucp import ucp_errors, ucp_routes  # needs the extra [ucp]
+
+        app.include_router(ucp_routes(batched_ranker, settings.ucp))
+        respond = ucp_errors(app, settings.ucp, respond)
+    add_problem_handlers(app, respond)
     app.add_middleware(BodyLimit)
     app.add_middleware(DefaultHeaders)
     add_request_metrics(app, metrics)

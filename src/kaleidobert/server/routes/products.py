@@ -122,9 +122,13 @@ def matches(conditions: Sequence[str], tag: str) -> bool:
 
 
 def cached_jpeg(request: Request, photo: bytes, private: bool = False) -> Response:
-    """A JPEG that browsers may cache for an hour; 304 when the browser has it already."""
-    tag = f'"{hashlib.sha256(photo).hexdigest()[:16]}"'
+    return cached_response(request, photo, "image/jpeg", private)
+
+
+def cached_response(request: Request, content: bytes, media_type: str, private: bool = False) -> Response:
+    """A response that may be cached for an hour; 304 when the client has it already."""
+    tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
     headers = {"Cache-Control": f"{'private' if private else 'public'}, max-age=3600", "ETag": tag}
     if matches(request.headers.getlist("if-none-match"), tag):
         return Response(status_code=304, headers=headers)
-    return Response(photo, media_type="image/jpeg", headers=headers)
+    return Response(content, media_type=media_type, headers=headers)
