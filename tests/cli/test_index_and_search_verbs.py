@@ -43,6 +43,7 @@ def test_command_line_refuses_in_one_line(shop: Shop, tmp_path: Path, monkeypatc
     assert "no model" in refused(serve, "--store", shop.uri, "--port", 0, "--model", tmp_path / "none")
     assert "token file" in refused(serve, "--store", shop.uri, "--port", 0, "--token-file", tmp_path / "none")
     assert "no model" in refused(serve, "--store", shop.uri, "--port", 0, "--describe", tmp_path / "none")
+    assert "belong together" in refused(serve, "--store", shop.uri, "--ucp", "https://shop.example")
     assert "no such file" in refused(
         index, tmp_path / "none.csv", "--model", shop.model_folder, "--store", tmp_path / "s"
     )

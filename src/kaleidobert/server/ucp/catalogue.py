@@ -8,7 +8,6 @@ from dataclasses import replace
 from urllib.parse import urljoin
 
 from starlette.exceptions import HTTPException
-from ucp_sdk.models.schemas.common.types.context import Context
 from ucp_sdk.models.schemas.common.types.error_response import ErrorResponse
 from ucp_sdk.models.schemas.common.types.message_info import MessageInfo
 from ucp_sdk.models.schemas.common.types.pagination import Response as Pagination
@@ -23,7 +22,6 @@ from ucp_sdk.models.schemas.shopping.catalog_lookup import Product as LookupProd
 from ucp_sdk.models.schemas.shopping.catalog_search import SearchRequest, SearchResponse
 from ucp_sdk.models.schemas.shopping.types.input_correlation import InputCorrelation
 from ucp_sdk.models.schemas.shopping.types.product import Product
-from ucp_sdk.models.schemas.shopping.types.search_filters import SearchFilters
 from ucp_sdk.models.schemas.shopping.types.variant import Variant
 
 from kaleidobert.errors import InputError
@@ -75,8 +73,7 @@ class UcpCatalogue:
             raise UcpError(400, "invalid_request", "the search is empty: send a query, filters, or both")
         if len(text) > MAX_TEXT:
             raise UcpError(400, "invalid_request", f"the query has more than {MAX_TEXT} characters: shorten it")
-        mapper = await self._run(self._mapper)
-        filters, messages = await self._run(lambda: self._filters(request.filters, request.context, mapper))
+        mapper, filters, messages = await self._run(lambda: self._prepared(request))
         asked = request.pagination
         offset = offset_of(asked.cursor) if asked and asked.cursor else 0
         limit = min((asked and asked.limit) or PAGE, MAX_PAGE, MAX_DEPTH - offset)
@@ -110,8 +107,7 @@ class UcpCatalogue:
         return await self._run(lambda: self._product(request))
 
     def _lookup(self, request: LookupRequest) -> LookupResponse:
-        mapper = self._mapper()
-        filters, messages = self._filters(request.filters, request.context, mapper)
+        mapper, filters, messages = self._prepared(request)
         ids = list(dict.fromkeys(request.ids))
         found = {each: product[0] for each in ids if (product := self._ranker.store.product(each))}
         group_of = {each: found[each].group if each in found else each for each in ids}
@@ -136,8 +132,7 @@ class UcpCatalogue:
         return LookupResponse(ucp=envelope(LOOKUP), products=products, messages=messages or None)
 
     def _product(self, request: GetProductRequest) -> GetProductResponse | ErrorResponse:
-        mapper = self._mapper()
-        filters, messages = self._filters(request.filters, request.context, mapper)
+        mapper, filters, messages = self._prepared(request)
         found = self._ranker.store.product(request.id)
         group = found[0].group if found else request.id
         variants = self._variants({group}, mapper).get(group, [])
@@ -151,18 +146,19 @@ class UcpCatalogue:
             return failure("not_found", f"no variant of {request.id} passes the filters", self._address, LOOKUP)
         return GetProductResponse(ucp=envelope(LOOKUP), product=product, messages=messages or None)
 
-    def _mapper(self) -> ProductMapper:
-        """Raises ``HTTPException`` 503 for a store without prices."""
+    def _prepared(
+        self, request: SearchRequest | LookupRequest | GetProductRequest
+    ) -> tuple[ProductMapper, Filters, list[MessageInfo]]:
+        """What a request's products are written with, its filters, and messages on those that are ignored.
+
+        Raises ``HTTPException`` 503 for a store without prices.
+        """
         name = self._price_name()
         if not name:
             raise HTTPException(503, NO_PRICES)
-        return ProductMapper(self._address, self._prices, name)
-
-    def _filters(
-        self, given: SearchFilters | None, context: Context | None, mapper: ProductMapper
-    ) -> tuple[Filters, list[MessageInfo]]:
         names = self._ranker.store.filter_names()
-        return filters_of(given, context, mapper.prices, mapper.price_name, names)
+        filters, messages = filters_of(request.filters, request.context, self._prices, name, names)
+        return ProductMapper(self._address, self._prices, name), filters, messages
 
     def _variants(self, groups: Collection[str], mapper: ProductMapper) -> dict[str, list[Candidate]]:
         """The members of each group that have a price, those that can be ordered first."""
