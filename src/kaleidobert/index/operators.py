@@ -132,9 +132,9 @@ def _comparison(sign: str, compare: Callable[[np.ndarray, float], np.ndarray], l
     )
 
 
-EQUAL = "="
+EQUAL, RANGE = "=", ".."
 OPERATORS: dict[str, Operator] = {
-    "..": Operator("=", _parse_range, _in_ranges, _in_ranges_sql, _range_text, limits=lambda limits: limits),
+    RANGE: Operator("=", _parse_range, _in_ranges, _in_ranges_sql, _range_text, limits=lambda limits: limits),
     EQUAL: Operator("=", _parse_value, FacetColumn.has_any, _equal_sql, _value_text),
     "<": _comparison("<", operator.lt, lambda end: (-math.inf, end)),
     "<=": _comparison("<=", operator.le, lambda end: (-math.inf, end)),

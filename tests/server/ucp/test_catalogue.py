@@ -172,6 +172,8 @@ def test_a_product_that_cannot_be_given_is_an_outcome(call: Any, arguments: dict
     ("operation", "body", "code"),
     [
         ("search", {}, "invalid_request"),
+        ("search", {"query": " ", "filters": {"categories": []}}, "invalid_request"),
+        ("search", {"filters": {"condition": "new"}}, "invalid_request"),
         ("search", {"query": 5}, "invalid_request"),
         ("search", {"query": "bag", "pagination": {"cursor": "b2Zmc2V0Oi0x"}}, "invalid_cursor"),
         ("search", {"query": "bag", "pagination": {"cursor": "é"}}, "invalid_cursor"),

@@ -69,11 +69,12 @@ class UcpCatalogue:
     async def search(self, request: SearchRequest) -> SearchResponse:
         """One page of products, each with the variant first that was found."""
         text = (request.query or "").strip()
-        if not text and not request.filters:
-            raise UcpError(400, "invalid_request", "the search is empty: send a query, filters, or both")
         if len(text) > MAX_TEXT:
             raise UcpError(400, "invalid_request", f"the query has more than {MAX_TEXT} characters: shorten it")
         mapper, filters, messages = await self._run(lambda: self._prepared(request))
+        if not text and filters == mapper.priced:
+            ignored = "; ".join(message.content for message in messages)
+            raise UcpError(400, "invalid_request", ignored or "the search is empty: send a query, filters, or both")
         asked = request.pagination
         offset = offset_of(asked.cursor) if asked and asked.cursor else 0
         limit = min((asked and asked.limit) or PAGE, MAX_PAGE, MAX_DEPTH - offset)
@@ -157,8 +158,8 @@ class UcpCatalogue:
         if not name:
             raise HTTPException(503, NO_PRICES)
         names = self._ranker.store.filter_names()
-        filters, messages = filters_of(request.filters, request.context, self._prices, name, names)
-        return ProductMapper(self._address, self._prices, name), filters, messages
+        mapper = ProductMapper(self._address, self._prices, name)
+        return mapper, *filters_of(request.filters, request.context, mapper, names)
 
     def _variants(self, groups: Collection[str], mapper: ProductMapper) -> dict[str, list[Candidate]]:
         """The members of each group that have a price, those that can be ordered first."""

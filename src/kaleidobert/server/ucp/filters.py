@@ -11,29 +11,28 @@ from ucp_sdk.models.schemas.shopping.types.search_filters import SearchFilters
 
 from kaleidobert.data.columns import cell_text
 from kaleidobert.index.filters import Filters
-from kaleidobert.index.operators import EQUAL
+from kaleidobert.index.operators import EQUAL, RANGE
 from kaleidobert.server.schemas import MAX_FILTERS
 from kaleidobert.server.ucp.envelope import UcpError, info
-from kaleidobert.server.ucp.prices import Prices
-
-RANGE = ".."  # an operator of filters
+from kaleidobert.server.ucp.products import ProductMapper
 
 
 def filters_of(
-    given: SearchFilters | None, context: Context | None, prices: Prices, price_name: str, names: Collection[str]
+    given: SearchFilters | None, context: Context | None, mapper: ProductMapper, names: Collection[str]
 ) -> tuple[Filters, list[MessageInfo]]:
     """What products must fulfil, a price of their own among it, and messages on what is ignored.
 
     ``names``: that filters may use; beside the protocol's own, each takes one value or a list of alternatives.
     """
-    parts: list[tuple[str, str, Any]] = [(price_name, RANGE, prices.limits())]
+    prices = mapper.prices
+    parts: list[tuple[str, str, Any]] = []
     messages = []
     if given is not None:
         parts += [("category", EQUAL, value) for value in given.categories or ()]
         if given.price is not None:
             currency = (context and context.currency) or prices.currency
             if currency == prices.currency:
-                parts.append((price_name, RANGE, prices.limits(given.price.min, given.price.max)))
+                parts.append((mapper.price_name, RANGE, prices.limits(given.price.min, given.price.max)))
             else:
                 reason = f"the price filter is ignored: prices are in {prices.currency}, not in {currency}"
                 messages.append(info("price_filter_ignored", reason))
@@ -46,4 +45,4 @@ def filters_of(
                 messages.append(info("filter_ignored", reason))
     if len(parts) > MAX_FILTERS:
         raise UcpError(400, "request_too_large", f"the request has more than {MAX_FILTERS} filters: send fewer")
-    return Filters.collect(parts), messages
+    return mapper.priced.joined(Filters.collect(parts)), messages

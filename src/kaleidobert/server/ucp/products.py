@@ -18,6 +18,8 @@ from ucp_sdk.models.schemas.shopping.types.selected_option import SelectedOption
 from ucp_sdk.models.schemas.shopping.types.variant import Barcode
 
 from kaleidobert.index.facet_column import number
+from kaleidobert.index.filters import Filters
+from kaleidobert.index.operators import RANGE
 from kaleidobert.index.records import Candidate
 from kaleidobert.server.pages import large_image
 from kaleidobert.server.ucp.options import Selection, option_names, selection_of, values_of
@@ -37,6 +39,11 @@ class ProductMapper:
     address: str
     prices: Prices
     price_name: str
+
+    @property
+    def priced(self) -> Filters:
+        """What a product needs to be written at all: a price."""
+        return Filters.collect([(self.price_name, RANGE, self.prices.limits())])
 
     def price(self, variant: Candidate) -> Price | None:
         return self.prices.price(variant.attributes.get(self.price_name, ""))
