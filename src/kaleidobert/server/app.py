@@ -24,6 +24,7 @@ from kaleidobert.search.ranker import Ranker
 from kaleidobert.search.suggestions import Suggester
 from kaleidobert.server.auth import Tokens
 from kaleidobert.server.batched_ranker import BatchedRanker, follow_versions
+from kaleidobert.server.connections import LimitedProtocol
 from kaleidobert.server.describing import PhotoDescriber
 from kaleidobert.server.errors import add_problem_handlers
 from kaleidobert.server.headers import DefaultHeaders, HeadRequests
@@ -39,8 +40,6 @@ from kaleidobert.server.routes.search import search_routes
 from kaleidobert.server.search_log import SearchLog
 from kaleidobert.server.start_page import cached_vocabulary
 
-MAX_CONNECTIONS = 1000  # beyond this the server refuses connections before they reach the search queue
-
 
 @dataclass(frozen=True)
 class ServerSettings:
@@ -52,6 +51,8 @@ class ServerSettings:
     max_batch: queued searches that share one forward pass at most.
     describe_runs: fine-tuned runs that describe uploaded photos.
     events: the folder to log searches and clicks in; None logs none.
+    photos: the folder below which originals that the store keeps by reference may be shown; None shows none of them.
+    metrics_tokens: accepted for metrics; none makes them public.
     """
 
     tokens: Tokens = Tokens()
@@ -60,6 +61,8 @@ class ServerSettings:
     max_batch: int = 8
     describe_runs: Sequence[Path] = ()
     events: Path | None = None
+    photos: Path | None = None
+    metrics_tokens: Tokens = Tokens()
 
 
 def create_app(ranker: Ranker, settings: ServerSettings = ServerSettings()) -> FastAPI:
@@ -78,6 +81,7 @@ def create_app(ranker: Ranker, settings: ServerSettings = ServerSettings()) -> F
         follower.cancel()
 
     app = FastAPI(title="Kaleido-BERT product search", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.router.redirect_slashes = False  # such redirects go to whatever host the request names
     add_problem_handlers(app, error_responder(renderer))
     app.add_middleware(BodyLimit)
     app.add_middleware(DefaultHeaders)
@@ -88,9 +92,9 @@ def create_app(ranker: Ranker, settings: ServerSettings = ServerSettings()) -> F
     app.include_router(page_routes(handlers))
     app.include_router(search_routes(batched_ranker, suggester, describer, log))
     app.include_router(event_routes(log))
-    app.include_router(product_routes(batched_ranker))
+    app.include_router(product_routes(batched_ranker, settings.photos))
     app.include_router(write_routes(batched_ranker, settings.tokens))
-    app.include_router(operation_routes(batched_ranker, metrics))
+    app.include_router(operation_routes(batched_ranker, metrics, settings.metrics_tokens))
     app.include_router(description_routes(app, renderer))
     return app
 
@@ -110,7 +114,7 @@ def serve_store(
         address = f"http://{host}:{listener.getsockname()[1]}"
         access = "writes need a token" if settings.tokens else "read-only"
         print(f"serving {ranker.store.rows():,} photos of {store} at {address}, {access} (Ctrl+C stops)", flush=True)
-        config = uvicorn.Config(app, log_level="warning", limit_concurrency=MAX_CONNECTIONS)
+        config = uvicorn.Config(app, log_level="warning", http=LimitedProtocol, ws="none")
         uvicorn.Server(config).run(sockets=[listener])
 
 
