@@ -111,8 +111,6 @@ NO_FILTERS = Filters()
 MAX_CONDITIONS = 50
 MAX_CONDITION = 2000  # characters
 _QUOTED = re.compile(r'"[^"]+"')
-_SIGN = "|".join(sorted({each.sign for each in OPERATORS.values()}, key=len, reverse=True))  # "<=" before "<"
-_CONDITION = re.compile(rf'(?P<name>\s*"[^"]+"\s*(?={_SIGN})|.*?)(?P<sign>{_SIGN})(?P<operand>.*)', re.DOTALL)
 
 
 def parse_filters(conditions: Iterable[str]) -> Filters:
@@ -124,7 +122,15 @@ def parse_filters(conditions: Iterable[str]) -> Filters:
     conditions = list(conditions)
     if len(conditions) > MAX_CONDITIONS:
         raise InputError(f"{len(conditions)} filters are given: use at most {MAX_CONDITIONS}")
-    return Filters.collect(map(_parse, conditions))
+    pattern = condition_pattern()
+    return Filters.collect(_parse(text, pattern) for text in conditions)
+
+
+def condition_pattern() -> re.Pattern[str]:
+    """A condition's name, sign and operand."""
+    signs = sorted({each.sign for each in OPERATORS.values()}, key=len, reverse=True)  # "<=" before "<"
+    sign = "|".join(map(re.escape, signs))
+    return re.compile(rf'(?P<name>\s*"[^"]+"\s*(?={sign})|.*?)(?P<sign>{sign})(?P<operand>.*)', re.DOTALL)
 
 
 def _name_text(name: str) -> str:
@@ -133,10 +139,10 @@ def _name_text(name: str) -> str:
     return f'"{name}"' if '"' not in name[1:-1] and (signs or _QUOTED.fullmatch(name)) else name
 
 
-def _parse(text: str) -> tuple[str, str, Any]:
+def _parse(text: str, pattern: re.Pattern[str]) -> tuple[str, str, Any]:
     if len(text) > MAX_CONDITION:
         raise InputError(f"the filter {text[:40]!r}... has more than {MAX_CONDITION} characters: shorten it")
-    found = _CONDITION.fullmatch(text)
+    found = pattern.fullmatch(text)
     name = found["name"].strip() if found else ""
     if _QUOTED.fullmatch(name):
         name = name[1:-1]
