@@ -1,6 +1,6 @@
-"""Photos that a catalogue names: files in its folder, or in a zip archive there, and nothing else.
+"""Photos that a catalogue names: files in its folder, or in a zip archive there, and on the web where that is allowed.
 
-A catalogue may come from somebody else, so no address in it reaches other files of this machine, or the network.
+A catalogue may come from somebody else, so no address in it reaches other files of this machine or its network.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 import zipfile
 from pathlib import Path
 
+from kaleidobert.data.downloads import VARIABLE, download
 from kaleidobert.data.images import ImageSource
 from kaleidobert.data.problems import BadRow
 
@@ -18,12 +19,15 @@ MAX_MEMBER = 50_000_000  # bytes of a photo in an archive, which may be packed i
 
 
 def read_address(address: str, folder: Path) -> ImageSource:
-    """The photo with this address: a path relative to ``folder`` or below it, ``file://``, or ``zip://PHOTO::ARCHIVE``.
+    """The photo with this address: a path relative to ``folder`` or below it, ``file://``, or ``zip://PHOTO::ARCHIVE``;
+    with ``KALEIDOBERT_DOWNLOAD=1`` in the environment also ``http://`` and ``https://``.
 
     Raises ``BadRow`` for any other address, and for a file that is missing.
     """
     if address.startswith(("http://", "https://")):
-        raise BadRow(f"images are not downloaded: save {address[:200]} and give the file's path instead")
+        if os.environ.get(VARIABLE) == "1":
+            return download(address)
+        raise BadRow(f"images are not downloaded unless {VARIABLE}=1 is set; or save {address[:200]} and give its path")
     member, archived, archive = address.removeprefix("zip://").partition("::")
     if address.startswith("zip://") and archived and "::" not in archive:
         return _member(member, _local(archive, folder))
