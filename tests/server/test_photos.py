@@ -4,6 +4,7 @@ import io
 import struct
 import subprocess
 import sys
+import time
 import zlib
 from pathlib import Path
 
@@ -94,6 +95,13 @@ def test_jpegs_of_many_scans_are_refused_before_decoding() -> None:
         decode_photo(progressive(jpeg.MAX_SCANS + 1))
     with pytest.raises(InputError, match="a JPEG of 90 scans"):
         decode_photo(progressive(90, (2500, 2500)))
+
+
+def test_the_costliest_jpeg_that_is_decoded_takes_moments() -> None:
+    costliest = progressive(jpeg.MAX_SCANS, (2236, 2236))
+    started = time.process_time()
+    decode_photo(costliest)
+    assert time.process_time() - started < 5
 
 
 MEASURE = """

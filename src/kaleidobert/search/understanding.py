@@ -31,8 +31,8 @@ REFUSALS = re.compile(
     re.IGNORECASE,
 )
 WORD = re.compile(NAME)
-NEXT = re.compile(rf"\s+(?P<word>{NAME})")
-ALSO = re.compile(rf"\s*(?:,|\b(?:and|or|nor|und|oder|et|ou|y|o)\b)\s*(?P<word>{NAME})", re.IGNORECASE)
+NEXT = re.compile(rf"(?<!\s)\s+(?P<word>{NAME})")
+ALSO = re.compile(rf"(?<!\s)\s*(?:,|\b(?:and|or|nor|und|oder|et|ou|y|o)\b)\s*(?P<word>{NAME})", re.IGNORECASE)
 
 MARK = r"(?:[$€£¥₹]|\b(?:usd|eur|euros?|gbp|pounds?|dollars?|inr|rupees?|rs)\b\.?)"
 MARKED = re.compile(MARK, re.IGNORECASE)
