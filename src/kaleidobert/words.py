@@ -21,6 +21,7 @@ from rapidfuzz.distance import OSA
 WORD = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}]*(?:[-'’.&/][\p{L}\p{N}\p{M}]+)*")
 JOINTS = regex.compile(r"[-'’.&/]")
 # Scripts without spaces between words, whose words are pairs of neighbouring characters.
+MARKS = regex.compile(r"(\p{M}{30})\p{M}+")
 UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー]+")
 LETTERS = str.maketrans({"ø": "o", "đ": "d", "ł": "l", "ı": "i", "æ": "ae", "œ": "oe", "ð": "d", "þ": "th", "’": "'"})
 DROPPED = dict.fromkeys(map(ord, "™®℠©\u00ad\u200b\u200c\u200d\ufe0e\ufe0f"))  # marks, and what no reader sees
@@ -38,14 +39,23 @@ STOP_WORDS = frozenset(
 
 def folded(text: str) -> str:
     """Without case, accents, and other forms of the same letters and digits: "Crème Ｎº ٥" -> "creme no 5"."""
+    text = text.translate(DROPPED)
+    if text.isascii():
+        return text.casefold()
     letters = []
-    for letter in unicodedata.normalize("NFKD", text.translate(DROPPED)).casefold().translate(LETTERS):
+    # One letter at a time: ordering the marks of a whole text takes quadratic time.
+    for letter in "".join(unicodedata.normalize("NFKD", each) for each in text).casefold().translate(LETTERS):
         mark = unicodedata.combining(letter)
         if letter.isdecimal():
             letters.append(str(unicodedata.decimal(letter)))
         elif mark < 10:  # 0 for letters, below 10 for marks that spell another letter, as in Japanese and Hindi
             letters.append(letter)
-    return unicodedata.normalize("NFC", "".join(letters))
+    return composed("".join(letters))
+
+
+def composed(text: str) -> str:
+    """In Unicode's form NFC, with at most 30 marks in a row (its stream-safe format): more take quadratic time."""
+    return unicodedata.normalize("NFC", MARKS.sub(r"\1", text))
 
 
 def letters_of(name: str) -> str:

@@ -41,7 +41,8 @@ def test_every_bad_line_is_reported_with_its_place_and_reason(photos):
         ("line 7", "4 cells where the header has 3"),
         (
             "line 8",
-            "images are not downloaded: save https://a.example/7.jpg and give the file's path instead",
+            "images are not downloaded unless KALEIDOBERT_DOWNLOAD=1 is set; or save https://a.example/7.jpg "
+            "and give its path",
         ),
         ("line 9", "title is not valid UTF-8 text; save the file as UTF-8"),
         ("line 10", "no product id (column id)"),

@@ -99,12 +99,15 @@ def test_photos_are_kept_as_requested(new_shop: Shop, catalogue_file: Path, phot
     index_catalogue(str(catalogue_file), new_shop.model_folder, new_shop.uri, photos=photos)
     store = LanceDBIndex.open(new_shop.uri)
     original = (catalogue_file.parent / "p03.png").read_bytes()
-    found = store.photos([("p03", 0), ("gone", 0)])
+    found = store.photos([("p03", 0), ("gone", 0)], catalogue_file.parent)
     assert set(found) == {("p03", 0)} and store.info.photos == photos
     assert (found["p03", 0] == original) == (photos != "thumbnails")
     if photos == "referenced":
+        (catalogue_file.parent / "inside").mkdir()
+        for elsewhere in (None, catalogue_file.parent / "inside"):  # the store's word alone opens no file
+            assert store.photos([("p03", 0)], elsewhere) == store.thumbnails([("p03", 0)])
         (catalogue_file.parent / "p03.png").unlink()
-        assert store.photos([("p03", 0)]) == store.thumbnails([("p03", 0)])
+        assert store.photos([("p03", 0)], catalogue_file.parent) == store.thumbnails([("p03", 0)])
     again = index_catalogue(str(catalogue_file), new_shop.model_folder, new_shop.uri) if photos == "stored" else {}
     assert again.get("unchanged", 12) == 12  # the store's setting is the default
     with pytest.raises(InputError, match=f"keeps photos {photos}, not .*: add --new-version"):

@@ -6,6 +6,7 @@ import threading
 from datetime import timedelta
 from pathlib import Path
 
+import lancedb
 import numpy as np
 import pytest
 
@@ -153,3 +154,10 @@ def test_an_address_instead_of_a_folder(tmp_path: Path, scheme: str) -> None:
     assert [hit.id for hit in store.recall(np.ones(8), 5)] == ["b"]
     if scheme == "file://":  # an in-memory database cannot be opened again
         assert LanceDBIndex.open(store.uri).rows() == LanceDBIndex.open(str(tmp_path / "store")).rows() == 1
+
+
+def test_a_store_cannot_name_a_table_elsewhere(tmp_path: Path) -> None:
+    LanceDBIndex.create(str(tmp_path / "store"), info("one"))
+    lancedb.connect(tmp_path / "store").open_table("versions").update(values={"table": "../other/products-1"})
+    with pytest.raises(InputError, match="is damaged: it names the table '../other/products-1'"):
+        LanceDBIndex.open(str(tmp_path / "store"))

@@ -81,6 +81,31 @@ def test_items_beyond_the_queue_are_refused() -> None:
     assert anyio.run(submit_all, batcher, model, [1, 2, 3, 4]) == [2, 4, 6, 503]
 
 
+def test_items_that_wait_too_long_are_refused() -> None:
+    model = Model()
+    batcher = Batcher(model, workers=1, max_queue=2, max_batch=8, max_wait=0.02)
+    assert anyio.run(submit_all, batcher, model, [1, 2, 3]) == [2, 503, 503]  # the first is being processed
+    assert model.batches == [[1]] and not batcher.queued
+
+
+def test_calls_that_wait_too_long_are_refused_and_free_their_places() -> None:
+    async def scenario() -> list[int]:
+        executor, release = BoundedExecutor(workers=1, max_queue=1, max_wait=0.02), threading.Event()
+        async with anyio.create_task_group() as group:
+            group.start_soon(executor.run, release.wait)
+            await anyio.sleep(0)
+            statuses = []
+            for _ in range(3):
+                try:
+                    await executor.run(lambda: None)
+                except HTTPException as error:
+                    statuses.append(error.status_code)
+            release.set()
+        return [*statuses, await executor.run(lambda: 200)]
+
+    assert anyio.run(scenario) == [503, 503, 503, 200]
+
+
 def test_a_failing_item_does_not_affect_others() -> None:
     model = Model()
     batcher = Batcher(model, workers=1, max_queue=9, max_batch=8)

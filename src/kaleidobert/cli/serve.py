@@ -18,6 +18,12 @@ def serve(
         list[Path] | None, typer.Option(help="Fine-tuned runs that describe uploaded photos; can be repeated.")
     ] = None,
     token_file: Annotated[Path | None, typer.Option(help="Tokens that allow writes, one per line.")] = None,
+    metrics_token_file: Annotated[
+        Path | None, typer.Option(help="Tokens that allow reading /metrics, one per line; without, everybody may.")
+    ] = None,
+    photos: Annotated[
+        Path | None, typer.Option(help="The folder of photos that a store made with --photos referenced may show.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Searches that run at once.")] = 2,
     queue: Annotated[int, typer.Option(min=0, help="Searches that may wait before further ones are refused.")] = 64,
     log_events: Annotated[
@@ -47,7 +53,7 @@ def serve(
         raise InputError("--ucp and --currency belong together: give the service's address and its prices' currency")
     try:
         from kaleidobert.server.app import ServerSettings, serve_store
-        from kaleidobert.server.auth import Tokens
+        from kaleidobert.server.auth import METRICS_VARIABLE, Tokens
         from kaleidobert.server.ucp.settings import UcpSettings
 
         if ucp:
@@ -59,5 +65,8 @@ def serve(
 
     events = events_folder(store) if log_events else None
     offered = UcpSettings(ucp, currency) if ucp else None
-    settings = ServerSettings(Tokens.read(token_file), workers, queue, batch, describe or (), events, offered)
+    metrics_tokens = Tokens.read(metrics_token_file, METRICS_VARIABLE)
+    settings = ServerSettings(
+        Tokens.read(token_file), workers, queue, batch, describe or (), events, offered, photos, metrics_tokens
+    )
     serve_store(store, host, port, model, settings)

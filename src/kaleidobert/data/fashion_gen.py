@@ -14,6 +14,7 @@ from kaleidobert.data.tables import NumberedRows, Table
 from kaleidobert.errors import InputError
 
 ENCODING = "iso8859-9"  # of the byte strings; they use all bytes from 0x80 on, so they are not UTF-8
+LINE_BREAK = re.compile(r"<br\s*/?>")
 IMAGE, PRODUCT = "input_image", "input_productID"
 # `index`, `index_2` and `pose` describe views; `concat_description` repeats the other texts.
 IGNORED = {"index", "index_2", "input_pose", "input_concat_description"}
@@ -61,5 +62,5 @@ def _pixels(images: h5py.Dataset, index: int) -> np.ndarray:
 def _value(column: h5py.Dataset, index: int) -> Any:
     value = np.ravel(column[index])[0]
     if isinstance(value, bytes):
-        return re.sub(r"\s*<br\s*/?>\s*", " ", value.decode(ENCODING))
+        return " ".join(line.strip() for line in LINE_BREAK.split(value.decode(ENCODING)))
     return value.item() if isinstance(value, np.generic) else value

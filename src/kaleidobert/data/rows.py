@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
 from PIL import Image
 
+from kaleidobert.data.addresses import read_address
 from kaleidobert.data.columns import cell_text, row_attributes
 from kaleidobert.data.images import ImageSource, check_header
 from kaleidobert.data.problems import BadRow
@@ -105,23 +105,9 @@ def _image(cell: Any, folder: Path) -> ImageSource:
         return cell
     if not isinstance(cell, str) or not cell:
         raise BadRow(f"the image cell is neither a file name nor bytes ({type(cell).__name__})")
-    if cell.startswith(("http://", "https://")):
-        raise BadRow(f"images are not downloaded: save {cell} and give the file's path instead")
-    if "://" in cell:  # inside an archive or on the Hub, as in streamed datasets
-        return _image(_fetch(cell), folder)
-    path = folder / cell
-    if not path.is_file():
-        raise BadRow(f"image file missing: {path}")
-    _check(path, f"image file {path}")
-    return path
-
-
-def _fetch(url: str) -> bytes:
-    try:
-        with fsspec.open(url, "rb") as file:
-            return file.read()
-    except (OSError, ValueError, LookupError, ImportError) as error:
-        raise BadRow(f"image {url} cannot be read ({error})") from None
+    photo = read_address(cell, folder)
+    _check(photo, f"image file {photo}" if isinstance(photo, Path) else f"image {cell}")
+    return photo
 
 
 def _check(source: ImageSource, name: str) -> None:

@@ -108,18 +108,29 @@ class Filters:
 
 
 NO_FILTERS = Filters()
+MAX_CONDITIONS = 50
+MAX_CONDITION = 2000  # characters
 _QUOTED = re.compile(r'"[^"]+"')
 
 
 def parse_filters(conditions: Iterable[str]) -> Filters:
     """["gender=Women", "gender=Girls", "price<=50", "year=2010..2014"] -> ``Filters``.
 
-    Raises ``InputError`` for text that is not a condition, and for limits that are not numbers.
+    Raises ``InputError`` for text that is not a condition, for limits that are not numbers, and for more than
+    ``MAX_CONDITIONS`` or ``MAX_CONDITION`` characters in one.
     """
+    conditions = list(conditions)
+    if len(conditions) > MAX_CONDITIONS:
+        raise InputError(f"{len(conditions)} filters are given: use at most {MAX_CONDITIONS}")
+    pattern = condition_pattern()
+    return Filters.collect(_parse(text, pattern) for text in conditions)
+
+
+def condition_pattern() -> re.Pattern[str]:
+    """A condition's name, sign and operand."""
     signs = sorted({each.sign for each in OPERATORS.values()}, key=len, reverse=True)  # "<=" before "<"
     sign = "|".join(map(re.escape, signs))
-    pattern = re.compile(rf'(?P<name>\s*"[^"]+"\s*(?={sign})|.*?)(?P<sign>{sign})(?P<operand>.*)', re.DOTALL)
-    return Filters.collect(_parse(text, pattern) for text in conditions)
+    return re.compile(rf'(?P<name>\s*"[^"]+"\s*(?={sign})|.*?)(?P<sign>{sign})(?P<operand>.*)', re.DOTALL)
 
 
 def _name_text(name: str) -> str:
@@ -129,6 +140,8 @@ def _name_text(name: str) -> str:
 
 
 def _parse(text: str, pattern: re.Pattern[str]) -> tuple[str, str, Any]:
+    if len(text) > MAX_CONDITION:
+        raise InputError(f"the filter {text[:40]!r}... has more than {MAX_CONDITION} characters: shorten it")
     found = pattern.fullmatch(text)
     name = found["name"].strip() if found else ""
     if _QUOTED.fullmatch(name):

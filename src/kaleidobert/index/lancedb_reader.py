@@ -149,13 +149,16 @@ class LanceDBReader:
         """JPEG thumbnails."""
         return self._column(keys, "thumbnail")
 
-    def photos(self, keys: Iterable[ViewKey]) -> dict[ViewKey, bytes]:
-        """Original image files; thumbnails where the originals are not kept or no longer exist."""
+    def photos(self, keys: Iterable[ViewKey], folder: Path | None = None) -> dict[ViewKey, bytes]:
+        """Original image files; thumbnails where the originals are not kept or no longer exist.
+
+        Those kept by reference are read below ``folder`` alone, so that no store can name other files.
+        """
         found = self._column(keys, "photo")
         sources = self._column([key for key, photo in found.items() if not photo], "source")
-        found |= {
-            key: Path(source).read_bytes() for key, source in sources.items() if source and Path(source).is_file()
-        }
+        paths = {key: Path(source).resolve() for key, source in sources.items() if source}
+        root = folder.resolve() if folder else None
+        found |= {key: path.read_bytes() for key, path in paths.items() if root in path.parents and path.is_file()}
         return {key: photo or self.thumbnails([key]).get(key, b"") for key, photo in found.items()}
 
     def product(self, product_id: str) -> tuple[Candidate, list[int]] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -80,8 +81,11 @@ class ProductIndex(Protocol):
         """JPEG thumbnails."""
         ...
 
-    def photos(self, keys: Iterable[ViewKey]) -> dict[ViewKey, bytes]:
-        """Original image files; thumbnails where the originals are not kept."""
+    def photos(self, keys: Iterable[ViewKey], folder: Path | None = None) -> dict[ViewKey, bytes]:
+        """Original image files; thumbnails where the originals are not kept.
+
+        Those kept by reference are read below ``folder`` alone, so that no store can name other files.
+        """
         ...
 
     # The catalogue as a whole

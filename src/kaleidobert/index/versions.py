@@ -138,6 +138,8 @@ class Versions:
                 f"{self.uri} has store format {found}, this version of kaleidobert reads {FORMAT}: re-index it into a "
                 "new store"
             )
+        if not _holds_products(row["table"]):
+            raise InputError(f"{self.uri} is damaged: it names the table {row['table']!r}; re-index into a new store")
         info = StoreInfo(**json.loads(row["info"]))
         changed = datetime.fromisoformat(row["changed"])
         return Version(row["number"], row["table"], row["state"], changed, info)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,12 +10,13 @@ from dataclasses import dataclass, field
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from kaleidobert.words import folded
+from kaleidobert.words import composed, folded
 
 WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 MIN_FUZZY_LENGTH = 3  # letters; shorter words have too many neighbours
 BIGRAM_WEIGHT = 20.0  # of following the previous word once, relative to one occurrence anywhere
 MAX_WORDS = 50_000
+MAX_CORRECTED = 12  # words of a query; an unknown one is compared with the whole vocabulary
 FUNCTION_WORDS = frozenset("a an and at by for from in of on or the to with without".split())  # never a completion
 
 
@@ -39,7 +39,7 @@ class Vocabulary:
         following: dict[str, Counter[str]] = {}
         spelling: dict[str, str] = {}
         for title in titles:
-            spelt = [word.lower() for word in WORD.findall(unicodedata.normalize("NFC", title))]
+            spelt = [word.lower() for word in WORD.findall(composed(title))]
             found = [folded(word) for word in spelt]
             spelling |= {word: own for word, own in zip(found, spelt, strict=True) if word != own}
             words.update(found)
@@ -105,13 +105,13 @@ class Suggester:
         if not words:
             return []
         start = "" if typed[-1].isspace() else words.pop()
-        corrected = [vocabulary.correct(word) for word in words]
+        corrected = [*map(vocabulary.correct, words[:MAX_CORRECTED]), *words[MAX_CORRECTED:]]
         previous = corrected[-1] if corrected else None
         found = [" ".join([*corrected, word]) for word in vocabulary.completions(start, previous, limit)]
         return [query for query in found if query != typed.lower()]
 
     def correction(self, query: str) -> str | None:
-        """``query`` with its misspelt words corrected; None if there are none."""
+        """``query`` with those of its first words corrected that are misspelt; None if there are none."""
         vocabulary = self._vocabulary()
-        corrected = WORD.sub(lambda found: vocabulary.correct(found[0].lower()), query)
+        corrected = WORD.sub(lambda found: vocabulary.correct(found[0].lower()), query, MAX_CORRECTED)
         return None if corrected.lower() == query.lower() else corrected

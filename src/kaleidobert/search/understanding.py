@@ -30,10 +30,12 @@ REFUSALS = re.compile(
     rf"|sem|utan)(?:\s+(?:any|a|an|the))?\s+(?P<first>{NAME})",
     re.IGNORECASE,
 )
-NEXT = re.compile(rf"\s+(?P<word>{NAME})")
-ALSO = re.compile(rf"\s*(?:,|\b(?:and|or|nor|und|oder|et|ou|y|o)\b)\s*(?P<word>{NAME})", re.IGNORECASE)
+WORD = re.compile(NAME)
+NEXT = re.compile(rf"(?<!\s)\s+(?P<word>{NAME})")
+ALSO = re.compile(rf"(?<!\s)\s*(?:,|\b(?:and|or|nor|und|oder|et|ou|y|o)\b)\s*(?P<word>{NAME})", re.IGNORECASE)
 
 MARK = r"(?:[$€£¥₹]|\b(?:usd|eur|euros?|gbp|pounds?|dollars?|inr|rupees?|rs)\b\.?)"
+MARKED = re.compile(MARK, re.IGNORECASE)
 GROUPED = r"[0-9]{1,3}(?:[.,][0-9]{3})+"
 DIGITS = rf"(?:(?:{GROUPED}|[0-9]{{1,7}})(?:[.,][0-9]{{1,2}})?)(?![.,]?[0-9])"
 AMOUNT = rf"(?:{MARK}\s*)?(?<![\w.,]){DIGITS}(?:\s*{MARK}|(?!\w))"
@@ -142,7 +144,7 @@ class QueryUnderstanding:
 
     def _phrase(self, text: str, start: int) -> tuple[str, int]:
         """The word at ``start``, with the next one if titles have the pair, and where it ends."""
-        first = re.compile(NAME).match(text, start)
+        first = WORD.match(text, start)
         assert first is not None
         second = NEXT.match(text, first.end())
         if second and tuple(stems(f"{first.group()} {second['word']}")) in self._pairs:
@@ -192,7 +194,7 @@ def _order(name: str) -> int:
 
 
 def _marked(text: str) -> bool:
-    return re.search(MARK, text, re.IGNORECASE) is not None
+    return MARKED.search(text) is not None
 
 
 def _amount(text: str) -> float:

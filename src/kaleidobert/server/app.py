@@ -24,6 +24,7 @@ from kaleidobert.search.ranker import Ranker
 from kaleidobert.search.suggestions import Suggester
 from kaleidobert.server.auth import Tokens
 from kaleidobert.server.batched_ranker import BatchedRanker, follow_versions
+from kaleidobert.server.connections import LimitedProtocol
 from kaleidobert.server.describing import PhotoDescriber
 from kaleidobert.server.errors import add_problem_handlers
 from kaleidobert.server.headers import DefaultHeaders, HeadRequests
@@ -40,8 +41,6 @@ from kaleidobert.server.search_log import SearchLog
 from kaleidobert.server.start_page import cached_vocabulary
 from kaleidobert.server.ucp.settings import UcpSettings
 
-MAX_CONNECTIONS = 1000  # beyond this the server refuses connections before they reach the search queue
-
 
 @dataclass(frozen=True)
 class ServerSettings:
@@ -54,6 +53,8 @@ class ServerSettings:
     describe_runs: fine-tuned runs that describe uploaded photos.
     events: the folder to log searches and clicks in; None logs none.
     ucp: how to offer the catalogue by the Universal Commerce Protocol; None does not.
+    photos: the folder below which originals that the store keeps by reference may be shown; None shows none of them.
+    metrics_tokens: accepted for metrics; none makes them public.
     """
 
     tokens: Tokens = Tokens()
@@ -63,6 +64,8 @@ class ServerSettings:
     describe_runs: Sequence[Path] = ()
     events: Path | None = None
     ucp: UcpSettings | None = None
+    photos: Path | None = None
+    metrics_tokens: Tokens = Tokens()
 
 
 def create_app(ranker: Ranker, settings: ServerSettings = ServerSettings()) -> FastAPI:
@@ -81,6 +84,7 @@ def create_app(ranker: Ranker, settings: ServerSettings = ServerSettings()) -> F
         follower.cancel()
 
     app = FastAPI(title="Kaleido-BERT product search", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.router.redirect_slashes = False  # such redirects go to whatever host the request names
     respond = error_responder(renderer, handlers)
     if settings.ucp:
         from kaleidobert.server.routes.ucp import ucp_errors, ucp_routes  # needs the extra [ucp]
@@ -97,9 +101,9 @@ def create_app(ranker: Ranker, settings: ServerSettings = ServerSettings()) -> F
     app.include_router(page_routes(handlers))
     app.include_router(search_routes(batched_ranker, suggester, describer, log))
     app.include_router(event_routes(log))
-    app.include_router(product_routes(batched_ranker))
+    app.include_router(product_routes(batched_ranker, settings.photos))
     app.include_router(write_routes(batched_ranker, settings.tokens))
-    app.include_router(operation_routes(batched_ranker, metrics))
+    app.include_router(operation_routes(batched_ranker, metrics, settings.metrics_tokens))
     app.include_router(description_routes(app, renderer))
     return app
 
@@ -119,7 +123,7 @@ def serve_store(
         address = f"http://{host}:{listener.getsockname()[1]}"
         access = "writes need a token" if settings.tokens else "read-only"
         print(f"serving {ranker.store.rows():,} photos of {store} at {address}, {access} (Ctrl+C stops)", flush=True)
-        config = uvicorn.Config(app, log_level="warning", limit_concurrency=MAX_CONNECTIONS)
+        config = uvicorn.Config(app, log_level="warning", http=LimitedProtocol, ws="none")
         uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -1,4 +1,4 @@
-"""Bearer tokens that allow writes."""
+"""Bearer tokens that allow writes, or reading the metrics."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from starlette.exceptions import HTTPException
 
 from kaleidobert.errors import InputError
 
+METRICS_VARIABLE = "KALEIDOBERT_METRICS_TOKENS"
 TOKENS_VARIABLE = "KALEIDOBERT_TOKENS"  # not a command-line argument: other users of the machine can read those
 MIN_TOKEN_LENGTH = 16  # characters
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 
 class Tokens:
-    """The accepted write tokens. Without any, the service is read-only."""
+    """The accepted tokens. Without any for writes, the service is read-only."""
 
     def __init__(self, tokens: Iterable[str] = ()) -> None:
         """Raises ``InputError`` for a token that is too short."""
@@ -32,8 +33,8 @@ class Tokens:
         self._digests = [_digest(token) for token in tokens]
 
     @classmethod
-    def read(cls, file: Path | None = None) -> Tokens:
-        """Read tokens from ``file`` (one per line) and from ``$KALEIDOBERT_TOKENS`` (separated by whitespace).
+    def read(cls, file: Path | None = None, variable: str = TOKENS_VARIABLE) -> Tokens:
+        """Read tokens from ``file`` (one per line) and from the environment ``variable`` (separated by whitespace).
 
         Raises ``InputError`` when the file cannot be read or is empty.
         """
@@ -43,7 +44,7 @@ class Tokens:
             raise InputError(f"the token file {file} cannot be read: {error.strerror}") from error
         if file and not lines:
             raise InputError(f"the token file {file} is empty: write one token per line")
-        return cls([*lines, *os.environ.get(TOKENS_VARIABLE, "").split()])
+        return cls([*lines, *os.environ.get(variable, "").split()])
 
     def __bool__(self) -> bool:
         return bool(self._digests)
@@ -56,7 +57,7 @@ class Tokens:
         given = _digest(token)
         matches = [hmac.compare_digest(given, digest) for digest in self._digests]  # compare all: constant time
         if scheme.lower() != "bearer" or not any(matches):
-            raise HTTPException(401, "writing needs the header 'Authorization: Bearer TOKEN'", CHALLENGE)
+            raise HTTPException(401, "this needs the header 'Authorization: Bearer TOKEN'", CHALLENGE)
 
 
 def _digest(token: str) -> bytes:

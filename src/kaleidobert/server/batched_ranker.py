@@ -13,7 +13,7 @@ from kaleidobert.index.protocol import ProductIndex
 from kaleidobert.index.records import Candidate
 from kaleidobert.search.query import Answer, Query
 from kaleidobert.search.ranker import Ranker
-from kaleidobert.server.batching import Batcher, BoundedExecutor
+from kaleidobert.server.batching import Batcher, BoundedExecutor, queue_full
 from kaleidobert.server.metrics import Metrics
 
 VERSION_CHECK_SECONDS = 5.0  # between checks for a new version of the store
@@ -22,17 +22,24 @@ VERSION_CHECK_SECONDS = 5.0  # between checks for a new version of the store
 class BatchedRanker:
     """Answers queries in batches from a bounded queue and records the time of each stage.
 
-    ``executor`` bounds all other work with the model or image decoders. ``ranker`` may be replaced at any time when
+    ``executor`` bounds all other work with the model; ``decoder`` decodes photos, so that no search waits for that.
+    ``ranker`` may be replaced at any time when
     the store gets a new version, so read it anew for each request.
     """
 
     def __init__(self, ranker: Ranker, metrics: Metrics, workers: int, max_queue: int, max_batch: int) -> None:
         self.ranker = ranker
         self.executor = BoundedExecutor(workers, max_queue)
+        self.decoder = BoundedExecutor(1, max_queue)
         self._metrics = metrics
         self._batcher: Batcher[Query, tuple[Answer, str]] = Batcher(self._answer_many, workers, max_queue, max_batch)
         self._batcher.observe_batch = metrics.batch_size.observe
         metrics.queued.set_function(lambda: self._batcher.queued)
+
+    def admit(self) -> None:
+        """Raise ``HTTPException`` 503 when the queue is full, before a request's body is read."""
+        if self._batcher.full:
+            raise queue_full()
 
     @property
     def store(self) -> ProductIndex:

@@ -9,32 +9,53 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter, fail_after, to_thread
 from starlette.exceptions import HTTPException
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class BoundedExecutor:
-    """Runs calls in at most ``workers`` threads; once ``max_queue`` more are waiting, it refuses."""
+MAX_WAIT = 5.0  # seconds that a call may wait for a thread
 
-    def __init__(self, workers: int, max_queue: int) -> None:
-        self._limiter = CapacityLimiter(workers)
+
+class BoundedExecutor:
+    """Runs calls in at most ``workers`` threads.
+
+    It refuses a call while ``max_queue`` others wait, and one that has waited ``max_wait`` seconds.
+    """
+
+    def __init__(self, workers: int, max_queue: int, max_wait: float = MAX_WAIT) -> None:
+        self._workers = CapacityLimiter(workers)
+        self._threads = CapacityLimiter(workers)  # a thread's own, which it takes without waiting
         self._free = workers + max_queue
+        self._max_wait = max_wait
 
     async def run(self, call: Callable[[], Result]) -> Result:
-        """The call's result. Raises ``HTTPException`` 503 when the queue is full."""
+        """The call's result. Raises ``HTTPException`` 503 when the queue is full, or the call waited too long."""
         if not self._free:
             raise queue_full()
         self._free -= 1  # needs no lock: this runs in the event loop's thread only
         try:
-            return await to_thread.run_sync(call, limiter=self._limiter)
+            place = await self._place()
+            try:
+                return await to_thread.run_sync(call, limiter=self._threads)
+            finally:
+                self._workers.release_on_behalf_of(place)
         finally:
             self._free += 1
 
+    async def _place(self) -> object:
+        place = object()
+        try:
+            with fail_after(self._max_wait):
+                await self._workers.acquire_on_behalf_of(place)
+        except TimeoutError as error:
+            raise queue_full() from error
+        return place
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Pending(Generic[Item, Result]):
     item: Item
     future: asyncio.Future[tuple[Result, float]]
@@ -45,17 +66,23 @@ class Batcher(Generic[Item, Result]):
     """Processes items in ``workers`` threads; items that queue up while all threads are busy share a batch.
 
     An item that finds an idle thread is processed at once, so batches grow only with the load, up to ``max_batch``.
-    Once ``max_queue`` items are waiting, it refuses.
+    It refuses an item while ``max_queue`` others wait, and one that has waited ``max_wait`` seconds.
     """
 
     def __init__(
-        self, process: Callable[[Sequence[Item]], list[Result]], workers: int, max_queue: int, max_batch: int
+        self,
+        process: Callable[[Sequence[Item]], list[Result]],
+        workers: int,
+        max_queue: int,
+        max_batch: int,
+        max_wait: float = MAX_WAIT,
     ) -> None:
         self._process = process
         self._limiter = CapacityLimiter(workers)
         self._idle = workers
         self._max_queue = max_queue
         self._max_batch = max_batch
+        self._max_wait = max_wait
         self._queue: deque[_Pending[Item, Result]] = deque()
         self._tasks: set[asyncio.Task] = set()
         self.observe_batch: Callable[[int], None] = lambda _: None
@@ -65,18 +92,36 @@ class Batcher(Generic[Item, Result]):
         """Items waiting for a thread."""
         return len(self._queue)
 
+    @property
+    def full(self) -> bool:
+        return len(self._queue) >= self._max_queue
+
     async def submit(self, item: Item) -> tuple[Result, float]:
-        """The result, and the seconds spent in the queue. Raises ``HTTPException`` 503 when the queue is full."""
-        if len(self._queue) >= self._max_queue:
+        """The result, and the seconds spent in the queue.
+
+        Raises ``HTTPException`` 503 when the queue is full, or the item waited too long.
+        """
+        if self.full:
             raise queue_full()
-        future = asyncio.get_running_loop().create_future()
-        self._queue.append(_Pending(item, future, time.perf_counter()))
+        loop = asyncio.get_running_loop()
+        pending = _Pending(item, loop.create_future(), time.perf_counter())
+        self._queue.append(pending)
+        deadline = loop.call_later(self._max_wait, self._give_up, pending)
         if self._idle:
             self._idle -= 1
             task = asyncio.create_task(self._work())
             self._tasks.add(task)  # the event loop itself keeps only a weak reference
             task.add_done_callback(self._tasks.discard)
-        return await future
+        try:
+            return await pending.future
+        finally:
+            deadline.cancel()
+
+    def _give_up(self, pending: _Pending[Item, Result]) -> None:
+        """Refuse an item that still waits; one that is being processed is not in the queue."""
+        if pending in self._queue and not pending.future.done():
+            self._queue.remove(pending)
+            pending.future.set_exception(queue_full())
 
     async def _work(self) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from http import HTTPStatus
 
@@ -48,6 +49,12 @@ def add_problem_handlers(app: FastAPI, respond: Responder) -> None:
         response = response_to(request, error.status_code, error.detail)
         response.headers.update(error.headers or {})
         return response
+
+    @app.exception_handler(OSError)
+    async def _(request: Request, error: OSError) -> Response:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):  # uploads above a megabyte pass through files
+            return response_to(request, 507, "the request cannot be stored: the server's disk is full or read-only")
+        raise error
 
     @app.exception_handler(Exception)
     async def _(request: Request, _error: Exception) -> Response:

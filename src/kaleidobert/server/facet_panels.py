@@ -15,6 +15,7 @@ VALUES_SHOWN = 6  # before "more"
 MAX_VALUES = 40
 MAX_PANELS = 8
 MAX_NUMBERS = 6  # numeric facets with more values get a range instead of a list
+BETWEEN_WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])|[_\-]+")  # of a column's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def facet_panels(counts: Mapping[str, Sequence[tuple[str, int]]], filters: Filte
 
 def title_of(name: str) -> str:
     """'second_colour' and 'secondColour' -> 'Second colour'."""
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])|[_\-]+", " ", name).lower().split()
+    words = BETWEEN_WORDS.sub(" ", name).lower().split()
     return " ".join(words).capitalize().replace("Subcategory", "Type")
 
 

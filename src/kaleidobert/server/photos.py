@@ -14,27 +14,32 @@ from PIL import Image
 
 from kaleidobert.data.images import upright
 from kaleidobert.errors import InputError
+from kaleidobert.server.jpeg import MAX_SCANNED_PIXELS, MAX_SCANS, jpeg_scans
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")  # the only decoders that uploaded bytes may reach
 PHOTO_BYTES = 10_000_000
-PHOTO_PIXELS = 50_000_000  # a phone's photo; 150 MB of memory when decoded
+PHOTO_PIXELS = 50_000_000  # a phone's photo
 TOO_MANY_PIXELS = f"has more than {PHOTO_PIXELS / 1e6:.0f} million pixels: shrink it"
+PHOTO_MEMORY = 250_000_000  # bytes, of a photo while it is decoded
 MIN_SIDE = 10  # pixels
 MAX_SIDE = 1024  # pixels; more than any model uses of a query photo
+DIRECT_MODES = ("L", "LA", "RGB", "RGBA", "CMYK")  # that are shrunk as they are; others are converted at full size
 
 
 def decode_photo(encoded: bytes, name: str = "the photo") -> Image.Image:
     """An uploaded file as an upright RGB image of at most ``MAX_SIDE`` pixels a side.
 
-    Raises ``InputError`` for anything but a complete JPEG, PNG, WebP or GIF of reasonable size.
+    Raises ``InputError`` for anything but a complete JPEG, PNG, WebP or GIF that takes reasonable memory and time.
     """
     if len(encoded) > PHOTO_BYTES:
         raise InputError(f"{name} is larger than {PHOTO_BYTES / 1e6:.0f} MB: send a smaller one")
     try:
         with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:  # reads the header only
             _check_size(image.size, name)
+            _check_cost(image, encoded, name)
             image.draft("RGB", (MAX_SIDE, MAX_SIDE))  # decodes a large JPEG at a fraction of its size
-            image.load()
+            if _direct(image):
+                image.thumbnail((MAX_SIDE, MAX_SIDE))  # before `upright`, which makes several copies
             photo = upright(image)
     except InputError:
         raise
@@ -47,12 +52,8 @@ def decode_photo(encoded: bytes, name: str = "the photo") -> Image.Image:
 
 
 def as_jpeg(photo: bytes) -> bytes:
-    """A stored photo as a JPEG of at most ``MAX_SIDE`` pixels a side."""
-    with Image.open(io.BytesIO(photo)) as image:
-        image.draft("RGB", (MAX_SIDE, MAX_SIDE))
-        large = upright(image)
-    large.thumbnail((MAX_SIDE, MAX_SIDE))
-    return encode_jpeg(large)
+    """A stored photo as a JPEG of at most ``MAX_SIDE`` pixels a side. Raises ``InputError`` as `decode_photo` does."""
+    return encode_jpeg(decode_photo(photo))
 
 
 def encode_jpeg(image: Image.Image) -> bytes:
@@ -76,6 +77,30 @@ def _check_size(size: tuple[int, int], name: str) -> None:
         raise InputError(f"{name} {TOO_MANY_PIXELS}")
     if min(size) < MIN_SIDE:
         raise InputError(f"{name} has {width} x {height} pixels: send at least {MIN_SIDE} a side")
+
+
+def _check_cost(image: Image.Image, encoded: bytes, name: str) -> None:
+    pixels = image.width * image.height
+    scans = jpeg_scans(encoded) if image.format in ("JPEG", "MPO") else 1
+    if scans > MAX_SCANS or (scans > 1 and scans * pixels > MAX_SCANNED_PIXELS):
+        raise InputError(f"{name} is a JPEG of {scans} scans, which take too long to decode: save it without scans")
+    memory = pixels * bytes_per_pixel(image, scans)
+    if memory > PHOTO_MEMORY:
+        limit = f"the limit is {PHOTO_MEMORY / 1e6:.0f} MB"
+        raise InputError(f"{name} takes {memory / 1e6:.0f} MB of memory when decoded; {limit}: shrink it")
+
+
+def bytes_per_pixel(image: Image.Image, scans: int = 1) -> int:
+    """Memory that decoding takes at most: pixels, copies of them, and what the decoder keeps."""
+    if image.format == "WEBP":
+        return 24
+    if not _direct(image):
+        return 32 if image.mode.startswith("I") else 20  # 16 bits are scaled as floats
+    return 12 if scans > 1 else 4  # a JPEG of several scans is kept whole, in 16 bits
+
+
+def _direct(image: Image.Image) -> bool:
+    return image.mode in DIRECT_MODES and "transparency" not in image.info
 
 
 @dataclass(frozen=True, slots=True)

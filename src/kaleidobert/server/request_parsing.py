@@ -42,8 +42,10 @@ async def read_parts(request: Request, name: str) -> tuple[str, list[bytes]]:
     """The text of the form part ``name`` ("" if missing), and the files in parts 'photo'."""
     async with request.form(max_files=MAX_PHOTOS, max_fields=20, max_part_size=MAX_PART_BYTES) as form:
         text = form.get(name)
+        if isinstance(text, UploadFile):  # as a client sends the JSON that gives it a content type
+            text = (await text.read()).decode(errors="replace")
         files = [await file.read() for file in form.getlist("photo") if isinstance(file, UploadFile)]
-    return (await text.read()).decode(errors="replace") if isinstance(text, UploadFile) else text or "", files
+    return text or "", files
 
 
 def single_photo(photos: list[bytes]) -> bytes | None:

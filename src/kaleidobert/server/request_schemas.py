@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -18,12 +18,16 @@ from kaleidobert.server.schemas import (
     MAX_EVENTS,
     MAX_FILTERS,
     MAX_ID,
+    MAX_NAME,
     MAX_OFFSET,
     MAX_PHOTOS,
     MAX_PRODUCTS,
     MAX_TEXT,
     MAX_TOP,
 )
+
+Text = Annotated[str, Field(max_length=MAX_TEXT)]
+Name = Annotated[str, Field(max_length=MAX_NAME)]
 
 
 class RequestBody(BaseModel):
@@ -39,7 +43,7 @@ class SearchRequest(RequestBody):
     photo: str | None = Field(None, description="Image file as base64; in a multipart request, the part 'photo'.")
     like: str | None = Field(None, max_length=MAX_ID, description="Id of an indexed product to find similar ones to.")
     avoid: str = Field("", max_length=MAX_TEXT, description="Phrases that hits should not match, comma-separated.")
-    filters: list[str] = Field(
+    filters: list[Text] = Field(
         default_factory=list,
         max_length=MAX_FILTERS,
         description="NAME=VALUE (several with one name: any of them), NAME<=50, NAME=10..50. A name is category, "
@@ -55,15 +59,17 @@ class SearchRequest(RequestBody):
         None, ge=0, le=1, description="Weight of the full-text rank in the order; 0: none; null: as fitted."
     )
     understand: bool = Field(True, description="Look in the text for refusals, prices and values of facets.")
-    ignore: list[str] = Field(
+    ignore: list[Text] = Field(
         default_factory=list,
         max_length=MAX_FILTERS,
         description="Values of facets, as name=value, not to look for.",
     )
-    sort: str = Field("match", max_length=100, description="match, title or an attribute; prefix '-' to reverse.")
+    sort: str = Field(
+        "match", max_length=MAX_NAME + 1, description="match, title or an attribute; prefix '-' to reverse."
+    )
     threshold: float | None = Field(None, ge=0, le=1, description="Minimum match probability of a hit.")
     why: bool = Field(False, description="Explain each hit: which patches each word of the query matches.")
-    facets: list[str] | None = Field(None, max_length=100, description="Names whose values to count; []: all names.")
+    facets: list[Name] | None = Field(None, max_length=100, description="Names whose values to count; []: all names.")
     timings: bool = Field(False, description="Return the time of each stage.")
 
     def to_query(self, photo: bytes | None = None) -> Query:
@@ -116,7 +122,7 @@ class NewProduct(RequestBody):
     description: str = Field("", max_length=20_000)
     category: str = Field("", max_length=500)
     subcategory: str = Field("", max_length=500)
-    attributes: dict[str, str | bool | float] = Field(default_factory=dict, max_length=200)
+    attributes: dict[Name, Text | bool | float] = Field(default_factory=dict, max_length=200)
     photos: list[str] = Field(default_factory=list, max_length=MAX_PHOTOS)
 
     def to_product(self, uploads: list[bytes]) -> Product:

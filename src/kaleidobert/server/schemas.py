@@ -6,15 +6,17 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, Field
 
+from kaleidobert.index.filters import MAX_CONDITIONS
 from kaleidobert.index.records import Candidate
 from kaleidobert.search.query import Answer, Evidence, Hit, Query
 
 MAX_TEXT = 2000  # characters
 MAX_ID = 500  # characters
+MAX_NAME = 200  # characters, of an attribute
 MAX_TOP = 200  # hits per page
 MAX_OFFSET = 1000
 MAX_VIEW = 2**31 - 1
-MAX_FILTERS = 50
+MAX_FILTERS = MAX_CONDITIONS
 MAX_PRODUCTS = 64  # per request
 MAX_PHOTOS = 16  # per product
 MAX_EVENTS = 100  # per request

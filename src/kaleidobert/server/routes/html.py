@@ -145,9 +145,10 @@ def page_routes(handlers: PageHandlers) -> APIRouter:
     @router.post("/photo")
     async def upload(request: Request) -> Response:
         """Cache the photo and redirect to its results, so that they can be reloaded, paged through and filtered."""
+        handlers.batched_ranker.admit()
         text, photos = await read_parts(request, "q")
         encoded = single_photo(photos) or b""
-        image = await handlers.batched_ranker.executor.run(lambda: decode_photo(encoded, "your photo"))
+        image = await handlers.batched_ranker.decoder.run(lambda: decode_photo(encoded, "your photo"))
         params = PageParams(text.strip()[:MAX_TEXT], photo=handlers.photos.add(image))
         return RedirectResponse(params.href(), status_code=303)
 

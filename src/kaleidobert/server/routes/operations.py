@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
+from kaleidobert.server.auth import Tokens
 from kaleidobert.server.batched_ranker import BatchedRanker
 from kaleidobert.server.errors import PROBLEM_RESPONSES
 from kaleidobert.server.metrics import Metrics
@@ -24,7 +25,8 @@ from kaleidobert.server.request_schemas import (
 )
 
 
-def operation_routes(batched_ranker: BatchedRanker, metrics: Metrics) -> APIRouter:
+def operation_routes(batched_ranker: BatchedRanker, metrics: Metrics, tokens: Tokens) -> APIRouter:
+    """``tokens``: accepted for metrics; without any, metrics are public."""
     router = APIRouter(default_response_class=PlainTextResponse)
 
     @router.get("/healthz", summary="Check that the process is alive")
@@ -44,7 +46,9 @@ def operation_routes(batched_ranker: BatchedRanker, metrics: Metrics) -> APIRout
         return "ready"
 
     @router.get("/metrics", summary="Prometheus metrics")
-    def metric_values() -> Response:
+    def metric_values(request: Request) -> Response:
+        if tokens:
+            tokens.check(request)
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     return router

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import fastapi
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.security import HTTPBearer
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from kaleidobert.errors import InputError
 from kaleidobert.index.filters import parse_filters
+from kaleidobert.index.protocol import ProductIndex
+from kaleidobert.index.records import ViewKey
 from kaleidobert.search.query import Query
 from kaleidobert.server.auth import Tokens
 from kaleidobert.server.batched_ranker import BatchedRanker, product_or_404
@@ -36,8 +41,11 @@ from kaleidobert.server.schemas import (
 )
 
 
-def product_routes(batched_ranker: BatchedRanker) -> APIRouter:
-    """Routes that read. Ids may contain slashes, so the route of the product itself comes last."""
+def product_routes(batched_ranker: BatchedRanker, photos: Path | None = None) -> APIRouter:
+    """Routes that read. Ids may contain slashes, so the route of the product itself comes last.
+
+    ``photos``: the folder of originals that the store keeps by reference.
+    """
     router = APIRouter(responses=PROBLEM_RESPONSES)
     run = batched_ranker.executor.run
 
@@ -68,19 +76,21 @@ def product_routes(batched_ranker: BatchedRanker) -> APIRouter:
         return ProductResponse.of(*product_or_404(batched_ranker.ranker, product_id))
 
     @router.get("/images/{product_id:product}/{view}", summary="Get a photo as JPEG", response_class=Response)
-    def image(
+    async def image(
         request: Request,
         product_id: str,
         view: Annotated[int, fastapi.Path(ge=0, le=MAX_VIEW)],
         large: bool = False,
         v: Annotated[str, fastapi.Query(max_length=100)] = "",  # noqa: ARG001  # changes with the photo
     ) -> Response:
-        """The thumbnail, or with ``large`` the original photo where it is kept."""
+        """The thumbnail, or with ``large`` the original photo where it is kept and can be read."""
         store, key = batched_ranker.store, (product_id, view)
-        found = (store.photos([key]) if large else {}) or store.thumbnails([key])
-        if not found:
+        photo = (await run_in_threadpool(store.thumbnails, [key])).get(key)
+        if photo is None:
             raise HTTPException(404, f"no photo {view} of a product with id {product_id!r}")
-        return cached_jpeg(request, as_jpeg(found[key]) if large else found[key])
+        if large:
+            photo = await batched_ranker.decoder.run(lambda: original(store, key, photos)) or photo
+        return cached_jpeg(request, photo)
 
     return router
 
@@ -113,6 +123,14 @@ def write_routes(batched_ranker: BatchedRanker, tokens: Tokens) -> APIRouter:
         return Response(status_code=204)
 
     return router
+
+
+def original(store: ProductIndex, key: ViewKey, folder: Path | None) -> bytes | None:
+    """The catalogue's photo as a JPEG; None where it is not kept or no longer an image."""
+    try:
+        return as_jpeg(store.photos([key], folder)[key])
+    except (InputError, OSError, KeyError):
+        return None
 
 
 def matches(conditions: Sequence[str], tag: str) -> bool:

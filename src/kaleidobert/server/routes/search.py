@@ -31,13 +31,15 @@ def search_routes(
         openapi_extra=body_schema(SearchRequest, "request"),
     )
     async def search(request: Request) -> SearchResponse:
+        batched_ranker.admit()
         photo = None
         if is_form(request):
             body, photos = await read_form(request, "request", SearchRequest)
             photo = single_photo(photos)
         else:
             body = await read_json(request, SearchRequest)
-        query = await batched_ranker.executor.run(lambda: body.to_query(photo))
+        has_photo = photo is not None or body.photo is not None
+        query = await batched_ranker.decoder.run(lambda: body.to_query(photo)) if has_photo else body.to_query()
         answer, fingerprint = await batched_ranker.answer_with_fingerprint(query)
         await log.searched(body.query, body.offset, answer)
         return SearchResponse.of(body.query, answer, fingerprint, body.timings)
@@ -52,6 +54,7 @@ def search_routes(
         openapi_extra=body_schema(DescribeRequest, "request"),
     )
     async def describe(request: Request) -> DescribeResponse:
+        batched_ranker.admit()
         if is_form(request):
             body, photos = await read_form(request, "request", DescribeRequest)
             photo = single_photo(photos)
@@ -60,6 +63,7 @@ def search_routes(
             photo = decode_base64(body.photo) if body.photo else None
         if photo is None:
             raise HTTPException(422, "photo: send an image file, as base64 or as the form part 'photo'")
-        return await batched_ranker.executor.run(lambda: describer.describe(decode_photo(photo), body.text))
+        image = await batched_ranker.decoder.run(lambda: decode_photo(photo))
+        return await batched_ranker.executor.run(lambda: describer.describe(image, body.text))
 
     return router
