@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import io
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,44 +17,61 @@ from PIL import Image
 
 from kaleidobert.data.columns import cell_text, row_attributes
 from kaleidobert.data.images import ImageSource, check_header
+from kaleidobert.data.photo_names import find_file, template_names
+from kaleidobert.data.plain_text import plain_text
 from kaleidobert.data.problems import BadRow
 from kaleidobert.data.product import Product, Region
 
 Row = Mapping[str, Any]
 
 
-def read_id(row: Row, fields: Mapping[str, str], default: str) -> str:
+@dataclass(frozen=True)
+class Columns:
+    """Where a table's products are: the columns of ``fields``, and a template of their photos' names, or ""."""
+
+    fields: Mapping[str, str]
+    image_template: str = ""
+
+
+def read_id(row: Row, columns: Columns, default: str) -> str:
     """The product's id, or ``default`` if the table has no id column. Raises ``BadRow`` if the cell is empty."""
-    if "id" not in fields:
+    if "id" not in columns.fields:
         return default
-    product_id = cell_text(row.get(fields["id"]), fields["id"])
+    column = columns.fields["id"]
+    product_id = cell_text(row.get(column), column)
     if not product_id:
-        raise BadRow(f"no product id (column {fields['id']})")
+        raise BadRow(f"no product id (column {column})")
     return product_id
 
 
-def read_product(row: Row, fields: Mapping[str, str], product_id: str, folder: Path) -> tuple[Product, str]:
+def read_product(row: Row, columns: Columns, product_id: str, folder: Path) -> tuple[Product, str]:
     """A row as a product, and why some of its views were dropped ("" if none was).
 
     Raises ``BadRow`` if no view can be read, the text is empty, or a cell has the wrong type.
     """
+    fields = columns.fields
     texts = {
-        name: cell_text(row.get(fields[name]), fields[name]) if name in fields else ""
+        name: plain_text(cell_text(row.get(fields[name]), fields[name])) if name in fields else ""
         for name in ("title", "description", "category", "subcategory")
     }
     if not texts["title"] and not texts["description"]:
         named = " and ".join(fields[name] for name in ("title", "description") if name in fields)
         raise BadRow(f"no text (column {named})")
-    views = _views(row.get(fields["images"]), folder)
+    attributes = row_attributes(row, fields)
+    listed = row.get(fields["images"]) if "images" in fields else None
+    if columns.image_template:
+        cells = {**attributes, **{column: texts.get(name, "") for name, column in fields.items()}}
+        listed = template_names(columns.image_template, product_id, cells, _listed(listed))
+    views = _views(listed, folder)
     kept = [i for i, view in enumerate(views) if not isinstance(view, str)]
     wrong = "; ".join(view for view in views if isinstance(view, str))
     if not kept:
-        raise BadRow(wrong or f"no image (column {fields['images']})")
+        raise BadRow(wrong or f"no image (column {fields.get('images', 'images')})")
     masks, regions = _ground_truth(row, len(views))
     product = Product(
         id=product_id,
         **texts,
-        attributes=row_attributes(row, fields),
+        attributes=attributes,
         images=tuple(view for view in views if not isinstance(view, str)),
         masks=tuple(masks[i] for i in kept) if masks else (),
         regions=tuple(regions[i] for i in kept) if regions else (),
@@ -61,18 +81,21 @@ def read_product(row: Row, fields: Mapping[str, str], product_id: str, folder: P
 
 def _views(cell: Any, folder: Path) -> list[ImageSource | str]:
     """The views of an image cell; a ``str`` in the place of a view is the reason why it cannot be used."""
-    if isinstance(cell, str):
-        cell = _file_names(cell)
-    cells = cell if isinstance(cell, list | tuple) else [cell]
     views: list[ImageSource | str] = []
-    for one in cells:
-        if one is None or (isinstance(one, str) and not one):
-            continue
+    for one in _listed(cell):
         try:
             views.append(_image(one, folder))
         except BadRow as error:
             views.append(str(error))
     return views
+
+
+def _listed(cell: Any) -> list[Any]:
+    """The images that a cell holds, without empty ones."""
+    if isinstance(cell, str):
+        cell = _file_names(cell)
+    cells = cell if isinstance(cell, list | tuple) else [cell]
+    return [one for one in cells if one is not None and one != ""]
 
 
 def _file_names(cell: str) -> list[Any]:
@@ -105,15 +128,26 @@ def _image(cell: Any, folder: Path) -> ImageSource:
         return cell
     if not isinstance(cell, str) or not cell:
         raise BadRow(f"the image cell is neither a file name nor bytes ({type(cell).__name__})")
+    if cell.startswith("data:"):
+        return _image(_inline(cell), folder)
     if cell.startswith(("http://", "https://")):
         raise BadRow(f"images are not downloaded: save {cell} and give the file's path instead")
     if "://" in cell:  # inside an archive or on the Hub, as in streamed datasets
         return _image(_fetch(cell), folder)
-    path = folder / cell
-    if not path.is_file():
-        raise BadRow(f"image file missing: {path}")
+    path = find_file(folder, cell)
     _check(path, f"image file {path}")
     return path
+
+
+def _inline(address: str) -> bytes:
+    """The image in a data URI."""
+    head, _, data = address.partition(",")
+    try:
+        if not head.endswith(";base64"):
+            raise ValueError("it is not base64")
+        return base64.b64decode(data, validate=True)
+    except (ValueError, binascii.Error) as error:
+        raise BadRow(f"the data URI of an image cannot be read ({error})") from None
 
 
 def _fetch(url: str) -> bytes:

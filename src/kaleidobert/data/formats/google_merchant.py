@@ -1,0 +1,43 @@
+"""Google Merchant feeds: tab-separated, RSS or Atom. A variant is a product; the index groups by ``item_group_id``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from kaleidobert.data.formats.base import Format, distinct, path_labels
+from kaleidobert.data.tables import NumberedRows
+
+PHOTOS = ("image_link", "additional_image_link")
+TYPES = ("product_type", "google_product_category")  # a shop's own path first
+
+
+def _products(read: Callable[[], NumberedRows]) -> NumberedRows:
+    for number, row in read():
+        if isinstance(row, str):
+            yield number, row
+            continue
+        images = distinct(photo for column in PHOTOS for photo in _list(row.get(column), "http"))
+        paths = [path for column in TYPES for path in _list(row.get(column), "") if path and not path.isdecimal()]
+        category, subcategory = path_labels(paths[0] if paths else "")
+        kept = {column: cell for column, cell in row.items() if column not in PHOTOS}
+        yield number, kept | {"images": images, "category": category, "subcategory": subcategory}
+
+
+def _list(cell: Any, begins: str) -> list[str]:
+    """The values of a repeated element, or of a cell with commas between values that all begin alike."""
+    if isinstance(cell, list):
+        return [part for each in cell for part in _list(each, begins)]
+    whole = "" if cell is None else str(cell).strip()
+    parts = [part.strip() for part in whole.split(",")]
+    return parts if all(part.startswith(begins) for part in parts) else [whole]
+
+
+GOOGLE_MERCHANT = Format(
+    "Google Merchant",
+    header=("id", "title", "image_link"),
+    others=("description", "additional_image_link", "item_group_id", *TYPES),
+    fields={"id": "id", "title": "title", "description": "description", "images": "images"},
+    added=("images", "category", "subcategory"),
+    rows=_products,
+)
