@@ -111,7 +111,7 @@ def test_undecodable_photos_are_counted(source, train):
     catalogue = prepare(source, "train", PROCESSOR, problems=problems)
     assert catalogue.ids == [row["id"] for row in train if row["id"] != train[3]["id"]]
     assert (problems.count, problems.total) == (1, len(train))
-    assert train[3]["id"] in problems.summary() and "cannot be decoded" in problems.summary()
+    assert train[3]["id"] in problems.summary() and "photo 0 cannot be read" in problems.summary()
 
 
 def test_skipped_products_are_logged_if_nobody_counts_them(source, train, caplog):

@@ -70,9 +70,16 @@ def find_columns(
     return found
 
 
+def catalogue_columns(file: str | Path | None, image_template: str | None) -> dict[str, str] | None:
+    """`load_columns`, with ``image_template`` in place of the file's own; None where neither is given."""
+    mapping = load_columns(file) if file else {}
+    return mapping | ({IMAGE_TEMPLATE: image_template} if image_template else {}) or None
+
+
 def load_columns(file: str | Path) -> dict[str, str]:
     """Read a mapping of fields to columns from a YAML or JSON file, such as ``title: prod_name``.
 
+    It may also hold ``image_template: images/{id:.3}/{id}.jpg``: where a product's photo is.
     Raises ``InputError`` if the file is missing or contains anything but column names.
     """
     path = Path(file)

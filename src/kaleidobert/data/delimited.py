@@ -71,11 +71,17 @@ def _sheet(path: Path) -> _Sheet:
         header = next(csv.reader(itertools.chain([first], file), delimiter=delimiter), [])
     if not any(name.strip() for name in header):
         raise InputError(f"{path}: no header with column names in its first line")
-    return _Sheet(path, encoding, delimiter, [name.strip() for name in header])
+    return _Sheet(path, encoding, delimiter, [_readable(name.strip()) for name in header])
+
+
+def _readable(name: str) -> str:
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _rows(sheet: _Sheet, surplus_to_last: bool = False) -> NumberedRows:
     header = sheet.header
+    if damaged := [name for name in header if "\ufffd" in name]:
+        yield 1, f"the column name {damaged[0]!r} is not valid UTF-8 text; its cells are kept under that name"
     with sheet.open() as file:
         reader = csv.reader(file, delimiter=sheet.delimiter)
         next(reader)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from kaleidobert.data.columns import IMAGE_TEMPLATE, find_columns, load_columns
+from kaleidobert.data.columns import IMAGE_TEMPLATE, catalogue_columns, find_columns, load_columns
 from kaleidobert.data.formats.recognition import product_table
 from kaleidobert.data.numbers import with_plain_numbers
 from kaleidobert.data.photo_names import check_template
@@ -29,7 +29,7 @@ from kaleidobert.data.sources import open_source, splits_of
 from kaleidobert.data.tables import Table
 from kaleidobert.errors import InputError
 
-__all__ = ["Problems", "load_columns", "read_products", "splits_of"]
+__all__ = ["Problems", "catalogue_columns", "load_columns", "read_products", "splits_of"]
 
 
 def read_products(

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from kaleidobert.data.columns import cell_text, row_attributes
-from kaleidobert.data.images import ImageSource, check_header
+from kaleidobert.data.images import ImageSource, UnreadableImage, check_header
 from kaleidobert.data.photo_names import find_file, template_names
 from kaleidobert.data.plain_text import plain_text
 from kaleidobert.data.problems import BadRow
@@ -154,7 +154,7 @@ def _fetch(url: str) -> bytes:
     try:
         with fsspec.open(url, "rb") as file:
             return file.read()
-    except (OSError, ValueError, LookupError, ImportError) as error:
+    except Exception as error:  # every file system has errors of its own
         raise BadRow(f"image {url} cannot be read ({error})") from None
 
 
@@ -162,9 +162,8 @@ def _check(source: ImageSource, name: str) -> None:
     """Check the header only: decoding every image would take longer than all the rest."""
     try:
         check_header(source)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = "not an image that PIL can read" if isinstance(error, Image.UnidentifiedImageError) else error
-        raise BadRow(f"{name}: {reason}") from None
+    except UnreadableImage as error:
+        raise BadRow(f"{name}: {error}") from None
 
 
 def _ground_truth(row: Row, views: int) -> tuple[list[bytes], list[tuple[Region, ...]]]:
