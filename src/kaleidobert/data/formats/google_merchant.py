@@ -17,20 +17,25 @@ def _products(read: Callable[[], NumberedRows]) -> NumberedRows:
         if isinstance(row, str):
             yield number, row
             continue
-        images = distinct(photo for column in PHOTOS for photo in _list(row.get(column), "http"))
-        paths = [path for column in TYPES for path in _list(row.get(column), "") if path and not path.isdecimal()]
+        images = distinct(photo for column in PHOTOS for photo in _addresses(row.get(column)))
+        paths = [path for column in TYPES for path in _values(row.get(column)) if path and not path.isdecimal()]
         category, subcategory = path_labels(paths[0] if paths else "")
         kept = {column: cell for column, cell in row.items() if column not in PHOTOS}
         yield number, kept | {"images": images, "category": category, "subcategory": subcategory}
 
 
-def _list(cell: Any, begins: str) -> list[str]:
-    """The values of a repeated element, or of a cell with commas between values that all begin alike."""
-    if isinstance(cell, list):
-        return [part for each in cell for part in _list(each, begins)]
-    whole = "" if cell is None else str(cell).strip()
-    parts = [part.strip() for part in whole.split(",")]
-    return parts if all(part.startswith(begins) for part in parts) else [whole]
+def _values(cell: Any) -> list[str]:
+    """The values of an element, repeated or not."""
+    return [str(value).strip() for value in (cell if isinstance(cell, list) else [cell]) if value is not None]
+
+
+def _addresses(cell: Any) -> list[str]:
+    """Text files have commas between addresses, which may hold commas themselves."""
+    found = []
+    for value in _values(cell):
+        parts = [part.strip() for part in value.split(",")]
+        found += parts if all(part.startswith("http") for part in parts) else [value]
+    return found
 
 
 GOOGLE_MERCHANT = Format(
