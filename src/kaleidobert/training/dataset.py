@@ -31,7 +31,7 @@ from kaleidobert.progress import progress_bar
 from kaleidobert.vision.saliency.network import PACKAGED_WEIGHTS
 
 _LOGGER = logging.getLogger(__name__)
-FORMAT = 4  # to be incremented when the files' format changes
+FORMAT = 5  # to be incremented when the files' format changes, or what readers make of a catalogue
 CHUNK = 256  # products decoded together
 COLUMNS = ("ids", "titles", "texts", "categories", "subcategories", "attributes")  # of a prepared dataset
 LOCK_SETTINGS = ("image_size", "saliency", "keep_aspect", "resample")  # that determine a locked portion
