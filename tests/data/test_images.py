@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kaleidobert.data.images import check_header, open_image, open_photo, upright
+from fixtures.source_files import broken_png
+from kaleidobert.data.images import UnreadableImage, check_header, open_image, open_photo, upright
 from kaleidobert.data.product import Product
 from kaleidobert.data.readers import read_products
 from kaleidobert.errors import InputError
@@ -99,6 +100,26 @@ def test_16_bits_of_grey_are_scaled(kind):
 def test_mode_i_holds_8_or_16_bits(factor):
     grey = np.asarray(photo().convert("L"))
     assert np.array_equal(np.asarray(upright(Image.fromarray(grey.astype(np.int32) * factor)))[..., 0], grey)
+
+
+def test_fractions_of_grey_are_scaled():
+    grey = np.asarray(photo().convert("L"))
+    assert np.array_equal(np.asarray(upright(Image.fromarray(grey.astype(np.float32) / 255)))[..., 0], grey)
+
+
+def test_whatever_is_wrong_with_an_image_is_one_kind_of_error():
+    data = encoded(photo(), "PNG")
+    damaged = [broken_png(), data[: len(data) // 2], b"", b"GIF89a", encoded(photo(), "TIFF")[:-40]]
+    for each in damaged:
+        with pytest.raises(UnreadableImage):
+            open_image(each)
+    views, wrong = Product("1", "Bag", images=(data, broken_png())).open_all()
+    assert [view for view, _ in views] == [0] and wrong.startswith("photo 1 cannot be read: ")
+
+
+def test_heic_photos_with_the_extra():
+    pytest.importorskip("pillow_heif")
+    assert open_image(encoded(photo(), "HEIF", quality=90)).size == (48, 32)
 
 
 def test_the_header_is_checked_without_decoding_the_pixels():

@@ -13,7 +13,7 @@ def test_every_bad_line_is_reported_with_its_place_and_reason(photos):
     (photos / "photos/corrupt.jpg").write_bytes(b"\xff\xd8 no")
     lines = [
         b"id,title,image",
-        b"1,Good,photos/a.jpg",
+        "1,Goöd,photos/a.jpg".encode(),  # so that the file is in UTF-8
         b"2,Gone,photos/gone.jpg",
         b"3,Corrupt,photos/corrupt.jpg",
         b"4,,photos/a.jpg",

@@ -100,7 +100,7 @@ def test_jsonl_with_lists_numbers_and_a_broken_line(photos):
     bag, shoe = read_products(photos / "shop.jsonl", report=report, max_bad=1)
     assert len(bag.images) == 2
     assert bag.attributes == {"price": "9.5", "tags": "x, y"}
-    assert shoe.attributes == {"sold": "true"}
+    assert shoe.attributes == {"nested.a": "1", "sold": "true"}
     assert [example.partition("shop.jsonl, ")[2][:22] for example in report.examples] == [
         "line 3: title holds di",
         "line 4: broken JSON (E",

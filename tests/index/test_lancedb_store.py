@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from fixtures.shop import Shop, drawn
+from fixtures.source_files import broken_png
 from fixtures.views import stored, unit
 from kaleidobert.data.product import Product
 from kaleidobert.data.readers import Problems
@@ -76,10 +77,11 @@ def test_indexing_again_replaces_only_the_changed_product(new_shop: Shop) -> Non
     assert (product.title, views, store.rows()) == ("renamed", [0], 12)
 
 
-def test_unreadable_photos_are_counted(new_shop: Shop) -> None:
+@pytest.mark.parametrize("damaged", [b"no picture", broken_png()])
+def test_unreadable_photos_are_counted(new_shop: Shop, damaged: bytes) -> None:
     problems = Problems()
-    half = Product(id="half", title="half", images=(b"no picture", drawn("red", "ellipse")))
-    none = Product(id="none", title="none", images=(b"no picture",))
+    half = Product(id="half", title="half", images=(damaged, drawn("red", "ellipse")))
+    none = Product(id="none", title="none", images=(damaged,))
     figures = new_shop.indexer().index([half, none], problems=problems)
     assert (figures["products"], figures["views"], problems.count) == (1, 1, 2)
     assert "product none: photo 0 cannot be read" in problems.summary()

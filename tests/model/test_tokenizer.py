@@ -1,5 +1,7 @@
 """Tokenizers trained on the catalogue: special tokens, words, and the same ids every time."""
 
+import unicodedata
+
 import pytest
 from transformers import AutoTokenizer
 
@@ -84,6 +86,38 @@ def test_only_the_special_tokens_are_special(tokenizer):
 def test_a_kind_that_is_none():
     with pytest.raises(InputError, match="no tokenizer 'words'; use wordpiece, bpe"):
         train_tokenizer(TEXTS, "words")
+
+
+SCRIPTS = {  # a text, and what may be cut off a letter of Latin, Greek or Cyrillic alone
+    "लाल कुर्ती महिलाओं": "लाल कुर्ती महिलाओं",
+    "赤いワンピース": "赤いワンピース",
+    "เสื้อยืดสีแดง": "เสื้อยืดสีแดง",
+    "فستان أحمر طويل": "فستان أحمر طويل",
+    "한국어 원피스": "한국어 원피스",
+    "Crème ΨΥΧΉ Ёлка": "creme ψυχη елка",
+}
+
+
+def decoded(tokenizer, text):
+    """What is left of a text, without spaces, which scripts without them get back between letters."""
+    tokens = tokenizer.decode(tokenizer(text)["input_ids"], skip_special_tokens=True)
+    return unicodedata.normalize("NFC", "".join(tokens.split()))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_signs_and_scripts_without_spaces_survive(kind):
+    tokenizer = train_tokenizer([*SCRIPTS] * 3, kind, 400)
+    for text, kept in SCRIPTS.items():
+        assert decoded(tokenizer, text) == unicodedata.normalize("NFC", "".join(kept.split()))
+    assert decoded(tokenizer, "ワンヱピース") == "ワンピース"  # an unknown letter does not hide the others
+
+
+def test_a_trimmed_vocabulary_has_the_characters_of_its_texts(minilm):
+    trimmed, old = trim_vocabulary(minilm, [*SCRIPTS] * 3, 5000)
+    assert len(trimmed) == len(old) == 5000 and old[-1] == minilm.unk_token_id
+    for text, kept in SCRIPTS.items():
+        assert trimmed.unk_token_id not in trimmed(text)["input_ids"]
+        assert decoded(trimmed, text) == unicodedata.normalize("NFC", "".join(kept.split()))
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fixtures.source_files import JPEG, encoded, write_parquet
 from kaleidobert.data.problems import Problems
 from kaleidobert.data.splits import split_of
 from kaleidobert.errors import InputError
@@ -111,7 +112,19 @@ def test_undecodable_photos_are_counted(source, train):
     catalogue = prepare(source, "train", PROCESSOR, problems=problems)
     assert catalogue.ids == [row["id"] for row in train if row["id"] != train[3]["id"]]
     assert (problems.count, problems.total) == (1, len(train))
-    assert train[3]["id"] in problems.summary() and "cannot be decoded" in problems.summary()
+    assert train[3]["id"] in problems.summary() and "photo 0 cannot be read" in problems.summary()
+
+
+def test_a_product_is_kept_with_its_other_photos_as_in_an_index(tmp_path):
+    cut = encoded(kind="PNG")[:44]  # with a sound header
+    rows = [{"id": n, "title": f"Bag {n}", "images": [JPEG, cut if n == 2 else JPEG]} for n in range(60)]
+    source = write_parquet(tmp_path / "train.parquet", rows)
+    write_parquet(tmp_path / "test.parquet", rows[:1])
+    problems = Problems()
+    found = [prepare(source.parent, split, PROCESSOR, problems=problems) for split in ("train", "validation")]
+    views = {id: count for each in found for id, count in zip(each.ids, np.diff(each.first_view), strict=True)}
+    assert len(views) == 60 and views["2"] == 1 and views["3"] == 2
+    assert problems.count == 1 and "2: photo 1 cannot be read" in problems.summary()
 
 
 def test_skipped_products_are_logged_if_nobody_counts_them(source, train, caplog):

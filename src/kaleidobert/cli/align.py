@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from kaleidobert.cli.options import ImageTemplate
 from kaleidobert.cli.output import check_files, check_folder
 
 
@@ -29,6 +30,7 @@ def align(
         typer.Option(help="The preset with the photo settings: mini, small, base, published, scratch, or a YAML file."),
     ] = "mini",
     columns: Annotated[Path | None, typer.Option(help="A file that maps unusual column names.")] = None,
+    image_template: ImageTemplate = None,
     max_minutes: Annotated[float | None, typer.Option(min=0.01, help="Time limit for training the captioner.")] = None,
     set: Annotated[list[str] | None, typer.Option(help="Override a setting: key=value.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the alignment's counts to this file.")] = None,
@@ -38,7 +40,7 @@ def align(
     Example: kaleidobert align catalogue/ --out runs/align --max-minutes 10
     """
     from kaleidobert.cli.figures import write_figures
-    from kaleidobert.data.readers import load_columns
+    from kaleidobert.data.readers import catalogue_columns
     from kaleidobert.training.align import align as run
     from kaleidobert.training.settings import load_settings
     from kaleidobert.training.train_captioner import align_settings
@@ -46,7 +48,7 @@ def align(
     check_folder(out)
     check_files(json)
     settings, photos = align_settings(set or []), load_settings(preset)
-    mapping = load_columns(columns) if columns else None
+    mapping = catalogue_columns(columns, image_template)
     figures = run(data, out, photos, settings, source.value, mapping, max_minutes)
     if figures["pairs"]:
         typer.echo(

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kaleidobert.cli.options import ImageTemplate
 from kaleidobert.cli.output import check_files
 
 
@@ -83,6 +84,7 @@ def evaluate(
         int | None, typer.Option(min=1, help="Captioning: number of beams; 1 is greedy.", show_default="3")
     ] = None,
     columns: Annotated[Path | None, typer.Option(help="A file that maps unusual column names.")] = None,
+    image_template: ImageTemplate = None,
     json: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
 ) -> None:
     """Evaluate a run on products that it was not trained on.
@@ -115,7 +117,7 @@ def evaluate(
         write_figures,
     )
     from kaleidobert.cli.kagl import run_kagl
-    from kaleidobert.data.readers import load_columns
+    from kaleidobert.data.readers import catalogue_columns
     from kaleidobert.errors import InputError
     from kaleidobert.evaluation.model_card import write_model_card
     from kaleidobert.training.runs import HISTORY_FILE
@@ -126,7 +128,7 @@ def evaluate(
     _check_options(task, drawing | options | {"--gallery": gallery, "GROUND_TRUTH": ground_truth})
     _check_candidates(candidates, drawing | {"--gallery": gallery})
     check_files(json)
-    mapping = load_columns(columns) if columns else None
+    mapping = catalogue_columns(columns, image_template)
     if task is Task.kagl:
         figures = run_kagl(data, ground_truth, model, store, mapping, rerank)
         write_figures(figures, json)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from kaleidobert.cli.options import ImageTemplate
 from kaleidobert.cli.output import check_folder
 
 
@@ -17,18 +18,19 @@ def features(
         str, typer.Option(help="The preset with backbone and photo settings: base, or a YAML file.")
     ] = "base",
     columns: Annotated[Path | None, typer.Option(help="A file that maps unusual column names.")] = None,
+    image_template: ImageTemplate = None,
     set: Annotated[list[str] | None, typer.Option(help="Override a setting: key=value.")] = None,
 ) -> None:
     """Compute a frozen backbone's features of every photo once, to be used by pretrain --features.
 
     Example: kaleidobert features catalogue/ --out features/ --preset base
     """
-    from kaleidobert.data.readers import load_columns
+    from kaleidobert.data.readers import catalogue_columns
     from kaleidobert.training.cached_features import build_features
     from kaleidobert.training.settings import load_settings
 
     check_folder(out)
-    mapping = load_columns(columns) if columns else None
+    mapping = catalogue_columns(columns, image_template)
     counts = build_features(data, out, load_settings(preset, set or []), mapping)
     size = sum(path.stat().st_size for path in out.glob("*.f16")) / 1e9
     typer.echo(

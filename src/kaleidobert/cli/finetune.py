@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from kaleidobert.cli.evaluate import RECOGNITION, Task
+from kaleidobert.cli.options import ImageTemplate
 from kaleidobert.cli.output import check_files, check_folder
 
 
@@ -33,6 +34,7 @@ def finetune(
         typer.Option(help="retrieval: train also by what shoppers chose: a store with events (serve --log-events)."),
     ] = None,
     columns: Annotated[Path | None, typer.Option(help="A file that maps unusual column names.")] = None,
+    image_template: ImageTemplate = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the run's last checkpoint.")] = False,
     max_minutes: Annotated[
         float | None, typer.Option(min=0.01, help="Time limit; the learning rate is annealed to end by then.")
@@ -52,7 +54,7 @@ def finetune(
     """
     from kaleidobert.cli.figures import write_figures
     from kaleidobert.data.events import load_chosen_queries
-    from kaleidobert.data.readers import load_columns
+    from kaleidobert.data.readers import catalogue_columns
     from kaleidobert.errors import InputError
     from kaleidobert.evaluation.fit_ranker import fit_ranker
     from kaleidobert.evaluation.model_card import write_model_card
@@ -69,7 +71,7 @@ def finetune(
     chosen = load_chosen_queries(events) if events is not None else None
     overrides = [f"model.inputs={inputs.value}"] if task in RECOGNITION else []
     settings = finetune_settings(task.value, model, [*overrides, *(set or [])])
-    mapping = load_columns(columns) if columns else None
+    mapping = catalogue_columns(columns, image_template)
     figures: dict[str, Any] = run(task.value, data, model, out, settings, mapping, max_minutes, resume, chosen)
     if is_main_process():
         if task is Task.retrieval:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from kaleidobert.cli.options import ImageTemplate
 from kaleidobert.cli.output import check_files, check_picture, writing
 
 
@@ -17,6 +18,7 @@ def fit_ranker(
         str, typer.Option(help="The split to fit on; not one that the run was trained on.")
     ] = "validation",
     columns: Annotated[Path | None, typer.Option(help="A file that maps unusual column names.")] = None,
+    image_template: ImageTemplate = None,
     memory: Annotated[
         bool, typer.Option("--memory/--no-memory", help="Build a retrieval memory from DATA's train split.")
     ] = True,
@@ -44,13 +46,13 @@ def fit_ranker(
     from matplotlib.figure import Figure
 
     from kaleidobert.cli.figures import print_ranking, write_figures
-    from kaleidobert.data.readers import load_columns
+    from kaleidobert.data.readers import catalogue_columns
     from kaleidobert.evaluation.fit_ranker import fit_ranker as fit
     from kaleidobert.evaluation.report import draw_reliability
 
     check_files(json)
     check_picture(picture, [f".{ending}" for ending in Figure().canvas.get_supported_filetypes()])
-    figures = fit(data, model, split, load_columns(columns) if columns else None, seed, memory, trained)
+    figures = fit(data, model, split, catalogue_columns(columns, image_template), seed, memory, trained)
     print_ranking(figures)
     write_figures(figures, json)
     best = figures.get("with_memory", figures["without_memory"])

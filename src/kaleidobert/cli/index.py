@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from kaleidobert.cli.options import ImageTemplate
 from kaleidobert.cli.output import check_files
 
 
@@ -16,6 +17,7 @@ def index(
     store: Annotated[str, typer.Option(help="Where to keep the store: a folder or an object-store address.")],
     split: Annotated[str | None, typer.Option(help="Index only this split, for example test.")] = None,
     columns: Annotated[Path | None, typer.Option(help="A file that maps unusual column names.")] = None,
+    image_template: ImageTemplate = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Photos per forward pass.")] = 64,
     prune: Annotated[bool, typer.Option("--prune", help="Delete products that are no longer in DATA.")] = False,
     new_version: Annotated[
@@ -33,10 +35,12 @@ def index(
     Example: kaleidobert index catalogue.parquet --model runs/mini --store shop.store
     """
     from kaleidobert.cli.figures import write_figures
+    from kaleidobert.data.readers import catalogue_columns
     from kaleidobert.index.indexer import index_catalogue
 
     check_files(json)
-    figures = index_catalogue(data, model, store, split, columns, batch_size, prune, new_version, photos)
+    mapping = catalogue_columns(columns, image_template)
+    figures = index_catalogue(data, model, store, split, mapping, batch_size, prune, new_version, photos)
     indexed = f"{figures['products']:,} products ({figures['views']:,} photos) in {figures['seconds']:.0f} s"
     others = f"{figures['unchanged']:,} unchanged, {figures['removed']:,} removed"
     settings = figures["index"]

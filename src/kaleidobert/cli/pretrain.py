@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kaleidobert.cli.options import ImageTemplate
 from kaleidobert.cli.output import check_files, check_folder
 
 
@@ -19,6 +20,7 @@ def pretrain(
         Path | None, typer.Option(help="A folder of kaleidobert features, of a frozen backbone.")
     ] = None,
     columns: Annotated[Path | None, typer.Option(help="A file that maps unusual column names.")] = None,
+    image_template: ImageTemplate = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the run's last checkpoint.")] = False,
     max_minutes: Annotated[
         float | None, typer.Option(min=0.01, help="Time limit; the learning rate is annealed to end by then.")
@@ -33,7 +35,7 @@ def pretrain(
     Example: kaleidobert pretrain catalogue/ --out runs/mini --preset mini --max-minutes 30
     """
     from kaleidobert.cli.figures import write_figures
-    from kaleidobert.data.readers import load_columns
+    from kaleidobert.data.readers import catalogue_columns
     from kaleidobert.evaluation.fit_ranker import fit_ranker
     from kaleidobert.evaluation.model_card import write_model_card
     from kaleidobert.training.pretrain import pretrain as run
@@ -43,7 +45,7 @@ def pretrain(
     check_folder(out)
     check_files(json)
     settings = load_settings(preset, set or [])
-    mapping = load_columns(columns) if columns else None
+    mapping = catalogue_columns(columns, image_template)
     figures: dict[str, Any] = run(data, out, settings, mapping, max_minutes, resume, align, features)
     if is_main_process():
         figures["ranking"] = fit_ranker(data, out, columns=mapping, memory=settings.objectives.trains_embeddings)

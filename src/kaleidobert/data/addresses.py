@@ -5,6 +5,8 @@ A catalogue may come from somebody else, so no address in it reaches other files
 
 from __future__ import annotations
 
+import base64
+import binascii
 import os
 import re
 import zipfile
@@ -12,6 +14,7 @@ from pathlib import Path
 
 from kaleidobert.data.downloads import VARIABLE, download
 from kaleidobert.data.images import ImageSource
+from kaleidobert.data.photo_names import find_file
 from kaleidobert.data.problems import BadRow
 
 SCHEME = re.compile("://|::")
@@ -19,11 +22,13 @@ MAX_MEMBER = 50_000_000  # bytes of a photo in an archive, which may be packed i
 
 
 def read_address(address: str, folder: Path) -> ImageSource:
-    """The photo with this address: a path relative to ``folder`` or below it, ``file://``, or ``zip://PHOTO::ARCHIVE``;
-    with ``KALEIDOBERT_DOWNLOAD=1`` in the environment also ``http://`` and ``https://``.
+    """The photo with this address: a path relative to ``folder`` or below it, ``file://``, ``zip://PHOTO::ARCHIVE``, or
+    ``data:``; with ``KALEIDOBERT_DOWNLOAD=1`` in the environment also ``http://`` and ``https://``.
 
     Raises ``BadRow`` for any other address, and for a file that is missing.
     """
+    if address.startswith("data:"):
+        return _inline(address)
     if address.startswith(("http://", "https://")):
         if os.environ.get(VARIABLE) == "1":
             return download(address)
@@ -41,16 +46,21 @@ def _local(address: str, folder: Path) -> Path:
         name = address[: scheme.end()][:40]
         raise BadRow(f"images at {name} are not read: save them in the catalogue's folder and give their paths")
     # Not resolved: links that the catalogue's owner put into the folder are followed.
-    root, path = os.path.abspath(folder), os.path.abspath(folder / address)
+    root, path = os.path.abspath(folder), os.path.abspath(folder / address.replace("\\", "/"))
     if os.path.commonpath([root, path]) != root:
         raise BadRow(f"image file {address[:200]} is outside the catalogue's folder {folder}: copy or link it there")
+    return find_file(folder, address)
+
+
+def _inline(address: str) -> bytes:
+    """The image in a data URI."""
+    head, _, data = address.partition(",")
     try:
-        found = Path(path).is_file()
-    except (OSError, ValueError):  # a name that no file can have
-        found = False
-    if not found:
-        raise BadRow(f"image file missing: {(folder / address).as_posix()[:500]}")
-    return folder / address
+        if not head.endswith(";base64"):
+            raise ValueError("it is not base64")
+        return base64.b64decode(data, validate=True)
+    except (ValueError, binascii.Error) as error:
+        raise BadRow(f"the data URI of an image cannot be read ({error})") from None
 
 
 def _member(member: str, archive: Path) -> bytes:

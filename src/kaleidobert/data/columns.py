@@ -3,62 +3,83 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
+from kaleidobert.data.plain_text import plain_text
 from kaleidobert.data.problems import BadRow
 from kaleidobert.errors import InputError
 
-# Matched ignoring case, spaces, "_" and "-". If several are present, the first one listed here is used.
+# Matched by `column_key`. If several are present, the first one listed here is used.
 ALIASES = {
-    "id": ("id", "productid", "sku", "asin", "itemid", "articleid"),
+    "id": ("id", "productid", "sku", "asin", "itemid", "articleid", "objectid"),
     "title": ("title", "name", "productdisplayname", "producttitle", "productname"),
-    "description": ("description", "productdescription", "text", "caption", "body"),
+    "description": ("description", "productdescription", "text", "caption", "body", "bodyhtml"),
     "category": ("category", "mastercategory", "productcategory"),
     "subcategory": ("subcategory", "producttype"),
     "images": (
         *("images", "image", "imagepaths", "imagepath", "img", "photos", "photo", "filename"),
-        *("imageurls", "imageurl"),
+        *("imageurls", "imageurl", "imagelink"),
     ),
 }
+IMAGE_TEMPLATE = "image_template"  # in a columns file: where photos are, beside the fields
 EMPTY = {"", "nan", "na", "n/a", "null"}
 
 
+def column_key(name: str) -> str:
+    """What names of columns are compared by: without case, blanks, "_", "-" and the prefix "g:" of feeds."""
+    folded = unicodedata.normalize("NFKC", name).casefold().strip().removeprefix("g:")
+    return "".join(folded.replace("_", " ").replace("-", " ").split())
+
+
+def column_name(name: str) -> str:
+    """A column's name in composed Unicode, as keyboards write it, so that filters and mappings find it."""
+    return unicodedata.normalize("NFC", name.strip())
+
+
 def find_columns(
-    columns: Sequence[str], mapping: Mapping[str, str] | None = None, source: object = "the data"
+    columns: Sequence[str], mapping: Mapping[str, str] | None = None, source: object = "the data", photos: bool = True
 ) -> dict[str, str]:
     """Map fields to columns: by ``mapping`` if given, and by the known aliases for the remaining fields.
 
-    Raises ``InputError`` if ``mapping`` names an unknown field or column, or if there is no image column, or neither
-    a title nor a description column. The message lists the columns.
+    Raises ``InputError`` if ``mapping`` names an unknown field or column, or if there is no image column though
+    ``photos`` says that there must be one, or neither a title nor a description column. The message lists the columns.
     """
     listed = ", ".join(columns)
     found = {}
     for key, column in (mapping or {}).items():
-        name = "images" if key == "image" else key
+        name, column = "images" if key == "image" else key, column_name(column)
         if name not in ALIASES:
             raise InputError(f"columns: no field {key!r}; the fields are {', '.join(ALIASES)}")
         if column not in columns:
             raise InputError(f"{source}: no column {column!r} (mapped to {key}); it has: {listed}")
         found[name] = column
-    free = {_normalized(column): column for column in reversed(columns) if column not in found.values()}
+    free = {column_key(column): column for column in reversed(columns) if column not in found.values()}
     for name, aliases in ALIASES.items():
         if name not in found and (alias := next((alias for alias in aliases if alias in free), None)):
             found[name] = free[alias]
-    if "images" not in found:
+    if photos and "images" not in found:
         raise InputError(f"{source}: no image column among: {listed}; {_how_to_map('images')}")
     if "title" not in found and "description" not in found:
         raise InputError(f"{source}: no title or description column among: {listed}; {_how_to_map('title')}")
     return found
 
 
+def catalogue_columns(file: str | Path | None, image_template: str | None) -> dict[str, str] | None:
+    """`load_columns`, with ``image_template`` in place of the file's own; None where neither is given."""
+    mapping = load_columns(file) if file else {}
+    return mapping | ({IMAGE_TEMPLATE: image_template} if image_template else {}) or None
+
+
 def load_columns(file: str | Path) -> dict[str, str]:
     """Read a mapping of fields to columns from a YAML or JSON file, such as ``title: prod_name``.
 
+    It may also hold ``image_template: images/{id:.3}/{id}.jpg``: where a product's photo is.
     Raises ``InputError`` if the file is missing or contains anything but column names.
     """
     path = Path(file)
@@ -90,17 +111,15 @@ def cell_text(cell: Any, column: str) -> str:
     if isinstance(cell, dict | bytes):
         raise BadRow(f"{column} holds {type(cell).__name__}, not text")
     text = str(cell).strip()
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise BadRow(f"{column} is not valid UTF-8 text; save the file as UTF-8") from None
+    if not _is_unicode(text):
+        raise BadRow(f"{column} is not valid UTF-8 text; save the file as UTF-8")
     return "" if text.lower() in EMPTY else text
 
 
 def row_attributes(row: Mapping[str, Any], fields: Mapping[str, str]) -> dict[str, str]:
     """All columns that are not fields and not empty, as text. A JSON object in a column "attributes" is unpacked.
 
-    Columns of bytes or nested values are ignored.
+    Nested values become columns of their own, such as "colour.name". Columns of bytes are ignored.
     """
     used = {*fields.values(), "masks", "regions"}
     cells = {column: cell for column, cell in row.items() if column not in used}
@@ -113,18 +132,33 @@ def row_attributes(row: Mapping[str, Any], fields: Mapping[str, str]) -> dict[st
     if isinstance(unpacked, dict):
         del cells["attributes"]
         cells |= unpacked
-    texts = {column: cell_text(cell, column) for column, cell in cells.items() if _is_scalar_or_list(cell)}
-    return {column: text for column, text in texts.items() if text}
+    texts = {name: plain_text(cell_text(cell, name)) for name, cell in _flat(cells)}
+    return {name: text for name, text in texts.items() if text}
 
 
-def _is_scalar_or_list(cell: Any) -> bool:
-    if isinstance(cell, list):
-        return all(not isinstance(part, dict | list | bytes) for part in cell)
-    return not isinstance(cell, dict | bytes)
+def _flat(cells: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Cells without nesting: "a.b" for b in a; of a list of objects, each key with the list of its values."""
+    for key, cell in cells.items():
+        name = column_name(f"{prefix}{key}")
+        if not _is_unicode(name):
+            raise BadRow(f"the name of column {name!a} is not valid Unicode text")
+        if isinstance(cell, list) and cell and all(isinstance(part, dict) for part in cell):
+            keys = dict.fromkeys(inner for part in cell for inner in part)
+            cell = {inner: [part[inner] for part in cell if inner in part] for inner in keys}
+        if isinstance(cell, dict):
+            yield from _flat(cell, f"{name}.")
+        elif isinstance(cell, list):
+            yield name, [part for part in cell if not isinstance(part, dict | list | bytes)]
+        elif not isinstance(cell, bytes):
+            yield name, cell
 
 
-def _normalized(column: str) -> str:
-    return "".join(column.lower().replace("_", " ").replace("-", " ").split())
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a pair of surrogates, or a byte that is no letter
+        return False
+    return True
 
 
 def _how_to_map(name: str) -> str:

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from kaleidobert.errors import InputError
 
 ImageSource = bytes | Path  # an encoded image file: its bytes, or its path
 
 
+with contextlib.suppress(ImportError):  # the extra [heic]
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
+
+
+class UnreadableImage(OSError):
+    """An image file that cannot be decoded; PIL raises a dozen kinds of errors for damaged ones."""
+
+
 def open_image(source: ImageSource) -> Image.Image:
-    """Decode an image file to upright RGB (see `upright`). Raises PIL's own errors, most of them ``OSError``."""
-    return upright(Image.open(_file(source)))
+    """Decode an image file to upright RGB (see `upright`). Raises `UnreadableImage`."""
+    with _unreadable():
+        return upright(Image.open(_file(source)))
 
 
 def open_photo(path: str | os.PathLike[str]) -> Image.Image:
@@ -25,22 +38,34 @@ def open_photo(path: str | os.PathLike[str]) -> Image.Image:
         raise InputError(f"{path}: no such file; give a photo, for example shoe.jpg")
     try:
         return open_image(Path(path))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except UnreadableImage as error:
         raise InputError(f"{path}: not a readable image; give a JPEG, PNG or WebP file") from error
 
 
 def check_header(source: ImageSource) -> None:
-    """Raise PIL's errors if the header is not an image's. The pixels are not decoded, so they may still be damaged."""
-    Image.open(_file(source)).close()
+    """Raise `UnreadableImage` if the header is not an image's. The pixels are not decoded and may still be damaged."""
+    with _unreadable():
+        Image.open(_file(source)).close()
+
+
+@contextlib.contextmanager
+def _unreadable() -> Iterator[None]:
+    try:
+        yield
+    except UnidentifiedImageError as error:
+        hint = "" if ".heic" in Image.registered_extensions() else " (HEIC needs pip install 'kaleidobert[heic]')"
+        raise UnreadableImage(f"not an image that PIL can read{hint}") from error
+    except Exception as error:
+        raise UnreadableImage(str(error) or type(error).__name__) from error
 
 
 def upright(image: Image.Image) -> Image.Image:
     """Convert to RGB, with the EXIF orientation applied and transparency composited on white, as in a studio photo.
 
-    Grey images of 16 bits are scaled to 8.
+    Grey images of 16 bits and of fractions are scaled to 8 bits.
     """
     image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):
+    if image.mode.startswith("I") or image.mode == "F":
         image = _scaled(image)
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         rgba = image.convert("RGBA")
@@ -50,9 +75,14 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def _scaled(image: Image.Image) -> Image.Image:
-    """Grey values of 16 bits, as 8 bits; PIL itself would clip them at 255. Mode "I" may also hold 8 bits already."""
-    grey = np.asarray(image).astype(np.float64)
-    if image.mode != "I" or grey.max() > 255:
+    """Grey values of 16 bits, as 8 bits; PIL itself would clip them at 255.
+
+    Mode "I" may also hold 8 bits already, and mode "F" fractions of 1.
+    """
+    grey = np.nan_to_num(np.asarray(image).astype(np.float64))
+    if image.mode == "F" and grey.max() <= 1:
+        grey *= 255
+    elif image.mode not in ("I", "F") or grey.max() > 255:
         grey /= 257
     return Image.fromarray(grey.round().clip(0, 255).astype(np.uint8))
 

@@ -54,3 +54,13 @@ class Product:
     def open(self, view: int = 0) -> Image.Image:
         """Decode one view as upright RGB. Raises ``OSError`` if the image cannot be read."""
         return open_image(self.images[view])
+
+    def open_all(self) -> tuple[list[tuple[int, Image.Image]], str]:
+        """The views that can be read, each with its number, and why the others cannot, "" if all can."""
+        opened, wrong = [], []
+        for view in range(len(self.images)):
+            try:
+                opened.append((view, self.open(view)))
+            except OSError as error:
+                wrong.append(f"photo {view} cannot be read: {error}")
+        return opened, "; ".join(wrong)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,45 +14,62 @@ from PIL import Image
 
 from kaleidobert.data.addresses import read_address
 from kaleidobert.data.columns import cell_text, row_attributes
-from kaleidobert.data.images import ImageSource, check_header
+from kaleidobert.data.images import ImageSource, UnreadableImage, check_header
+from kaleidobert.data.photo_names import template_names
+from kaleidobert.data.plain_text import plain_text
 from kaleidobert.data.problems import BadRow
 from kaleidobert.data.product import Product, Region
 
 Row = Mapping[str, Any]
 
 
-def read_id(row: Row, fields: Mapping[str, str], default: str) -> str:
+@dataclass(frozen=True)
+class Columns:
+    """Where a table's products are: the columns of ``fields``, and a template of their photos' names, or ""."""
+
+    fields: Mapping[str, str]
+    image_template: str = ""
+
+
+def read_id(row: Row, columns: Columns, default: str) -> str:
     """The product's id, or ``default`` if the table has no id column. Raises ``BadRow`` if the cell is empty."""
-    if "id" not in fields:
+    if "id" not in columns.fields:
         return default
-    product_id = cell_text(row.get(fields["id"]), fields["id"])
+    column = columns.fields["id"]
+    product_id = cell_text(row.get(column), column)
     if not product_id:
-        raise BadRow(f"no product id (column {fields['id']})")
+        raise BadRow(f"no product id (column {column})")
     return product_id
 
 
-def read_product(row: Row, fields: Mapping[str, str], product_id: str, folder: Path) -> tuple[Product, str]:
+def read_product(row: Row, columns: Columns, product_id: str, folder: Path) -> tuple[Product, str]:
     """A row as a product, and why some of its views were dropped ("" if none was).
 
     Raises ``BadRow`` if no view can be read, the text is empty, or a cell has the wrong type.
     """
+    fields = columns.fields
     texts = {
-        name: cell_text(row.get(fields[name]), fields[name]) if name in fields else ""
+        name: plain_text(cell_text(row.get(fields[name]), fields[name])) if name in fields else ""
         for name in ("title", "description", "category", "subcategory")
     }
     if not texts["title"] and not texts["description"]:
         named = " and ".join(fields[name] for name in ("title", "description") if name in fields)
         raise BadRow(f"no text (column {named})")
-    views = _views(row.get(fields["images"]), folder)
+    attributes = row_attributes(row, fields)
+    listed = row.get(fields["images"]) if "images" in fields else None
+    if columns.image_template:
+        cells = {**attributes, **{column: texts.get(name, "") for name, column in fields.items()}}
+        listed = template_names(columns.image_template, product_id, cells, _listed(listed))
+    views = _views(listed, folder)
     kept = [i for i, view in enumerate(views) if not isinstance(view, str)]
     wrong = "; ".join(view for view in views if isinstance(view, str))
     if not kept:
-        raise BadRow(wrong or f"no image (column {fields['images']})")
+        raise BadRow(wrong or f"no image (column {fields.get('images', 'images')})")
     masks, regions = _ground_truth(row, len(views))
     product = Product(
         id=product_id,
         **texts,
-        attributes=row_attributes(row, fields),
+        attributes=attributes,
         images=tuple(view for view in views if not isinstance(view, str)),
         masks=tuple(masks[i] for i in kept) if masks else (),
         regions=tuple(regions[i] for i in kept) if regions else (),
@@ -61,18 +79,21 @@ def read_product(row: Row, fields: Mapping[str, str], product_id: str, folder: P
 
 def _views(cell: Any, folder: Path) -> list[ImageSource | str]:
     """The views of an image cell; a ``str`` in the place of a view is the reason why it cannot be used."""
-    if isinstance(cell, str):
-        cell = _file_names(cell)
-    cells = cell if isinstance(cell, list | tuple) else [cell]
     views: list[ImageSource | str] = []
-    for one in cells:
-        if one is None or (isinstance(one, str) and not one):
-            continue
+    for one in _listed(cell):
         try:
             views.append(_image(one, folder))
         except BadRow as error:
             views.append(str(error))
     return views
+
+
+def _listed(cell: Any) -> list[Any]:
+    """The images that a cell holds, without empty ones."""
+    if isinstance(cell, str):
+        cell = _file_names(cell)
+    cells = cell if isinstance(cell, list | tuple) else [cell]
+    return [one for one in cells if one is not None and one != ""]
 
 
 def _file_names(cell: str) -> list[Any]:
@@ -106,7 +127,7 @@ def _image(cell: Any, folder: Path) -> ImageSource:
     if not isinstance(cell, str) or not cell:
         raise BadRow(f"the image cell is neither a file name nor bytes ({type(cell).__name__})")
     photo = read_address(cell, folder)
-    _check(photo, f"image file {photo}" if isinstance(photo, Path) else f"image {cell}")
+    _check(photo, f"image file {photo}" if isinstance(photo, Path) else f"image {cell[:200]}")
     return photo
 
 
@@ -114,9 +135,8 @@ def _check(source: ImageSource, name: str) -> None:
     """Check the header only: decoding every image would take longer than all the rest."""
     try:
         check_header(source)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = "not an image that PIL can read" if isinstance(error, Image.UnidentifiedImageError) else error
-        raise BadRow(f"{name}: {reason}") from None
+    except UnreadableImage as error:
+        raise BadRow(f"{name}: {error}") from None
 
 
 def _ground_truth(row: Row, views: int) -> tuple[list[bytes], list[tuple[Region, ...]]]:

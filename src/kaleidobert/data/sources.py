@@ -7,10 +7,14 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
+from kaleidobert.data.delimited import csv_table, kaggle_table
 from kaleidobert.data.fashion_gen import fashion_gen_table
+from kaleidobert.data.formats.image_folder import image_folder_table, is_image_folder
 from kaleidobert.data.hugging_face import is_hub_name, is_saved, loaded_splits, saved_splits
+from kaleidobert.data.json_files import json_table, jsonl_table
 from kaleidobert.data.splits import DEFAULT_SHARES, SPLITS, Shares, split_of
-from kaleidobert.data.tables import Table, csv_table, jsonl_table, kaggle_table, parquet_table
+from kaleidobert.data.tables import Table, parquet_table
+from kaleidobert.data.xml_feeds import xml_table
 from kaleidobert.errors import InputError
 
 OPENERS: dict[str, Callable[[Path], Table]] = {
@@ -21,7 +25,11 @@ OPENERS: dict[str, Callable[[Path], Table]] = {
     ".tsv": csv_table,
     ".h5": fashion_gen_table,
     ".hdf5": fashion_gen_table,
+    ".json": json_table,
+    ".xml": xml_table,
+    ".txt": csv_table,
 }
+FOLDER_SUFFIXES = OPENERS.keys() - {".txt"}  # a .txt in a folder may be its licence
 SPLIT_NAMES = {name: name for name in SPLITS} | dict.fromkeys(("val", "valid", "dev"), "validation")
 WHOLE = ""  # the only part of a source without splits
 
@@ -97,7 +105,7 @@ def _folder_parts(folder: Path) -> Parts:
         return _one_table_each(saved_splits(folder))
     by_split: dict[str, dict[str, list[Path]]] = {}  # suffix -> split -> files
     for path in sorted(folder.iterdir()):
-        if path.is_file() and path.suffix.lower() in OPENERS:
+        if path.is_file() and path.suffix.lower() in FOLDER_SUFFIXES:
             by_split.setdefault(path.suffix.lower(), {}).setdefault(_split_named(path), []).append(path)
     formats = [by_split[suffix] for suffix in OPENERS if suffix in by_split]
     # If there are files named after splits, files with other names beside them are not part of the data.
@@ -105,13 +113,26 @@ def _folder_parts(folder: Path) -> Parts:
     for parts in (*named, *formats):
         if parts:
             return {split: [_opener(path) for path in files] for split, files in parts.items()}
-    expected = f"train/validation/test files ({', '.join(OPENERS)}), styles.csv with images/, a saved dataset"
+    if found := _image_folders(folder):
+        return found
+    expected = (
+        f"train/validation/test files ({', '.join(OPENERS)}), styles.csv with images/, photos in a folder for each "
+        "category, a saved dataset"
+    )
     if not any(folder.iterdir()):
         raise InputError(f"{folder}: the folder is empty; expected {expected}")
     try:
         return _one_table_each(loaded_splits(folder))
     except InputError as error:
         raise InputError(f"{folder}: no data found; expected {expected}; {error}") from error
+
+
+def _image_folders(folder: Path) -> Parts:
+    """The parts of a folder of photos: its folders for splits, or the whole of it."""
+    inner = sorted(each for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
+    if inner and all(each.name.lower() in SPLIT_NAMES and is_image_folder(each) for each in inner):
+        return {SPLIT_NAMES[each.name.lower()]: [partial(image_folder_table, each)] for each in inner}
+    return {WHOLE: [partial(image_folder_table, folder)]} if is_image_folder(folder) else {}
 
 
 def _one_table_each(openers: Mapping[str, Callable[[], Table]]) -> Parts:

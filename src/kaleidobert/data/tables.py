@@ -1,12 +1,10 @@
-"""Parquet, CSV and JSONL files as streams of rows."""
+"""Tables as streams of rows, and parquet files and Arrow data as such tables."""
 
 from __future__ import annotations
 
-import csv
-import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,6 @@ import pyarrow.parquet as pq
 from kaleidobert.errors import InputError
 
 BATCH_ROWS = 64  # a few megabytes if the rows contain images
-LINES_FOR_COLUMNS = 100  # of a JSONL file, as its lines may have different keys
 
 NumberedRows = Iterator[tuple[int, "dict[str, Any] | str"]]
 
@@ -26,7 +23,8 @@ class Table:
     """The common form of all formats: column names, and rows that are read on demand.
 
     ``rows()`` yields each row's number with its cells, or with a ``str``, the reason why it cannot be read. Lines of
-    text files are numbered from 1, as in an editor, rows of binary formats from 0.
+    text files are numbered from 1, as in an editor, rows of binary formats from 0. ``format``: the name of a known
+    export, which gives ``fields``, a mapping of fields to columns, and where its photos are if no column says so.
     """
 
     name: str
@@ -35,6 +33,9 @@ class Table:
     rows: Callable[[], NumberedRows]
     unit: str = "row"
     stem: str = "row"  # a product without an id gets the id stem-number
+    format: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    image_template: str = ""
 
 
 def parquet_table(path: Path) -> Table:
@@ -84,91 +85,6 @@ def _parquet_labels(schema: pa.Schema) -> dict[str, list[str]]:
         }
     except (KeyError, TypeError, ValueError):
         return {}
-
-
-def csv_table(path: Path) -> Table:
-    """A CSV file with a header, delimited by commas, semicolons or tabs, in UTF-8 with or without a BOM."""
-    delimiter, header = _csv_header(path)
-    return Table(str(path), path.parent, header, lambda: _csv_rows(path, delimiter), "line", path.stem)
-
-
-def kaggle_table(path: Path) -> Table:
-    """The ``styles.csv`` of Kaggle's Fashion Product Images; a product's photo is ``images/<id>.jpg``.
-
-    About twenty of its titles contain unquoted commas. Since the title is the last column, surplus cells are
-    appended to it.
-    """
-    delimiter, header = _csv_header(path)
-
-    def rows() -> NumberedRows:
-        for line, row in _csv_rows(path, delimiter, surplus_to_last=True):
-            if isinstance(row, dict):
-                row["image"] = f"images/{row.get('id', '').strip()}.jpg"
-            yield line, row
-
-    return Table(str(path), path.parent, [*header, "image"], rows, "line", path.stem)
-
-
-def _csv_header(path: Path) -> tuple[str, list[str]]:
-    with _open_text(path) as file:
-        first = file.readline()
-        delimiter = max(",;\t", key=first.count)
-        header = next(csv.reader(itertools.chain([first], file), delimiter=delimiter), [])
-    if not any(name.strip() for name in header):
-        raise InputError(f"{path}: no header with column names in its first line")
-    return delimiter, [name.strip() for name in header]
-
-
-def _csv_rows(path: Path, delimiter: str, surplus_to_last: bool = False) -> NumberedRows:
-    with _open_text(path) as file:
-        reader = csv.reader(file, delimiter=delimiter)
-        header = [name.strip() for name in next(reader)]
-        while True:
-            line = reader.line_num + 1
-            try:
-                cells = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                yield line, f"broken CSV ({error})"
-                continue
-            if surplus_to_last and len(cells) > len(header):
-                cells[len(header) - 1 :] = [delimiter.join(cells[len(header) - 1 :])]
-            if len(cells) == len(header):
-                yield line, dict(zip(header, cells, strict=True))
-            elif cells:  # blank lines have none
-                lines = f" up to line {reader.line_num}: a quote left open?" if reader.line_num > line else ""
-                yield line, f"{len(cells)} cells where the header has {len(header)}{lines}"
-
-
-def _open_text(path: Path) -> Any:
-    # Bytes that are not UTF-8 become lone surrogates; `cell_text` reports the rows with them.
-    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
-
-
-def jsonl_table(path: Path) -> Table:
-    """A JSONL file in UTF-8: one JSON object per line. Its columns are the keys of the first hundred lines."""
-    first = list(itertools.islice(_jsonl_rows(path), LINES_FOR_COLUMNS))
-    keys = {key: None for _, row in first if isinstance(row, dict) for key in row}
-    if not keys:
-        reason = next((f"line {line}: {row}" for line, row in first if isinstance(row, str)), "blank lines only")
-        raise InputError(f"{path}: no line with a JSON object ({reason})")
-    return Table(str(path), path.parent, list(keys), lambda: _jsonl_rows(path), "line", path.stem)
-
-
-def _jsonl_rows(path: Path) -> NumberedRows:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip(b"\xef\xbb\xbf \t\r\n"):
-                yield number, _json_object(line)
-
-
-def _json_object(line: bytes) -> dict[str, Any] | str:
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return f"broken JSON ({error})"
-    return value if isinstance(value, dict) else f"a JSON {type(value).__name__} where an object was expected"
 
 
 def _first_line(error: Exception) -> str:

@@ -127,8 +127,8 @@ def _open_photos(products: Iterable[Product], problems: Problems) -> Iterator[tu
     for product in products:
         if not product.images:
             problems.add("catalogue", f"product {product.id}", "no photo")
-        for view in range(len(product.images)):
-            try:
-                yield product, view, product.open(view)
-            except (OSError, ValueError, Image.DecompressionBombError) as error:
-                problems.add("catalogue", f"product {product.id}", f"photo {view} cannot be read: {error}")
+        opened, wrong = product.open_all()
+        if wrong:
+            problems.add("catalogue", f"product {product.id}", wrong)
+        for view, image in opened:
+            yield product, view, image

@@ -7,7 +7,7 @@ changed products; an interrupted run is completed by running it again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import torch
 from rich.console import Console
 
 from kaleidobert.data.product import Product
-from kaleidobert.data.readers import Problems, load_columns, read_products
+from kaleidobert.data.readers import Problems, read_products
 from kaleidobert.errors import InputError
 from kaleidobert.index.embedder import Embedder
 from kaleidobert.index.lancedb_store import LanceDBIndex
@@ -36,7 +36,7 @@ def index_catalogue(
     model_folder: Path,
     store_uri: str,
     split: str | None = None,
-    columns: Path | None = None,
+    columns: Mapping[str, str] | None = None,
     batch_size: int = 64,
     prune: bool = False,
     new_version: bool = False,
@@ -52,19 +52,18 @@ def index_catalogue(
     a catalogue, model or store that cannot be used.
     """
     console = console or Console(stderr=True)
-    mapping = load_columns(columns) if columns else None
     indexer = Indexer(KaleidoBertScorer.from_pretrained(model_folder), store_uri, new_version, photos)
     with progress_bar() as progress:
         checking = progress.add_task("Checking the catalogue", total=None)
         total = 0
-        for _ in read_products(data, split, mapping, report=Problems()):
+        for _ in read_products(data, split, columns, report=Problems()):
             total += 1
             progress.advance(checking)
         progress.update(checking, total=total)
         indexing = progress.add_task("Indexing", total=total)
         problems = Problems()
         figures = indexer.index(
-            read_products(data, split, mapping, report=problems),
+            read_products(data, split, columns, report=problems),
             batch_size,
             problems,
             lambda count: progress.advance(indexing, count),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from kaleidobert.errors import InputError
@@ -20,6 +20,11 @@ SPECIAL_TOKENS = {
     "sep_token": "[SEP]",
     "mask_token": "[MASK]",
 }
+# Accents of Latin, Greek and Cyrillic letters. BERT drops the signs of all scripts, such as the vowels of Hindi.
+ACCENTS = Regex("[\u0300-\u036f]")
+# Each letter is a word in scripts without spaces, as BERT has it for Chinese: an unknown one does not hide the others.
+UNSPACED = Regex(r"[\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]\p{M}*")
+ADDED_FROM = 2  # times that a character must occur in the texts to become a token
 
 
 def train_tokenizer(
@@ -90,7 +95,9 @@ def trim_vocabulary(
     """A WordPiece tokenizer with at most ``size`` tokens, and the old ids of its tokens.
 
     It keeps special tokens, single characters, the tokens of ``texts``, which are therefore tokenized as before, and
-    then those with the lowest ids, which in BERT's vocabulary are the most frequent words. Raises ``InputError`` for a
+    then those with the lowest ids, which in BERT's vocabulary are the most frequent words. Where BERT's own
+    normalisation would strip the signs of other scripts, it is replaced, and characters that the vocabulary lacks are
+    added; their old id is that of [UNK], whose embedding they start from. Raises ``InputError`` for a
     tokenizer of another kind.
     """
     state = json.loads(tokenizer.backend_tokenizer.to_str())
@@ -98,16 +105,22 @@ def trim_vocabulary(
         kind = state["model"]["type"]
         raise InputError(f"only WordPiece can be trimmed, not {kind}; set tokenizer.vocabulary=null")
     vocabulary: dict[str, int] = state["model"]["vocab"]
+    texts, added = list(texts), []
+    if _strips_accents(state):
+        state["normalizer"], state["pre_tokenizer"] = _parts()
+        added = _missing_pieces(vocabulary, texts)
+    spelling = Tokenizer.from_str(json.dumps(state))
     kept = {index for token, index in vocabulary.items() if len(token.removeprefix("##")) == 1}
     kept |= set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)
-    for encoding in tokenizer(list(texts), add_special_tokens=False)["input_ids"]:
-        kept |= set(encoding)
+    for encoding in spelling.encode_batch(texts, add_special_tokens=False):
+        kept |= set(encoding.ids)
     names = {index: token for token, index in vocabulary.items()}
     # a name without letters or in brackets stands for nothing: [unused1]
     ordinary = (index for index in sorted(names) if index not in kept and not names[index].startswith("[unused"))
-    kept |= set(islice(ordinary, max(0, size - len(kept))))
+    kept |= set(islice(ordinary, max(0, size - len(kept) - len(added))))
     old = sorted(kept)
-    state["model"]["vocab"] = {names[index]: new for new, index in enumerate(old)}
+    tokens = [*(names[index] for index in old), *added]
+    state["model"]["vocab"] = {token: new for new, token in enumerate(tokens)}
     for token in state["added_tokens"]:
         token["id"] = old.index(token["id"])
     specials = {name: getattr(tokenizer, name) for name in SPECIAL_TOKENS}
@@ -119,7 +132,7 @@ def trim_vocabulary(
             f"{cls} $A {sep}", pair=f"{cls} $A {sep} $B:1 {sep}:1", special_tokens=ends
         )
     trimmed = PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=tokenizer.model_max_length, **specials)
-    return trimmed, old
+    return trimmed, old + [tokenizer.unk_token_id] * len(added)
 
 
 def token_counts(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> list[int]:
@@ -129,7 +142,7 @@ def token_counts(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> li
 
 
 def _untrained(kind: str) -> Tokenizer:
-    words, spaces = pre_tokenizers.BertPreTokenizer(), pre_tokenizers.Metaspace()
+    words, spaces = _pre_tokenizer(), pre_tokenizers.Metaspace()
     if kind == "wordpiece":
         tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
         tokenizer.pre_tokenizer, tokenizer.decoder = words, decoders.WordPiece()
@@ -142,8 +155,42 @@ def _untrained(kind: str) -> Tokenizer:
         tokenizer.decoder = decoders.Metaspace()
     else:
         raise InputError(f"no tokenizer {kind!r}; use wordpiece, bpe, unigram or sentencepiece")
-    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.normalizer = _normalizer()
     return tokenizer
+
+
+def _normalizer() -> normalizers.Normalizer:
+    """BERT's for lower-case models, which keeps the signs that belong to a script's letters."""
+    bert = normalizers.BertNormalizer(strip_accents=False, lowercase=True)
+    return normalizers.Sequence([bert, normalizers.NFD(), normalizers.Replace(ACCENTS, "")])
+
+
+def _pre_tokenizer() -> pre_tokenizers.PreTokenizer:
+    letters = pre_tokenizers.Split(UNSPACED, "isolated")
+    return pre_tokenizers.Sequence([pre_tokenizers.BertPreTokenizer(), letters])
+
+
+def _parts() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The normaliser and the pre-tokenizer as a tokenizer's file has them."""
+    state = json.loads(_untrained("wordpiece").to_str())
+    return state["normalizer"], state["pre_tokenizer"]
+
+
+def _strips_accents(state: dict[str, Any]) -> bool:
+    """Whether a tokenizer's state has BERT's normalisation for lower-case models."""
+    found = state["normalizer"] or {}
+    strips = found.get("strip_accents")
+    return found.get("type") == "BertNormalizer" and found["lowercase"] and strips is not False
+
+
+def _missing_pieces(vocabulary: Mapping[str, int], texts: Iterable[str]) -> list[str]:
+    """Characters of the texts, as pieces at a word's start and within it, that a WordPiece vocabulary lacks."""
+    normalizer, splitter = _normalizer(), _pre_tokenizer()
+    counts: Counter[str] = Counter()
+    for text in texts:
+        for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)):
+            counts.update([word[0], *(f"##{letter}" for letter in word[1:])])
+    return sorted(piece for piece, count in counts.items() if count >= ADDED_FROM and piece not in vocabulary)
 
 
 def _canonical(tokenizer: Tokenizer) -> Tokenizer:

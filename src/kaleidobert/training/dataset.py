@@ -31,7 +31,7 @@ from kaleidobert.progress import progress_bar
 from kaleidobert.vision.saliency.network import PACKAGED_WEIGHTS
 
 _LOGGER = logging.getLogger(__name__)
-FORMAT = 4  # to be incremented when the files' format changes
+FORMAT = 5  # to be incremented when the files' format changes, or what readers make of a catalogue
 CHUNK = 256  # products decoded together
 COLUMNS = ("ids", "titles", "texts", "categories", "subcategories", "attributes")  # of a prepared dataset
 LOCK_SETTINGS = ("image_size", "saliency", "keep_aspect", "resample")  # that determine a locked portion
@@ -151,10 +151,11 @@ def _write(
             bar = progress.add_task(f"{split}: locating products in their photos", total=None)
             for chunk in _chunks(products):
                 for product, locked in zip(chunk, pool.map(lambda p: _lock(p, image_processor), chunk), strict=True):
-                    if isinstance(locked, str):
-                        problems.add(split, product.id, locked)
+                    views, found, wrong = locked
+                    if wrong:
+                        problems.add(split, product.id, wrong)
+                    if not len(views):
                         continue
-                    views, found = locked
                     whole += len(views) - found
                     pixels.write(views.tobytes())
                     title = product.title or product.text
@@ -174,13 +175,12 @@ def _write(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _lock(product: Product, image_processor: KaleidoBertImageProcessor) -> tuple[np.ndarray, int] | str:
-    """Locked portions (views, S, S, 3) and the number of views with a product found, or why it cannot be used."""
-    try:
-        views = [image_processor.lock_or_whole(product.open(view)) for view in range(len(product.images))]
-        return np.stack([portion for portion, _ in views]), sum(found for _, found in views)
-    except (OSError, ValueError, SyntaxError) as error:
-        return f"photo cannot be decoded: {error}"
+def _lock(product: Product, image_processor: KaleidoBertImageProcessor) -> tuple[np.ndarray, int, str]:
+    """Locked portions (views, S, S, 3) of readable photos, how many have a product found, and what is wrong."""
+    opened, wrong = product.open_all()
+    views = [image_processor.lock_or_whole(image) for _, image in opened]
+    portions = np.stack([portion for portion, _ in views]) if views else np.empty(0, dtype=np.uint8)
+    return portions, sum(found for _, found in views), wrong
 
 
 def _chunks(products: Iterable[Product]) -> Iterator[list[Product]]:

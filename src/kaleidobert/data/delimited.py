@@ -1,0 +1,137 @@
+"""CSV and TSV files, in the encodings that shops and spreadsheets write."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import itertools
+import logging
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import charset_normalizer
+
+from kaleidobert.data.tables import NumberedRows, Table
+from kaleidobert.errors import InputError
+
+_LOGGER = logging.getLogger(__name__)
+BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+# Encodings of spreadsheets, by region: Western, Central European, Cyrillic, Greek, Turkish, Japanese, Chinese, Korean.
+LEGACY = ["cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp932", "gb18030", "big5", "cp949"]
+LINES_TO_GUESS = 2000
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """How a file is written, and its header."""
+
+    path: Path
+    encoding: str
+    delimiter: str
+    header: list[str]
+
+    def open(self) -> Any:
+        return _open(self.path, self.encoding)
+
+
+def csv_table(path: Path) -> Table:
+    """A file with a header, delimited by commas, semicolons or tabs.
+
+    In UTF-8 or UTF-16, or, where its letters are no UTF-8, in the encoding that they look like.
+    """
+    sheet = _sheet(path)
+    return Table(str(path), path.parent, sheet.header, lambda: _rows(sheet), "line", path.stem)
+
+
+def kaggle_table(path: Path) -> Table:
+    """The ``styles.csv`` of Kaggle's Fashion Product Images; a product's photo is ``images/<id>.jpg``.
+
+    About twenty of its titles contain unquoted commas. Since the title is the last column, surplus cells are
+    appended to it.
+    """
+    sheet = _sheet(path)
+
+    def rows() -> NumberedRows:
+        for line, row in _rows(sheet, surplus_to_last=True):
+            if isinstance(row, dict):
+                row["image"] = f"images/{row.get('id', '').strip()}.jpg"
+            yield line, row
+
+    return Table(str(path), path.parent, [*sheet.header, "image"], rows, "line", path.stem)
+
+
+def _sheet(path: Path) -> _Sheet:
+    state = path.stat()
+    encoding = _encoding(path, state.st_size, state.st_mtime_ns)
+    with _open(path, encoding) as file:
+        first = file.readline()
+        delimiter = max(",;\t", key=first.count)
+        header = next(csv.reader(itertools.chain([first], file), delimiter=delimiter), [])
+    if not any(name.strip() for name in header):
+        raise InputError(f"{path}: no header with column names in its first line")
+    return _Sheet(path, encoding, delimiter, [_readable(name.strip()) for name in header])
+
+
+def _readable(name: str) -> str:
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _rows(sheet: _Sheet, surplus_to_last: bool = False) -> NumberedRows:
+    header = sheet.header
+    if damaged := [name for name in header if "\ufffd" in name]:
+        yield 1, f"the column name {damaged[0]!r} is not valid UTF-8 text; its cells are kept under that name"
+    with sheet.open() as file:
+        reader = csv.reader(file, delimiter=sheet.delimiter)
+        next(reader)
+        while True:
+            line = reader.line_num + 1
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield line, f"broken CSV ({error})"
+                continue
+            if surplus_to_last and len(cells) > len(header):
+                cells[len(header) - 1 :] = [sheet.delimiter.join(cells[len(header) - 1 :])]
+            if len(cells) == len(header):
+                yield line, dict(zip(header, cells, strict=True))
+            elif cells:  # blank lines have none
+                lines = f" up to line {reader.line_num}: a quote left open?" if reader.line_num > line else ""
+                yield line, f"{len(cells)} cells where the header has {len(header)}{lines}"
+
+
+def _open(path: Path, encoding: str) -> Any:
+    # Bytes that are no letters become lone surrogates; `cell_text` reports the rows with them.
+    errors = "surrogateescape" if encoding.startswith("utf-8") else "replace"
+    return path.open(encoding=encoding, errors=errors, newline="")
+
+
+@lru_cache(256)
+def _encoding(path: Path, size: int, modified: int) -> str:  # noqa: ARG001  the state of the file that was looked at
+    """The encoding of a text file. One with damaged lines among others in UTF-8 is in UTF-8."""
+    with path.open("rb") as file:
+        start = file.read(3)
+        if bom := next((bom for bom in BOMS if start.startswith(bom)), None):
+            return BOMS[bom]
+        file.seek(0)
+        others, utf8 = [], 0
+        for line in file:
+            if line.isascii():
+                continue
+            try:
+                line.decode()
+                utf8 += 1
+            except UnicodeDecodeError:
+                others.append(line)
+            if utf8 + len(others) == LINES_TO_GUESS:
+                break
+    if utf8 >= len(others):
+        return "utf-8"
+    guesses = charset_normalizer.from_bytes(b"".join(others), cp_isolation=LEGACY, enable_fallback=False)
+    found = guesses.best()
+    encoding = found.encoding if found else LEGACY[0]
+    _LOGGER.warning("%s is not in UTF-8; it was read as %s. Save it as UTF-8 if letters are wrong", path, encoding)
+    return encoding

@@ -1,0 +1,41 @@
+"""Records of an Algolia index, whose categories are a list or levels of paths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from kaleidobert.data.formats.base import Format, path_labels
+from kaleidobert.data.tables import NumberedRows
+
+LEVELS = "hierarchicalCategories"
+
+
+def _products(read: Callable[[], NumberedRows]) -> NumberedRows:
+    for number, row in read():
+        yield number, row if isinstance(row, str) else _labelled(row)
+
+
+def _labelled(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with category and sub-category, where it has a list of categories or levels of them."""
+    levels, listed = row.get(LEVELS), row.get("categories")
+    path = ""
+    if isinstance(levels, dict) and levels:
+        deepest = levels[max(levels)]  # lvl0, lvl1, ..., each with the path down to it, or with several paths
+        path = str(deepest[0] if isinstance(deepest, list) and deepest else deepest)
+    elif isinstance(listed, list):
+        path = ">".join(map(str, listed))
+    if not path or row.get("category"):
+        return row
+    category, subcategory = path_labels(path)
+    return row | {"category": category, "subcategory": row.get("subcategory") or subcategory}
+
+
+ALGOLIA = Format(
+    "Algolia",
+    header=("objectID",),
+    others=("categories", LEVELS),
+    fields={"id": "objectID"},
+    added=("category", "subcategory"),
+    rows=_products,
+)

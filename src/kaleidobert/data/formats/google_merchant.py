@@ -1,0 +1,48 @@
+"""Google Merchant feeds: tab-separated, RSS or Atom. A variant is a product; the index groups by ``item_group_id``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from kaleidobert.data.formats.base import Format, distinct, path_labels
+from kaleidobert.data.tables import NumberedRows
+
+PHOTOS = ("image_link", "additional_image_link")
+TYPES = ("product_type", "google_product_category")  # a shop's own path first
+
+
+def _products(read: Callable[[], NumberedRows]) -> NumberedRows:
+    for number, row in read():
+        if isinstance(row, str):
+            yield number, row
+            continue
+        images = distinct(photo for column in PHOTOS for photo in _addresses(row.get(column)))
+        paths = [path for column in TYPES for path in _values(row.get(column)) if path and not path.isdecimal()]
+        category, subcategory = path_labels(paths[0] if paths else "")
+        kept = {column: cell for column, cell in row.items() if column not in PHOTOS}
+        yield number, kept | {"images": images, "category": category, "subcategory": subcategory}
+
+
+def _values(cell: Any) -> list[str]:
+    """The values of an element, repeated or not."""
+    return [str(value).strip() for value in (cell if isinstance(cell, list) else [cell]) if value is not None]
+
+
+def _addresses(cell: Any) -> list[str]:
+    """Text files have commas between addresses, which may hold commas themselves."""
+    found = []
+    for value in _values(cell):
+        parts = [part.strip() for part in value.split(",")]
+        found += parts if all(part.startswith("http") for part in parts) else [value]
+    return found
+
+
+GOOGLE_MERCHANT = Format(
+    "Google Merchant",
+    header=("id", "title", "image_link"),
+    others=("description", "additional_image_link", "item_group_id", *TYPES),
+    fields={"id": "id", "title": "title", "description": "description", "images": "images"},
+    added=("images", "category", "subcategory"),
+    rows=_products,
+)

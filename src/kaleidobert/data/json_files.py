@@ -1,0 +1,88 @@
+"""JSON and JSONL files of records."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from kaleidobert.data.tables import NumberedRows, Table
+from kaleidobert.errors import InputError
+
+RECORDS_FOR_COLUMNS = 100  # as records may have different keys
+
+
+def jsonl_table(path: Path) -> Table:
+    """A JSONL file in UTF-8: one JSON object per line. Its columns are the keys of the first hundred lines."""
+    columns = _columns(path, _lines(path), "line")
+    return Table(str(path), path.parent, columns, lambda: _lines(path), "line", path.stem)
+
+
+def json_table(path: Path) -> Table:
+    """A JSON file: a list of objects, one object that holds such a list, as a search's answer does, or JSONL.
+
+    Objects of objects are records under their keys, which become ids. Records are numbered from 1.
+    """
+    try:
+        content = json.loads(path.read_bytes().decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, json.JSONDecodeError) and error.msg == "Extra data":
+            return jsonl_table(path)
+        raise InputError(f"{path}: broken JSON ({error})") from error
+    records = _records(content)
+    columns = _columns(path, _numbered(records), "record")
+    return Table(str(path), path.parent, columns, lambda: _numbered(records), "record", path.stem)
+
+
+def _records(content: Any) -> list[Any]:
+    if isinstance(content, list):
+        return content
+    if not isinstance(content, dict):
+        return []
+    if isinstance(content.get("hits"), list):
+        return [_own(hit) for hit in content["hits"]]
+    lists = [value for value in content.values() if isinstance(value, list) and any(isinstance(v, dict) for v in value)]
+    if lists and ("products" in content or not any(isinstance(value, str) for value in content.values())):
+        return max(lists, key=len)
+    if content and all(isinstance(value, dict) for value in content.values()):
+        return [{"id": key} | value for key, value in content.items()]
+    return [content]
+
+
+def _own(hit: Any) -> Any:
+    """A hit without what the search says of it: _score, _highlights, _highlightResult and so on."""
+    if not isinstance(hit, dict):
+        return hit
+    return {key: value for key, value in hit.items() if key == "_id" or not key.startswith("_")}
+
+
+def _numbered(records: list[Any]) -> NumberedRows:
+    for number, record in enumerate(records, start=1):
+        yield number, _row(record)
+
+
+def _lines(path: Path) -> NumberedRows:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip(b"\xef\xbb\xbf \t\r\n"):
+                try:
+                    yield number, _row(json.loads(line))
+                except (ValueError, RecursionError) as error:
+                    yield number, f"broken JSON ({error})"
+
+
+def _row(record: Any) -> dict[str, Any] | str:
+    if isinstance(record, dict):
+        return record
+    return f"a JSON {type(record).__name__} where an object was expected"
+
+
+def _columns(path: Path, rows: Iterable[tuple[int, dict[str, Any] | str]], unit: str) -> list[str]:
+    first = list(itertools.islice(rows, RECORDS_FOR_COLUMNS))
+    keys = {key: None for _, row in first if isinstance(row, dict) for key in row}
+    if not keys:
+        reason = next((f"{unit} {number}: {row}" for number, row in first if isinstance(row, str)), "nothing in it")
+        raise InputError(f"{path}: no {unit} with a JSON object ({reason})")
+    return list(keys)

@@ -1,0 +1,108 @@
+"""Money and decimals as shops write them: "1.234,50 €", "₹1,23,456.00" and "١٢٫٥" become 1234.50, 123456.00 and 12.5.
+
+A column is read by one convention, that under which nearly all of its first cells are numbers, since "1.234" alone may
+be either. Columns of plain numbers and of texts stay as they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from babel.numbers import NumberFormatError, get_currency_precision, list_currencies, parse_decimal
+
+from kaleidobert.data.tables import NumberedRows, Table
+from kaleidobert.errors import InputError
+
+LOCALES = ("en", "de", "en_IN")  # 1,234.50 · 1.234,50 · 1,23,456.00; blanks and apostrophes may group in all of them
+ROWS_TO_LEARN_FROM = 1000
+NUMBERS_AT_LEAST = 0.95  # of a column's cells
+LONGEST = 40  # characters of an amount
+CODES = list_currencies()
+SIGNS = frozenset("kr zł zl kč lei rs sfr din лв руб грн tl rm rp dh dhs".split())
+AMOUNT = re.compile(r"(?P<before>\D*?)(?P<number>[-+]?\d(?:[\d.,]*\d)?)(?:[.,][-–—]+)?(?P<after>\D*)")
+PLAIN = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
+GROUPS = re.compile(r"(?<=\d)[\s'’](?=\d{3})")
+ARABIC = str.maketrans({"٫": ".", "٬": ",", "−": "-", "،": ","})
+
+Amount = tuple[str, str]  # a number that float() reads, and the currency as it was written, "" if there is none
+
+
+def parse_amount(text: str, locale: str) -> Amount | None:
+    """A number or an amount of money in a locale's notation and any script's digits; None for any other text."""
+    if len(text) > LONGEST:
+        return None
+    plain = "".join(str(unicodedata.decimal(letter, letter)) for letter in text.strip().translate(ARABIC))
+    found = AMOUNT.fullmatch(GROUPS.sub("", plain))
+    if found is None:
+        return None
+    units = [unit for unit in (found["before"].strip(), found["after"].strip()) if unit]
+    if len(units) > 1 or not all(map(_is_currency, units)):
+        return None
+    currency = units[0] if units else ""
+    try:
+        value = parse_decimal(found["number"].lstrip("+"), locale=locale, strict=True)
+    except NumberFormatError:
+        return None
+    decimals = -int(value.as_tuple().exponent)
+    if currency and decimals > (get_currency_precision(currency) if currency in CODES else 2):
+        return None  # "1.234 €" are more than a thousand
+    return f"{value:f}", currency
+
+
+def with_plain_numbers(table: Table) -> Table:
+    """The table with its columns of money and decimals as numbers; of money, "NAME currency" holds the currency."""
+
+    def rows() -> NumberedRows:
+        locales = _locales(_first_rows(table))
+        for number, row in table.rows():
+            yield number, row if isinstance(row, str) or not locales else _converted(row, locales)
+
+    return replace(table, rows=rows)
+
+
+def _first_rows(table: Table) -> Iterator[dict[str, Any]]:
+    """Those before a damaged part, which reading itself reports."""
+    with contextlib.suppress(InputError):
+        yield from (row for _, row in itertools.islice(table.rows(), ROWS_TO_LEARN_FROM) if isinstance(row, dict))
+
+
+def _locales(rows: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """The locale of each column that holds numbers of which not all are plain."""
+    cells: dict[str, list[str]] = {}
+    for row in rows:
+        for column, cell in row.items():
+            if isinstance(cell, str) and cell.strip():
+                cells.setdefault(column, []).append(cell)
+    found = {}
+    for column, texts in cells.items():
+        if all(PLAIN.fullmatch(text.strip()) for text in texts):
+            continue
+        counts = {locale: sum(parse_amount(text, locale) is not None for text in texts) for locale in LOCALES}
+        best = max(counts, key=counts.__getitem__)
+        if counts[best] >= NUMBERS_AT_LEAST * len(texts):
+            found[column] = best
+    return found
+
+
+def _converted(row: dict[str, Any], locales: dict[str, str]) -> dict[str, Any]:
+    changed = {}
+    for column, locale in locales.items():
+        cell = row.get(column)
+        amount = parse_amount(cell, locale) if isinstance(cell, str) else None
+        if amount is not None:
+            changed[column], currency = amount
+            if currency:
+                changed[f"{column} currency"] = currency
+    return row | changed
+
+
+def _is_currency(unit: str) -> bool:
+    word = unit.strip(". ").casefold()
+    symbol = len(unit) <= 4 and any(unicodedata.category(letter) == "Sc" for letter in unit)
+    return symbol or unit in CODES or word in SIGNS
