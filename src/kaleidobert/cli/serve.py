@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from kaleidobert.data.events import KEEP_DAYS
+
 
 def serve(
     *,
@@ -24,6 +26,9 @@ def serve(
         bool,
         typer.Option("--log-events", help="Log searches and clicks, but not whose, in the store's folder."),
     ] = False,
+    keep_events: Annotated[
+        int, typer.Option(min=0, help="Days after which logged events are deleted; 0 keeps them all.")
+    ] = KEEP_DAYS,
     batch: Annotated[int, typer.Option(min=1, help="Maximum number of waiting searches per forward pass.")] = 8,
 ) -> None:
     """Serve a store as a website and a JSON API.
@@ -31,7 +36,7 @@ def serve(
     The service is read-only unless it has tokens for writes, from --token-file or $KALEIDOBERT_TOKENS.
     Example: kaleidobert serve --store shop.store --port 8000
     """
-    from kaleidobert.data.events import events_folder
+    from kaleidobert.data.events import EventLog, events_folder
     from kaleidobert.errors import InputError
 
     try:
@@ -41,6 +46,6 @@ def serve(
         hint = "install it with: pip install 'kaleidobert[serve]'"
         raise InputError(f"serving needs the package {error.name}; {hint}") from error
 
-    events = events_folder(store) if log_events else None
+    events = EventLog(events_folder(store), keep_events) if log_events else None
     settings = ServerSettings(Tokens.read(token_file), workers, queue, batch, describe or (), events)
     serve_store(store, host, port, model, settings)

@@ -51,7 +51,7 @@ class ServerSettings:
     max_queue: searches that may wait before further ones are refused.
     max_batch: queued searches that share one forward pass at most.
     describe_runs: fine-tuned runs that describe uploaded photos.
-    events: the folder to log searches and clicks in; None logs none.
+    events: the log of searches and clicks; None logs none.
     """
 
     tokens: Tokens = Tokens()
@@ -59,7 +59,7 @@ class ServerSettings:
     max_queue: int = 64
     max_batch: int = 8
     describe_runs: Sequence[Path] = ()
-    events: Path | None = None
+    events: EventLog | None = None
 
 
 def create_app(ranker: Ranker, settings: ServerSettings = ServerSettings()) -> FastAPI:
@@ -67,7 +67,7 @@ def create_app(ranker: Ranker, settings: ServerSettings = ServerSettings()) -> F
     metrics, renderer = Metrics(), PageRenderer()
     batched_ranker = BatchedRanker(ranker, metrics, settings.workers, settings.max_queue, settings.max_batch)
     suggester = Suggester(cached_vocabulary(batched_ranker, metrics))
-    log = SearchLog(EventLog(settings.events) if settings.events else None)
+    log = SearchLog(settings.events)
     handlers = PageHandlers(batched_ranker, suggester, renderer, metrics, log)
     describer = PhotoDescriber(batched_ranker, Describer(settings.describe_runs))
 
