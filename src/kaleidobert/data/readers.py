@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kaleidobert.data.columns import find_columns, load_columns
-from kaleidobert.data.problems import ROWS_BEFORE_EARLY_CHECK, BadRow, Problems
+from kaleidobert.data.problems import MAX_BAD, ROWS_BEFORE_EARLY_CHECK, BadRow, Problems
 from kaleidobert.data.product import Product
 from kaleidobert.data.rows import read_id, read_product
 from kaleidobert.data.sources import open_source, splits_of
@@ -31,7 +31,7 @@ def read_products(
     data: str | Path,
     split: str | None = None,
     columns: Mapping[str, str] | None = None,
-    max_bad: float = 0.05,
+    max_bad: float = MAX_BAD,
     report: Problems | None = None,
 ) -> Iterator[Product]:
     """Stream the products of a source, or of one of its splits (see ``splits_of``).
@@ -101,6 +101,7 @@ def _usable_rows(
 ) -> Iterator[tuple[int, Product]]:
     """Products from the usable rows of the split; other rows are counted as bad."""
     for number, row in table.rows():
+        problems.rows += 1
         place = f"{table.unit} {number}"
         default_id = f"{table.stem}-{number}"
         try:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from kaleidobert.files import write_whole
 from kaleidobert.training.dataset import PreparedDataset
 
 DATA_SUMMARY = "data.json"
@@ -14,7 +15,7 @@ DATA_SUMMARY = "data.json"
 def save_data_summary(run: Path, data: str | Path, **splits: PreparedDataset) -> None:
     """Write the catalogue's name, and the number of products and photos of each split."""
     sizes = {name: {"products": len(split), "photos": len(split.pixels)} for name, split in splits.items()}
-    (run / DATA_SUMMARY).write_text(json.dumps({"data": Path(data).name, "splits": sizes}, indent=2) + "\n")
+    write_whole(json.dumps({"data": Path(data).name, "splits": sizes}, indent=2) + "\n", run / DATA_SUMMARY)
 
 
 def load_data_summary(run: Path) -> dict[str, Any] | None:
