@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from kaleidobert.errors import InputError
 
 
 @contextmanager
@@ -20,6 +24,14 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def read_json(path: Path, what_to_do: str) -> Any:
+    """The contents of a JSON file. Raises ``InputError``, with what to do, where it is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged ({' '.join(str(error).split())}): {what_to_do}") from error
 
 
 def write_whole(text: str, path: Path) -> None:

@@ -9,7 +9,14 @@ import pytest
 
 BUSY = "import hashlib; hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"  # in C, where no signal handler runs
 WAITING = "import time; time.sleep(60)"
-CODE = "from kaleidobert.cli.interrupt import end_on_interrupt; end_on_interrupt({}); print('ready', flush=True); {}"
+CODE = """
+import signal
+from kaleidobert.cli.interrupt import end_on_interrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in a shell's background inherit that it is ignored
+end_on_interrupt({})
+print("ready", flush=True)
+{}
+"""
 
 
 @pytest.mark.parametrize("work", [BUSY, WAITING])
@@ -28,6 +35,9 @@ def test_one_line_says_how_to_go_on(arguments, line, work):
         assert process.stdout and process.stdout.readline() == b"ready\n"
         started = time.monotonic()
         process.send_signal(signal.SIGINT)
-        _, printed = process.communicate(timeout=30)
+        try:
+            _, printed = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert process.returncode == 130 and printed.decode().strip() == f"kaleidobert: {line}"
     assert time.monotonic() - started < 3

@@ -8,7 +8,7 @@ import pytest
 
 from kaleidobert.errors import InputError
 from kaleidobert.evaluation.fit_ranker import fit_ranker
-from kaleidobert.evaluation.model_card import push_run
+from kaleidobert.evaluation.model_card import push_run, write_model_card
 from kaleidobert.model.describing import Describer
 from kaleidobert.model.unfinished import UNFINISHED, mark_unfinished
 from kaleidobert.scoring.ranking import Ranking
@@ -79,3 +79,10 @@ def test_memory_and_weights_are_replaced_together(copy, shapes, monkeypatch):
         KaleidoBertScorer.from_pretrained(copy)
     fit_ranker(shapes, copy, trained=0)
     KaleidoBertScorer.from_pretrained(copy)
+
+
+@pytest.mark.parametrize("name", ["history.json", "data.json"])
+def test_a_damaged_file_of_a_run_is_named(copy, name):
+    (copy / name).write_text("[{")
+    with pytest.raises(InputError, match=f"{copy / name} is damaged .*: delete it"):
+        write_model_card(copy)

@@ -140,9 +140,11 @@ def evaluate(
             raise InputError("search asks a store: give --store")
         if judged is not None and (queries is not None or seed is not None):
             raise InputError("--judged gives the queries: leave out --queries and --seed")
+        from kaleidobert.index.opening import store_errors
         from kaleidobert.search.yardstick import evaluate_search
 
-        figures = evaluate_search(data, store, split, model, queries or 300, seed or 0, reading, judged)
+        with store_errors(store):
+            figures = evaluate_search(data, store, split, model, queries or 300, seed or 0, reading, judged)
         print_search(figures)
         write_figures(figures, json)
         return

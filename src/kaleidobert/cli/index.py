@@ -38,11 +38,12 @@ def index(
     from kaleidobert.cli.figures import write_figures
     from kaleidobert.data.reading import Reading
     from kaleidobert.index.indexer import index_catalogue
+    from kaleidobert.index.opening import store_errors
 
     check_files(json)
-    figures = index_catalogue(
-        data, model, store, split, Reading.load(columns, max_bad), batch_size, prune, new_version, photos
-    )
+    reading = Reading.load(columns, max_bad)
+    with store_errors(store):
+        figures = index_catalogue(data, model, store, split, reading, batch_size, prune, new_version, photos)
     indexed = f"{figures['products']:,} products ({figures['views']:,} photos) in {figures['seconds']:.0f} s"
     others = f"{figures['unchanged']:,} unchanged, {figures['removed']:,} removed"
     settings = figures["index"]

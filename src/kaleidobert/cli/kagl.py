@@ -23,11 +23,13 @@ def run_kagl(
 ) -> dict[str, Any]:
     """Evaluate and print. Raises ``InputError`` where an argument is missing."""
     from kaleidobert.evaluation.kagl import evaluate_kagl
+    from kaleidobert.index.opening import store_errors
 
     if ground_truth is None:
         raise InputError("kagl needs the folder of its ground truth: kaleidobert evaluate kagl DATA GROUND_TRUTH ...")
     if store:
-        figures = in_store(data, ground_truth, store, model, reading, rerank)
+        with store_errors(store):
+            figures = in_store(data, ground_truth, store, model, reading, rerank)
     elif model:
         figures = evaluate_kagl(data, ground_truth, model, reading, rerank)
     else:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from kaleidobert.cli.figures import write_figures
 from kaleidobert.cli.output import check_files, check_picture, save_picture
+from kaleidobert.index.opening import store_errors
 from kaleidobert.search.contact_sheet import result_sheet
 from kaleidobert.search.query import Answer, Hit, Query
 from kaleidobert.search.query_encoder import phrases_of
@@ -32,8 +33,8 @@ def search_once(
     query.check()
     check_picture(out)
     check_files(json_path)
-    ranker = Ranker.open(store, model)
-    answer = ranker.answer(query)
+    with store_errors(store):
+        answer = Ranker.open(store, model).answer(query)
     heading = query_text(query)
     console = console or Console()
     if understood := understood_text(query, answer.asked):

@@ -64,7 +64,9 @@ def index_catalogue(
             example = example or words_to_try(product)
             progress.advance(checking)
         progress.update(checking, total=total)
-        console.print(f"{data}: {total:,} products of {checked.rows:,} rows", markup=False, highlight=False)
+        console.print(
+            f"{data}: {total:,} products of {checked.rows:,} rows", markup=False, highlight=False, soft_wrap=True
+        )
         indexing = progress.add_task("Indexing", total=total)
         problems = Problems()
         figures = indexer.index(

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kaleidobert.files import write_whole
+from kaleidobert.files import read_json, write_whole
 from kaleidobert.training.dataset import PreparedDataset
 
 DATA_SUMMARY = "data.json"
@@ -21,4 +21,4 @@ def save_data_summary(run: Path, data: str | Path, **splits: PreparedDataset) ->
 def load_data_summary(run: Path) -> dict[str, Any] | None:
     """The summary of a run's data; None for runs of versions that did not record it."""
     path = run / DATA_SUMMARY
-    return json.loads(path.read_text()) if path.is_file() else None
+    return read_json(path, "delete it") if path.is_file() else None

@@ -13,7 +13,7 @@ from transformers import set_seed
 
 from kaleidobert.data.reading import BY_DEFAULT, Reading
 from kaleidobert.errors import InputError
-from kaleidobert.files import write_whole
+from kaleidobert.files import read_json, write_whole
 from kaleidobert.model import KaleidoBertForRetrieval
 from kaleidobert.model.distributed import BatchShard
 from kaleidobert.model.loading import load_model, load_processor
@@ -130,7 +130,7 @@ def _kept(
     file, found = out / CHOSEN_QUERIES, chosen_queries
     if processes().is_main_process:
         if checkpoint and file.exists():
-            found = json.loads(file.read_text())
+            found = read_json(file, "delete it, and the queries are read from the log again")
         elif chosen_queries:
             write_whole(json.dumps(chosen_queries, ensure_ascii=False), file)
     [found] = broadcast_object_list([found])

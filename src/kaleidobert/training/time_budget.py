@@ -12,7 +12,7 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from kaleidobert.files import write_whole
+from kaleidobert.files import read_json, write_whole
 
 TIME_BUDGET_FILE = "time_budget.json"  # the last file of a checkpoint: one without it is incomplete
 EARLIER_BUDGET_FILE = "pace.json"  # its name in checkpoints of earlier versions, whose weights have other names
@@ -76,7 +76,7 @@ class TimeBudget(TrainerCallback):
     @classmethod
     def resumed(cls, checkpoint: Path, max_minutes: float | None) -> TimeBudget:
         """The budget of a run that continues from a checkpoint folder."""
-        return cls(max_minutes, json.loads((checkpoint / TIME_BUDGET_FILE).read_text())["seconds"])
+        return cls(max_minutes, read_json(checkpoint / TIME_BUDGET_FILE, f"delete {checkpoint}")["seconds"])
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Mark the checkpoint complete: write its last file, once all processes have written theirs."""
