@@ -10,12 +10,13 @@ import pytest
 BUSY = "import hashlib; hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"  # in C, where no signal handler runs
 WAITING = "import time; time.sleep(60)"
 CODE = """
-import signal
+import signal, sys
+sys.argv[0] = "kaleidobert"  # the command line, which imports no large library
 from kaleidobert.cli.interrupt import end_on_interrupt
 signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in a shell's background inherit that it is ignored
-end_on_interrupt({})
-print("ready", flush=True)
-{}
+with end_on_interrupt({}):
+    print("ready", flush=True)
+    {}
 """
 
 

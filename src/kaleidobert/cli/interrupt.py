@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 EXIT_CODE = 130  # of a shell's command that SIGINT has ended
 STANDARD_ERROR = 2  # its file descriptor, which libraries do not replace
@@ -18,12 +20,25 @@ GO_ON = {
 ENDS_ITSELF = ("serve", "mcp")  # these let running requests finish
 
 
-def end_on_interrupt(arguments: Sequence[str]) -> None:
-    """Handle SIGINT from here on; ``arguments`` are those of the command line."""
+class _Interrupted(SystemExit):
+    pass
+
+
+@contextmanager
+def end_on_interrupt(arguments: Sequence[str]) -> Iterator[None]:
+    """Handle SIGINT while a verb runs; ``arguments`` are those of the command line."""
     verb = arguments[0] if arguments else ""
-    if verb in ENDS_ITSELF or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        return
-    how = GO_ON.get(verb, "").replace("with --resume", "again" if "--resume" in arguments else "with --resume")
+    if verb not in ENDS_ITSELF and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        _handle(verb, "--resume" in arguments)
+    try:
+        yield
+    except _Interrupted:
+        sys.stdout.flush()
+        os._exit(EXIT_CODE)  # without the seconds that Python takes to unload large libraries
+
+
+def _handle(verb: str, resumed: bool) -> None:
+    how = GO_ON.get(verb, "").replace("with --resume", "again" if resumed else "with --resume")
     line = "kaleidobert: stopped" + (f"; {how}" if how else "")
 
     # A computation may keep the main thread from its signal handler for long, so another thread counts the seconds.
@@ -48,7 +63,7 @@ def end_on_interrupt(arguments: Sequence[str]) -> None:
     def end(*_: object) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         print_once()
-        raise SystemExit(EXIT_CODE)
+        raise _Interrupted(EXIT_CODE)
 
     threading.Thread(target=watch, daemon=True).start()
     signal.set_wakeup_fd(written)

@@ -82,9 +82,9 @@ def main() -> None:
     """Run a verb; unusable input, or a full or read-only disk, is one line on standard error, with exit code 2."""
     if os.environ.get("RANK", "0") != "0":
         sys.stdout = open(os.devnull, "w")  # of torchrun's processes only the first prints
-    end_on_interrupt(sys.argv[1:])
     try:
-        app()
+        with end_on_interrupt(sys.argv[1:]):
+            app()
     except InputError as error:
         reason: str | None = str(error)
     except Exception as error:
