@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import sys
-from contextlib import redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
-from click import get_current_context
 
 from kaleidobert.data.problems import MAX_BAD
 
 __all__ = ["MAX_BAD", "STANDARD_OUTPUT", "Catalogue", "Columns", "JsonFile", "MaxBad", "print_figures"]
 STANDARD_OUTPUT = Path("-")
-_STREAM = "kaleidobert.standard_output"  # in the context's ``meta``
+_standard_output: list[TextIO] = []  # that of the running verb, while sys.stdout is standard error
+
+
+@contextmanager
+def _figures_alone() -> Iterator[None]:
+    _standard_output.append(sys.stdout)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _standard_output.pop()
 
 
 def _figures_file(context: typer.Context, path: Path | None) -> Path | None:
     """For ``-``, everything but the figures goes to standard error, so that programs can read standard output."""
     if path == STANDARD_OUTPUT:
-        context.meta[_STREAM] = sys.stdout
-        context.with_resource(redirect_stdout(sys.stderr))
+        context.with_resource(_figures_alone())
     return path
 
 
 def print_figures(text: str) -> None:
     """Print to the standard output that the verb started with."""
-    print(text, end="", file=get_current_context().meta[_STREAM])
+    print(text, end="", file=_standard_output[-1])
 
 
 JsonFile = Annotated[
