@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from kaleidobert.cli.options import MAX_BAD, Catalogue, Columns, JsonFile, MaxBad
-from kaleidobert.cli.output import check_files
+from kaleidobert.cli.output import check_files, check_folder
 
 
 class Task(str, Enum):
@@ -150,6 +150,7 @@ def evaluate(
         return
     if model is None:
         raise InputError("no --model; give the folder of a run")
+    check_folder(model / "evaluation")
     if task is Task.retrieval:
         from kaleidobert.evaluation.retrieval import evaluate_retrieval
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from kaleidobert.cli.options import MAX_BAD, Catalogue, Columns, JsonFile, MaxBad
-from kaleidobert.cli.output import check_files, check_picture, writing
+from kaleidobert.cli.output import check_files, check_folder, check_picture, writing
 
 
 def fit_ranker(
@@ -51,6 +51,7 @@ def fit_ranker(
     from kaleidobert.evaluation.report import draw_reliability
 
     check_files(json)
+    check_folder(model)
     check_picture(picture, [f".{ending}" for ending in Figure().canvas.get_supported_filetypes()])
     figures = fit(data, model, split, Reading.load(columns, max_bad), seed, memory, trained)
     print_ranking(figures)
