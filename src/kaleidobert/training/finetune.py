@@ -163,13 +163,13 @@ def finetune(
     if chosen.contrastive:
         settings.objectives.check_batches(("ITM",), 0.0, training.joint_samples)
     processor = load_processor(model_folder)
-    begin_run(out)
-    train, validation = prepare_splits(data, processor.image_processor, reading)
-    products, validated = list(chosen.usable(train, "train")), list(chosen.usable(validation, "validation"))
-    set_seed(training.seed)  # a new head is the same in every process
-    model = chosen.load(model_folder, settings, train, products)
-    freeze(model.kaleidobert, training)
-    arguments = training_arguments(out, training, len(products), settings.objectives)
+    with begin_run(out):
+        train, validation = prepare_splits(data, processor.image_processor, reading)
+        products, validated = list(chosen.usable(train, "train")), list(chosen.usable(validation, "validation"))
+        set_seed(training.seed)  # a new head is the same in every process
+        model = chosen.load(model_folder, settings, train, products)
+        freeze(model.kaleidobert, training)
+        arguments = training_arguments(out, training, len(products), settings.objectives)
     start_run(out, checkpoint, settings, processor, data, train, validation)
     chosen_queries = _kept(chosen_queries, out, checkpoint)
     collate = partial(

@@ -86,9 +86,9 @@ def pretrain(
     set_seed(training.seed)
     config = KaleidoBertConfig(**settings.model)
     image_processor = KaleidoBertImageProcessor(config.image_size, config.saliency, config.keep_aspect)
-    begin_run(out)
-    train, validation = prepare_splits(data, image_processor, reading)
-    arguments = training_arguments(out, training, len(train), settings.objectives)
+    with begin_run(out):
+        train, validation = prepare_splits(data, image_processor, reading)
+        arguments = training_arguments(out, training, len(train), settings.objectives)
     # A resumed run keeps its tokenizer, even where the catalogue has changed since.
     kept_tokens: list[int] | None = None
     if checkpoint:

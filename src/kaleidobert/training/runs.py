@@ -14,7 +14,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,7 +31,7 @@ from kaleidobert.errors import InputError
 from kaleidobert.files import write_whole
 from kaleidobert.model import KaleidoBertImageProcessor, KaleidoBertModel, KaleidoBertProcessor
 from kaleidobert.model.objectives import Objectives
-from kaleidobert.model.unfinished import is_unfinished, mark_finished, mark_unfinished
+from kaleidobert.model.unfinished import UNFINISHED, is_unfinished, mark_finished, mark_unfinished
 from kaleidobert.training.data_summary import save_data_summary
 from kaleidobert.training.dataset import PreparedDataset, prepare
 from kaleidobert.training.settings import RUN_SETTINGS, RunSettings, TrainingSettings
@@ -77,10 +78,21 @@ def last_checkpoint(out: Path, resume: bool) -> Path | None:
     return complete[-1] if complete else None
 
 
-def begin_run(out: Path) -> None:
-    """Mark the run as unfinished until `finish_run` is through; in the main process only."""
+@contextmanager
+def begin_run(out: Path) -> Iterator[None]:
+    """Mark the run as unfinished until `finish_run` is through; in the main process only.
+
+    Where the data is refused inside, a new folder is deleted again.
+    """
     if is_main_process():
         mark_unfinished(out)
+    try:
+        yield
+    except InputError:
+        if is_main_process() and [each.name for each in out.iterdir()] == [UNFINISHED]:
+            mark_finished(out)
+            out.rmdir()
+        raise
 
 
 def prepare_splits(
