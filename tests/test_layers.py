@@ -10,7 +10,7 @@ import kaleidobert
 
 ROOT = Path(kaleidobert.__file__).parent
 LAYERS = [
-    "levels errors progress pretrained words",
+    "levels errors files progress pretrained words",
     "data",
     "synthetic",
     "vision",

@@ -16,10 +16,12 @@ from kaleidobert.data.readers import read_products
 from kaleidobert.errors import InputError
 from kaleidobert.evaluation.fit_ranker import fit_ranker
 from kaleidobert.evaluation.retrieval import evaluate_retrieval
+from kaleidobert.files import write_whole
 from kaleidobert.index.indexer import index_catalogue
 from kaleidobert.levels import PUBLISHED
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.pretext_objectives import illustrate
+from kaleidobert.model.unfinished import is_unfinished
 from kaleidobert.scoring.ranking import RANKING_FILE
 from kaleidobert.search.contact_sheet import result_sheets
 from kaleidobert.search.ranker import Ranker
@@ -62,15 +64,21 @@ def demo(out: Path, products: int, minutes: float) -> tuple[str, dict]:
     overrides = ["training.batch_size=128", "training.joint_samples=32", "training.evaluate_every=50"]
     with _step(console, "3/6 pre-training", pretrained / "model.safetensors") as wanted:
         if wanted:
-            pretrain(data, pretrained, load_settings("mini", overrides), max_minutes=minutes)
+            settings, resume = load_settings("mini", overrides), is_unfinished(pretrained)
+            pretrain(data, pretrained, settings, max_minutes=minutes, resume=resume)
     with _step(console, "4/6 fine-tuning for retrieval", run / RANKING_FILE) as wanted:
         if wanted:
             settings = finetune_settings("retrieval", pretrained)
-            finetune("retrieval", data, pretrained, run, settings, max_minutes=minutes / 3)
-            fit_ranker(data, run)
+            finetune(
+                *("retrieval", data, pretrained, run, settings),
+                max_minutes=minutes / 3,
+                resume=is_unfinished(run),
+                finish=lambda folder: {"ranking": fit_ranker(data, folder, finishing=True)},
+            )
     with _step(console, "5/6 retrieval on held-out products", figures_file) as wanted:
         if wanted:
-            figures_file.write_text(json.dumps(evaluate_retrieval(data, run, queries=100, rerank=20), indent=2) + "\n")
+            figures = evaluate_retrieval(data, run, queries=100, rerank=20)
+            write_whole(json.dumps(figures, indent=2) + "\n", figures_file)
     with _step(console, "6/6 indexing and six searches", out / "results.png") as wanted:
         if wanted:
             index_catalogue(str(data), run, store)  # all products, as a shop does; the figures are of new ones
@@ -80,8 +88,8 @@ def demo(out: Path, products: int, minutes: float) -> tuple[str, dict]:
 
 @contextmanager
 def _step(console: Console, title: str, done: Path) -> Iterator[bool]:
-    """Print a step's title; yields whether it still has to run, that is, whether its result ``done`` is missing."""
-    wanted = not done.exists()
+    """Print a step's title; yields whether it still has to run: ``done`` is missing, or of an unfinished run."""
+    wanted = not done.exists() or is_unfinished(done.parent)
     console.print(f"[bold]{title}[/bold]" + ("" if wanted else f" (skipped, {done} exists)"))
     yield wanted
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -11,6 +16,20 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+Item = TypeVar("Item")
+
+
+def note(text: str) -> None:
+    """One line on standard error, for people; of torchrun's processes only the first prints it."""
+    if os.environ.get("RANK", "0") == "0":
+        print(text, file=sys.stderr)
+
+
+def track(items: Sequence[Item], description: str) -> Iterator[Item]:
+    """The items, with a `progress_bar`."""
+    with progress_bar() as progress:
+        yield from progress.track(items, description=description)
 
 
 def progress_bar() -> Progress:

@@ -59,3 +59,19 @@ def test_command_line_refuses_in_one_line(shop: Shop, tmp_path: Path, monkeypatc
 def test_a_free_port_can_be_asked_for() -> None:
     with listen("127.0.0.1", 0) as listener:
         assert isinstance(listener, socket.socket) and listener.getsockname()[1] > 0
+
+
+@pytest.mark.parametrize("damaged", ["products-1.lance/data", "products-1.lance/_versions", "versions.lance/data"])
+def test_a_damaged_store_is_named(new_shop: Shop, damaged: str) -> None:
+    new_shop.indexer().index(new_shop.products)
+    for file in (Path(new_shop.uri) / damaged).iterdir():
+        file.write_bytes(b"half")
+    error = run(search, "red bag", "--store", new_shop.uri, "--model", new_shop.model_folder).exception
+    assert isinstance(error, InputError) and f"the store {new_shop.uri}" in str(error)
+    assert "delete it, and index the catalogue again" in str(error) and "\n" not in str(error)
+
+
+def test_the_hint_is_in_the_catalogue_s_own_words(shop: Shop, new_shop: Shop, catalogue_file: Path) -> None:
+    found = run(index, catalogue_file, "--model", shop.model_folder, "--store", new_shop.uri)
+    assert f"try: kaleidobert search 'red women' --store {new_shop.uri}" in found.output
+    assert f"{catalogue_file}: 12 products of 12 rows" in found.output

@@ -1,7 +1,10 @@
 """Matching columns to fields."""
 
+from pathlib import Path
+
 import pytest
 
+from kaleidobert.data.columns import ALIASES
 from kaleidobert.data.readers import load_columns, read_products
 from kaleidobert.errors import InputError
 
@@ -41,3 +44,10 @@ def test_invalid_columns_files(tmp_path, text):
         load_columns(tmp_path / "columns.yaml")
     with pytest.raises(InputError, match="cannot be read"):
         load_columns(tmp_path / "missing.yaml")
+
+
+def test_the_page_on_catalogues_lists_every_recognised_name():
+    page = (Path(__file__).parents[2] / "docs" / "catalogues.md").read_text().partition("## Other tables")[2]
+    rows = [row.split("|")[1:3] for row in page.splitlines() if row.startswith("| ")][1:]
+    listed = {field.strip(): tuple("".join(name.split()).lower() for name in names.split(",")) for field, names in rows}
+    assert listed == ALIASES

@@ -1,6 +1,7 @@
 """The log of what shoppers did."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -47,6 +48,20 @@ def test_damaged_lines_are_counted_and_left_out(tmp_path):
     (tmp_path / "2026-01-01.jsonl").write_bytes(b"\n".join(lines) + b"\n")
     found, damaged = read_events(tmp_path)
     assert [each.query for each in found] == ["red", "blue"] and damaged == 7
+
+
+def test_old_events_are_deleted(tmp_path):
+    today = datetime.now(timezone.utc).date()
+    ages = {age: tmp_path / f"{today - timedelta(days=age)}.jsonl" for age in (1, 30, 31, 400)}
+    for file in ages.values():
+        file.write_text("")
+    (tmp_path / "notes.jsonl").write_text("")
+    EventLog(tmp_path, keep_days=30).append([Event("search", "red")])
+    assert {age for age, file in ages.items() if file.exists()} == {1, 30} and (tmp_path / "notes.jsonl").exists()
+    (tmp_path / f"{today}.jsonl").unlink()
+    ages[400].write_text("")
+    EventLog(tmp_path, keep_days=0).append([Event("search", "red")])
+    assert ages[400].exists()
 
 
 def test_one_day_has_a_limit(tmp_path, monkeypatch):

@@ -57,7 +57,7 @@ def test_too_many_bad_rows_are_reported_in_one_line(photos):
         ids(photos / "shop.csv")
     assert str(error.value).startswith(
         "10 of 100 rows could not be used (10.0%), more than the 5.0% allowed; "
-        f"correct the rows or raise max_bad: {photos / 'shop.csv'}, line 11: "
+        f"correct the rows or raise --max-bad: {photos / 'shop.csv'}, line 11: "
         f"image file missing: {photos / 'photos/gone.jpg'}; "
     )
     assert "\n" not in str(error.value)

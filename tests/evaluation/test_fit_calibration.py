@@ -25,7 +25,7 @@ def encoded(scorer, test_split):
 
 def test_a_run_s_matches_are_probabilities_by_score_and_words(scorer, encoded, test_split, tmp_path):
     known, figures = fit_calibration(scorer, test_split, encoded)
-    assert Calibration.of(known.as_dict(), "the same") == known and known.weak == figures["weak"]
+    assert Calibration.of(known.as_dict(), 1.0) == known and known.weak == figures["weak"]
     assert bool(known.combined) == bool(scorer.weights.joint_weight["TIR"]) == ("combined" in figures)
     one, other = known.text(np.array([1.0, 2.0]), ["red", "bag"])
     assert 0 < one < other < 1
@@ -36,10 +36,10 @@ def test_a_run_s_matches_are_probabilities_by_score_and_words(scorer, encoded, t
 
 def test_a_run_keeps_the_calibration_of_each_fit(run):
     ranking = Ranking.load(run)
-    known = [Calibration.of(fit.calibration, str(run)) for fit in (ranking.without_memory, ranking.with_memory)]
+    known = [Calibration.of(fit.calibration, 1.0) for fit in (ranking.without_memory, ranking.with_memory)]
     assert known[0] != known[1] and all(each.as_dict()["words"] for each in known)
     scorer = KaleidoBertScorer.from_pretrained(run)
-    assert [Calibration.of(each.weights.calibration, "") for each in (scorer.without_memory(), scorer)] == known
+    assert [Calibration.of(each.weights.calibration, 1.0) for each in (scorer.without_memory(), scorer)] == known
 
 
 def test_words_that_no_product_says_lower_a_match(scorer, encoded, test_split):

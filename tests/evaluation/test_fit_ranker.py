@@ -328,7 +328,7 @@ def test_a_run_remembers_another_catalogue_and_keeps_its_weights(copy, shapes, m
 
 def test_too_few_products_are_ranked_without_match_probabilities(scorer, test_split, caplog):
     ranking, figures = fit_ranking(scorer, test_split.head(4), Objectives())
-    assert not ranking.without_memory.calibration and not ranking.with_memory.calibration
+    assert [list(fit.calibration) for fit in (ranking.without_memory, ranking.with_memory)] == [["missing"]] * 2
     assert "calibration" not in figures["with_memory"] and "too few" in caplog.text
 
 

@@ -14,14 +14,14 @@ from fixtures.shop import CALIBRATION, COLOURS, JOINT, Shop, catalogue, drawn
 from kaleidobert.data.images import open_image
 from kaleidobert.data.product import Product
 from kaleidobert.errors import InputError
-from kaleidobert.index.filters import Filters
+from kaleidobert.index.filters import Filters, parse_filters
 from kaleidobert.scoring.calibration import Calibration
 from kaleidobert.search.candidates import CandidateRetriever
 from kaleidobert.search.query import Hit, Query
 from kaleidobert.search.ranker import Ranker
 from kaleidobert.vision.saliency.detectors import DETECTORS
 
-KNOWN = Calibration.of(CALIBRATION, "the tests")
+KNOWN = Calibration.of(CALIBRATION, 1.0)
 WORDS = (KNOWN.vectors[0], 50.0, *KNOWN.vectors[1:])
 
 
@@ -198,12 +198,29 @@ def test_words_explain_a_hit_with_weights_and_patches(shop: Shop) -> None:
     assert ranker.explain("red", "none", 0) == [] == ranker.explain("", hit.product.id, 0)
 
 
-def test_an_uncalibrated_model_is_refused(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    ranker = shop.ranker()
-    uncalibrated = replace(ranker.store.info, calibration={})
-    monkeypatch.setattr(type(ranker.store), "info", property(lambda _: uncalibrated), raising=False)
-    with pytest.raises(InputError, match="kaleidobert fit-ranker"):
-        shop.ranker(calibration={})
+@pytest.fixture
+def uncalibrated(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Ranker:
+    """Of a run whose catalogue was too small to fit match probabilities."""
+    info = replace(shop.ranker().store.info, calibration={})
+    monkeypatch.setattr(type(shop.ranker().store), "info", property(lambda _: info), raising=False)
+    return shop.ranker(calibration={"missing": "too few products"})
+
+
+def test_without_calibration_hits_have_no_percentages_and_the_answer_says_why(uncalibrated: Ranker) -> None:
+    answer = uncalibrated.answer(Query("red ellipse bag", top=12))
+    assert len(answer.hits) == 12 and {hit.match for hit in answer.hits} == {None}
+    assert not answer.weak and "red" in answer.hits[0].product.title
+    assert "no match percentages: too few products; " in answer.note and "kaleidobert fit-ranker" in answer.note
+    with pytest.raises(InputError, match="leave the threshold out: hits have no match"):
+        uncalibrated.answer(Query("red bag", threshold=0.5))
+
+
+def test_without_calibration_the_order_is_that_of_the_embeddings(uncalibrated: Ranker, shop: Shop) -> None:
+    plain = {"rerank": 0, "hybrid": 0.0, "understand": False, "top": 12}
+    expected = [hit.product.id for hit in shop.ranker().search("red ellipse bag", **plain)]
+    assert [hit.product.id for hit in uncalibrated.search("red ellipse bag", **plain)] == expected
+    for query in (Query("bag", like="p01"), Query("bag", image=open_image(drawn("red", "ellipse")), avoid="blue")):
+        assert uncalibrated.answer(query).hits
 
 
 def test_an_empty_answer_says_why(shop: Shop) -> None:
@@ -215,6 +232,10 @@ def test_an_empty_answer_says_why(shop: Shop) -> None:
         "No product has 'color'; filters are: category, subcategory, colour, fabric."
     )
     assert "lower the threshold" in ranker.why_nothing()
+    assert ranker.why_nothing(parse_filters(["colour<=3"])) == (
+        "'colour' is a number in no product: filter it by colour=VALUE."
+    )
+    assert "check the spelling" in ranker.answer(Query("bag", filters=wrong)).nothing
 
 
 @pytest.mark.parametrize("query", ["", "  "])

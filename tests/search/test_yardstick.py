@@ -5,12 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 from fixtures.shop import Shop
 from kaleidobert.data.product import Product
 from kaleidobert.errors import InputError
-from kaleidobert.search.judged import JudgedQuery, judged_queries, read_judged, unanswerable
+from kaleidobert.search.judged import JudgedQuery, judged_queries, read_judged
 from kaleidobert.search.yardstick import bm25, figures_of
 from kaleidobert.synthetic.catalogue import sample_look
 
@@ -75,14 +74,14 @@ def test_a_file_of_judged_queries(tmp_path: Path) -> None:
         "- {query: green boots, where: {colour: green}}\n"
         "- {query: sandals, where: {heel: high}}\n"
     )
-    found = read_judged(file, products)
+    found, left_out = read_judged(file, products)
     assert [(each.text, each.kind) for each in found] == [
         ("red flats", "colour + type"),
         ("dark boots", "judged"),
         ("that one", "judged"),
     ]
     assert [sorted(each.relevant, key=int) for each in found] == [["4", "10"], ["3", "5", "9", "11"], ["3"]]
-    assert unanswerable(file, found) == ["green boots", "sandals"]
+    assert left_out == ["green boots", "sandals"]
 
 
 @pytest.mark.parametrize(
@@ -110,6 +109,4 @@ def test_the_demo_s_judged_queries_fit_its_products() -> None:
         look = sample_look(np.random.default_rng([0, index]))
         labels = {"category": look.kind.category, "subcategory": look.kind.subcategory}
         products.append(Product(id=str(index), title="", attributes=look.attributes, **labels))
-    missing = {each["query"] for each in yaml.safe_load(file.read_text())}
-    missing -= {each.text for each in read_judged(file, products)}
-    assert not missing
+    assert not read_judged(file, products)[1]

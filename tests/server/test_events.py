@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from fixtures.shop import Shop
 from kaleidobert.data import events
-from kaleidobert.data.events import Event, read_events
+from kaleidobert.data.events import Event, EventLog, read_events
 from kaleidobert.server.app import ServerSettings, create_app
 
 CLICK = {"kind": "click", "product": "p00", "query": "red bag", "position": 2}
@@ -23,7 +23,7 @@ def log(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def client(shop: Shop, log: Path) -> Iterator[TestClient]:
-    app = create_app(shop.ranker(), ServerSettings(events=log))
+    app = create_app(shop.ranker(), ServerSettings(events=EventLog(log)))
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from fixtures.source_files import JPEG, encoded, write_parquet
 from kaleidobert.data.problems import Problems
+from kaleidobert.data.reading import Reading
 from kaleidobert.data.splits import split_of
 from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertImageProcessor
@@ -200,3 +201,66 @@ def test_other_weights_give_another_preparation(source, tmp_path, own_cache):
         for _ in range(2):
             prepare(source, "validation", KaleidoBertImageProcessor(24, str(weights)))
     assert len(list(own_cache.iterdir())) == 2
+
+
+def in_sub_folder(source: Path) -> Path:
+    """The same catalogue with its photos in a folder ``photos`` beside the file."""
+    (source.parent / "photos").mkdir()
+    for photo in source.parent.glob("*.png"):
+        photo.rename(source.parent / "photos" / photo.name)
+    rows = source.read_text().splitlines()
+    moved = [
+        row.rpartition(",")[0] + "," + "|".join(f"photos/{name}" for name in row.rpartition(",")[2].split("|"))
+        for row in rows[1:]
+    ]
+    source.write_text("\n".join([rows[0], *moved]) + "\n")
+    return source.parent / "photos"
+
+
+@pytest.mark.parametrize("whole", [True, False])  # the data is the file, or its folder
+def test_a_replaced_photo_in_a_sub_folder_is_prepared_again(source, train, whole):
+    photos, data = in_sub_folder(source), source if whole else source.parent
+    before = prepare(data, "train", PROCESSOR)
+    Image.new("RGB", (48, 56), "black").save(photos / f"{train[0]['id']}-0.png")
+    assert not np.array_equal(prepare(data, "train", PROCESSOR).pixels[0], before.pixels[0])
+
+
+def test_a_photo_that_was_missing_is_found_later(source, train):
+    photos = in_sub_folder(source)
+    photo = photos / f"{train[0]['id']}-0.png"
+    found = photo.read_bytes()
+    photo.unlink()
+    assert train[0]["id"] not in prepare(source, "train", PROCESSOR).ids
+    photo.write_bytes(found)
+    assert train[0]["id"] in prepare(source, "train", PROCESSOR).ids
+
+
+@pytest.mark.parametrize("name", ["pixels.raw", "products.json", "photos.json"])
+def test_a_damaged_cache_is_named(source, own_cache, name):
+    prepare(source, "train", PROCESSOR)
+    [folder] = own_cache.iterdir()
+    (folder / name).write_bytes(b"[")
+    with pytest.raises(InputError, match=f"{folder}: this cache .* is damaged .*: delete the folder"):
+        prepare(source, "train", PROCESSOR)
+
+
+def test_a_cache_that_cannot_be_written_is_named(source, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("KALEIDOBERT_CACHE", str(tmp_path / "file"))
+    with pytest.raises(InputError, match="file: prepared photos cannot be written .* KALEIDOBERT_CACHE"):
+        prepare(source, "train", PROCESSOR)
+
+
+def test_it_says_how_many_products_of_how_many_rows(source, rows, train, capsys):
+    prepare(source, "train", PROCESSOR)
+    assert f"{source} (train): {len(train)} products of {len(rows)} rows" in capsys.readouterr().err
+    assert len(prepare(source, None, PROCESSOR)) == len(rows)
+    assert f"{source}: {len(rows)} products of {len(rows)} rows" in capsys.readouterr().err
+
+
+def test_more_bad_rows_can_be_allowed(source, train):
+    for row in train[:6]:
+        truncate(source, row["id"])
+    with pytest.raises(InputError, match="more than the 5.0% allowed; correct the rows or raise --max-bad"):
+        prepare(source, "train", PROCESSOR)
+    assert len(prepare(source, "train", PROCESSOR, Reading(max_bad=0.2))) == len(train) - 6

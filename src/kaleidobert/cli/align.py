@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kaleidobert.cli.options import ImageTemplate
+from kaleidobert.cli.options import MAX_BAD, Catalogue, Columns, ImageTemplate, JsonFile, MaxBad
 from kaleidobert.cli.output import check_files, check_folder
 
 
@@ -20,7 +20,7 @@ class Source(str, Enum):
 
 
 def align(
-    data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or the name of a data set.")],
+    data: Catalogue,
     out: Annotated[Path, typer.Option(help="The alignment folder to write; a captioner in it is reused.")],
     source: Annotated[
         Source, typer.Option(help="Align the words of a generated caption, or the text's own (teacher forcing).")
@@ -29,18 +29,19 @@ def align(
         str,
         typer.Option(help="The preset with the photo settings: mini, small, base, published, scratch, or a YAML file."),
     ] = "mini",
-    columns: Annotated[Path | None, typer.Option(help="A file that maps unusual column names.")] = None,
+    columns: Columns = None,
     image_template: ImageTemplate = None,
+    max_bad: MaxBad = MAX_BAD,
     max_minutes: Annotated[float | None, typer.Option(min=0.01, help="Time limit for training the captioner.")] = None,
     set: Annotated[list[str] | None, typer.Option(help="Override a setting: key=value.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the alignment's counts to this file.")] = None,
+    json: JsonFile = None,
 ) -> None:
     """Train a captioner on a catalogue, and write which patches of each photo the words of its text describe.
 
     Example: kaleidobert align catalogue/ --out runs/align --max-minutes 10
     """
     from kaleidobert.cli.figures import write_figures
-    from kaleidobert.data.readers import catalogue_columns
+    from kaleidobert.data.reading import Reading
     from kaleidobert.training.align import align as run
     from kaleidobert.training.settings import load_settings
     from kaleidobert.training.train_captioner import align_settings
@@ -48,8 +49,8 @@ def align(
     check_folder(out)
     check_files(json)
     settings, photos = align_settings(set or []), load_settings(preset)
-    mapping = catalogue_columns(columns, image_template)
-    figures = run(data, out, photos, settings, source.value, mapping, max_minutes)
+    reading = Reading.load(columns, image_template, max_bad)
+    figures = run(data, out, photos, settings, source.value, reading, max_minutes)
     if figures["pairs"]:
         typer.echo(
             f"{figures['pairs']:,} pairs in {out}: {figures['products_with_pairs']:,} of {figures['products']:,} "

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from kaleidobert.cli.options import JsonFile
 from kaleidobert.cli.output import check_files
 
 
@@ -16,7 +17,7 @@ def describe(
         list[Path], typer.Option(help="A run fine-tuned for category, subcategory or captioning; repeat for several.")
     ],
     text: Annotated[str | None, typer.Option(help="The product's text, for runs that classify by text.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write title, classes and probabilities to this file.")] = None,
+    json: JsonFile = None,
 ) -> None:
     """Describe a photo: a generated title, and the three most probable categories and sub-categories.
 

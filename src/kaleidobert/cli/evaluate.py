@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from kaleidobert.cli.options import ImageTemplate
-from kaleidobert.cli.output import check_files
+from kaleidobert.cli.options import MAX_BAD, Catalogue, Columns, ImageTemplate, JsonFile, MaxBad
+from kaleidobert.cli.output import check_files, check_folder
 
 
 class Task(str, Enum):
@@ -31,7 +31,7 @@ class Protocol(str, Enum):
 
 def evaluate(
     task: Annotated[Task, typer.Argument(help="The task to evaluate.")],
-    data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or the name of a data set.")],
+    data: Catalogue,
     ground_truth: Annotated[
         Path | None, typer.Argument(help="kagl: the folder of its ground truth.", show_default=False)
     ] = None,
@@ -39,7 +39,9 @@ def evaluate(
         Path | None,
         typer.Option(help="The run folder, written by pretrain or finetune; with --store, the store's by default."),
     ] = None,
-    split: Annotated[str | None, typer.Option(help="The split to evaluate on.", show_default="test")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="The split to evaluate on.", show_default="test; all rows of a single file")
+    ] = None,
     protocol: Annotated[
         Protocol | None,
         typer.Option(help="Retrieval: rank 101 candidates per query, or the full split.", show_default="101"),
@@ -83,9 +85,10 @@ def evaluate(
     beams: Annotated[
         int | None, typer.Option(min=1, help="Captioning: number of beams; 1 is greedy.", show_default="3")
     ] = None,
-    columns: Annotated[Path | None, typer.Option(help="A file that maps unusual column names.")] = None,
+    columns: Columns = None,
     image_template: ImageTemplate = None,
-    json: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
+    max_bad: MaxBad = MAX_BAD,
+    json: JsonFile = None,
 ) -> None:
     """Evaluate a run on products that it was not trained on.
 
@@ -117,7 +120,7 @@ def evaluate(
         write_figures,
     )
     from kaleidobert.cli.kagl import run_kagl
-    from kaleidobert.data.readers import catalogue_columns
+    from kaleidobert.data.reading import Reading
     from kaleidobert.errors import InputError
     from kaleidobert.evaluation.model_card import write_model_card
     from kaleidobert.training.runs import HISTORY_FILE
@@ -128,9 +131,9 @@ def evaluate(
     _check_options(task, drawing | options | {"--gallery": gallery, "GROUND_TRUTH": ground_truth})
     _check_candidates(candidates, drawing | {"--gallery": gallery})
     check_files(json)
-    mapping = catalogue_columns(columns, image_template)
+    reading = Reading.load(columns, image_template, max_bad)
     if task is Task.kagl:
-        figures = run_kagl(data, ground_truth, model, store, mapping, rerank)
+        figures = run_kagl(data, ground_truth, model, store, reading, rerank)
         write_figures(figures, json)
         return
     if task is Task.search:
@@ -138,32 +141,34 @@ def evaluate(
             raise InputError("search asks a store: give --store")
         if judged is not None and (queries is not None or seed is not None):
             raise InputError("--judged gives the queries: leave out --queries and --seed")
+        from kaleidobert.index.opening import store_errors
         from kaleidobert.search.yardstick import evaluate_search
 
-        figures = evaluate_search(data, store, split, model, queries or 300, seed or 0, mapping, judged)
+        with store_errors(store):
+            figures = evaluate_search(data, store, split, model, queries or 300, seed or 0, reading, judged)
         print_search(figures)
         write_figures(figures, json)
         return
     if model is None:
         raise InputError("no --model; give the folder of a run")
-    split = split or "test"
+    check_folder(model / "evaluation")
     if task is Task.retrieval:
         from kaleidobert.evaluation.retrieval import evaluate_retrieval
 
         chosen = (protocol or (Protocol.full if gallery else Protocol.hundred_and_one)).value
         figures = evaluate_retrieval(
-            data, model, split, chosen, queries, seed or 0, mapping, draws or 1, candidates, rerank, gallery
+            data, model, split, chosen, queries, seed or 0, reading, draws or 1, candidates, rerank, gallery
         )
         print_retrieval(figures)
     elif task is Task.captioning:
         from kaleidobert.evaluation.captioning import evaluate_captioning
 
-        figures = evaluate_captioning(data, model, split, mapping, queries, seed or 0, beams or 3)
+        figures = evaluate_captioning(data, model, split, reading, queries, seed or 0, beams or 3)
         print_captioning(figures)
     else:
         from kaleidobert.evaluation.recognition import evaluate_recognition
 
-        figures = evaluate_recognition(task.value, data, model, split, mapping)
+        figures = evaluate_recognition(task.value, data, model, split, reading)
         print_recognition(figures)
     if (model / HISTORY_FILE).is_file():
         write_model_card(model)

@@ -7,31 +7,32 @@ from typing import Annotated
 
 import typer
 
-from kaleidobert.cli.options import ImageTemplate
+from kaleidobert.cli.options import MAX_BAD, Catalogue, Columns, ImageTemplate, MaxBad
 from kaleidobert.cli.output import check_folder
 
 
 def features(
-    data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or the name of a data set.")],
+    data: Catalogue,
     out: Annotated[Path, typer.Option(help="The folder to write; an interrupted run is continued.")],
     preset: Annotated[
         str, typer.Option(help="The preset with backbone and photo settings: base, or a YAML file.")
     ] = "base",
-    columns: Annotated[Path | None, typer.Option(help="A file that maps unusual column names.")] = None,
+    columns: Columns = None,
     image_template: ImageTemplate = None,
+    max_bad: MaxBad = MAX_BAD,
     set: Annotated[list[str] | None, typer.Option(help="Override a setting: key=value.")] = None,
 ) -> None:
     """Compute a frozen backbone's features of every photo once, to be used by pretrain --features.
 
     Example: kaleidobert features catalogue/ --out features/ --preset base
     """
-    from kaleidobert.data.readers import catalogue_columns
+    from kaleidobert.data.reading import Reading
     from kaleidobert.training.cached_features import build_features
     from kaleidobert.training.settings import load_settings
 
     check_folder(out)
-    mapping = catalogue_columns(columns, image_template)
-    counts = build_features(data, out, load_settings(preset, set or []), mapping)
+    reading = Reading.load(columns, image_template, max_bad)
+    counts = build_features(data, out, load_settings(preset, set or []), reading)
     size = sum(path.stat().st_size for path in out.glob("*.f16")) / 1e9
     typer.echo(
         f"features of {sum(counts.values()):,} views in {out}, {size:,.1f} GB; next: "

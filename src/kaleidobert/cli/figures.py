@@ -11,15 +11,21 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from kaleidobert.cli.options import STANDARD_OUTPUT, print_figures
 from kaleidobert.cli.output import write_text
 
 INPUTS = {"both": "photo and text", "image": "the photo", "text": "the text"}
 
 
 def write_figures(figures: dict, path: Path | None) -> None:
-    """Write figures as JSON, if a path is given; under torchrun only the first process writes."""
-    if path and os.environ.get("RANK", "0") == "0":
-        write_text(dumps(figures, indent=2, ensure_ascii=False) + "\n", path)
+    """Write figures as JSON, if a path is given (- is standard output); under torchrun only in the first process."""
+    if path is None or os.environ.get("RANK", "0") != "0":
+        return
+    text = dumps(figures, indent=2, ensure_ascii=False) + "\n"
+    if path == STANDARD_OUTPUT:
+        print_figures(text)
+    else:
+        write_text(text, path)
 
 
 def print_recognition(figures: dict) -> None:

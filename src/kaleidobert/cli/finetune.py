@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from kaleidobert.cli.evaluate import RECOGNITION, Task
-from kaleidobert.cli.options import ImageTemplate
+from kaleidobert.cli.options import MAX_BAD, Catalogue, Columns, ImageTemplate, JsonFile, MaxBad
 from kaleidobert.cli.output import check_files, check_folder
 
 
@@ -23,7 +23,7 @@ class Inputs(str, Enum):
 
 def finetune(
     task: Annotated[Task, typer.Argument(help="The task to fine-tune for.")],
-    data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or the name of a data set.")],
+    data: Catalogue,
     model: Annotated[Path, typer.Option(help="The pre-trained run folder to start from.")],
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
     inputs: Annotated[
@@ -33,14 +33,15 @@ def finetune(
         str | None,
         typer.Option(help="retrieval: train also by what shoppers chose: a store with events (serve --log-events)."),
     ] = None,
-    columns: Annotated[Path | None, typer.Option(help="A file that maps unusual column names.")] = None,
+    columns: Columns = None,
     image_template: ImageTemplate = None,
+    max_bad: MaxBad = MAX_BAD,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the run's last checkpoint.")] = False,
     max_minutes: Annotated[
         float | None, typer.Option(min=0.01, help="Time limit; the learning rate is annealed to end by then.")
     ] = None,
     set: Annotated[list[str] | None, typer.Option(help="Override a setting: key=value; repeat for several.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the last validation figures to this file.")] = None,
+    json: JsonFile = None,
 ) -> None:
     """Fine-tune a pre-trained run end to end for retrieval, category or sub-category recognition, or captioning.
 
@@ -54,13 +55,12 @@ def finetune(
     """
     from kaleidobert.cli.figures import write_figures
     from kaleidobert.data.events import load_chosen_queries
-    from kaleidobert.data.readers import catalogue_columns
+    from kaleidobert.data.reading import Reading
     from kaleidobert.errors import InputError
     from kaleidobert.evaluation.fit_ranker import fit_ranker
     from kaleidobert.evaluation.model_card import write_model_card
     from kaleidobert.training.finetune import finetune as run
     from kaleidobert.training.finetune import finetune_settings
-    from kaleidobert.training.runs import is_main_process
 
     check_folder(out)
     check_files(json)
@@ -71,12 +71,17 @@ def finetune(
     chosen = load_chosen_queries(events) if events is not None else None
     overrides = [f"model.inputs={inputs.value}"] if task in RECOGNITION else []
     settings = finetune_settings(task.value, model, [*overrides, *(set or [])])
-    mapping = catalogue_columns(columns, image_template)
-    figures: dict[str, Any] = run(task.value, data, model, out, settings, mapping, max_minutes, resume, chosen)
-    if is_main_process():
+    reading = Reading.load(columns, image_template, max_bad)
+
+    def finish(folder: Path) -> dict[str, Any]:
+        figures = {}
         if task is Task.retrieval:
-            figures["ranking"] = fit_ranker(data, out, columns=mapping, memory=settings.objectives.trains_embeddings)
-        write_model_card(out)
+            memory = settings.objectives.trains_embeddings
+            figures["ranking"] = fit_ranker(data, folder, reading=reading, memory=memory, finishing=True)
+        write_model_card(folder)
+        return figures
+
+    figures = run(task.value, data, model, out, settings, reading, max_minutes, resume, chosen, finish)
     if figures["products_left_out"]:
         lacking = "text" if task is Task.captioning else task.value
         typer.echo(f"left out {figures['products_left_out']} training products without a {lacking}")

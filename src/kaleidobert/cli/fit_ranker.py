@@ -7,18 +7,19 @@ from typing import Annotated
 
 import typer
 
-from kaleidobert.cli.options import ImageTemplate
-from kaleidobert.cli.output import check_files, check_picture, writing
+from kaleidobert.cli.options import MAX_BAD, Catalogue, Columns, ImageTemplate, JsonFile, MaxBad
+from kaleidobert.cli.output import check_files, check_folder, check_picture, writing
 
 
 def fit_ranker(
-    data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or the name of a data set.")],
+    data: Catalogue,
     model: Annotated[Path, typer.Option(help="The run folder, written by pretrain or finetune.")],
     split: Annotated[
         str, typer.Option(help="The split to fit on; not one that the run was trained on.")
     ] = "validation",
-    columns: Annotated[Path | None, typer.Option(help="A file that maps unusual column names.")] = None,
+    columns: Columns = None,
     image_template: ImageTemplate = None,
+    max_bad: MaxBad = MAX_BAD,
     memory: Annotated[
         bool, typer.Option("--memory/--no-memory", help="Build a retrieval memory from DATA's train split.")
     ] = True,
@@ -32,7 +33,7 @@ def fit_ranker(
     picture: Annotated[
         Path | None, typer.Option(help="Draw predicted against observed match rates into this PNG.")
     ] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the weights and figures to this file.")] = None,
+    json: JsonFile = None,
 ) -> None:
     """Build a run's retrieval memory, and fit the weights of its scores and its match probabilities.
 
@@ -46,13 +47,14 @@ def fit_ranker(
     from matplotlib.figure import Figure
 
     from kaleidobert.cli.figures import print_ranking, write_figures
-    from kaleidobert.data.readers import catalogue_columns
+    from kaleidobert.data.reading import Reading
     from kaleidobert.evaluation.fit_ranker import fit_ranker as fit
     from kaleidobert.evaluation.report import draw_reliability
 
     check_files(json)
+    check_folder(model)
     check_picture(picture, [f".{ending}" for ending in Figure().canvas.get_supported_filetypes()])
-    figures = fit(data, model, split, catalogue_columns(columns, image_template), seed, memory, trained)
+    figures = fit(data, model, split, Reading.load(columns, image_template, max_bad), seed, memory, trained)
     print_ranking(figures)
     write_figures(figures, json)
     best = figures.get("with_memory", figures["without_memory"])

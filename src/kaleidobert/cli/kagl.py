@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from kaleidobert.cli.figures import print_kagl
+from kaleidobert.data.reading import Reading
 from kaleidobert.errors import InputError
 
 BATCH = 64  # queries of one answer
@@ -17,18 +18,20 @@ def run_kagl(
     ground_truth: Path | None,
     model: Path | None,
     store: str | None,
-    columns: Mapping[str, str] | None,
+    reading: Reading,
     rerank: int | None,
 ) -> dict[str, Any]:
     """Evaluate and print. Raises ``InputError`` where an argument is missing."""
     from kaleidobert.evaluation.kagl import evaluate_kagl
+    from kaleidobert.index.opening import store_errors
 
     if ground_truth is None:
         raise InputError("kagl needs the folder of its ground truth: kaleidobert evaluate kagl DATA GROUND_TRUTH ...")
     if store:
-        figures = in_store(data, ground_truth, store, model, columns, rerank)
+        with store_errors(store):
+            figures = in_store(data, ground_truth, store, model, reading, rerank)
     elif model:
-        figures = evaluate_kagl(data, ground_truth, model, columns, rerank)
+        figures = evaluate_kagl(data, ground_truth, model, reading, rerank)
     else:
         raise InputError("kagl ranks by a run or a store: give --model or --store")
     print_kagl(figures)
@@ -40,7 +43,7 @@ def in_store(
     ground_truth: Path,
     store: str,
     model: Path | None,
-    columns: Mapping[str, str] | None,
+    reading: Reading,
     rerank: int | None,
 ) -> dict[str, Any]:
     """The tasks on the products of a store that are in the catalogue ``data``, which tells their splits and titles.
@@ -53,7 +56,7 @@ def in_store(
     from kaleidobert.search.ranker import Ranker
 
     truth, ranker = load_ground_truth(ground_truth), Ranker.open(store, model)
-    catalogue = read_catalogue(data, columns).only(ranker.store.product_ids())
+    catalogue = read_catalogue(data, reading).only(ranker.store.product_ids())
 
     def rank(texts: Sequence[str], gone: Collection[str]) -> list[list[str]]:
         found: list[list[str]] = []

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
 from kaleidobert.cli.align import align
+from kaleidobert.cli.check import check
 from kaleidobert.cli.demo import demo
 from kaleidobert.cli.describe import describe
 from kaleidobert.cli.evaluate import evaluate
@@ -15,6 +18,7 @@ from kaleidobert.cli.features import features
 from kaleidobert.cli.finetune import finetune
 from kaleidobert.cli.fit_ranker import fit_ranker
 from kaleidobert.cli.index import index
+from kaleidobert.cli.interrupt import end_on_interrupt
 from kaleidobert.cli.mcp import mcp
 from kaleidobert.cli.migrate import migrate
 from kaleidobert.cli.patches import patches
@@ -25,11 +29,11 @@ from kaleidobert.cli.rules import rules
 from kaleidobert.cli.saliency import saliency
 from kaleidobert.cli.search import search
 from kaleidobert.cli.serve import serve
+from kaleidobert.cli.storage import storage_problem
 from kaleidobert.cli.synthesize import synthesize
 from kaleidobert.errors import InputError
 
 app = typer.Typer(
-    help="Fine-grained fashion vision-language pre-training, retrieval and product search.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -37,6 +41,7 @@ app = typer.Typer(
 for verb in (
     demo,
     synthesize,
+    check,
     patches,
     saliency,
     align,
@@ -58,12 +63,34 @@ for verb in (
 app.add_typer(report)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"kaleidobert {version('kaleidobert')}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[  # noqa: ARG001  # its callback does it
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Fine-grained fashion vision-language pre-training, retrieval and product search."""
+
+
 def main() -> None:
-    """Run a verb; an ``InputError`` is printed as one line on standard error, with exit code 2."""
+    """Run a verb; unusable input, or a full or read-only disk, is one line on standard error, with exit code 2."""
     if os.environ.get("RANK", "0") != "0":
         sys.stdout = open(os.devnull, "w")  # of torchrun's processes only the first prints
     try:
-        app()
+        with end_on_interrupt(sys.argv[1:]):
+            app()
     except InputError as error:
-        print(f"kaleidobert: {error}", file=sys.stderr)
-        sys.exit(2)
+        reason: str | None = str(error)
+    except Exception as error:
+        if (reason := storage_problem(error)) is None:
+            raise
+    else:
+        return
+    print(f"kaleidobert: {reason}", file=sys.stderr)
+    sys.exit(2)

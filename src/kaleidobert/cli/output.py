@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kaleidobert.cli.options import STANDARD_OUTPUT
 from kaleidobert.errors import InputError
+from kaleidobert.files import write_whole
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
 
 def check_files(*paths: Path | None) -> None:
     """Raise ``InputError`` for a file that cannot be written; None is no file. Nothing is created yet."""
-    for path in filter(None, paths):
+    for path in paths:
+        if path is None or path == STANDARD_OUTPUT:
+            continue
         if path.is_dir():
             raise _refusal(path, "it is a folder")
         if path.exists():
@@ -51,7 +55,7 @@ def check_picture(path: Path | None, endings: Collection[str] = ()) -> None:
 def write_text(text: str, path: Path) -> None:
     """Write a text file, in UTF-8."""
     with writing(path):
-        path.write_text(text, encoding="utf-8")
+        write_whole(text, path)
 
 
 def save_picture(picture: Image.Image, path: Path) -> None:

@@ -7,26 +7,27 @@ from typing import Annotated, Any
 
 import typer
 
-from kaleidobert.cli.options import ImageTemplate
+from kaleidobert.cli.options import MAX_BAD, Catalogue, Columns, ImageTemplate, JsonFile, MaxBad
 from kaleidobert.cli.output import check_files, check_folder
 
 
 def pretrain(
-    data: Annotated[str, typer.Argument(help="The catalogue: a file, a folder or the name of a data set.")],
+    data: Catalogue,
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
     preset: Annotated[str, typer.Option(help="mini, small, base, published, scratch, or a YAML file.")] = "mini",
     align: Annotated[Path | None, typer.Option(help="A folder of kaleidobert align, to mask aligned pairs.")] = None,
     features: Annotated[
         Path | None, typer.Option(help="A folder of kaleidobert features, of a frozen backbone.")
     ] = None,
-    columns: Annotated[Path | None, typer.Option(help="A file that maps unusual column names.")] = None,
+    columns: Columns = None,
     image_template: ImageTemplate = None,
+    max_bad: MaxBad = MAX_BAD,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the run's last checkpoint.")] = False,
     max_minutes: Annotated[
         float | None, typer.Option(min=0.01, help="Time limit; the learning rate is annealed to end by then.")
     ] = None,
     set: Annotated[list[str] | None, typer.Option(help="Override a setting: key=value; repeat for several.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the last validation figures to this file.")] = None,
+    json: JsonFile = None,
 ) -> None:
     """Pre-train on a catalogue's photos and texts.
 
@@ -35,21 +36,24 @@ def pretrain(
     Example: kaleidobert pretrain catalogue/ --out runs/mini --preset mini --max-minutes 30
     """
     from kaleidobert.cli.figures import write_figures
-    from kaleidobert.data.readers import catalogue_columns
+    from kaleidobert.data.reading import Reading
     from kaleidobert.evaluation.fit_ranker import fit_ranker
     from kaleidobert.evaluation.model_card import write_model_card
     from kaleidobert.training.pretrain import pretrain as run
-    from kaleidobert.training.runs import is_main_process
     from kaleidobert.training.settings import load_settings
 
     check_folder(out)
     check_files(json)
     settings = load_settings(preset, set or [])
-    mapping = catalogue_columns(columns, image_template)
-    figures: dict[str, Any] = run(data, out, settings, mapping, max_minutes, resume, align, features)
-    if is_main_process():
-        figures["ranking"] = fit_ranker(data, out, columns=mapping, memory=settings.objectives.trains_embeddings)
-        write_model_card(out)
+    reading = Reading.load(columns, image_template, max_bad)
+
+    def finish(folder: Path) -> dict[str, Any]:
+        memory = settings.objectives.trains_embeddings
+        ranking = fit_ranker(data, folder, reading=reading, memory=memory, finishing=True)
+        write_model_card(folder)
+        return {"ranking": ranking}
+
+    figures = run(data, out, settings, reading, max_minutes, resume, align, features, finish)
     if align:
         typer.echo(f"{figures['products_without_pairs']} products had no aligned pair and were masked at random")
     typer.echo(f"the run is in {out}; next: kaleidobert evaluate retrieval {data} --model {out}")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from kaleidobert.cli.options import JsonFile
 from kaleidobert.cli.output import check_files, writing
 from kaleidobert.errors import InputError
 
@@ -43,7 +44,7 @@ def runs(
 def search(
     store: Annotated[str, typer.Argument(help="The store, or a folder of events.")],
     top: Annotated[int, typer.Option(min=1, help="Queries to list of each kind.")] = 20,
-    json: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
+    json: JsonFile = None,
 ) -> None:
     """Show which searches found nothing or nothing that matches well, and how far down the chosen products were.
 

@@ -23,6 +23,7 @@ def rules(
 
     from kaleidobert.errors import InputError
     from kaleidobert.index.lancedb_store import LanceDBIndex
+    from kaleidobert.index.opening import store_errors
     from kaleidobert.search.rules import parse_rules
 
     index = LanceDBIndex.open(store)
@@ -36,9 +37,10 @@ def rules(
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: cannot be read: {error}") from error
     found = parse_rules(text, file)
-    known = set(index.product_ids())
+    with store_errors(store):
+        known = set(index.product_ids())
+        index.describe(rules=found.model_dump(exclude_defaults=True))
     missing = [each for rule in found.rules for each in (*rule.pin, *rule.bury) if each not in known]
-    index.describe(rules=found.model_dump(exclude_defaults=True))
     typer.echo(f"{len(found.synonyms)} synonyms and {len(found.rules)} rules are in force")
     if missing:
         typer.echo(f"{len(missing)} pinned or buried ids are not in the store, such as {missing[0]!r}")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from kaleidobert.cli.options import JsonFile
 from kaleidobert.cli.output import check_files
 from kaleidobert.errors import InputError
 
@@ -54,7 +55,7 @@ def saliency(
         float, typer.Option(min=0, help="Peak learning rate, after warm-up; a tenth of it for the encoder.")
     ] = 3e-3,
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds and epochs give equal photos and weights.")] = 0,
-    json: Annotated[Path | None, typer.Option(help="Write losses and validation IoU to this file.")] = None,
+    json: JsonFile = None,
 ) -> None:
     """Train the network that segments a product in its photo, on photos with masks: your own, synthetic, or both.
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from kaleidobert.cli.options import JsonFile
+
 
 def search(
     query: Annotated[str, typer.Argument(help="The text to search for.")] = "",
@@ -43,7 +45,7 @@ def search(
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Save a picture of the result to this file.")] = None,
     model: Annotated[Path | None, typer.Option(help="The model folder, if it has moved since indexing.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Save hits and timings to this file as JSON.")] = None,
+    json: JsonFile = None,
 ) -> None:
     """Search a store with a text, a photo, a product to resemble, or several of them.
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from kaleidobert.cli.figures import write_figures
 from kaleidobert.cli.output import check_files, check_picture, save_picture
+from kaleidobert.index.opening import store_errors
 from kaleidobert.search.contact_sheet import result_sheet
 from kaleidobert.search.query import Answer, Hit, Query
 from kaleidobert.search.query_encoder import phrases_of
@@ -32,8 +33,8 @@ def search_once(
     query.check()
     check_picture(out)
     check_files(json_path)
-    ranker = Ranker.open(store, model)
-    answer = ranker.answer(query)
+    with store_errors(store):
+        answer = Ranker.open(store, model).answer(query)
     heading = query_text(query)
     console = console or Console()
     if understood := understood_text(query, answer.asked):
@@ -51,7 +52,7 @@ def search_once(
             console.print(f"{name}: {values}", markup=False, highlight=False)
     else:
         console.print(
-            f"Nothing found for {heading!r}. {ranker.why_nothing(answer.asked.filters, answer.asked.text)}",
+            f"Nothing found for {heading!r}. {answer.nothing}",
             markup=False,
         )
     if out:
@@ -112,13 +113,16 @@ def _table(heading: str, hits: list[Hit], why: bool) -> Table:
     table.add_column("id", overflow="fold")
     table.add_column("title")
     table.add_column("category")
-    table.add_column("match", justify="right", no_wrap=True)
+    matches = all(hit.match is not None for hit in hits)
+    if matches:
+        table.add_column("match", justify="right", no_wrap=True)
     if why:
         table.add_column("why")
     for hit in hits:
         labels = " / ".join(filter(None, (hit.product.category, hit.product.subcategory)))
         title = hit.product.title + (f" (+{hit.variants} variants)" if hit.variants else "")
-        cells = [hit.product.id, title, labels, f"{hit.match:.0%}", *([_why(hit)] if why else [])]
+        match = [f"{hit.match:.0%}"] if matches else []
+        cells = [hit.product.id, title, labels, *match, *([_why(hit)] if why else [])]
         table.add_row(str(hit.rank), *map(Text, cells))
     return table
 

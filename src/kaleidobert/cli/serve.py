@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from kaleidobert.data.events import KEEP_DAYS
+
 
 def serve(
     *,
@@ -30,6 +32,9 @@ def serve(
         bool,
         typer.Option("--log-events", help="Log searches and clicks, but not whose, in the store's folder."),
     ] = False,
+    keep_events: Annotated[
+        int, typer.Option(min=0, help="Days after which logged events are deleted; 0 keeps them all.")
+    ] = KEEP_DAYS,
     ucp: Annotated[
         str,
         typer.Option(
@@ -46,7 +51,7 @@ def serve(
     The service is read-only unless it has tokens for writes, from --token-file or $KALEIDOBERT_TOKENS.
     Example: kaleidobert serve --store shop.store --port 8000
     """
-    from kaleidobert.data.events import events_folder
+    from kaleidobert.data.events import EventLog, events_folder
     from kaleidobert.errors import InputError
 
     if bool(ucp) != bool(currency):
@@ -63,7 +68,7 @@ def serve(
         hint = f"install it with: pip install 'kaleidobert[{extra}]'"
         raise InputError(f"serving needs the package {error.name}; {hint}") from error
 
-    events = events_folder(store) if log_events else None
+    events = EventLog(events_folder(store), keep_events) if log_events else None
     offered = UcpSettings(ucp, currency) if ucp else None
     metrics_tokens = Tokens.read(metrics_token_file, METRICS_VARIABLE)
     settings = ServerSettings(

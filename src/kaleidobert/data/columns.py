@@ -70,12 +70,6 @@ def find_columns(
     return found
 
 
-def catalogue_columns(file: str | Path | None, image_template: str | None) -> dict[str, str] | None:
-    """`load_columns`, with ``image_template`` in place of the file's own; None where neither is given."""
-    mapping = load_columns(file) if file else {}
-    return mapping | ({IMAGE_TEMPLATE: image_template} if image_template else {}) or None
-
-
 def load_columns(file: str | Path) -> dict[str, str]:
     """Read a mapping of fields to columns from a YAML or JSON file, such as ``title: prod_name``.
 

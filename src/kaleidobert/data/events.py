@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from kaleidobert.errors import InputError
@@ -15,6 +15,7 @@ from kaleidobert.errors import InputError
 SEARCH, VIEW, CLICK, CART = "search", "view", "click", "cart"
 KINDS = (SEARCH, VIEW, CLICK, CART)
 FOLDER = "events"  # in a store's folder
+KEEP_DAYS = 365  # by default
 DAY_BYTES = 256_000_000  # of one day's file, as anybody may send events
 
 
@@ -44,10 +45,14 @@ def events_folder(store: str) -> Path:
 
 
 class EventLog:
-    """Appends events to a file for each day; several processes may share a folder."""
+    """Appends events to a file for each day; several processes may share a folder.
 
-    def __init__(self, folder: Path) -> None:
+    With the first event of a day, files that are more than ``keep_days`` old are deleted; 0 keeps all.
+    """
+
+    def __init__(self, folder: Path, keep_days: int = KEEP_DAYS) -> None:
         self.folder = folder
+        self.keep_days = keep_days
 
     def append(self, events: Iterable[Event]) -> None:
         """Write the events, those without a time with the present one. Raises ``OSError`` where they cannot be."""
@@ -58,13 +63,22 @@ class EventLog:
             known = {name: value for name, value in asdict(event).items() if value not in (None, "")}
             lines.append(json.dumps({"time": stamp} | known, ensure_ascii=False) + "\n")
         self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self.folder / f"{now:%Y-%m-%d}.jsonl", "ab", buffering=0) as file:
+        path = self.folder / f"{now:%Y-%m-%d}.jsonl"
+        if not path.exists() and self.keep_days:
+            self._delete_before(f"{now - timedelta(days=self.keep_days):%Y-%m-%d}.jsonl")
+        with open(path, "ab", buffering=0) as file:
             if file.tell() > DAY_BYTES:
                 raise OSError(f"{file.name} has {DAY_BYTES / 1e6:.0f} MB, all that one day may have")
             data = "".join(lines).encode()
             if file.write(data) < len(data):  # one write, so that lines of several processes do not mix
                 file.write(b"\n")
                 raise OSError(f"{file.name}: no space left")
+
+    def _delete_before(self, first: str) -> None:
+        """Delete the files of the days before that of the file name ``first``."""
+        for file in self.folder.glob("[0-9]*-[0-9]*-[0-9]*.jsonl"):
+            if file.name < first:
+                file.unlink(missing_ok=True)
 
 
 def read_events(folder: Path) -> tuple[list[Event], int]:

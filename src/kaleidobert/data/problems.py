@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from kaleidobert.errors import InputError
 
 EXAMPLES_KEPT = 5
+MAX_BAD = 0.05  # share of bad rows above which a catalogue is refused
 ROWS_BEFORE_EARLY_CHECK = 1000  # a few bad rows at the start of a good file must not abort reading
 
 
@@ -18,11 +19,13 @@ class BadRow(ValueError):
 class Problems:
     """Bad rows, skipped or kept with fewer views: ``count`` among ``total`` rows read, with the first ``examples``.
 
-    One instance may be passed to several reads and to later stages; ``share`` then refers to all their rows.
+    ``rows``: those of the whole source, of which a split may be a part. One instance may be passed to several reads and
+    to later stages; ``share`` then refers to all their rows.
     """
 
     total: int = 0
     count: int = 0
+    rows: int = 0
     examples: list[str] = field(default_factory=list)
 
     def add(self, source: object, row: int | str, reason: str) -> None:
@@ -48,7 +51,7 @@ class Problems:
         """Raise ``InputError`` if the fraction of bad rows exceeds ``max_bad``."""
         if self.share > max_bad:
             raise InputError(
-                f"{self._counts()}, more than the {max_bad:.1%} allowed; correct the rows or raise max_bad: "
+                f"{self._counts()}, more than the {max_bad:.1%} allowed; correct the rows or raise --max-bad: "
                 + "; ".join(self.examples[:3])
             )
 

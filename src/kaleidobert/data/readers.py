@@ -18,25 +18,25 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from kaleidobert.data.columns import IMAGE_TEMPLATE, catalogue_columns, find_columns, load_columns
+from kaleidobert.data.columns import IMAGE_TEMPLATE, find_columns, load_columns
 from kaleidobert.data.formats.recognition import product_table
 from kaleidobert.data.numbers import with_plain_numbers
 from kaleidobert.data.photo_names import check_template
-from kaleidobert.data.problems import ROWS_BEFORE_EARLY_CHECK, BadRow, Problems
+from kaleidobert.data.problems import MAX_BAD, ROWS_BEFORE_EARLY_CHECK, BadRow, Problems
 from kaleidobert.data.product import Product
 from kaleidobert.data.rows import Columns, read_id, read_product
 from kaleidobert.data.sources import open_source, splits_of
 from kaleidobert.data.tables import Table
 from kaleidobert.errors import InputError
 
-__all__ = ["Problems", "catalogue_columns", "load_columns", "read_products", "splits_of"]
+__all__ = ["Problems", "load_columns", "read_products", "splits_of"]
 
 
 def read_products(
     data: str | Path,
     split: str | None = None,
     columns: Mapping[str, str] | None = None,
-    max_bad: float = 0.05,
+    max_bad: float = MAX_BAD,
     report: Problems | None = None,
 ) -> Iterator[Product]:
     """Stream the products of a source, or of one of its splits (see ``splits_of``).
@@ -53,7 +53,7 @@ def read_products(
     if not 0 <= max_bad <= 1:
         raise InputError(f"max_bad is a share from 0 to 1, not {max_bad}")
     tables, in_split = open_source(data, split)
-    mapped = [_mapped(table, columns or {}) for table in tables]
+    mapped = [mapped_table(table, columns or {}) for table in tables]
     name = f"{data} ({split})" if split else str(data)
     return _checked(mapped, in_split, max_bad, report, name)
 
@@ -62,7 +62,7 @@ MappedTables = list[tuple[Table, Columns]]
 InSplit = Callable[[str], bool]  # whether a product id belongs to the split
 
 
-def _mapped(table: Table, columns: Mapping[str, str]) -> tuple[Table, Columns]:
+def mapped_table(table: Table, columns: Mapping[str, str]) -> tuple[Table, Columns]:
     """A table of products, and where its fields and photos are: by ``columns``, else by its format, else by name."""
     table = product_table(with_plain_numbers(table))
     named = {key: column for key, column in columns.items() if key != IMAGE_TEMPLATE}
@@ -117,6 +117,7 @@ def _usable_rows(
 ) -> Iterator[tuple[int, Product]]:
     """Products from the usable rows of the split; other rows are counted as bad."""
     for number, row in table.rows():
+        problems.rows += 1
         place = f"{table.unit} {number}"
         default_id = f"{table.stem}-{number}"
         try:

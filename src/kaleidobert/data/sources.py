@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -60,6 +60,16 @@ def open_source(data: str | Path, split: str | None = None) -> tuple[list[Table]
     part, shares = plan[name]
     tables = [opener() for opener in parts[part]]
     return tables, partial(_in_split, split=name, shares=shares) if shares else _any_product
+
+
+def split_sizes(data: str | Path, ids: Collection[str]) -> dict[str, int | None]:
+    """How many products with these ids, those of the whole source, each split has; None where it has its own files."""
+    plan = _plan(_parts(data))
+    hashed = len({part for part, _ in plan.values()}) == 1
+    return {
+        name: sum(_in_split(each, name, shares) for each in ids) if shares and hashed else None
+        for name, (_, shares) in plan.items()
+    }
 
 
 def _plan(parts: Parts) -> dict[str, tuple[str, Shares | None]]:

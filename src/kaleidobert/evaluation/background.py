@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kaleidobert.data.reading import BY_DEFAULT, Reading
 from kaleidobert.errors import InputError
 from kaleidobert.evaluation.pair_scores import EncodedProducts, JointScores, encode, pair_scores
 from kaleidobert.scoring.scorer import KaleidoBertScorer
@@ -43,15 +44,13 @@ class Background(NamedTuple):
         return cls(encode(scorer, sample), sample.ids)
 
     @classmethod
-    def load(
-        cls, scorer: KaleidoBertScorer, data: str | Path, columns: Mapping[str, str] | None = None
-    ) -> Background | None:
+    def load(cls, scorer: KaleidoBertScorer, data: str | Path, reading: Reading = BY_DEFAULT) -> Background | None:
         """That of a catalogue's train split, where a fit of the scorer uses one; None otherwise."""
         fits = [scorer.weights, scorer.ranking.without_memory]
         if not any(each.background_photos for each in fits):
             return None
         try:
-            return cls.of(scorer, prepare(data, "train", scorer.processor.image_processor, columns))
+            return cls.of(scorer, prepare(data, "train", scorer.processor.image_processor, reading))
         except InputError as error:
             _LOGGER.warning("texts are ranked by the LM's own prior, as there is no background: %s", error)
             return None

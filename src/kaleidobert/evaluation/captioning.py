@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
+from kaleidobert.data.reading import BY_DEFAULT, Reading
 from kaleidobert.errors import InputError
+from kaleidobert.evaluation.measured_split import ALL, measured_split
 from kaleidobert.evaluation.metrics.captioning import captioning_metrics, check_dependencies
 from kaleidobert.evaluation.protocols import choose_queries
+from kaleidobert.files import write_whole
 from kaleidobert.model.captioning import KaleidoBertForCaptioning
 from kaleidobert.model.describing import generate_captions
 from kaleidobert.model.loading import load_model, load_processor
@@ -24,23 +26,26 @@ BATCH = 64
 def evaluate_captioning(
     data: str | Path,
     run: Path,
-    split: str = "test",
-    columns: Mapping[str, str] | None = None,
+    split: str | None = None,
+    reading: Reading = BY_DEFAULT,
     products: int | None = None,
     seed: int = 0,
     beams: int = 3,
 ) -> dict:
     """Evaluate a run on one split: each metric in percent (None: not computed), SumCAP and SumCAP_of.
 
-    Captions are generated from each product's first photo; the reference is its whole text. ``products``: how many
-    products of the split, drawn with ``seed``; all by default. Metrics and captions are also written into the run's
-    ``evaluation/``. Raises ``InputError`` for a run of another task, and where the metrics' tools are missing.
+    Captions are generated from each product's first photo; the reference is its whole text. ``split``: see
+    `measured_split`. ``products``: how many products of the split, drawn with ``seed``; all by default. Metrics and
+    captions are also written into the run's ``evaluation/``. Raises ``InputError`` for a run of another task, and where
+    the metrics' tools are missing.
     """
     check_dependencies()  # before minutes of generation
     model, processor = load_model(run, KaleidoBertForCaptioning), load_processor(run)
     if model.config.task != "captioning":
         raise InputError(f"{run} was not fine-tuned for captioning; choose a run of kaleidobert finetune captioning")
-    dataset = prepare(data, split, processor.image_processor, columns)
+    split = measured_split(data, split, run)
+    dataset = prepare(data, split, processor.image_processor, reading)
+    split = split or ALL
     with_text = products_with_text(dataset, split)
     chosen = [with_text[index] for index in choose_queries(len(with_text), products, seed)]
     collator = CaptioningCollator(dataset, processor.tokenizer, seed=0, augmented=False)
@@ -65,6 +70,6 @@ def evaluate_captioning(
         {"id": dataset.ids[index], "caption": caption, "text": text}
         for index, caption, text in zip(chosen, captions, references, strict=True)
     ]
-    (folder / f"captions-{name}").write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
-    (folder / f"captioning-{name}").write_text(json.dumps(figures, indent=2) + "\n")
+    write_whole(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", folder / f"captions-{name}")
+    write_whole(json.dumps(figures, indent=2) + "\n", folder / f"captioning-{name}")
     return figures

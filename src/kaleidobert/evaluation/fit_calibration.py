@@ -28,7 +28,7 @@ from kaleidobert.errors import InputError
 from kaleidobert.evaluation.metrics.reliability import best_threshold, calibration_error, fit_logistic, reliability
 from kaleidobert.evaluation.pair_scores import EncodedProducts, pair_scores
 from kaleidobert.evaluation.protocols import choose_queries
-from kaleidobert.scoring.calibration import Calibration
+from kaleidobert.scoring.calibration import WORDS_WEIGHT, Calibration
 from kaleidobert.scoring.protocol import TextBatch
 from kaleidobert.scoring.scorer import KaleidoBertScorer
 from kaleidobert.training.dataset import PreparedDataset
@@ -37,7 +37,6 @@ from kaleidobert.words import Lexicon, index_words
 QUERIES, PRODUCTS = 1000, 4000  # at most
 SHORT_QUERIES = 300  # at most; each takes as long as a query of title words
 BEST, OTHERS = 20, 10  # pairs per query: best-ranked ones, as many as a search re-ranks, and random products
-WORDS_WEIGHT = 4.0  # in nats, of all words of a query, where there are no facts to fit it to
 MIXED = 0.25  # share of queries with words of two products
 SHARED = 0.5  # Dice coefficient of two products' words from which on their photos match
 FREQUENT, MAX_WORDS = 5, 3000  # products that hold a frequent word, at least; number of such words, at most
@@ -89,7 +88,7 @@ def fit_calibration(
     fitted["weak"], figures["answerable_accuracy"] = best_threshold(best, answerable)
     best = _best(asked[f"{name}_asked"], fitted[f"{name}_words"], len(answerable))
     fitted["weak_words"], figures["answerable_accuracy_words"] = best_threshold(best, answerable)
-    calibration = Calibration.of(fitted, scorer.name)
+    calibration = Calibration.of(fitted, scorer.scale)
     return calibration, figures | {"weak": calibration.weak}
 
 

@@ -8,7 +8,7 @@ holds training products too, as a shop's does.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import product
@@ -19,8 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kaleidobert.data.reading import BY_DEFAULT, Reading
 from kaleidobert.errors import InputError
 from kaleidobert.evaluation.background import NEAREST, Background
+from kaleidobert.evaluation.build_memory import build_memory
 from kaleidobert.evaluation.fit_calibration import fit_calibration
 from kaleidobert.evaluation.gallery import Gallery, shortlists, vector_ranks
 from kaleidobert.evaluation.metrics.retrieval import recall
@@ -28,18 +30,23 @@ from kaleidobert.evaluation.pair_scores import DirectionScores, embed, encode, p
 from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.model.objectives import Objectives
 from kaleidobert.model.retrieval import KaleidoBertForRetrieval
-from kaleidobert.scoring.cross_modal_memory import CrossModalMemory
+from kaleidobert.model.unfinished import (
+    REFIT,
+    check_finished,
+    is_unfinished,
+    mark_finished,
+    mark_unfinished,
+    what_to_do,
+)
+from kaleidobert.progress import track
 from kaleidobert.scoring.joint_scores import JointTerms, joint_score, prior_column
-from kaleidobert.scoring.layout_memory import LayoutMemory
-from kaleidobert.scoring.memory import MEMORY_FILE, RetrievalMemory, product_keys
+from kaleidobert.scoring.memory import MEMORY_FILE
 from kaleidobert.scoring.ranking import DIRECTIONS, RERANK, Ranking, RankingWeights, trained_terms
 from kaleidobert.scoring.scorer import KaleidoBertScorer
 from kaleidobert.training.dataset import PreparedDataset, prepare
-from kaleidobert.training.encode import embed_products
 from kaleidobert.training.settings import load_run_settings
 
 _LOGGER = logging.getLogger(__name__)
-MEMORY_PAIRS = 40_000  # at most; a random sample of larger catalogues
 MEMORY_WEIGHTS = (0.0, 0.3, 0.6, 1.0)
 HUBNESS_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 NEIGHBOUR_WORD_WEIGHTS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.65)
@@ -56,47 +63,46 @@ def fit_ranker(
     data: str | Path,
     run: Path,
     split: str = "validation",
-    columns: Mapping[str, str] | None = None,
+    reading: Reading = BY_DEFAULT,
     seed: int | None = None,
     memory: bool = True,
     trained: int = TRAINED,
+    finishing: bool = False,
 ) -> dict[str, Any]:
     """Build a run's memory from ``data``'s train split and fit its ranking on ``split``; returns weights and figures.
 
     ``memory=False`` removes an earlier memory. ``trained``: number of training products, drawn at random, among which
     those of ``split`` are ranked; 0 for a gallery of new products alone. ``seed``: default the run's. ``data`` need not
-    be the catalogue of the training, so that a run adapts to another shop without training. Raises ``InputError`` where
-    ``run`` holds no trained model.
+    be the catalogue of the training, so that a run adapts to another shop without training. ``finishing``: the run is
+    marked as unfinished, by whoever finishes it in this way. Raises ``InputError`` where ``run`` holds no trained
+    model, or an unfinished one.
     """
-    model, processor = load_model(run, KaleidoBertForRetrieval), load_processor(run)
+    refitting = is_unfinished(run) and what_to_do(run) == REFIT
+    if not finishing and not refitting:
+        check_finished(run)
+    model, processor = load_model(run, KaleidoBertForRetrieval, unfinished=True), load_processor(run, unfinished=True)
     settings = load_run_settings(run)
     seed = settings.training.seed if seed is None else seed
-    validation = prepare(data, split, processor.image_processor, columns)
+    validation = prepare(data, split, processor.image_processor, reading)
     built = train = None
     if memory or trained:
-        train = prepare(data, "train", processor.image_processor, columns)
+        train = prepare(data, "train", processor.image_processor, reading)
     if memory and train is not None:
         built = build_memory(model, processor.tokenizer, train, seed)
     unfitted = RankingWeights()
     scorer = KaleidoBertScorer(model, processor, Ranking(unfitted, unfitted if built else None), built, str(run))
     others = train.sample(trained, seed) if train is not None and trained and split != "train" else None
     ranking, figures = fit_ranking(scorer, validation, settings.objectives, seed, others)
+    if not finishing:
+        mark_unfinished(run, REFIT)  # memory and weights belong together
     if built is None:
         (run / MEMORY_FILE).unlink(missing_ok=True)
     else:
         built.save(run)
     ranking.save(run)
+    if not finishing:
+        mark_finished(run)
     return figures
-
-
-def build_memory(model: KaleidoBertForRetrieval, tokenizer: Any, train: PreparedDataset, seed: int) -> RetrievalMemory:
-    """A memory of up to ``MEMORY_PAIRS`` training products."""
-    chosen = np.random.default_rng([seed, 1]).permutation(len(train))[:MEMORY_PAIRS]
-    found = embed_products(model, tokenizer, train, chosen.tolist(), "building the retrieval memory")
-    vocabulary, padding = model.config.encoder_config.vocab_size, tokenizer.pad_token_id
-    layouts = LayoutMemory.build(found.layout_states, found.tokens, vocabulary, padding)
-    products = product_keys(train.ids[row] for row in chosen).to(model.device)
-    return RetrievalMemory(CrossModalMemory(found.images, found.texts), layouts, products)
 
 
 def fit_ranking(
@@ -131,7 +137,8 @@ def fit_ranking(
             weights = replace(weights, calibration=calibration.as_dict())
             figures[name]["calibration"] = quality
         except InputError as error:
-            _LOGGER.warning("%s", error)
+            _LOGGER.warning("hits of a search will have no match percentages: %s", error)
+            weights = replace(weights, calibration={"missing": str(error)})
         fits[name] = weights
     return Ranking(**fits), figures
 
@@ -157,7 +164,7 @@ def fit_weights(scorer: KaleidoBertScorer, gallery: Gallery, objectives: Objecti
 def _fit_memory(scorer: KaleidoBertScorer, gallery: Gallery, queries: np.ndarray) -> RankingWeights:
     """The weights of the memory and of hubness."""
     sums = {}
-    for memory_weight in MEMORY_WEIGHTS:
+    for memory_weight in track(MEMORY_WEIGHTS, "fitting the memory's weights"):
         enhanced = scorer.with_weights(RankingWeights(memory_weight=memory_weight))
         embedded = embed(enhanced, gallery.encoded)
         for hubness_weight in HUBNESS_WEIGHTS:
@@ -247,7 +254,7 @@ def _fit_joint(
     """
     found: list[tuple[float, float, RankingWeights]] = []
     lm_alone: dict[tuple[float, int], float] = {}
-    for variant, place in _variants(weights, terms, memory):
+    for variant, place in track(list(_variants(weights, terms, memory)), "fitting the joint model's weights"):
         joint = [_joint(head, variant, place) for head in heads]
         best = [_best_weight(head, scale, each) for head, each in zip(heads, joint, strict=True)]
         alone = sum(head.recalls(each[None])[0] for head, each in zip(heads, joint, strict=True))

@@ -18,12 +18,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kaleidobert.data.readers import read_products
+from kaleidobert.data.reading import BY_DEFAULT, Reading
 from kaleidobert.data.sources import splits_of
 from kaleidobert.errors import InputError
 from kaleidobert.evaluation.gallery import Gallery
 from kaleidobert.evaluation.metrics.ranking import ranking_figures
 from kaleidobert.evaluation.pair_scores import Embedded, embed, pair_scores
 from kaleidobert.evaluation.retrieval import fits_of
+from kaleidobert.files import write_whole
 from kaleidobert.scoring.protocol import TextBatch
 from kaleidobert.scoring.scorer import KaleidoBertScorer
 from kaleidobert.training.data_summary import load_data_summary
@@ -100,7 +102,7 @@ def evaluate_kagl(
     data: str | Path,
     ground_truth: Path,
     run: Path,
-    columns: Mapping[str, str] | None = None,
+    reading: Reading = BY_DEFAULT,
     rerank: int | None = None,
 ) -> dict[str, Any]:
     """The tasks on all splits of a catalogue, ranked by a run; see `kagl_figures`.
@@ -111,7 +113,7 @@ def evaluate_kagl(
     """
     truth = load_ground_truth(ground_truth)
     scorer = KaleidoBertScorer.from_pretrained(run)
-    splits = {split: prepare(data, split, scorer.processor.image_processor, columns) for split in splits_of(data)}
+    splits = {split: prepare(data, split, scorer.processor.image_processor, reading) for split in splits_of(data)}
     catalogue = Catalogue(
         [each for part in splits.values() for each in part.ids],
         [each for part in splits.values() for each in part.titles],
@@ -128,7 +130,7 @@ def evaluate_kagl(
     figures |= {"data": Path(data).name, "trained_on": trained_on(run), "rerank": rerank}
     (run / "evaluation").mkdir(exist_ok=True)
     name = f"kagl-{Path(data).name}" + (f"-rerank{rerank}" if rerank else "")
-    (run / "evaluation" / f"{name}.json").write_text(json.dumps(figures, indent=2) + "\n")
+    write_whole(json.dumps(figures, indent=2) + "\n", run / "evaluation" / f"{name}.json")
     return figures
 
 
@@ -138,9 +140,13 @@ def trained_on(run: Path) -> str | None:
     return None if summary is None else summary["data"]
 
 
-def read_catalogue(data: str | Path, columns: Mapping[str, str] | None = None) -> Catalogue:
+def read_catalogue(data: str | Path, reading: Reading = BY_DEFAULT) -> Catalogue:
     """The products of all splits of a source, without their photos."""
-    found = [(product, split) for split in splits_of(data) for product in read_products(data, split, columns)]
+    found = [
+        (product, split)
+        for split in splits_of(data)
+        for product in read_products(data, split, reading.columns, reading.max_bad)
+    ]
     ids, titles = [product.id for product, _ in found], [product.title or product.text for product, _ in found]
     return Catalogue(ids, titles, [split for _, split in found])
 

@@ -14,6 +14,7 @@ from kaleidobert.evaluation.run_summary import RunSummary
 from kaleidobert.evaluation.tables import evaluation_tables, load_evaluations
 from kaleidobert.model.encoder import MODEL_CARD
 from kaleidobert.model.loading import load_config
+from kaleidobert.model.unfinished import check_finished
 from kaleidobert.training.data_summary import load_data_summary
 
 HTTPError: type[Exception] = HfHubHTTPError.__bases__[0]  # of the HTTP client of the library's version
@@ -127,6 +128,7 @@ def push_run(run: Path, repo_id: str, license: str | None = None, private: bool 
     Returns the address of the commit. Log in with `hf auth login`, or set HF_TOKEN. Raises ``InputError`` where the Hub
     refuses the upload or cannot be reached.
     """
+    check_finished(run)
     write_model_card(run, license, repo_id)
     api = HfApi()
     try:

@@ -11,6 +11,7 @@ import numpy as np
 
 from kaleidobert.errors import InputError
 from kaleidobert.evaluation.metrics.retrieval import draw_candidates
+from kaleidobert.files import write_whole
 from kaleidobert.training.dataset import PreparedDataset
 
 
@@ -37,7 +38,7 @@ def candidate_table(dataset: PreparedDataset, queries: np.ndarray, protocol: str
 def save_candidates(path: Path, dataset: PreparedDataset, table: np.ndarray) -> None:
     """Write one JSON list of product ids per query, its own product first; `load_candidates` reads it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps([[dataset.ids[index] for index in row if index >= 0] for row in table.tolist()]))
+    write_whole(json.dumps([[dataset.ids[index] for index in row if index >= 0] for row in table.tolist()]), path)
 
 
 def load_candidates(path: Path, dataset: PreparedDataset) -> np.ndarray:

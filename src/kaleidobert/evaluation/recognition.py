@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,11 @@ import torch
 from matplotlib.figure import Figure
 from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
 
+from kaleidobert.data.reading import BY_DEFAULT, Reading
 from kaleidobert.errors import InputError
+from kaleidobert.evaluation.measured_split import ALL, measured_split
 from kaleidobert.evaluation.metrics.classification import classification_metrics, per_class_metrics
+from kaleidobert.files import write_whole
 from kaleidobert.model.classification import KaleidoBertForClassification
 from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.progress import progress_bar
@@ -25,12 +28,13 @@ BATCH = 128
 
 
 def evaluate_recognition(
-    task: str, data: str | Path, run: Path, split: str = "test", columns: Mapping[str, str] | None = None
+    task: str, data: str | Path, run: Path, split: str | None = None, reading: Reading = BY_DEFAULT
 ) -> dict:
     """Evaluate a run on one split: accuracy, micro_f1, macro_f1, SumCLS, metrics per class and confusion counts.
 
     Products without a label are left out and counted. A class that the run was not trained on is never predicted:
     its products count as wrong, and are counted in ``classes_never_trained`` and ``products_never_trained``.
+    ``split``: see `measured_split`.
     Metrics and a picture of the confusion matrix are also written into the run's ``evaluation/``.
     Raises ``InputError`` for a run of another task, and where no product has a label.
     """
@@ -39,7 +43,9 @@ def evaluate_recognition(
         raise InputError(
             f"{run} was fine-tuned for {model.config.task}, not for {task}; choose another run, or another task"
         )
-    dataset = prepare(data, split, processor.image_processor, columns)
+    split = measured_split(data, split, run)
+    dataset = prepare(data, split, processor.image_processor, reading)
+    split = split or ALL
     products = products_with_label(task, dataset, split)
     classes = model.class_names
     collator = ClassificationCollator(dataset, processor.tokenizer, seed=0, augmented=False, task=task, classes=classes)
@@ -64,7 +70,7 @@ def evaluate_recognition(
     }
     folder = run / "evaluation"
     folder.mkdir(exist_ok=True)
-    (folder / f"{task}-{split}.json").write_text(json.dumps(figures, indent=2) + "\n")
+    write_whole(json.dumps(figures, indent=2) + "\n", folder / f"{task}-{split}.json")
     title = f"{task}, split {split}, accuracy {figures['accuracy']:.1f} %"
     draw_confusion(counts, names, title, folder / f"{task}-{split}.png")
     return figures

@@ -13,12 +13,15 @@ from typing import Any
 
 import numpy as np
 
+from kaleidobert.data.reading import BY_DEFAULT, Reading
 from kaleidobert.errors import InputError
 from kaleidobert.evaluation.background import Background
 from kaleidobert.evaluation.gallery import Gallery, final_ranks, shortlists
+from kaleidobert.evaluation.measured_split import ALL, measured_split
 from kaleidobert.evaluation.metrics.retrieval import figures_spread, partner_ranks, recall_intervals, retrieval_figures
 from kaleidobert.evaluation.pair_scores import EncodedProducts, Tables, embed, encode, ranked_by, score_terms
 from kaleidobert.evaluation.protocols import candidate_table, choose_queries, load_candidates, save_candidates
+from kaleidobert.files import write_whole
 from kaleidobert.scoring.ranking import DIRECTIONS, RERANK, trained_terms
 from kaleidobert.scoring.scorer import KaleidoBertScorer
 from kaleidobert.training.dataset import PreparedDataset, prepare
@@ -32,11 +35,11 @@ MEMORY_SCORERS = ("vectors", "joint", "combined")  # rows with it, each named wi
 def evaluate_retrieval(
     data: str | Path,
     run: Path,
-    split: str = "test",
+    split: str | None = None,
     protocol: str = "101",
     queries: int | None = None,
     seed: int = 0,
-    columns: Mapping[str, str] | None = None,
+    reading: Reading = BY_DEFAULT,
     draws: int = 1,
     candidates: Path | None = None,
     rerank: int | None = None,
@@ -48,6 +51,7 @@ def evaluate_retrieval(
     by ``combined`` for a run without a memory. ``intervals``: 95 % bootstrap intervals over queries. The figures and
     the drawn candidates (`save_candidates`) are written to the run's ``evaluation/``.
 
+    ``split``: see `measured_split`.
     ``queries``: number of query products, drawn with ``seed``; default all of the split, or 100 under ``full`` without
     ``rerank``, where each query takes a joint pass over the whole split.
     ``draws``: number of draws of queries and candidates, with ``seed``, ``seed + 1`` ...; figures are their means, and
@@ -61,9 +65,12 @@ def evaluate_retrieval(
     scorer = KaleidoBertScorer.from_pretrained(run)
     also = trained_terms(load_run_settings(run).objectives)
     if gallery:
-        figures = in_gallery(data, scorer, also, split, protocol, queries, seed, columns, draws, rerank, gallery)
+        split = split or "test"
+        figures = in_gallery(data, scorer, also, split, protocol, queries, seed, reading, draws, rerank, gallery)
         return _written(figures, run, f"{split}-{gallery}-{figures['queries']}-seed{seed}-rerank{figures['rerank']}")
-    dataset = prepare(data, split, scorer.processor.image_processor, columns)
+    split = measured_split(data, split, run)
+    dataset = prepare(data, split, scorer.processor.image_processor, reading)
+    split = split or ALL
     if candidates:
         tables = [load_candidates(candidates, dataset)]
         name = f"{split}-list-{candidates.stem}"
@@ -79,7 +86,7 @@ def evaluate_retrieval(
     name += f"-draws{draws}" * (draws > 1) + (f"-rerank{rerank}" if rerank else "")
     figures |= {"data": Path(data).name, "candidates": max(table.shape[1] for table in tables), "rerank": rerank}
     encoded = encode(scorer, dataset)
-    if background := Background.load(scorer, data, columns):
+    if background := Background.load(scorer, data, reading):
         encoded = background.with_prior(scorer, encoded, dataset.ids, np.concatenate([each.ravel() for each in tables]))
     figures |= measured(scorer, encoded, tables, rerank, also)
     return _written(figures, run, name)
@@ -93,7 +100,7 @@ def in_gallery(
     protocol: str,
     queries: int | None,
     seed: int,
-    columns: Mapping[str, str] | None,
+    reading: Reading,
     draws: int,
     rerank: int | None,
     gallery: str,
@@ -109,13 +116,13 @@ def in_gallery(
     if split not in names or len(set(names)) < len(names):
         raise InputError(f"gallery is {gallery!r}: join different splits by +, {split!r} among them, as in train+test")
     rerank = rerank or RERANK
-    splits = {name: prepare(data, name, scorer.processor.image_processor, columns) for name in names}
+    splits = {name: prepare(data, name, scorer.processor.image_processor, reading) for name in names}
     whole = Gallery.encode(scorer, splits)
     start = sum(len(splits[name]) for name in names[: names.index(split)])
     asked = {split: np.arange(start, start + len(splits[split]))}
     asked |= {"unseen": asked[split][~whole.trained[asked[split]]], "seen": np.flatnonzero(whole.trained)}
     drawn = {name: whole.draw(rows, queries or len(asked[split]), seed) for name, rows in asked.items() if len(rows)}
-    parts = gallery_figures(scorer, whole, drawn, rerank, also, Background.load(scorer, data, columns))
+    parts = gallery_figures(scorer, whole, drawn, rerank, also, Background.load(scorer, data, reading))
     figures: dict[str, Any] = {"protocol": "full", "gallery": gallery, "split": split, "seed": seed, "draws": 1}
     figures |= {"data": Path(data).name, "candidates": len(whole), "trained": int(whole.trained.sum())}
     figures |= {"rerank": rerank, "weights": fitted_weights(scorer)} | parts.pop(split)
@@ -124,7 +131,7 @@ def in_gallery(
 
 def _written(figures: dict, run: Path, name: str) -> dict:
     (run / "evaluation").mkdir(exist_ok=True)
-    (run / "evaluation" / f"retrieval-{name}.json").write_text(json.dumps(figures, indent=2) + "\n")
+    write_whole(json.dumps(figures, indent=2) + "\n", run / "evaluation" / f"retrieval-{name}.json")
     return figures
 
 

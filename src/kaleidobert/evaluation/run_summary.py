@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kaleidobert.errors import InputError
+from kaleidobert.files import read_json
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.losses import DOWNSTREAM_LOSSES
 from kaleidobert.model.pretext_tasks import pretraining_losses
@@ -101,11 +102,12 @@ def load_history(run: Path) -> list[dict[str, Any]]:
     Raises ``InputError`` where the folder holds neither.
     """
     if (run / HISTORY_FILE).is_file():
-        return json.loads((run / HISTORY_FILE).read_text())
+        return read_json(run / HISTORY_FILE, "delete it, and the report is of the last checkpoint")
     checkpoints = whole_checkpoints(run)
     if not checkpoints:
         raise InputError(f"{run}: no finished run and no checkpoint there; choose a folder of pretrain or finetune")
-    return json.loads((checkpoints[-1] / "trainer_state.json").read_text())["log_history"]
+    state = read_json(checkpoints[-1] / "trainer_state.json", f"delete {checkpoints[-1]}")
+    return state["log_history"]
 
 
 def objective_of(name: str) -> str:

@@ -7,7 +7,7 @@ changed products; an interrupted run is completed by running it again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from rich.console import Console
 
 from kaleidobert.data.product import Product
 from kaleidobert.data.readers import Problems, read_products
+from kaleidobert.data.reading import BY_DEFAULT, Reading
 from kaleidobert.errors import InputError
 from kaleidobert.index.embedder import Embedder
 from kaleidobert.index.lancedb_store import LanceDBIndex
@@ -28,6 +29,7 @@ from kaleidobert.scoring.protocol import PairScorer
 from kaleidobert.scoring.scorer import KaleidoBertScorer
 
 WRITE_ROWS = 512  # views per write: each write creates a table version, and many small ones are slow
+WORDS_TO_TRY = 3  # of a title
 TUNING_QUERIES = 100  # texts of stored products with which the vector index is tuned
 
 
@@ -36,7 +38,7 @@ def index_catalogue(
     model_folder: Path,
     store_uri: str,
     split: str | None = None,
-    columns: Mapping[str, str] | None = None,
+    reading: Reading = BY_DEFAULT,
     batch_size: int = 64,
     prune: bool = False,
     new_version: bool = False,
@@ -56,14 +58,19 @@ def index_catalogue(
     with progress_bar() as progress:
         checking = progress.add_task("Checking the catalogue", total=None)
         total = 0
-        for _ in read_products(data, split, columns, report=Problems()):
+        checked, example = Problems(), ""
+        for product in read_products(data, split, reading.columns, reading.max_bad, checked):
             total += 1
+            example = example or words_to_try(product)
             progress.advance(checking)
         progress.update(checking, total=total)
+        console.print(
+            f"{data}: {total:,} products of {checked.rows:,} rows", markup=False, highlight=False, soft_wrap=True
+        )
         indexing = progress.add_task("Indexing", total=total)
         problems = Problems()
         figures = indexer.index(
-            read_products(data, split, columns, report=problems),
+            read_products(data, split, reading.columns, reading.max_bad, problems),
             batch_size,
             problems,
             lambda count: progress.advance(indexing, count),
@@ -76,7 +83,14 @@ def index_catalogue(
     if left := figures["left_behind"]:
         hint = "they are missing from the new one; index the catalogue that has them as well"
         console.print(f"{left:,} products of the previous version are not in {data}: {hint}", style="yellow")
-    return figures | {"bad_rows": problems.count}
+    return figures | {"bad_rows": problems.count, "example": example}
+
+
+def words_to_try(product: Product) -> str:
+    """A query in the catalogue's own words: the product's colour, if it has one, and its kind, or the title's start."""
+    colours = (value for name, value in product.attributes.items() if "colo" in name.lower())
+    kind = product.subcategory or product.category
+    return f"{next(colours, '')} {kind}".strip().lower() if kind else " ".join(product.text.split()[:WORDS_TO_TRY])
 
 
 class Indexer:

@@ -67,11 +67,12 @@ class Versions:
         """Every version, the oldest first."""
         if self._table is None:
             return []
-        version = self._table.version
-        if self._cached[0] != version:
-            rows = sorted(self._table.search().to_list(), key=lambda row: row["number"])
-            self._cached = (version, [self._version(row) for row in rows])
-        return self._cached[1]
+        with lancedb_errors(self.uri):
+            version = self._table.version
+            if self._cached[0] != version:
+                rows = sorted(self._table.search().to_list(), key=lambda row: row["number"])
+                self._cached = (version, [self._version(row) for row in rows])
+            return self._cached[1]
 
     def current(self) -> Version | None:
         return next((version for version in self.all() if version.state == CURRENT), None)
@@ -154,7 +155,11 @@ def lancedb_errors(uri: str) -> Iterator[None]:
         raise
     except (ValueError, RuntimeError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise InputError(f"the store {uri} cannot be opened: {reason}") from error
+        if "os error" in reason:  # of the disk, not of the store
+            raise
+        raise InputError(
+            f"the store {uri} cannot be opened: {reason}; if it is damaged, delete it, and index the catalogue again"
+        ) from error
 
 
 def _holds_products(name: str) -> bool:

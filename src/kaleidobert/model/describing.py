@@ -17,6 +17,7 @@ from kaleidobert.model.captioning import KaleidoBertForCaptioning
 from kaleidobert.model.classification import KaleidoBertForClassification
 from kaleidobert.model.loading import load_config, load_model, load_processor
 from kaleidobert.model.processing import KaleidoBertProcessor
+from kaleidobert.model.unfinished import check_finished
 
 TOP_CLASSES = 3  # classes returned per task
 # The task that a run was fine-tuned for -> what it predicts and how.
@@ -43,6 +44,7 @@ class Describer:
         self._runs: dict[str, _Run] = {}
         self._lock = threading.Lock()  # fast tokenizers cannot be used concurrently
         for folder in runs:
+            check_finished(folder)
             task = load_config(folder).task
             if task not in FIELDS:
                 raise InputError(

@@ -17,19 +17,27 @@ from kaleidobert.model.configuration import KaleidoBertConfig, check_format
 from kaleidobert.model.encoder import KaleidoBertPreTrainedModel
 from kaleidobert.model.objectives import Objectives
 from kaleidobert.model.processing import KaleidoBertProcessor
+from kaleidobert.model.unfinished import check_finished
 
 Model = TypeVar("Model", bound=KaleidoBertPreTrainedModel)
 
 
 def load_model(
-    folder: Path, kind: type[Model], new: str | None = None, objectives: Objectives | None = None, **settings: Any
+    folder: Path,
+    kind: type[Model],
+    new: str | None = None,
+    objectives: Objectives | None = None,
+    unfinished: bool = False,
+    **settings: Any,
 ) -> Model:
     """Load a run's weights into a model of this class, in evaluation mode, on the GPU if there is one.
 
     ``new``: prefix of the weights that the run may lack, those of a new head; all other missing weights raise
     ``InputError``. ``objectives``: for a pair model that is trained further. ``settings`` override the run's
-    configuration.
+    configuration. An unfinished run is refused unless ``unfinished`` is set, for who finishes it.
     """
+    if not unfinished:
+        check_finished(folder)
     config = load_config(folder)
     for name, value in settings.items():
         setattr(config, name, value)
@@ -71,8 +79,10 @@ def load_config(folder: Path) -> KaleidoBertConfig:
         raise InputError(f"the model in {folder} cannot be loaded: {' '.join(str(error).split())}") from error
 
 
-def load_processor(folder: Path) -> KaleidoBertProcessor:
-    """The processor of a run. Raises ``InputError`` where the folder has none."""
+def load_processor(folder: Path, unfinished: bool = False) -> KaleidoBertProcessor:
+    """The processor of a run. Raises ``InputError`` where the folder has none, as `load_model` for unfinished runs."""
+    if not unfinished:
+        check_finished(folder)
     try:
         return KaleidoBertProcessor.from_pretrained(folder)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:

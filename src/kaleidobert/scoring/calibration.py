@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from kaleidobert.errors import InputError
-
+WORDS_WEIGHT = 4.0  # in nats, of all words of a query, where there are no facts to fit it to
 ABSENT = 4  # a word of no product's text has the visibility of a rare word, divided by this
 
 
@@ -26,6 +25,7 @@ class Calibration:
     photo: logistic weights (2,) of the scaled cosine of two photos.
     words: the visibility of each frequent word, its R-precision as a query: high for "black", low for a brand.
         unknown: the visibility of all other words.
+    missing: why these are no probabilities, only increasing functions of the scores, for ranking; "" otherwise.
     weak: where the best hit of a text has a lower probability, the catalogue most likely holds no match; weak_words:
         the same where the product's words count.
     """
@@ -39,23 +39,35 @@ class Calibration:
     vectors_words: tuple[float, ...] = ()
     combined_words: tuple[float, ...] = ()
     weak_words: float = 0.0
+    missing: str = ""
 
     @classmethod
-    def of(cls, stored: Mapping[str, Any], owner: str) -> Calibration:
-        """From a ranking.json or a store. Raises ``InputError`` where it was not fitted, or by an older version."""
+    def of(cls, stored: Mapping[str, Any], scale: float) -> Calibration:
+        """From a ranking.json or a store; `unfitted` where it was not fitted, or by an older version."""
         if not {"vectors", "photo", "weak", "words", "unknown"} <= set(stored):
-            raise InputError(
-                f"{owner} has no calibration of this version, so its matches have no probabilities: fit it once with "
-                "`kaleidobert fit-ranker DATA --model RUN`"
-            )
+            return cls.unfitted(scale, stored.get("missing") or "they were not fitted by this version")
         fits = ("vectors", "photo", "combined", "vectors_words", "combined_words")
-        values = {name: stored.get(name, ()) for name in fits}
+        values: dict[str, Any] = {name: tuple(stored.get(name, ())) for name in fits}
         return cls(
-            **{name: tuple(value) for name, value in values.items()},
+            **values,
             weak=float(stored["weak"]),
             weak_words=float(stored.get("weak_words", stored["weak"])),
             words=dict(stored["words"]),
             unknown=float(stored["unknown"]),
+        )
+
+    @classmethod
+    def unfitted(cls, scale: float, reason: str) -> Calibration:
+        """For the search of a run without match probabilities; ``scale``: that of its cosines, ``reason``: why."""
+        return cls(
+            vectors=(1.0, 0.0, 0.0, -scale),  # of a cosine below 1: never so near to 1 that scores become equal
+            vectors_words=(1.0, WORDS_WEIGHT, 0.0, 0.0, -scale - WORDS_WEIGHT),
+            photo=(1.0, -scale),
+            weak=0.0,
+            words={},
+            unknown=1.0,
+            missing=f"hits have no match percentages: {reason}; fit them on a catalogue with more products by "
+            "kaleidobert fit-ranker DATA --model RUN",
         )
 
     def as_dict(self) -> dict[str, Any]:

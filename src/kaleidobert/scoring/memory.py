@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from kaleidobert.errors import InputError
+from kaleidobert.files import replacing
 from kaleidobert.scoring.cross_modal_memory import CrossModalMemory
 from kaleidobert.scoring.layout_memory import LayoutMemory
 
@@ -45,10 +45,9 @@ class RetrievalMemory(nn.Module):
 
     def save(self, run: Path) -> None:
         """Write it into a run folder, replacing an earlier one."""
-        scratch = run / f"{MEMORY_FILE}.part"
         tensors = {name: tensor.cpu().contiguous() for name, tensor in self.state_dict().items()}
-        save_file(tensors, scratch, metadata={"format": "pt", "padding": str(self.layouts.padding)})
-        os.replace(scratch, run / MEMORY_FILE)
+        with replacing(run / MEMORY_FILE) as scratch:
+            save_file(tensors, scratch, metadata={"format": "pt", "padding": str(self.layouts.padding)})
 
     @classmethod
     def load(cls, run: Path) -> RetrievalMemory | None:

@@ -6,13 +6,13 @@ There are two fits, without and with the retrieval memory, so that either can be
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kaleidobert.errors import InputError
+from kaleidobert.files import write_whole
 from kaleidobert.model.objectives import Objectives
 
 RANKING_FILE = "ranking.json"
@@ -40,7 +40,8 @@ class RankingWeights:
     hubness_weight: multiplies the hubness that is subtracted from the cosine.
     layout_neighbours: training photos with the nearest layouts; neighbour_word_weight: how much of each word's
         probability their texts give; neighbour_pmi_weight: of the neighbour-text PMI beside the joint score.
-    calibration: of match probabilities (see `scoring.calibration`); empty where there were too few products to fit it.
+    calibration: of match probabilities (see `scoring.calibration`); where there were too few products to fit
+        it, only why (``missing``).
     """
 
     itm_weight: float = 1.0
@@ -82,9 +83,7 @@ class Ranking:
 
     def save(self, run: Path) -> None:
         """Write ranking.json into a run folder, in one step."""
-        scratch = run / f"{RANKING_FILE}.part"
-        scratch.write_text(json.dumps({"format": FORMAT} | asdict(self), indent=2) + "\n")
-        os.replace(scratch, run / RANKING_FILE)
+        write_whole(json.dumps({"format": FORMAT} | asdict(self), indent=2) + "\n", run / RANKING_FILE)
 
     @classmethod
     def load(cls, run: Path) -> Ranking:

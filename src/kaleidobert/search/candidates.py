@@ -272,7 +272,7 @@ def ranked(query: Query, candidates: ScoredCandidates) -> RankedHits:
     first = {product: 1.0 + place for place, product in enumerate(reversed(candidates.pinned))}
     tiers[0] = [replace(hit, score=first.get(hit.product.id, hit.score)) for hit in tiers[0]]
     threshold = query.threshold or 0.0
-    tiers = [[hit for hit in by_match(tier) if hit.match >= threshold] for tier in tiers]
+    tiers = [[hit for hit in by_match(tier) if (hit.match or 0.0) >= threshold] for tier in tiers]
     if query.threshold is not None and query.sort != BEST_MATCH:
         tiers = [[hit for tier in tiers for hit in tier]]  # a threshold leaves good matches only, so all can be sorted
     found = sorted_by(tiers[0], query.sort) + [hit for tier in tiers[1:] for hit in tier]

@@ -40,8 +40,8 @@ class _Judgement(BaseModel):
     ids: list[str] = []
 
 
-def read_judged(file: Path, products: Sequence[Product]) -> list[JudgedQuery]:
-    """The judged queries of a YAML file that some of the products are right for.
+def read_judged(file: Path, products: Sequence[Product]) -> tuple[list[JudgedQuery], list[str]]:
+    """The judged queries of a YAML file that some of the products are right for, and the texts of the others.
 
     The file is a list of entries with ``query``, the right products' ``ids`` or, by name of category, subcategory or an
     attribute, the values that they have (``where``; of several values any, of several names all), and a ``kind`` to
@@ -54,7 +54,7 @@ def read_judged(file: Path, products: Sequence[Product]) -> list[JudgedQuery]:
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(f"{file}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    found = []
+    found, left_out = [], []
     for number, entry in enumerate(entries):
         if bool(entry.where) == bool(entry.ids):
             raise InputError(f"{file}: {number}: give {entry.query!r} either where or ids")
@@ -63,15 +63,11 @@ def read_judged(file: Path, products: Sequence[Product]) -> list[JudgedQuery]:
         right = {product.id for product in products if product.id in entry.ids or _has(product, entry.where)}
         if right:
             found.append(JudgedQuery(entry.query, entry.kind, frozenset(right)))
+        else:
+            left_out.append(entry.query)
     if not found:
         raise InputError(f"{file}: no product at hand is right for any of its {len(entries)} queries")
-    return found
-
-
-def unanswerable(file: Path, judged: Sequence[JudgedQuery]) -> list[str]:
-    """The queries of a file that are not among those that some product is right for."""
-    asked = {each.text for each in judged}
-    return [entry["query"] for entry in yaml.safe_load(file.read_text("utf-8-sig")) if entry["query"] not in asked]
+    return found, left_out
 
 
 def _has(product: Product, where: Mapping[str, str | list[str]]) -> bool:

@@ -109,14 +109,15 @@ class Hit:
 
     rank: position over all pages, from 1. product: its fields and best view.
     score: what hits are ordered by unless sorted otherwise.
-    match: calibrated probability that the product matches the query, from 0 to 1 (docs/search.md).
+    match: calibrated probability that the product matches the query, from 0 to 1 (docs/search.md); None where no match
+    probabilities were fitted.
     variants: further hits in the product's group (variants, near-duplicates) that are not listed.
     """
 
     rank: int
     product: Candidate
     score: float
-    match: float
+    match: float | None
     variants: int = 0
     why: list[Evidence] | None = None
     thumbnail: bytes = b""  # JPEG
@@ -127,8 +128,8 @@ class Hit:
 
     @property
     def label(self) -> str:
-        """The match for display: '93 % match'."""
-        return f"{self.match:.0%} match".replace("%", " %")
+        """The match for display: '93 % match', or ''."""
+        return "" if self.match is None else f"{self.match:.0%} match".replace("%", " %")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,8 @@ class Answer:
     facets: for each requested name its values with their number of products, most frequent first.
     asked: the query as it was understood. seconds: time of each stage.
     weak: nothing matches well, and the hits are only the nearest products.
-    note: why a setting of the query had no effect; "" if all had.
+    note: why a setting of the query had no effect, or hits have no match; "" otherwise.
+    nothing: why there are no hits, and what to try; "" if there are.
     banner, redirect: what the shop's rules announce, and the address that they send such a search to.
     """
 
@@ -153,5 +155,6 @@ class Answer:
     seconds: dict[str, float] = field(default_factory=dict)
     weak: bool = False
     note: str = ""
+    nothing: str = ""
     banner: str = ""
     redirect: str = ""

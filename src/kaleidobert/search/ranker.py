@@ -24,6 +24,7 @@ from cachetools import LRUCache
 
 from kaleidobert.errors import InputError
 from kaleidobert.index.caching import CachedPerVersion
+from kaleidobert.index.facet_column import number
 from kaleidobert.index.filters import NO_FILTERS, Filters
 from kaleidobert.index.opening import open_index
 from kaleidobert.index.operators import ID
@@ -46,8 +47,7 @@ __all__ = ["STAGES", "Answer", "Hit", "Query", "Ranker"]
 class Ranker:
     """Answers queries on one index with the scorer that embedded its products. Thread-safe.
 
-    Raises ``InputError`` where the index holds the embeddings of another model, or where no match probabilities were
-    fitted.
+    Raises ``InputError`` where the index holds the embeddings of another model.
     """
 
     def __init__(self, scorer: PairScorer, store: ProductIndex) -> None:
@@ -55,7 +55,8 @@ class Ranker:
         self.store = store
         self.fingerprint = scorer.fingerprint
         self.check()
-        self.calibration = Calibration.of(scorer.weights.calibration or store.info.calibration, scorer.name)
+        fitted = scorer.weights.calibration or store.info.calibration
+        self.calibration = Calibration.of(fitted, scorer.scale)
         self.encoder = QueryEncoder(scorer, store)
         self.explainer = Explainer(scorer, store)
         self._retriever = CandidateRetriever(scorer, store, self.calibration)
@@ -92,6 +93,8 @@ class Ranker:
         for query in queries:
             query.check()
             self._check_sort(query.sort)
+            if query.threshold is not None and self.calibration.missing:
+                raise InputError(f"leave the threshold out: {self.calibration.missing}")
         queries = [self._understood(query) for query in queries]
         seconds = [dict.fromkeys(STAGES, 0.0) for _ in queries]
         version = f"{self.store.version} {json.dumps(self.store.info.rules)}"
@@ -135,9 +138,15 @@ class Ranker:
         unknown = [name for name in filters.names if name not in (*names, ID)]
         if unknown:
             return f"No product has {unknown[0]!r}; filters are: {', '.join(names)}."
+        if wordy := [name for name in filters.names if filters.limits(name) and not self._has_numbers(name)]:
+            return f"{wordy[0]!r} is a number in no product: filter it by {wordy[0]}=VALUE."
         if self.store.count(filters):
             return "No product matches well enough: lower the threshold, or avoid less."
         return "No product passes the filters: drop one, or check the spelling."
+
+    def _has_numbers(self, name: str) -> bool:
+        values = self.store.facets(NO_FILTERS, [name]).get(name, [])
+        return any(number(value) is not None for value, _ in values)
 
     def _understood(self, query: Query) -> Query:
         if not (query.understand and query.text.strip()):
@@ -180,15 +189,18 @@ class Ranker:
                 photos = self.store.thumbnails(hit.product.key for hit in hits)
                 hits = [replace(hit, thumbnail=photos.get(hit.product.key, b"")) for hit in hits]
         more = len(order.hits) > end and end < MAX_DEPTH
-        best = max((hit.match for hit in order.hits[: query.top]), default=0.0)
+        best = max((hit.match or 0.0 for hit in order.hits[: query.top]), default=0.0)
         words = self._retriever.words_count(query)
         limit = self.calibration.weak_words if words else self.calibration.weak
         text_alone = bool(query.text.strip()) and query.image is None and not query.like
         weak = not order.hits or (text_alone and best < limit)
-        note = self.rerank_note(query)
+        if self.calibration.missing:
+            hits = [replace(hit, match=None) for hit in hits]
+        note = "; ".join(filter(None, [self.rerank_note(query), self.calibration.missing]))
+        nothing = "" if order.hits else self.why_nothing(query.filters, query.text)
         effects = self.encoder.rules().effects(query.text if query.understand else "", query.filters)
         shown = {"banner": effects.banner, "redirect": effects.redirect}
-        return Answer(hits, query, total, exact, end if more else None, facets, seconds, weak, note, **shown)
+        return Answer(hits, query, total, exact, end if more else None, facets, seconds, weak, note, nothing, **shown)
 
     def rerank_note(self, query: Query) -> str:
         """Why a ``rerank`` that the query asks for has no effect; "" where it has, or none is asked for."""

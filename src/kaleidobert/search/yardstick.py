@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ from scipy.sparse import csr_matrix
 
 from kaleidobert.data.product import Product
 from kaleidobert.data.readers import read_products
+from kaleidobert.data.reading import BY_DEFAULT, Reading
 from kaleidobert.data.sources import splits_of
 from kaleidobert.errors import InputError
-from kaleidobert.search.judged import MIN_RELEVANT, JudgedQuery, judged_queries, read_judged, unanswerable
+from kaleidobert.search.judged import MIN_RELEVANT, JudgedQuery, judged_queries, read_judged
 from kaleidobert.search.query import Answer, Query
 from kaleidobert.search.ranker import Ranker
 from kaleidobert.words import stems
@@ -47,7 +48,7 @@ def evaluate_search(
     model: Path | None = None,
     queries: int = 300,
     seed: int = 0,
-    columns: Mapping[str, str] | None = None,
+    reading: Reading = BY_DEFAULT,
     judged_file: Path | None = None,
 ) -> dict[str, Any]:
     """`METRICS` and the shares of empty and weak answers, of each of ``ROWS`` and ``PEERS``, by kind and in all.
@@ -59,11 +60,19 @@ def evaluate_search(
     ranker = Ranker.open(store, model)
     stored = set(ranker.store.product_ids())
     splits = [split] if split else splits_of(data)
-    products = [each for name in splits for each in read_products(data, name, columns) if each.id in stored]
+    products = [
+        each
+        for name in splits
+        for each in read_products(data, name, reading.columns, reading.max_bad)
+        if each.id in stored
+    ]
     if not products:
         raise InputError(f"{store} holds no product of {data}; give the catalogue that it was made of")
-    judged = read_judged(judged_file, products) if judged_file else judged_queries(products, queries, seed)
-    left_out = unanswerable(judged_file, judged) if judged_file else []
+    left_out: list[str] = []
+    if judged_file:
+        judged, left_out = read_judged(judged_file, products)
+    else:
+        judged = judged_queries(products, queries, seed)
     if not judged:
         raise InputError(f"{data}: no type, colour, person, brand or usage is shared by {MIN_RELEVANT} products")
     rows: dict[str, Any] = {}

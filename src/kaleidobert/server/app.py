@@ -51,7 +51,7 @@ class ServerSettings:
     max_queue: searches that may wait before further ones are refused.
     max_batch: queued searches that share one forward pass at most.
     describe_runs: fine-tuned runs that describe uploaded photos.
-    events: the folder to log searches and clicks in; None logs none.
+    events: the log of searches and clicks; None logs none.
     ucp: how to offer the catalogue by the Universal Commerce Protocol; None does not.
     photos: the folder below which originals that the store keeps by reference may be shown; None shows none of them.
     metrics_tokens: accepted for metrics; none makes them public.
@@ -62,7 +62,7 @@ class ServerSettings:
     max_queue: int = 64
     max_batch: int = 8
     describe_runs: Sequence[Path] = ()
-    events: Path | None = None
+    events: EventLog | None = None
     ucp: UcpSettings | None = None
     photos: Path | None = None
     metrics_tokens: Tokens = Tokens()
@@ -73,7 +73,7 @@ def create_app(ranker: Ranker, settings: ServerSettings = ServerSettings()) -> F
     metrics, renderer = Metrics(), PageRenderer()
     batched_ranker = BatchedRanker(ranker, metrics, settings.workers, settings.max_queue, settings.max_batch)
     suggester = Suggester(cached_vocabulary(batched_ranker, metrics))
-    log = SearchLog(EventLog(settings.events) if settings.events else None)
+    log = SearchLog(settings.events)
     handlers = PageHandlers(batched_ranker, suggester, renderer, metrics, log)
     describer = PhotoDescriber(batched_ranker, Describer(settings.describe_runs))
 

@@ -175,8 +175,8 @@ def _card(params: PageParams, hit: Hit) -> dict[str, Any]:
         "href": "product?" + urlencode([*where, *replace(params, page=1).pairs()]),
         "like_href": PageParams(like=product.id).href(),
         "why_src": f"api/products/{product_id}/why?{why}" if params.text.strip() else "",
-        "match": match_text(hit.match) if params.ranks else None,
-        "percent": round(100 * hit.match),
+        "match": match_text(hit.match) if params.ranks and hit.match is not None else None,
+        "percent": round(100 * (hit.match or 0.0)),
         "variants": hit.variants,
     }
 

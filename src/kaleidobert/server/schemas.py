@@ -37,7 +37,9 @@ class SearchHit(ProductFields):
     """A product that was found."""
 
     rank: int = Field(description="Position in the result, from 1.")
-    match: float = Field(description="Calibrated probability that the product matches the query, from 0 to 1.")
+    match: float | None = Field(
+        description="Calibrated probability that the product matches the query, from 0 to 1; null if not fitted."
+    )
     score: float = Field(description="Score by which hits are ordered unless sorted otherwise.")
     cosine: float = Field(description="Cosine similarity of query and photo, from -1 to 1.")
     view: int = Field(description="Index of the product's best matching photo.")
@@ -90,7 +92,9 @@ class SearchResponse(BaseModel):
     total: int = Field(description="Number of matching products on all pages.")
     exact: bool = Field(description="False if total is a lower bound.")
     weak: bool = Field(description="True if nothing matches well and the hits are only the nearest products.")
-    note: str = Field("", description="Why a setting of the request had no effect; empty if all had.")
+    note: str = Field(
+        "", description="Why a setting had no effect, hits have no match, or there are no hits; empty otherwise."
+    )
     understood: UnderstoodText
     banner: str = Field("", description="What the shop's rules announce for such a search.")
     redirect: str = Field("", description="The address that the shop's rules send such a search to.")
@@ -107,7 +111,7 @@ class SearchResponse(BaseModel):
             total=answer.total,
             exact=answer.exact,
             weak=answer.weak,
-            note=answer.note,
+            note="; ".join(filter(None, [answer.note, answer.nothing])),
             understood=UnderstoodText.of(answer.asked),
             banner=answer.banner,
             redirect=answer.redirect,

@@ -6,7 +6,7 @@ of a preset's image processor, so attention maps and patches share the locked po
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ from kaleidobert.alignment.generator import AlignedPair, AlignmentGenerator, che
 from kaleidobert.alignment.matching import content_words
 from kaleidobert.alignment.pair_store import PAIRS_FILE, AlignmentSummary, AlignmentWriter
 from kaleidobert.data.readers import splits_of
+from kaleidobert.data.reading import BY_DEFAULT, Reading
 from kaleidobert.errors import InputError
+from kaleidobert.files import write_whole
 from kaleidobert.model import KaleidoBertConfig, KaleidoBertImageProcessor
 from kaleidobert.model.image_processing import to_pixel_values
 from kaleidobert.progress import progress_bar
@@ -40,7 +42,7 @@ def align(
     photos: RunSettings,
     settings: AlignSettings,
     source: str = "teacher",
-    columns: Mapping[str, str] | None = None,
+    reading: Reading = BY_DEFAULT,
     max_minutes: float | None = None,
 ) -> dict[str, Any]:
     """Train a captioner into the folder ``out``, unless there is one already, and write pairs for all splits.
@@ -51,8 +53,8 @@ def align(
     check_source(source)
     image_processor = _image_processor(photos)
     figures: dict[str, Any] = {}
-    if not (out / "model.safetensors").is_file():
-        figures = fit_captioner(data, out, image_processor, settings, columns, max_minutes)
+    if not (out / "model.safetensors").is_file() or not (out / SETTINGS_FILE).is_file():  # the latter is written last
+        figures = fit_captioner(data, out, image_processor, settings, reading, max_minutes)
     elif max_minutes is not None:
         raise InputError(f"{out}: there is a captioner already; leave --max-minutes out, or choose another --out")
     elif KaleidoBertImageProcessor.from_pretrained(out).to_dict() != image_processor.to_dict():
@@ -61,7 +63,7 @@ def align(
         )
     else:
         _write_settings(out, settings)
-    return figures | write_pairs(data, out, load_generator(out, source), image_processor, columns)
+    return figures | write_pairs(data, out, load_generator(out, source), image_processor, reading)
 
 
 def fit_captioner(
@@ -69,11 +71,11 @@ def fit_captioner(
     out: Path,
     image_processor: KaleidoBertImageProcessor,
     settings: AlignSettings,
-    columns: Mapping[str, str] | None = None,
+    reading: Reading = BY_DEFAULT,
     max_minutes: float | None = None,
 ) -> dict[str, float]:
     """Train a captioner into the folder ``out``, for `load_generator`; returns its figures."""
-    figures = train_captioner(data, out, image_processor, settings, columns, max_minutes)
+    figures = train_captioner(data, out, image_processor, settings, reading, max_minutes)
     _write_settings(out, settings)
     return figures
 
@@ -96,7 +98,7 @@ def aligner(
 
 
 def _write_settings(out: Path, settings: AlignSettings) -> None:
-    (out / SETTINGS_FILE).write_text(yaml.safe_dump(settings.model_dump(), sort_keys=False))
+    write_whole(yaml.safe_dump(settings.model_dump(), sort_keys=False), out / SETTINGS_FILE)
 
 
 def _image_processor(photos: RunSettings) -> KaleidoBertImageProcessor:
@@ -135,14 +137,14 @@ def write_pairs(
     out: Path,
     generator: AlignmentGenerator,
     image_processor: KaleidoBertImageProcessor,
-    columns: Mapping[str, str] | None = None,
+    reading: Reading = BY_DEFAULT,
 ) -> dict[str, Any]:
     """Align every view of every product and write ``out/pairs.parquet``; returns the counts of the alignment."""
     captioner = generator.captioner.fingerprint()
     summary = AlignmentSummary(generator.source, captioner, list(generator.grids), generator.least_lift)
     with AlignmentWriter(out / PAIRS_FILE, summary) as writer, progress_bar() as progress:
         for split in splits_of(data):
-            catalogue = prepare(data, split, image_processor, columns)
+            catalogue = prepare(data, split, image_processor, reading)
             bar = progress.add_task(f"{split}: aligning words and patches", total=len(catalogue))
             for indices, found in _aligned(catalogue, generator):
                 writer.add(found)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kaleidobert.data.reading import BY_DEFAULT, Reading
 from kaleidobert.errors import InputError
+from kaleidobert.files import write_whole
 from kaleidobert.model import KaleidoBertConfig, KaleidoBertImageProcessor
 from kaleidobert.model.cached_features import cached_rows
 from kaleidobert.model.encoder import KaleidoBertModel
@@ -50,9 +51,7 @@ class SplitFeatures:
         return torch.from_numpy(self.array[views, mirrored.astype(int)])
 
 
-def build_features(
-    data: str | Path, out: Path, settings: RunSettings, columns: Mapping[str, str] | None = None
-) -> dict[str, int]:
+def build_features(data: str | Path, out: Path, settings: RunSettings, reading: Reading = BY_DEFAULT) -> dict[str, int]:
     """Write the features of the training and validation splits; returns each split's number of views.
 
     Continues an interrupted build. Raises ``InputError`` if the backbone is not frozen, or if ``out`` holds features
@@ -65,7 +64,7 @@ def build_features(
     model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     counts = {}
     for split in SPLITS:
-        dataset = prepare(data, split, image_processor, columns)
+        dataset = prepare(data, split, image_processor, reading)
         fingerprint = photos_fingerprint(dataset)
         split_state = state["splits"].setdefault(split, {"photos": fingerprint, "done": 0})
         if split_state["photos"] != fingerprint:
@@ -174,9 +173,7 @@ def _write_split(out: Path, split: str, state: dict, dataset: PreparedDataset, m
             file.write(torch.stack(sides, dim=1).numpy().tobytes())
             file.flush()
             state["splits"][split]["done"] = start + len(pixels)
-            scratch = out / f"{STATE_FILE}.part"
-            scratch.write_text(json.dumps(state))
-            os.replace(scratch, out / STATE_FILE)
+            write_whole(json.dumps(state), out / STATE_FILE)
             progress.update(bar, advance=len(pixels))
 
 

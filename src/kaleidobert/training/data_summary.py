@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from kaleidobert.files import read_json, write_whole
 from kaleidobert.training.dataset import PreparedDataset
 
 DATA_SUMMARY = "data.json"
@@ -14,10 +15,10 @@ DATA_SUMMARY = "data.json"
 def save_data_summary(run: Path, data: str | Path, **splits: PreparedDataset) -> None:
     """Write the catalogue's name, and the number of products and photos of each split."""
     sizes = {name: {"products": len(split), "photos": len(split.pixels)} for name, split in splits.items()}
-    (run / DATA_SUMMARY).write_text(json.dumps({"data": Path(data).name, "splits": sizes}, indent=2) + "\n")
+    write_whole(json.dumps({"data": Path(data).name, "splits": sizes}, indent=2) + "\n", run / DATA_SUMMARY)
 
 
 def load_data_summary(run: Path) -> dict[str, Any] | None:
     """The summary of a run's data; None for runs of versions that did not record it."""
     path = run / DATA_SUMMARY
-    return json.loads(path.read_text()) if path.is_file() else None
+    return read_json(path, "delete it") if path.is_file() else None

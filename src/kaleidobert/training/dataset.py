@@ -1,8 +1,8 @@
 """A catalogue prepared for training: locked portions in a memory-mapped file, texts and labels in memory.
 
 Photos are decoded and their products located only once. The result is cached under a fingerprint of the data and of
-the image processor's settings, in ``~/.cache/kaleidobert`` or the folder that the environment variable
-``KALEIDOBERT_CACHE`` names.
+the image processor's settings, for as long as no photo file changes, in ``~/.cache/kaleidobert`` or the folder that the
+environment variable ``KALEIDOBERT_CACHE`` names.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import shutil
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -25,13 +26,15 @@ from kaleidobert.data.facts import FactTable
 from kaleidobert.data.problems import Problems
 from kaleidobert.data.product import Product
 from kaleidobert.data.readers import read_products
+from kaleidobert.data.reading import BY_DEFAULT, Reading
 from kaleidobert.errors import InputError
 from kaleidobert.model.image_processing import KaleidoBertImageProcessor
-from kaleidobert.progress import progress_bar
+from kaleidobert.progress import note, progress_bar
+from kaleidobert.training.file_state import photos_changed, save_photos, source_state
 from kaleidobert.vision.saliency.network import PACKAGED_WEIGHTS
 
 _LOGGER = logging.getLogger(__name__)
-FORMAT = 5  # to be incremented when the files' format changes, or what readers make of a catalogue
+FORMAT = 6  # to be incremented when the files' format changes, or what readers make of a catalogue
 CHUNK = 256  # products decoded together
 COLUMNS = ("ids", "titles", "texts", "categories", "subcategories", "attributes")  # of a prepared dataset
 LOCK_SETTINGS = ("image_size", "saliency", "keep_aspect", "resample")  # that determine a locked portion
@@ -90,44 +93,75 @@ class PreparedDataset:
 
 def prepare(
     data: str | Path,
-    split: str,
+    split: str | None,
     image_processor: KaleidoBertImageProcessor,
-    columns: Mapping[str, str] | None = None,
+    reading: Reading = BY_DEFAULT,
     problems: Problems | None = None,
 ) -> PreparedDataset:
-    """Read one split of any source and lock every view, or load it from the cache.
+    """Read one split of any source, or all of it, and lock every view, or load it from the cache.
 
-    Unusable rows are counted in ``problems``, or logged if there is none. Raises ``InputError`` as `read_products`
-    does, and if less than 95 % of the products can be used.
+    Says how many products of how many rows these are. Unusable rows are counted in ``problems``, or logged if there is
+    none. Raises ``InputError`` as `read_products` does, if more than ``reading.max_bad`` of the products cannot be
+    used, and for a damaged cache.
     """
     settings = {name: getattr(image_processor, name) for name in LOCK_SETTINGS}
     settings |= _weights_state(image_processor.saliency)
-    key = json.dumps([FORMAT, _source_state(data), split, settings, columns], sort_keys=True, default=str)
+    key = json.dumps(
+        [FORMAT, source_state(data), split, settings, dict(reading.columns), reading.max_bad],
+        sort_keys=True,
+        default=str,
+    )
     folder = cache_folder() / hashlib.sha256(key.encode()).hexdigest()[:16]
-    if not (folder / "products.json").exists():
+    name = f"{data} ({split})" if split else str(data)
+    if folder.exists():
+        with _damage_reported(folder):
+            if photos_changed(folder):
+                note(f"{name}: photos have changed since they were prepared")
+                shutil.rmtree(folder)
+    if not folder.exists():
         found = problems or Problems()
-        _write(folder, read_products(data, split, columns, report=found), image_processor, split, found)
+        products = read_products(data, split, reading.columns, reading.max_bad, found)
+        _write(folder, products, image_processor, split or "all", reading.max_bad, found)
         if problems is None and found.count:
-            _LOGGER.warning("%s (%s): %s", data, split, found.summary())
-    return _load(folder, image_processor.image_size)
+            _LOGGER.warning("%s: %s", name, found.summary())
+    with _damage_reported(folder):
+        prepared, rows = _load(folder, image_processor.image_size)
+    note(f"{name}: {len(prepared):,} products of {rows:,} rows")
+    return prepared
 
 
 def cache_folder() -> Path:
     return Path(os.environ.get("KALEIDOBERT_CACHE", Path.home() / ".cache" / "kaleidobert"))
 
 
-def _source_state(data: str | Path) -> list:
-    """The source's path with its files' names, sizes and modification times, to detect changes."""
-    path = Path(data)
-    files = sorted(path.iterdir()) if path.is_dir() else [path] if path.exists() else []
-    stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return [str(path.resolve()) if files else str(data), stats]
+@contextmanager
+def _damage_reported(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except InputError:
+        raise
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{folder}: this cache of prepared photos is damaged ({reason}): delete the folder, and run it again"
+        ) from error
+
+
+@contextmanager
+def _space_reported() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{cache_folder()}: prepared photos cannot be written ({error.strerror or error}); make room, or name "
+            "another folder in the environment variable KALEIDOBERT_CACHE"
+        ) from error
 
 
 def _weights_state(saliency: str) -> dict:
     """The state of the detector's weights file or folder, if it has one: other weights give other portions."""
     path = PACKAGED_WEIGHTS if saliency == "network" else Path(saliency)
-    return {"weights": _source_state(path)} if path.exists() and saliency not in ("border-colour", "none") else {}
+    return {"weights": source_state(path)} if path.exists() and saliency not in ("border-colour", "none") else {}
 
 
 def _write(
@@ -135,15 +169,19 @@ def _write(
     products: Iterable[Product],
     image_processor: KaleidoBertImageProcessor,
     split: str,
+    max_bad: float,
     problems: Problems,
 ) -> None:
     """Write to a scratch folder, then rename it, so that an interrupted run leaves no incomplete cache."""
     scratch = folder.with_name(f"{folder.name}.{socket.gethostname()}.{os.getpid()}")
-    scratch.mkdir(parents=True, exist_ok=True)  # it exists if a killed process had the same number
     columns: dict[str, list] = {name: [] for name in (*COLUMNS, "views")}
+    files: list[Path] = []
     whole = 0  # views without a product found
     try:
+        with _space_reported():
+            scratch.mkdir(parents=True, exist_ok=True)  # it exists if a killed process had the same number
         with (
+            _space_reported(),
             open(scratch / "pixels.raw", "wb") as pixels,
             ThreadPoolExecutor(os.cpu_count()) as pool,
             progress_bar() as progress,
@@ -158,19 +196,22 @@ def _write(
                         continue
                     whole += len(views) - found
                     pixels.write(views.tobytes())
+                    files += [each for each in product.images if isinstance(each, Path)]
                     title = product.title or product.text
                     labels = (product.category, product.subcategory, dict(product.attributes))
                     values = (product.id, title, product.text, *labels, len(views))
                     for name, value in zip(columns, values, strict=True):
                         columns[name].append(value)
                 progress.update(bar, advance=len(chunk))
-        problems.check(0.05)
+        problems.check(max_bad)
         if whole:
             photos = f"{whole:,} of {sum(columns['views']):,} photos"
             _LOGGER.warning("%s: no product found in %s; these are used whole", split, photos)
-        (scratch / "products.json").write_text(json.dumps(columns))
-        if not folder.exists():
-            scratch.rename(folder)
+        with _space_reported():
+            save_photos(scratch, files, complete=not problems.count)
+            (scratch / "products.json").write_text(json.dumps({"rows": problems.rows, "products": columns}))
+            if not folder.exists():
+                scratch.rename(folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -189,10 +230,12 @@ def _chunks(products: Iterable[Product]) -> Iterator[list[Product]]:
         yield chunk
 
 
-def _load(folder: Path, size: int) -> PreparedDataset:
-    columns = json.loads((folder / "products.json").read_text())
+def _load(folder: Path, size: int) -> tuple[PreparedDataset, int]:
+    """The prepared products, and the number of rows of the source that they are of."""
+    stored = json.loads((folder / "products.json").read_text())
+    columns = stored["products"]
     first_view = np.concatenate([[0], np.cumsum(columns.pop("views"))]).astype(np.int64)
     if len(first_view) == 1:
         raise InputError(f"{folder}: no product could be used")
     pixels = np.memmap(folder / "pixels.raw", dtype=np.uint8, mode="r", shape=(int(first_view[-1]), size, size, 3))
-    return PreparedDataset(**columns, first_view=first_view, pixels=pixels)
+    return PreparedDataset(**columns, first_view=first_view, pixels=pixels), int(stored["rows"])

@@ -11,10 +11,13 @@ from typing import Any, NamedTuple
 from accelerate.utils import broadcast_object_list
 from transformers import set_seed
 
+from kaleidobert.data.reading import BY_DEFAULT, Reading
 from kaleidobert.errors import InputError
+from kaleidobert.files import read_json, write_whole
 from kaleidobert.model import KaleidoBertForRetrieval
 from kaleidobert.model.distributed import BatchShard
 from kaleidobert.model.loading import load_model, load_processor
+from kaleidobert.model.unfinished import check_finished
 from kaleidobert.training.collators import PairCollator, collator_settings
 from kaleidobert.training.dataset import PreparedDataset
 from kaleidobert.training.downstream import (
@@ -27,13 +30,15 @@ from kaleidobert.training.downstream import (
 )
 from kaleidobert.training.encode import embed_products
 from kaleidobert.training.runs import (
+    Finish,
+    begin_run,
     finish_run,
     freeze,
     last_checkpoint,
     learning_rate_of,
+    nothing_more,
     prepare_splits,
     processes,
-    save_run,
     start_run,
     training_arguments,
 )
@@ -106,6 +111,7 @@ def finetune_settings(task: str, run: Path, overrides: Sequence[str] = ()) -> Ru
 
     Raises ``InputError`` for an override that would change the run's model.
     """
+    check_finished(run)
     before = load_run_settings(run)
     own = [f"training.{name}={json.dumps(value)}" for name, value in before.finetuning.items()]
     settings = load_settings(str(run / RUN_SETTINGS), [*TASKS[task].defaults, *own, *overrides])
@@ -124,9 +130,9 @@ def _kept(
     file, found = out / CHOSEN_QUERIES, chosen_queries
     if processes().is_main_process:
         if checkpoint and file.exists():
-            found = json.loads(file.read_text())
+            found = read_json(file, "delete it, and the queries are read from the log again")
         elif chosen_queries:
-            file.write_text(json.dumps(chosen_queries, ensure_ascii=False))
+            write_whole(json.dumps(chosen_queries, ensure_ascii=False), file)
     [found] = broadcast_object_list([found])
     return found
 
@@ -137,16 +143,18 @@ def finetune(
     model_folder: Path,
     out: Path,
     settings: RunSettings,
-    columns: Mapping[str, str] | None = None,
+    reading: Reading = BY_DEFAULT,
     max_minutes: float | None = None,
     resume: bool = False,
     chosen_queries: Mapping[str, Sequence[str]] | None = None,
-) -> dict[str, float]:
+    finish: Finish = nothing_more,
+) -> dict[str, Any]:
     """Fine-tune for one of ``TASKS`` and write the run folder ``out``; returns the last validation figures.
 
     ``products_left_out`` counts the training products that the task cannot use, such as those without a label. A
-    retrieval run ranks only after `evaluation.fit_ranker.fit_ranker`. ``chosen_queries``, of retrieval: by product id,
-    the queries from which shoppers chose it (`data.events`); ``products_chosen`` counts those that are trained on.
+    retrieval run ranks only after `evaluation.fit_ranker.fit_ranker`, which may be part of ``finish``: see
+    `runs.finish_run`. ``chosen_queries``, of retrieval: by product id, the queries from which shoppers chose it
+    (`data.events`); ``products_chosen`` counts those that are trained on.
     """
     checkpoint = last_checkpoint(out, resume)
     training, chosen = settings.training, TASKS[task]
@@ -155,12 +163,13 @@ def finetune(
     if chosen.contrastive:
         settings.objectives.check_batches(("ITM",), 0.0, training.joint_samples)
     processor = load_processor(model_folder)
-    train, validation = prepare_splits(data, processor.image_processor, columns)
-    products, validated = list(chosen.usable(train, "train")), list(chosen.usable(validation, "validation"))
-    set_seed(training.seed)  # a new head is the same in every process
-    model = chosen.load(model_folder, settings, train, products)
-    freeze(model.kaleidobert, training)
-    arguments = training_arguments(out, training, len(products), settings.objectives)
+    with begin_run(out):
+        train, validation = prepare_splits(data, processor.image_processor, reading)
+        products, validated = list(chosen.usable(train, "train")), list(chosen.usable(validation, "validation"))
+        set_seed(training.seed)  # a new head is the same in every process
+        model = chosen.load(model_folder, settings, train, products)
+        freeze(model.kaleidobert, training)
+        arguments = training_arguments(out, training, len(products), settings.objectives)
     start_run(out, checkpoint, settings, processor, data, train, validation)
     chosen_queries = _kept(chosen_queries, out, checkpoint)
     collate = partial(
@@ -193,4 +202,4 @@ def finetune(
     counts = {"products_left_out": len(train) - len(products)}
     if chosen_queries:
         counts["products_chosen"] = sum(product in chosen_queries for product in train.ids)
-    return finish_run(trainer, out, checkpoint, save_run) | counts
+    return finish_run(trainer, out, checkpoint, finish) | counts

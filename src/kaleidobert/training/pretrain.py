@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from textwrap import shorten
@@ -12,6 +12,7 @@ from typing import Any
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, set_seed
 
 from kaleidobert.alignment.pair_store import Alignment, RunAlignment
+from kaleidobert.data.reading import BY_DEFAULT, Reading
 from kaleidobert.errors import InputError
 from kaleidobert.model import (
     KaleidoBertConfig,
@@ -31,14 +32,16 @@ from kaleidobert.training.cached_features import open_run_features
 from kaleidobert.training.collators import PreTrainingCollator, collator_settings
 from kaleidobert.training.dataset import PreparedDataset
 from kaleidobert.training.runs import (
+    Finish,
+    begin_run,
     finish_run,
     freeze,
     is_main_process,
     last_checkpoint,
     learning_rate_of,
+    nothing_more,
     prepare_splits,
     processes,
-    save_run,
     start_run,
     training_arguments,
 )
@@ -57,15 +60,16 @@ def pretrain(
     data: str | Path,
     out: Path,
     settings: RunSettings,
-    columns: Mapping[str, str] | None = None,
+    reading: Reading = BY_DEFAULT,
     max_minutes: float | None = None,
     resume: bool = False,
     alignment: Path | None = None,
     features: Path | None = None,
-) -> dict[str, float]:
+    finish: Finish = nothing_more,
+) -> dict[str, Any]:
     """Pre-train on ``data``'s train split and write the run folder ``out``; returns the last validation figures.
 
-    To rank with the run, call `evaluation.fit_ranker.fit_ranker` next.
+    To rank with the run, call `evaluation.fit_ranker.fit_ranker` next, or in ``finish`` (see `runs.finish_run`).
 
     ``alignment``: a folder written by `align`; masking then prefers aligned pairs (patent: AGM). Without one, the run
     makes its own pairs for ``training.align_minutes``; if these are 0, masking is random.
@@ -82,8 +86,9 @@ def pretrain(
     set_seed(training.seed)
     config = KaleidoBertConfig(**settings.model)
     image_processor = KaleidoBertImageProcessor(config.image_size, config.saliency, config.keep_aspect)
-    train, validation = prepare_splits(data, image_processor, columns)
-    arguments = training_arguments(out, training, len(train), settings.objectives)
+    with begin_run(out):
+        train, validation = prepare_splits(data, image_processor, reading)
+        arguments = training_arguments(out, training, len(train), settings.objectives)
     # A resumed run keeps its tokenizer, even where the catalogue has changed since.
     kept_tokens: list[int] | None = None
     if checkpoint:
@@ -98,7 +103,7 @@ def pretrain(
 
     budget = TimeBudget.resumed(checkpoint, max_minutes) if checkpoint else TimeBudget(max_minutes)
     if aligned is None and training.align_minutes and settings.objectives.masks:
-        aligned = _own_alignment(data, out, settings, image_processor, train, columns, budget)
+        aligned = _own_alignment(data, out, settings, image_processor, train, reading, budget)
     start_run(out, checkpoint, settings, KaleidoBertProcessor(image_processor, tokenizer), data, train, validation)
     collate: Callable[..., PreTrainingCollator] = partial(
         PreTrainingCollator,
@@ -138,7 +143,7 @@ def pretrain(
         title="pre-training",
         logs=out / "logs",
     )
-    figures = finish_run(trainer, out, checkpoint, save_run)
+    figures = finish_run(trainer, out, checkpoint, finish)
     return figures | ({"products_without_pairs": _without_pairs(aligned, train)} if alignment else {})
 
 
@@ -148,7 +153,7 @@ def _own_alignment(
     settings: RunSettings,
     image_processor: KaleidoBertImageProcessor,
     train: PreparedDataset,
-    columns: Mapping[str, str] | None,
+    reading: Reading,
     budget: TimeBudget,
 ) -> RunAlignment:
     """The run's own pairs, by a captioner that is trained in its first minutes, and used again when it is resumed.
@@ -161,7 +166,7 @@ def _own_alignment(
         if is_main_process() and not (folder / ALIGN_SETTINGS).exists():
             started = time.monotonic()
             chosen = AlignSettings(image=settings.initial.image, bf16=settings.training.bf16)
-            fit_captioner(data, folder, image_processor, chosen, columns, limit)
+            fit_captioner(data, folder, image_processor, chosen, reading, limit)
             budget.seconds_before += time.monotonic() - started
     return RunAlignment(aligner(load_generator(folder), train))
 

@@ -14,7 +14,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,9 +26,12 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from transformers import Trainer, TrainingArguments
 
+from kaleidobert.data.reading import Reading
 from kaleidobert.errors import InputError
+from kaleidobert.files import write_whole
 from kaleidobert.model import KaleidoBertImageProcessor, KaleidoBertModel, KaleidoBertProcessor
 from kaleidobert.model.objectives import Objectives
+from kaleidobert.model.unfinished import UNFINISHED, is_unfinished, mark_finished, mark_unfinished
 from kaleidobert.training.data_summary import save_data_summary
 from kaleidobert.training.dataset import PreparedDataset, prepare
 from kaleidobert.training.settings import RUN_SETTINGS, RunSettings, TrainingSettings
@@ -58,7 +62,8 @@ def last_checkpoint(out: Path, resume: bool) -> Path | None:
     checkpoint was complete. Raises ``InputError`` if a run would be overwritten, cannot be resumed, or is missing.
     """
     complete = whole_checkpoints(out)
-    finished = (out / "model.safetensors").exists()
+    unfinished = is_unfinished(out)
+    finished = (out / "model.safetensors").exists() and not unfinished
     if not complete and any((each / EARLIER_BUDGET_FILE).exists() for each in _checkpoints(out)):
         raise InputError(
             f"{out}: its checkpoints are of an earlier version of kaleidobert and cannot be resumed; "
@@ -68,17 +73,34 @@ def last_checkpoint(out: Path, resume: bool) -> Path | None:
         raise InputError(f"{out}: there is a run already; add --resume to continue it, or choose another --out")
     if resume and not complete and finished:
         raise InputError(f"{out}: a finished run without checkpoints cannot be continued; choose another --out")
-    if resume and not complete and not (out / RUN_SETTINGS).exists():
+    if resume and not complete and not unfinished and not (out / RUN_SETTINGS).exists():
         raise InputError(f"{out}: no checkpoint to resume from; leave --resume out to start from scratch")
     return complete[-1] if complete else None
 
 
+@contextmanager
+def begin_run(out: Path) -> Iterator[None]:
+    """Mark the run as unfinished until `finish_run` is through; in the main process only.
+
+    Where the data is refused inside, a new folder is deleted again.
+    """
+    if is_main_process():
+        mark_unfinished(out)
+    try:
+        yield
+    except InputError:
+        if is_main_process() and [each.name for each in out.iterdir()] == [UNFINISHED]:
+            mark_finished(out)
+            out.rmdir()
+        raise
+
+
 def prepare_splits(
-    data: str | Path, processor: KaleidoBertImageProcessor, columns: Mapping[str, str] | None
+    data: str | Path, processor: KaleidoBertImageProcessor, reading: Reading
 ) -> tuple[PreparedDataset, PreparedDataset]:
     """The train and validation splits, prepared by the main process and read from its cache by the others."""
     with processes().main_process_first():
-        return prepare(data, "train", processor, columns), prepare(data, "validation", processor, columns)
+        return prepare(data, "train", processor, reading), prepare(data, "validation", processor, reading)
 
 
 def start_run(
@@ -238,31 +260,37 @@ def common_arguments(
     )
 
 
-def finish_run(
-    trainer: TimedTrainer, out: Path, checkpoint: Path | None, save: Callable[[Trainer, Path], dict[str, float]]
-) -> dict[str, float]:
-    """Train, validate and save; returns the last validation figures and those that ``save`` adds.
+Finish = Callable[[Path], dict[str, Any]]  # what is done with a trained run folder; returns further figures
 
-    ``save``: `save_run`, or a function that does this and more. Only the main process calls it.
+
+def nothing_more(_: Path) -> dict[str, Any]:
+    """The `Finish` of a run that is finished once it is trained."""
+    return {}
+
+
+def finish_run(trainer: TimedTrainer, out: Path, checkpoint: Path | None, finish: Finish) -> dict[str, Any]:
+    """Train, validate and save, then call ``finish``; returns the last validation figures and those that it adds.
+
+    The run is finished when ``finish`` has returned: until then every command but the one that trains it refuses it.
+    Only the main process calls it.
     """
     state = processes()
     if state.process_index:
         torch.manual_seed(trainer.args.seed + state.process_index)  # other dropout than the main process
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if checkpoint and trainer.budget.spent():
+        trainer.load_trained(checkpoint)
+    else:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     figures = trainer.last_validation()
     if state.is_main_process:
-        figures |= save(trainer, out)
+        trainer.save_model(str(out))
+        write_history(trainer, out)
+        figures |= finish(out)
+        mark_finished(out)
     [figures] = broadcast_object_list([figures])
     return figures
 
 
-def save_run(trainer: Trainer, out: Path) -> dict[str, float]:
-    """Write the model and the history; adds no figures."""
-    trainer.save_model(str(out))
-    write_history(trainer, out)
-    return {}
-
-
 def write_history(trainer: Trainer, out: Path) -> None:
     """Write every logged figure to ``HISTORY_FILE``."""
-    (out / HISTORY_FILE).write_text(json.dumps(trainer.state.log_history, indent=1))
+    write_whole(json.dumps(trainer.state.log_history, indent=1), out / HISTORY_FILE)

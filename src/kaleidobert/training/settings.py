@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from kaleidobert.errors import InputError
+from kaleidobert.files import write_whole
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.initial import with_sizes
 from kaleidobert.model.loading import load_config
@@ -142,7 +143,7 @@ class RunSettings(_Strict):
         return self
 
     def save(self, run: Path) -> None:
-        (run / RUN_SETTINGS).write_text(yaml.safe_dump(self.model_dump(), sort_keys=False))
+        write_whole(yaml.safe_dump(self.model_dump(), sort_keys=False), run / RUN_SETTINGS)
 
 
 def load_run_settings(run: Path) -> RunSettings:

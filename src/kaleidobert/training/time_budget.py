@@ -12,6 +12,8 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from kaleidobert.files import read_json, write_whole
+
 TIME_BUDGET_FILE = "time_budget.json"  # the last file of a checkpoint: one without it is incomplete
 EARLIER_BUDGET_FILE = "pace.json"  # its name in checkpoints of earlier versions, whose weights have other names
 BATCHES_AHEAD = 4  # made before their step, at most
@@ -47,6 +49,10 @@ class TimeBudget(TrainerCallback):
         """Time spent on training, in seconds, including the time before a resume."""
         return self.seconds_before + time.monotonic() - self.started
 
+    def spent(self) -> bool:
+        """Whether no minutes are left for another step."""
+        return self.max_minutes is not None and self.seconds_before >= 60 * self.max_minutes
+
     def seconds_left(self) -> float:
         """The smaller of what is left of the minutes and what the remaining steps need at the present speed.
 
@@ -70,16 +76,14 @@ class TimeBudget(TrainerCallback):
     @classmethod
     def resumed(cls, checkpoint: Path, max_minutes: float | None) -> TimeBudget:
         """The budget of a run that continues from a checkpoint folder."""
-        return cls(max_minutes, json.loads((checkpoint / TIME_BUDGET_FILE).read_text())["seconds"])
+        return cls(max_minutes, read_json(checkpoint / TIME_BUDGET_FILE, f"delete {checkpoint}")["seconds"])
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Mark the checkpoint complete: write its last file, once all processes have written theirs."""
         PartialState().wait_for_everyone()
         if state.is_world_process_zero:
             file = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / TIME_BUDGET_FILE
-            scratch = file.with_suffix(".part")
-            scratch.write_text(json.dumps({"seconds": self.seconds()}))
-            scratch.replace(file)
+            write_whole(json.dumps({"seconds": self.seconds()}), file)
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.started = time.monotonic()
@@ -93,6 +97,7 @@ class TimeBudget(TrainerCallback):
         self.update(state.global_step / max(1, state.max_steps))
         if self.progress() >= 1:
             control.should_training_stop = True
+            control.should_save = True  # so that a run that is killed from here on need not train again
 
     def learning_rate_factor(self, step: int, warmup_steps: int, constant: bool = False) -> float:
         """Linear warm-up over steps; times a cosine of the progress down to zero, unless ``constant``."""

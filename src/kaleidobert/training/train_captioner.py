@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from inspect import signature
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +23,7 @@ from transformers import (
 
 from kaleidobert.alignment.captioner import Captioner, CaptionerConfig
 from kaleidobert.alignment.generator import GRIDS, LEAST_LIFT
+from kaleidobert.data.reading import BY_DEFAULT, Reading
 from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertImageProcessor, KaleidoBertProcessor
 from kaleidobert.model.image_processing import to_pixel_values
@@ -174,7 +175,7 @@ def train_captioner(
     out: Path,
     image_processor: KaleidoBertImageProcessor,
     settings: AlignSettings,
-    columns: Mapping[str, str] | None = None,
+    reading: Reading = BY_DEFAULT,
     max_minutes: float | None = None,
 ) -> dict[str, float]:
     """Train a captioner on the train split and write it, with processor and tokenizer, into ``out``.
@@ -182,8 +183,8 @@ def train_captioner(
     The checkpoint with the lowest validation loss is kept. Returns its loss, and the steps and minutes of training.
     """
     set_seed(settings.seed)
-    train = prepare(data, "train", image_processor, columns)
-    validation = prepare(data, "validation", image_processor, columns).head(settings.evaluation_products)
+    train = prepare(data, "train", image_processor, reading)
+    validation = prepare(data, "validation", image_processor, reading).head(settings.evaluation_products)
     tokenizer = train_tokenizer(train.texts, "wordpiece", settings.vocabulary, settings.max_length)
     captioner = _captioner(image_processor.image_size, tokenizer, settings)
     arguments = common_arguments(

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Sampler
 from torch.utils.tensorboard import SummaryWriter
 from transformers import Trainer, TrainerCallback
 from transformers.integrations import TensorBoardCallback
-from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_callback import PrinterCallback, TrainerState
 from transformers.trainer_utils import SchedulerType
 
 from kaleidobert.model.distributed import convert_sync_batchnorm
@@ -85,6 +85,11 @@ class TimedTrainer(Trainer):
         if self.tensorboard:
             self.tensorboard.close()
         return figures
+
+    def load_trained(self, checkpoint: Path) -> None:
+        """Load a checkpoint whose run has no step left to do, with its history."""
+        self._load_from_checkpoint(str(checkpoint))
+        self.state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
 
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None

@@ -71,12 +71,10 @@ class PageHandlers:
             await self.log.searched(params.text, query.offset, answer)
         if answer.redirect:
             return redirected(answer.redirect)
-        hint, correction = "", None
-        if not answer.hits:
-            hint = await run(lambda: ranker.why_nothing(answer.asked.filters, answer.asked.text))
+        correction = None
         if params.text:
             correction = await run(lambda: self._suggester.correction(params.text))
-        return self._renderer.results(params, answer, site, hint, correction, like)
+        return self._renderer.results(params, answer, site, answer.nothing, correction, like)
 
     async def product(self, params: PageParams, product_id: str, view: int | None) -> str:
         """``view`` is shown first, for example the one that a search found."""

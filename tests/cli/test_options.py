@@ -1,0 +1,60 @@
+"""Options that several verbs share, and those of the program."""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from kaleidobert.cli.main import app
+from kaleidobert.errors import InputError
+
+
+@pytest.fixture
+def csv(drawn_products, tmp_path: Path) -> Path:
+    """Twenty products with columns of unusual names; the photo of the first is missing."""
+    lines = ["code,prod_name,picture,price,season,stock"]
+    for number, row in enumerate(drawn_products(20, seed=3)):
+        if number:
+            (tmp_path / f"{number}.png").write_bytes(row["images"][0])
+        lines.append(f'{number},{row["title"]},{number}.png,"{number},50 kr",Summer {number % 3},{number}')
+    (tmp_path / "products.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "columns.yaml").write_text("id: code\ntitle: prod_name\nimages: picture\n")
+    return tmp_path / "products.csv"
+
+
+def run(*arguments: object) -> Any:
+    return CliRunner().invoke(app, [str(each) for each in arguments])
+
+
+def test_version() -> None:
+    assert run("--version").output == f"kaleidobert {version('kaleidobert')}\n"
+
+
+def test_check_says_what_becomes_of_each_row_and_column(csv: Path) -> None:
+    found = run("check", csv, "--columns", csv.with_name("columns.yaml"))
+    assert found.exit_code == 0
+    assert "20 rows -> 19 products with 19 photos" in found.stdout
+    for column, what in {"prod_name": "title", "stock": "attribute, a number", "season": "attribute"}.items():
+        assert any(column in line and what in line for line in found.stdout.splitlines())
+    assert "by a hash of the id" in found.stdout and "the first 48 × 56" in found.stdout
+    assert "price is read as text, not as a number: '1,50 kr'" in found.stdout
+    assert "1 of 20 rows could not be used (5.0%): " in found.stdout and "0.png" in found.stdout
+
+
+def test_check_ends_like_the_commands_that_would_refuse_the_catalogue(csv: Path) -> None:
+    mapped = (csv, "--columns", csv.with_name("columns.yaml"))
+    refused = run("check", *mapped, "--max-bad", 0)
+    assert "20 rows -> 19 products" in refused.stdout
+    assert isinstance(refused.exception, InputError) and "raise --max-bad" in str(refused.exception)
+    assert "name it in a columns file" in str(run("check", csv).exception)
+
+
+def test_figures_on_standard_output_stand_there_alone(csv: Path) -> None:
+    found = run("check", csv, "--columns", csv.with_name("columns.yaml"), "--json", "-")
+    figures = json.loads(found.stdout)
+    assert (figures["rows"], figures["products"], figures["bad_rows"]) == (20, 19, 1)
+    assert sum(figures["splits"].values()) == 19 and figures["columns"]["picture"] == "images"
+    assert "20 rows -> 19 products" in found.stderr
