@@ -13,10 +13,8 @@ import logging
 import os
 import shutil
 import socket
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -28,11 +26,11 @@ from kaleidobert.data.readers import read_products
 from kaleidobert.errors import InputError
 from kaleidobert.model.image_processing import KaleidoBertImageProcessor
 from kaleidobert.progress import progress_bar
+from kaleidobert.training.locking import lock_products
 from kaleidobert.vision.saliency.network import PACKAGED_WEIGHTS
 
 _LOGGER = logging.getLogger(__name__)
 FORMAT = 4  # to be incremented when the files' format changes
-CHUNK = 256  # products decoded together
 COLUMNS = ("ids", "titles", "texts", "categories", "subcategories", "attributes")  # of a prepared dataset
 LOCK_SETTINGS = ("image_size", "saliency", "keep_aspect", "resample")  # that determine a locked portion
 
@@ -143,26 +141,21 @@ def _write(
     columns: dict[str, list] = {name: [] for name in (*COLUMNS, "views")}
     whole = 0  # views without a product found
     try:
-        with (
-            open(scratch / "pixels.raw", "wb") as pixels,
-            ThreadPoolExecutor(os.cpu_count()) as pool,
-            progress_bar() as progress,
-        ):
+        with open(scratch / "pixels.raw", "wb") as pixels, progress_bar() as progress:
             bar = progress.add_task(f"{split}: locating products in their photos", total=None)
-            for chunk in _chunks(products):
-                for product, locked in zip(chunk, pool.map(lambda p: _lock(p, image_processor), chunk), strict=True):
-                    if isinstance(locked, str):
-                        problems.add(split, product.id, locked)
-                        continue
-                    views, found = locked
-                    whole += len(views) - found
-                    pixels.write(views.tobytes())
-                    title = product.title or product.text
-                    labels = (product.category, product.subcategory, dict(product.attributes))
-                    values = (product.id, title, product.text, *labels, len(views))
-                    for name, value in zip(columns, values, strict=True):
-                        columns[name].append(value)
-                progress.update(bar, advance=len(chunk))
+            for product, locked in lock_products(products, image_processor):
+                progress.advance(bar)
+                if isinstance(locked, str):
+                    problems.add(split, product.id, locked)
+                    continue
+                views, found = locked
+                whole += len(views) - found
+                pixels.write(views.tobytes())
+                title = product.title or product.text
+                labels = (product.category, product.subcategory, dict(product.attributes))
+                values = (product.id, title, product.text, *labels, len(views))
+                for name, value in zip(columns, values, strict=True):
+                    columns[name].append(value)
         problems.check(0.05)
         if whole:
             photos = f"{whole:,} of {sum(columns['views']):,} photos"
@@ -172,21 +165,6 @@ def _write(
             scratch.rename(folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _lock(product: Product, image_processor: KaleidoBertImageProcessor) -> tuple[np.ndarray, int] | str:
-    """Locked portions (views, S, S, 3) and the number of views with a product found, or why it cannot be used."""
-    try:
-        views = [image_processor.lock_or_whole(product.open(view)) for view in range(len(product.images))]
-        return np.stack([portion for portion, _ in views]), sum(found for _, found in views)
-    except (OSError, ValueError, SyntaxError) as error:
-        return f"photo cannot be decoded: {error}"
-
-
-def _chunks(products: Iterable[Product]) -> Iterator[list[Product]]:
-    iterator = iter(products)
-    while chunk := list(islice(iterator, CHUNK)):
-        yield chunk
 
 
 def _load(folder: Path, size: int) -> PreparedDataset:
