@@ -40,7 +40,7 @@ from kaleidobert.scoring.ranking import DIRECTIONS
 from kaleidobert.training.collators import PairCollator
 from kaleidobert.training.dataset import PreparedDataset, prepare
 from kaleidobert.training.runs import training_arguments
-from kaleidobert.training.sampling import GroupedSampler
+from kaleidobert.training.sampling import Draw, GroupedSampler
 from kaleidobert.training.settings import load_settings
 from kaleidobert.training.time_budget import TimeBudget
 from kaleidobert.training.trainer import KaleidoBertTrainer
@@ -56,8 +56,9 @@ class PeerCollator(PairCollator):
         super().__init__(dataset, *arguments, **kwargs)
         self.numbers = np.unique(dataset.subcategories, return_inverse=True)[1].astype(np.int64)
 
-    def __call__(self, indices: Sequence[int]) -> dict[str, Tensor]:
-        return super().__call__(indices) | {"subcategory": torch.from_numpy(self.numbers[np.asarray(indices)])}
+    def collate(self, draws: Sequence[Draw]) -> dict[str, Tensor]:
+        numbers = self.numbers[[draw.product for draw in draws]]
+        return super().collate(draws) | {"subcategory": torch.from_numpy(numbers)}
 
 
 @torch.inference_mode()

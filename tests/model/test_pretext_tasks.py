@@ -14,7 +14,7 @@ from kaleidobert.model.objectives import Objectives
 from kaleidobert.model.pretext_base import ClassificationTask
 from kaleidobert.model.pretext_objectives import illustrate
 from kaleidobert.model.pretext_tasks import PRETEXT_TASKS, level_tasks, pretraining_losses
-from kaleidobert.training.collators import PreTrainingCollator
+from kaleidobert.training.pretraining_collator import PreTrainingCollator
 from kaleidobert.vision.corruptions import grey_cells
 
 TASKS = [each.task for each in level_tasks(PUBLISHED)]

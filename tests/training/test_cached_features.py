@@ -17,8 +17,8 @@ from kaleidobert.model.encoder import KaleidoBertModel
 from kaleidobert.model.initial import load_image
 from kaleidobert.model.pretext_objectives import corrupt_levels
 from kaleidobert.training.cached_features import STATE_FILE, build_features, compute_features, open_features
-from kaleidobert.training.collators import PreTrainingCollator
 from kaleidobert.training.pretrain import pretrain
+from kaleidobert.training.pretraining_collator import PreTrainingCollator
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
 

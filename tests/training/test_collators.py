@@ -7,8 +7,10 @@ from kaleidobert.alignment.pair_store import Alignment
 from kaleidobert.levels import PUBLISHED, level_slices
 from kaleidobert.model.image_processing import to_pixel_values
 from kaleidobert.model.losses import NO_LABEL, also_fitting
-from kaleidobert.training.augmentation import augment
-from kaleidobert.training.collators import PairCollator, PreTrainingCollator, plain_patches
+from kaleidobert.training.augmentation import augment, draw_augmentation
+from kaleidobert.training.collators import PairCollator
+from kaleidobert.training.pretraining_collator import PreTrainingCollator, plain_patches
+from kaleidobert.training.sampling import Draw
 
 INDICES = [3, 44, 7, 15, 4, 43]
 
@@ -24,10 +26,9 @@ def collator(catalogue, tokenizer):
 
 @pytest.fixture(scope="session")
 def epochs(catalogue, tokenizer):
-    """(320, ...) every product five times, from batches that differ."""
+    """(320, ...) every product in five epochs."""
     collator = PreTrainingCollator(catalogue, tokenizer, PUBLISHED, seed=1, augmented=False, joint_samples=64)
-    everything = np.arange(64)
-    batches = [collator(np.roll(everything, shift).tolist()) for shift in range(5)]
+    batches = [collator.collate([Draw(index, epoch) for index in range(64)]) for epoch in range(5)]
     names = ("input_ids", "attention_mask", "masked_ids", "token_labels", "level_labels", "masked_patches")
     return {name: torch.cat([batch[name] for batch in batches]) for name in names}
 
@@ -38,13 +39,19 @@ def test_the_same_indices_give_the_same_batch(collator, catalogue, tokenizer):
     assert equal(collator(INDICES), again(INDICES))
 
 
-def test_another_seed_or_order_gives_another_batch(collator, catalogue, tokenizer):
-    other = PreTrainingCollator(catalogue, tokenizer, PUBLISHED, seed=2, augmented=True, joint_samples=64)(INDICES)
-    batch, turned = collator(INDICES), collator(INDICES[::-1])
-    for name in ("pixel_values", "negative_draws", "masked_ids", "level_labels", "masked_patches"):
-        assert not torch.equal(batch[name], other[name]), name
-        assert not torch.equal(batch[name], turned[name].flip(0)), name
-    assert torch.equal(batch["input_ids"], other["input_ids"])
+def test_seed_and_epoch_change_a_product_and_its_company_does_not(collator, catalogue, tokenizer):
+    seeded = PreTrainingCollator(catalogue, tokenizer, PUBLISHED, seed=2, augmented=True, joint_samples=64)(INDICES)
+    draws = [Draw(index) for index in INDICES]
+    batch, later = collator.collate(draws), collator.collate([Draw(index, epoch=1) for index in INDICES])
+    alone, shorter = collator.collate(draws[:1]), collator.collate(draws[3:])
+    for name in ("augmentation", "negative_draws", "masked_ids", "level_labels", "masked_patches"):
+        for other in (later, seeded if name in seeded else later):
+            assert other[name].shape != batch[name].shape or not torch.equal(batch[name], other[name]), name
+        place = 1 if name == "negative_draws" else 0
+        length = alone[name].shape[-1]
+        assert torch.equal(batch[name].narrow(place, 0, 1)[..., :length], alone[name]), name
+        length = min(batch[name].shape[-1], shorter[name].shape[-1]) if place == 0 else 3
+        assert torch.equal(batch[name].narrow(place, 3, 3)[..., :length], shorter[name][..., :length]), name
 
 
 def test_shapes(collator):
@@ -140,7 +147,8 @@ def test_hidden_patches_meet_the_quota_of_their_level(epochs):
 
 def hidden_sides(collator, indices, patch):
     """Of each product (B,) bool: whether its first word is hidden, and whether its patch (B,) is."""
-    batch, words = collator(indices), collator.encode(indices, collator.generator(indices))
+    draws = [Draw(index) for index in indices]
+    batch, words = collator(indices), collator.encode(draws, collator.generators(draws))
     first = torch.tensor([[word == 0 for word in words.word_ids(row)] for row in range(len(indices))])
     word = ((batch["token_labels"] != NO_LABEL) & first).any(dim=1)
     return word, batch["masked_patches"].gather(1, patch.unsqueeze(1)).squeeze(1), batch["guided"]
@@ -159,7 +167,8 @@ def test_aligned_pairs_go_first(catalogue, tokenizer, aligned):
 
 def test_in_a_mirrored_photo_the_patch_is_on_the_other_side(catalogue, tokenizer, aligned, monkeypatch):
     mirrored = np.arange(64) % 2 == 0
-    monkeypatch.setattr("kaleidobert.training.collators.augment", lambda pixels, *_: (pixels, mirrored))
+    sides = iter(np.where(mirrored, -1.0, 1.0).astype(np.float32))
+    monkeypatch.setattr("kaleidobert.training.collators.draw_augmentation", lambda *_: np.array([next(sides)]))
     collator = PreTrainingCollator(
         catalogue, tokenizer, PUBLISHED, seed=1, augmented=True, joint_samples=64, alignment=Alignment.load(aligned)
     )
@@ -202,9 +211,7 @@ def test_without_augmentation_a_batch_has_the_first_views(catalogue, tokenizer):
 
 
 def test_augmentation_takes_any_view_of_the_product_itself(catalogue, tokenizer, monkeypatch):
-    monkeypatch.setattr(
-        "kaleidobert.training.collators.augment", lambda pixels, *_: (pixels, np.zeros(len(pixels), bool))
-    )
+    monkeypatch.setattr("kaleidobert.training.collators.draw_augmentation", lambda *_: np.ones(1, np.float32))
     seen = set()
     for seed in range(12):
         batch = PairCollator(catalogue, tokenizer, seed, augmented=True)([7, 8])  # product 7 has two views
@@ -214,15 +221,20 @@ def test_augmentation_takes_any_view_of_the_product_itself(catalogue, tokenizer,
     assert seen == {0, 1}
 
 
+def drawn_for(photos: int, strength: float = 1.0) -> torch.Tensor:
+    rng = np.random.default_rng(0)
+    return torch.from_numpy(np.stack([draw_augmentation(rng, strength) for _ in range(photos)]))
+
+
 def test_augment_changes_each_photo_differently_and_keeps_white_around():
     pixels = torch.ones(8, 3, 32, 32)
     pixels[:, :, 12:20, 12:20] = torch.tensor([0.8, 0.1, 0.1]).view(3, 1, 1)
-    out, mirrored = augment(pixels, np.random.default_rng(0))
-    assert mirrored.shape == (8,) and 0 < mirrored.sum() < 8
+    drawn = drawn_for(8)
+    out, mirrored = augment(pixels, drawn), drawn[:, 0] < 0
+    assert 0 < mirrored.sum() < 8
     assert out.shape == pixels.shape and out.min() >= 0 and out.max() <= 1
     assert all(not torch.allclose(out[0], other) for other in out[1:])
     assert (out[:, :, 0, 0] > 0.85).all()  # what moves in is white, but for the light
-    assert torch.equal(out, augment(pixels, np.random.default_rng(0))[0])
 
 
 def test_photos_get_one_task_or_none(catalogue, tokenizer):
@@ -255,11 +267,12 @@ def test_patches_of_one_colour_are_not_hidden(catalogue, tokenizer):
 
 def test_without_strength_photos_are_mirrored_and_else_untouched():
     pixels = torch.rand(16, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    out, mirrored = augment(pixels, np.random.default_rng(0), strength=0)
+    drawn = drawn_for(16, strength=0)
+    out, mirrored = augment(pixels, drawn), drawn[:, 0] < 0
     for row, flipped in enumerate(mirrored):
         assert torch.equal(out[row], pixels[row].flip(-1) if flipped else pixels[row])
     assert 0 < mirrored.sum() < 16
-    some, much = (augment(pixels, np.random.default_rng(0), strength)[0] for strength in (0.2, 1.0))
+    some, much = (augment(pixels, drawn_for(16, strength)) for strength in (0.2, 1.0))
     assert (some - out).abs().mean() < 0.7 * (much - out).abs().mean()
 
 

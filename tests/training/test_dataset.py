@@ -1,5 +1,6 @@
 import json
 import logging
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from kaleidobert.data.splits import split_of
 from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertImageProcessor
 from kaleidobert.training import dataset as module
+from kaleidobert.training import locking
 from kaleidobert.training.dataset import prepare
 from kaleidobert.vision.saliency.network import SaliencyNetwork, save_network
 
@@ -128,6 +130,19 @@ def test_a_product_is_kept_with_its_other_photos_as_in_an_index(tmp_path):
     assert problems.count == 1 and "2: photo 1 cannot be read" in problems.summary()
 
 
+def test_other_processes_prepare_the_same(source, train, monkeypatch, own_cache):
+    truncate(source, train[3]["id"])
+    here = prepare(source, "train", PROCESSOR)
+    expected = here.pixels[:], here.ids, here.first_view.tolist()
+    shutil.rmtree(own_cache)
+    monkeypatch.setattr(locking, "FEW", 1)
+    monkeypatch.setattr(locking, "CHUNK", 4)
+    problems = Problems()
+    found = prepare(source, "train", PROCESSOR, problems=problems)
+    assert np.array_equal(found.pixels, expected[0]) and (found.ids, found.first_view.tolist()) == expected[1:]
+    assert problems.count == 1 and train[3]["id"] in problems.summary()
+
+
 def test_skipped_products_are_logged_if_nobody_counts_them(source, train, caplog):
     truncate(source, train[3]["id"])
     with caplog.at_level(logging.WARNING):
@@ -147,7 +162,7 @@ def test_an_interrupted_preparation_leaves_no_cache(source, monkeypatch, own_cac
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "_lock", stop)
+    monkeypatch.setattr(locking, "_lock", stop)
     with pytest.raises(KeyboardInterrupt):
         prepare(source, "train", PROCESSOR)
     assert not list(own_cache.iterdir())

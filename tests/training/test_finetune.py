@@ -121,7 +121,13 @@ def test_batches_of_similar_photos(run, shapes, catalogue, history, tmp_path, mo
     """Groups of four are more similar than chance, resuming keeps the order, and only fine-tuning for retrieval can."""
     seen: list[list[int]] = []
     plain = GroupedSampler.__iter__
-    monkeypatch.setattr(GroupedSampler, "__iter__", lambda self: iter([seen.append(o := list(plain(self))), o][1]))
+
+    def recorded(self):
+        draws = list(plain(self))
+        seen.append([draw.product for draw in draws])
+        return iter(draws)
+
+    monkeypatch.setattr(GroupedSampler, "__iter__", recorded)
     overrides = ["training.epochs=1", "training.similar_group=4", "training.evaluate_every=2"]
     finetune("retrieval", shapes, run, tmp_path / "a", finetune_settings("retrieval", run, overrides))
     photos = catalogue.pixels[catalogue.first_view[:-1]].reshape(64, -1).astype(float)

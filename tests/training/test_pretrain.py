@@ -17,7 +17,7 @@ from kaleidobert.model import KaleidoBertForRetrieval, KaleidoBertProcessor
 from kaleidobert.model.loading import load_model
 from kaleidobert.model.objectives import Objectives
 from kaleidobert.model.pretext_tasks import pretraining_losses
-from kaleidobert.training import collators
+from kaleidobert.training import pretraining_collator
 from kaleidobert.training.collators import PairCollator
 from kaleidobert.training.pretrain import pretrain
 from kaleidobert.training.sampling import GroupedSampler
@@ -105,6 +105,13 @@ def test_the_same_seed_gives_the_same_history_and_weights(run, shapes, settings,
     assert epochs == [0, 1]  # each in an order of its own
 
 
+def test_workers_make_the_same_batches(run, shapes, settings, history, tmp_path):
+    pretrain(shapes, tmp_path / "workers", settings("training.workers=2"))
+    assert history(tmp_path / "workers") == history(run)
+    waits = [row["data_wait"] for row in json.loads((run / "history.json").read_text()) if "data_wait" in row]
+    assert len(waits) > 1 and all(0 < wait < 1 for wait in waits)
+
+
 def test_an_existing_run_is_refused_and_left_alone(run, shapes, settings):
     before = (run / "model.safetensors").read_bytes()
     with pytest.raises(InputError, match="there is a run already; add --resume"):
@@ -157,8 +164,8 @@ def test_joint_objectives_wait_and_few_validation_products_are_measured(shapes, 
 def test_guided_masking_is_told_in_the_history(shapes, settings, history, aligned, tmp_path, monkeypatch):
     """And masked tokens become what the settings say."""
     used = set()
-    masked = collators.mask_tokens
-    monkeypatch.setattr(collators, "mask_tokens", lambda *values: used.add(values[-1]) or masked(*values))
+    masked = pretraining_collator.mask_tokens
+    monkeypatch.setattr(pretraining_collator, "mask_tokens", lambda *values: used.add(values[-1]) or masked(*values))
     shares = settings("training.epochs=1", "objectives.token_masking={mask: 0.9, random: 0.1, unchanged: 0}")
     figures = pretrain(shapes, tmp_path / "guided", shares, alignment=aligned)
     assert used == {TokenMasking(0.9, 0.1, 0)}

@@ -6,9 +6,14 @@ LABELS = [f"kind {n % 5}" for n in range(103)]
 
 
 def order(group: int, seed: int = 0, epoch: int = 0) -> list[int]:
-    sampler = GroupedSampler(LABELS, group, seed)
+    return indices(GroupedSampler(LABELS, group, seed), epoch)
+
+
+def indices(sampler: GroupedSampler, epoch: int = 0) -> list[int]:
     sampler.set_epoch(epoch)
-    return list(sampler)
+    draws = list(sampler)
+    assert {draw.epoch for draw in draws} == {epoch}
+    return [draw.product for draw in draws]
 
 
 def test_every_product_comes_once_an_epoch():
@@ -38,12 +43,18 @@ def test_groups_of_neighbours_have_similar_vectors_and_change_with_the_epoch():
     rng = np.random.default_rng(0)
     places = rng.normal(size=(103, 3)).astype(np.float32)
     sampler = GroupedSampler(LABELS, 8, 0, places)
-    first = list(sampler)
-    assert sorted(first) == list(range(103)) and list(sampler) == first
+    first = indices(sampler)
+    assert sorted(first) == list(range(103)) and indices(sampler) == first
 
     def spread(given: list[int]) -> float:
         return float(np.mean([places[given[start : start + 8]].std(axis=0).mean() for start in range(0, 96, 8)]))
 
     assert spread(first) < 0.8 * spread(order(8))
-    sampler.set_epoch(1)
-    assert list(sampler) != first
+    assert indices(sampler, epoch=1) != first
+
+
+def test_draws_are_of_the_given_products_and_say_whether_masks_are_needed():
+    answers = iter([False, False, True, True])
+    draws = list(GroupedSampler(["a"] * 4, 1, 0, products=[5, 6, 8, 9], joint=lambda: next(answers)))
+    assert sorted(draw.product for draw in draws) == [5, 6, 8, 9]
+    assert [draw.joint for draw in draws] == [False, False, True, True]

@@ -1,6 +1,5 @@
 """Published tokenizers, whatever the ids of their special tokens: masking, training, captions, saving."""
 
-import numpy as np
 import pytest
 import torch
 from transformers import AutoProcessor, AutoTokenizer
@@ -18,7 +17,9 @@ from kaleidobert.model import (
 from kaleidobert.model.describing import generate_captions
 from kaleidobert.model.losses import NO_LABEL
 from kaleidobert.model.tokenizer import load_tokenizer
-from kaleidobert.training.collators import PairCollator, PreTrainingCollator
+from kaleidobert.training.collators import PairCollator
+from kaleidobert.training.pretraining_collator import PreTrainingCollator
+from kaleidobert.training.sampling import Draw
 
 
 def config_for(tokenizer, tiny_config):
@@ -42,8 +43,8 @@ def test_masked_tokens_are_replaced_by_ordinary_ones(any_tokenizer, catalogue):
     collator = PreTrainingCollator(catalogue, any_tokenizer, PUBLISHED, seed=1, augmented=False, joint_samples=64)
     special = torch.tensor(sorted(special_tokens(any_tokenizer)))
     replaced, chosen_count = [], 0
-    for shift in range(40):
-        batch = collator(np.roll(np.arange(64), shift).tolist())
+    for epoch in range(40):
+        batch = collator.collate([Draw(index, epoch) for index in range(64)])
         chosen = batch["token_labels"] != NO_LABEL
         assert torch.equal(batch["masked_ids"][~chosen], batch["input_ids"][~chosen])
         assert not torch.isin(batch["input_ids"][chosen], special).any()
@@ -68,7 +69,8 @@ def test_aligned_pairs_guide_the_masking(any_tokenizer, catalogue, aligned):
     collator = PreTrainingCollator(
         catalogue, any_tokenizer, PUBLISHED, 1, augmented=False, joint_samples=64, alignment=Alignment.load(aligned)
     )
-    batch, encoded = collator(list(range(64))), collator.encode(list(range(64)), collator.generator(list(range(64))))
+    draws = [Draw(index) for index in range(64)]
+    batch, encoded = collator.collate(draws), collator.encode(draws, collator.generators(draws))
     first = torch.tensor([[word == 0 for word in encoded.word_ids(row)] for row in range(64)])
     word = ((batch["token_labels"] != NO_LABEL) & first).any(dim=1)
     assert (word ^ batch["masked_patches"][:, 30]).all() and word.any() and not word.all()

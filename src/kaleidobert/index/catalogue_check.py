@@ -22,8 +22,12 @@ GROUND_TRUTH = ("masks", "regions")
 
 @dataclass
 class CatalogueCheck:
-    """``columns``: what became of each. ``image_template``: where photos are, or "". ``splits``: numbers of products, None where a split has files of its own.
-    ``numbers_as_text``: attributes that look like numbers but cannot be compared as such, each with a value."""
+    """What a catalogue would become.
+
+    ``columns``: what became of each. ``image_template``: where photos are, or "". ``splits``: numbers of products, None
+    where a split has files of its own. ``numbers_as_text``: attributes that look like numbers but cannot be compared
+    as such, each with a value.
+    """
 
     rows: int = 0
     products: int = 0

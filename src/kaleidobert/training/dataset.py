@@ -14,10 +14,8 @@ import os
 import shutil
 import socket
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -31,11 +29,11 @@ from kaleidobert.errors import InputError
 from kaleidobert.model.image_processing import KaleidoBertImageProcessor
 from kaleidobert.progress import note, progress_bar
 from kaleidobert.training.file_state import photos_changed, save_photos, source_state
+from kaleidobert.training.locking import lock_products
 from kaleidobert.vision.saliency.network import PACKAGED_WEIGHTS
 
 _LOGGER = logging.getLogger(__name__)
 FORMAT = 6  # to be incremented when the files' format changes, or what readers make of a catalogue
-CHUNK = 256  # products decoded together
 COLUMNS = ("ids", "titles", "texts", "categories", "subcategories", "attributes")  # of a prepared dataset
 LOCK_SETTINGS = ("image_size", "saliency", "keep_aspect", "resample")  # that determine a locked portion
 
@@ -180,29 +178,22 @@ def _write(
     try:
         with _space_reported():
             scratch.mkdir(parents=True, exist_ok=True)  # it exists if a killed process had the same number
-        with (
-            _space_reported(),
-            open(scratch / "pixels.raw", "wb") as pixels,
-            ThreadPoolExecutor(os.cpu_count()) as pool,
-            progress_bar() as progress,
-        ):
+        with _space_reported(), open(scratch / "pixels.raw", "wb") as pixels, progress_bar() as progress:
             bar = progress.add_task(f"{split}: locating products in their photos", total=None)
-            for chunk in _chunks(products):
-                for product, locked in zip(chunk, pool.map(lambda p: _lock(p, image_processor), chunk), strict=True):
-                    views, found, wrong = locked
-                    if wrong:
-                        problems.add(split, product.id, wrong)
-                    if not len(views):
-                        continue
-                    whole += len(views) - found
-                    pixels.write(views.tobytes())
-                    files += [each for each in product.images if isinstance(each, Path)]
-                    title = product.title or product.text
-                    labels = (product.category, product.subcategory, dict(product.attributes))
-                    values = (product.id, title, product.text, *labels, len(views))
-                    for name, value in zip(columns, values, strict=True):
-                        columns[name].append(value)
-                progress.update(bar, advance=len(chunk))
+            for product, (views, found, wrong) in lock_products(products, image_processor):
+                progress.advance(bar)
+                if wrong:
+                    problems.add(split, product.id, wrong)
+                if not len(views):
+                    continue
+                whole += len(views) - found
+                pixels.write(views.tobytes())
+                files += [each for each in product.images if isinstance(each, Path)]
+                title = product.title or product.text
+                labels = (product.category, product.subcategory, dict(product.attributes))
+                values = (product.id, title, product.text, *labels, len(views))
+                for name, value in zip(columns, values, strict=True):
+                    columns[name].append(value)
         problems.check(max_bad)
         if whole:
             photos = f"{whole:,} of {sum(columns['views']):,} photos"
@@ -214,20 +205,6 @@ def _write(
                 scratch.rename(folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _lock(product: Product, image_processor: KaleidoBertImageProcessor) -> tuple[np.ndarray, int, str]:
-    """Locked portions (views, S, S, 3) of readable photos, how many have a product found, and what is wrong."""
-    opened, wrong = product.open_all()
-    views = [image_processor.lock_or_whole(image) for _, image in opened]
-    portions = np.stack([portion for portion, _ in views]) if views else np.empty(0, dtype=np.uint8)
-    return portions, sum(found for _, found in views), wrong
-
-
-def _chunks(products: Iterable[Product]) -> Iterator[list[Product]]:
-    iterator = iter(products)
-    while chunk := list(islice(iterator, CHUNK)):
-        yield chunk
 
 
 def _load(folder: Path, size: int) -> tuple[PreparedDataset, int]:

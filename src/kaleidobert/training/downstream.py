@@ -17,11 +17,12 @@ from kaleidobert.model.captioning import KaleidoBertForCaptioning
 from kaleidobert.model.classification import KaleidoBertForClassification
 from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.model.losses import NO_LABEL
-from kaleidobert.training.collators import PairCollator
+from kaleidobert.training.collators import Generators, PairCollator
 from kaleidobert.training.dataset import PreparedDataset
+from kaleidobert.training.sampling import Draw
 from kaleidobert.training.settings import RunSettings
 
-MODEL_INPUTS = ("pixel_values", "input_ids", "attention_mask")
+MODEL_INPUTS = ("photos", "augmentation", "pixel_values", "input_ids", "attention_mask")
 
 
 def product_labels(task: str, dataset: PreparedDataset) -> list[str]:
@@ -93,22 +94,20 @@ class ClassificationCollator(PairCollator):
         number = {name: index for index, name in enumerate(classes)}
         self.labels = np.asarray([number.get(label, NO_LABEL) for label in product_labels(task, dataset)])
 
-    def __call__(self, indices: Sequence[int]) -> dict[str, Tensor]:
-        rng = self.generator(indices)
-        batch, _ = self.pairs(indices, self.encode(indices, rng), rng)
-        labels = torch.from_numpy(self.labels[np.asarray(indices)])
-        return self.own({name: batch[name] for name in MODEL_INPUTS} | {"labels": labels})
+    def collate(self, draws: Sequence[Draw]) -> dict[str, Tensor]:
+        batch = super().collate(draws)
+        labels = torch.from_numpy(self.labels[[draw.product for draw in self.own(draws)]])
+        return {name: batch[name] for name in MODEL_INPUTS if name in batch} | {"labels": labels}
 
 
 class CaptioningCollator(PairCollator):
     """Batches for `KaleidoBertForCaptioning`: photos and whole texts."""
 
-    def __call__(self, indices: Sequence[int]) -> dict[str, Tensor]:
-        rng = self.generator(indices)
-        batch, _ = self.pairs(indices, self.encode(indices, rng), rng)
-        return self.own({name: batch[name] for name in MODEL_INPUTS} | {"labels": batch["input_ids"]})
+    def collate(self, draws: Sequence[Draw]) -> dict[str, Tensor]:
+        batch = super().collate(draws)
+        return {name: batch[name] for name in MODEL_INPUTS if name in batch} | {"labels": batch["input_ids"]}
 
-    def encode(self, indices: Sequence[int], rng: np.random.Generator) -> BatchEncoding:  # noqa: ARG002 (overrides)
+    def encode(self, draws: Sequence[Draw], rngs: Generators) -> BatchEncoding:  # noqa: ARG002 (overrides)
         """Whole texts, never titles alone: a caption has the content of the whole text."""
-        texts = [self.dataset.texts[index] for index in indices]
+        texts = [self.dataset.texts[draw.product] for draw in self.own(draws)]
         return self.tokenizer(texts, padding=True, truncation=True, return_tensors="pt")

@@ -29,8 +29,9 @@ from kaleidobert.model.tokenizer import load_tokenizer, token_counts, train_toke
 from kaleidobert.training.align import SETTINGS_FILE as ALIGN_SETTINGS
 from kaleidobert.training.align import aligner, fit_captioner, load_generator
 from kaleidobert.training.cached_features import open_run_features
-from kaleidobert.training.collators import PreTrainingCollator, collator_settings
+from kaleidobert.training.collators import collator_settings
 from kaleidobert.training.dataset import PreparedDataset
+from kaleidobert.training.pretraining_collator import PreTrainingCollator
 from kaleidobert.training.runs import (
     Finish,
     begin_run,
@@ -128,7 +129,6 @@ def pretrain(
             augmented=True,
             shard=BatchShard.here(),
             features=stored["train"],
-            joint=lambda: budget.approaches(training.joint_from),
         ),
         # Random masking in every run, so that runs with and without alignment are comparable.
         evaluation_collator=collate(
@@ -138,7 +138,13 @@ def pretrain(
             features=stored["validation"],
             joint_samples=max(training.joint_samples, MIN_VALIDATED),
         ),
-        sampler=GroupedSampler(train.subcategories, training.subcategory_group, training.seed),
+        sampler=GroupedSampler(
+            train.subcategories,
+            training.subcategory_group,
+            training.seed,
+            joint=lambda: budget.approaches(training.joint_from),
+        ),
+        workers=training.workers,
         budget=budget,
         title="pre-training",
         logs=out / "logs",

@@ -89,6 +89,8 @@ class TrainingSettings(_Strict):
     place of its text (see `data.short_queries`).
     ``subcategory_group``: a batch consists of groups of this many products of one sub-category; ``similar_group``, in
     fine-tuning: of groups of this many photos with similar embeddings in the pre-trained run.
+    ``workers``: processes that make the batches of each process that trains; null: none without a GPU, up to eight with
+    one.
     """
 
     batch_size: PositiveInt = 256
@@ -121,6 +123,7 @@ class TrainingSettings(_Strict):
     similar_group: PositiveInt = 1
     evaluate_every: PositiveInt = 100
     evaluation_products: PositiveInt = 512
+    workers: int | None = Field(default=None, ge=0)
     seed: int = 0
 
 

@@ -16,7 +16,8 @@ from kaleidobert.files import read_json, write_whole
 
 TIME_BUDGET_FILE = "time_budget.json"  # the last file of a checkpoint: one without it is incomplete
 EARLIER_BUDGET_FILE = "pace.json"  # its name in checkpoints of earlier versions, whose weights have other names
-BATCHES_AHEAD = 4  # made before their step, at most
+MAX_WORKERS = 8  # processes that make batches, unless a setting says otherwise
+BATCHES_AHEAD = 2 * MAX_WORKERS + 2  # whose products are drawn before their step, at most
 
 
 class TimeBudget(TrainerCallback):

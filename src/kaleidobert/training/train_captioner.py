@@ -30,7 +30,7 @@ from kaleidobert.model.image_processing import to_pixel_values
 from kaleidobert.model.initial import image_sizes, load_backbone
 from kaleidobert.model.tokenizer import train_tokenizer
 from kaleidobert.pretrained import PACKAGED
-from kaleidobert.training.augmentation import augment
+from kaleidobert.training.augmentation import augment, draw_augmentation
 from kaleidobert.training.dataset import PreparedDataset, prepare
 from kaleidobert.training.runs import common_arguments, write_history
 from kaleidobert.training.settings import override
@@ -114,10 +114,11 @@ class CaptionerCollator:
         if self.augmented:
             views = rng.integers(views, self.catalogue.first_view[chosen + 1])
         pixels = to_pixel_values(torch.from_numpy(self.catalogue.pixels[views]))
+        drawn = torch.from_numpy(np.stack([draw_augmentation(rng) for _ in indices]))
         texts = [self.catalogue.texts[index] for index in indices]
         encoded = self.tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
         return {
-            "pixel_values": augment(pixels, rng)[0] if self.augmented else pixels,
+            "pixel_values": augment(pixels, drawn) if self.augmented else pixels,
             "input_ids": encoded["input_ids"],
             "attention_mask": encoded["attention_mask"],
         }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import torch
 from accelerate.data_loader import prepare_data_loader
 from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.data import DataLoader, Sampler
 from torch.utils.tensorboard import SummaryWriter
 from transformers import Trainer, TrainerCallback
@@ -17,12 +20,16 @@ from transformers.integrations import TensorBoardCallback
 from transformers.trainer_callback import PrinterCallback, TrainerState
 from transformers.trainer_utils import SchedulerType
 
-from kaleidobert.model.distributed import convert_sync_batchnorm
-from kaleidobert.training.time_budget import TimeBudget
+from kaleidobert.model.distributed import BatchShard, convert_sync_batchnorm
+from kaleidobert.model.losses import NO_LABEL
+from kaleidobert.training.collators import with_pixels
+from kaleidobert.training.time_budget import MAX_WORKERS, TimeBudget
 from kaleidobert.training.training_log import TrainingLog
 
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
 # see `TrainingLog`
+TEXTS = {"input_ids": 0, "attention_mask": 0, "masked_ids": 0, "token_labels": NO_LABEL}  # with what pads them
+QUERIES = {"query_ids": "input_ids", "query_mask": "attention_mask"}  # with what takes the place of missing ones
 HIGHLIGHTS = ("contrastive", "ITM", "LM", "PMI_accuracy", "classification_accuracy", "captioning_accuracy")
 
 
@@ -34,7 +41,8 @@ class _TensorBoard(TensorBoardCallback):
 
 
 class TimedTrainer(Trainer):
-    """The library's trainer with a `TimeBudget`; logs the mean of each recorded figure beside the loss.
+    """The library's trainer with a `TimeBudget`; logs the mean of each recorded figure beside the loss, and
+    ``data_wait``, the share of the time that it waited for batches.
 
     ``title`` and ``highlights``: see `TrainingLog`. ``logs``: TensorBoard's folder.
     """
@@ -59,6 +67,14 @@ class TimedTrainer(Trainer):
         self.evaluation_collator = evaluation_collator
         # Values since the last log, by name; of training batches under True, of validation batches under False.
         self.recorded: dict[bool, dict[str, list[Tensor]]] = {True: defaultdict(list), False: defaultdict(list)}
+        self.waited, self.waited_since = 0.0, time.monotonic()  # for batches, in seconds, since the last log
+
+    def get_batch_samples(self, *arguments: Any) -> Any:
+        """As in the library; counts the time that it takes."""
+        started = time.monotonic()
+        found = super().get_batch_samples(*arguments)
+        self.waited += time.monotonic() - started
+        return found
 
     def record(self, training: bool, figures: Mapping[str, Tensor]) -> None:
         """Keep a batch's figures (scalars) for the next log of training or validation."""
@@ -77,6 +93,10 @@ class TimedTrainer(Trainer):
             means = self.accelerator.reduce(means, "mean")
             logs |= {prefix + name: mean for name, mean in zip(figures, means.tolist(), strict=True)}
             figures.clear()
+        if training:
+            now = time.monotonic()
+            logs["data_wait"] = self.waited / (now - self.waited_since)
+            self.waited, self.waited_since = 0.0, now
         super().log(logs, start_time)
 
     def last_validation(self) -> dict[str, float]:
@@ -120,7 +140,7 @@ class KaleidoBertTrainer(TimedTrainer):
     ``references``, the figures that trivial predictors reach, are logged as well where the output has them.
 
     ``learning_rate_of``: the peak rate of each parameter, by its name; by default that of the arguments.
-    ``optimizer``: of ``OPTIMIZERS``.
+    ``optimizer``: of ``OPTIMIZERS``. ``workers``: processes that make batches, by default `usual_workers`.
 
     The joint objectives are trained from progress ``joint_from`` on and LM from ``lm_from`` on; validation always has
     both. Under `torchrun` all processes iterate over the same batches: each computes its own rows of a
@@ -131,6 +151,7 @@ class KaleidoBertTrainer(TimedTrainer):
         self,
         *,
         sampler: Sampler,
+        workers: int | None = None,
         learning_rate_of: Callable[[str], float] | None = None,
         optimizer: str = "adamw",
         joint_from: float = 0.0,
@@ -141,6 +162,7 @@ class KaleidoBertTrainer(TimedTrainer):
             convert_sync_batchnorm(kwargs["model"])
         super().__init__(**kwargs)
         self.sampler = sampler
+        self.workers = usual_workers(self.args.world_size) if workers is None else workers
         self.learning_rate_of = learning_rate_of or (lambda _: self.args.learning_rate)
         self.chosen_optimizer = OPTIMIZERS[optimizer]
         self.joint_from, self.lm_from = joint_from, lm_from
@@ -148,6 +170,7 @@ class KaleidoBertTrainer(TimedTrainer):
     def compute_loss(
         self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, *_: Any, **__: Any
     ) -> Any:
+        inputs = of_one_length(with_pixels(inputs), BatchShard.here(model.training))
         guided = inputs.pop("guided", None)
         progress = self.budget.progress() if model.training else 1.0
         joint = progress >= self.joint_from
@@ -183,12 +206,40 @@ class KaleidoBertTrainer(TimedTrainer):
         return self.optimizer
 
     def get_train_dataloader(self) -> DataLoader:
-        """Whole batches' indices for every process, whose collator builds that process's rows."""
+        """Whole batches' draws for every process, whose collator builds that process's rows."""
         dataset: Any = self.train_dataset
-        size = self.args.train_batch_size * self.args.world_size
-        pin = torch.cuda.is_available()
-        return self.same_everywhere(
-            DataLoader(
-                dataset, size, sampler=self.sampler, collate_fn=self.data_collator, drop_last=True, pin_memory=pin
-            )
+        collator: Any = self.data_collator
+        loader = DataLoader(
+            dataset,
+            self.args.train_batch_size * self.args.world_size,
+            sampler=self.sampler,
+            collate_fn=collator.collate,
+            drop_last=True,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            pin_memory=torch.cuda.is_available(),
         )
+        return self.same_everywhere(loader)
+
+
+def usual_workers(processes: int = 1) -> int:
+    """Processes that make batches beside each process that trains: none without a GPU, which both would wait for."""
+    if not torch.cuda.is_available():
+        return 0
+    return max(1, min(MAX_WORKERS, (os.cpu_count() or 1) // processes - 1))
+
+
+@torch.no_grad()
+def of_one_length(batch: dict[str, Any], shard: BatchShard) -> dict[str, Any]:
+    """A batch whose texts are as long as the longest of all processes, as `BatchShard.gather` needs."""
+    if shard.processes == 1 or "text_group" not in batch:
+        return batch
+    tokens = batch["input_ids"]
+    own = [tokens.shape[1], batch.get("query_ids", tokens).shape[1], "query_ids" in batch]
+    length, query_length, any_query = shard.gather(torch.tensor([own], device=tokens.device)).amax(dim=0).tolist()
+    padding = {name: (length, value) for name, value in TEXTS.items() if name in batch}
+    if any_query:
+        batch = {name: batch[text] for name, text in QUERIES.items()} | batch
+        padding |= dict.fromkeys(QUERIES, (query_length, 0))
+    padded = {name: F.pad(batch[name], (0, to - batch[name].shape[1]), value=by) for name, (to, by) in padding.items()}
+    return batch | padded
