@@ -9,8 +9,9 @@ import pytest
 
 from kaleidobert.data import downloads
 from kaleidobert.data.addresses import read_address
-from kaleidobert.data.downloads import VARIABLE, download, is_public
+from kaleidobert.data.downloads import VARIABLE, download
 from kaleidobert.data.problems import BadRow
+from kaleidobert.data.public_hosts import is_public
 
 
 class Shop(BaseHTTPRequestHandler):

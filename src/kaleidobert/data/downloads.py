@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import socket
 import time
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from kaleidobert.data.problems import BadRow
+from kaleidobert.data.public_hosts import is_public
 
 VARIABLE = "KALEIDOBERT_DOWNLOAD"  # of the environment: 1 allows downloads
 MAX_BYTES = 20_000_000
@@ -50,10 +50,6 @@ def _public_connection(address: tuple[str, int], timeout: float, source_address:
     if not is_public(host):
         raise ValueError(f"{address[0]} is a private address")
     return socket.create_connection((host, address[1]), timeout, source_address)
-
-
-def is_public(host: str) -> bool:
-    return ipaddress.ip_address(host.partition("%")[0]).is_global
 
 
 def _body(response: http.client.HTTPResponse, deadline: float) -> bytes:

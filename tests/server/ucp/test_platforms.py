@@ -10,8 +10,8 @@ from fastapi.testclient import TestClient
 from fixtures.ucp import Platform
 
 pytest.importorskip("ucp_sdk", reason="ucp-sdk is not installed: pip install 'kaleidobert[ucp]'")
+from kaleidobert.data.public_hosts import is_public  # noqa: E402
 from kaleidobert.server.ucp.envelope import UcpError  # noqa: E402
-from kaleidobert.server.ucp.network import is_public  # noqa: E402
 from kaleidobert.server.ucp.platforms import MAX_FETCHES, Platforms  # noqa: E402
 
 

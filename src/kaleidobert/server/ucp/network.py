@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Network, ip_address
 from typing import Any
 
 import httpcore
 
-NAT64 = IPv6Network("64:ff9b::/96")
+from kaleidobert.data.public_hosts import is_public
 
 
 class PublicAddresses(httpcore.AsyncNetworkBackend):
@@ -45,12 +44,3 @@ class PublicAddresses(httpcore.AsyncNetworkBackend):
 
     async def sleep(self, seconds: float) -> None:
         await self._backend.sleep(seconds)
-
-
-def is_public(address: str) -> bool:
-    """Whether anybody on the internet can reach an IP address, and so learns nothing new from us."""
-    found = ip_address(address)
-    inner = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None)
-    if found.version == 6 and found in NAT64:
-        inner = IPv4Address(found.packed[-4:])
-    return found.is_global and not found.is_multicast and (inner is None or inner.is_global)
