@@ -19,7 +19,7 @@ def csv(drawn_products, tmp_path: Path) -> Path:
     for number, row in enumerate(drawn_products(20, seed=3)):
         if number:
             (tmp_path / f"{number}.png").write_bytes(row["images"][0])
-        lines.append(f'{number},{row["title"]},{number}.png,"{number},50 kr",Summer {number % 3},{number}')
+        lines.append(f"{number},{row['title']},{number}.png,{number} pack,Summer {number % 3},{number}")
     (tmp_path / "products.csv").write_text("\n".join(lines) + "\n")
     (tmp_path / "columns.yaml").write_text("id: code\ntitle: prod_name\nimages: picture\n")
     return tmp_path / "products.csv"
@@ -40,7 +40,7 @@ def test_check_says_what_becomes_of_each_row_and_column(csv: Path) -> None:
     for column, what in {"prod_name": "title", "stock": "attribute, a number", "season": "attribute"}.items():
         assert any(column in line and what in line for line in found.stdout.splitlines())
     assert "by a hash of the id" in found.stdout and "the first 48 × 56" in found.stdout
-    assert "price is read as text, not as a number: '1,50 kr'" in found.stdout
+    assert "price is read as text, not as a number: '1 pack'" in found.stdout
     assert "1 of 20 rows could not be used (5.0%): " in found.stdout and "0.png" in found.stdout
 
 

@@ -64,8 +64,10 @@ def test_it_is_used_where_it_was_fitted_alone(scorer, catalogue, test_split):
 
 
 def test_it_is_loaded_for_fits_that_use_it(scorer, shapes, catalogue, tmp_path, caplog):
-    assert Background.load(scorer, shapes) is None
-    used = replace(scorer.weights, background_photos=8)
-    fitted = KaleidoBertScorer(scorer.model, scorer.processor, Ranking(used), None)
+    unused, fitted = (
+        KaleidoBertScorer(scorer.model, scorer.processor, Ranking(replace(scorer.weights, background_photos=count)))
+        for count in (0, 8)
+    )
+    assert Background.load(unused, shapes) is None
     assert set(Background.load(fitted, shapes).ids) == set(catalogue.ids)
     assert Background.load(fitted, tmp_path) is None and "no background" in caplog.text

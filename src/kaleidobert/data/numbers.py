@@ -25,7 +25,7 @@ NUMBERS_AT_LEAST = 0.95  # of a column's cells
 LONGEST = 40  # characters of an amount
 CODES = list_currencies()
 SIGNS = frozenset("kr zł zl kč lei rs sfr din лв руб грн tl rm rp dh dhs".split())
-AMOUNT = re.compile(r"(?P<before>\D*?)(?P<number>[-+]?\d(?:[\d.,]*\d)?)(?:[.,][-–—]+)?(?P<after>\D*)")
+AMOUNT = re.compile(r"\A(?P<before>\D*?)(?P<number>[-+]?\d(?:[\d.,]*\d)?)(?:[.,][-–—]+)?(?P<after>\D*)")
 PLAIN = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 GROUPS = re.compile(r"(?<=\d)[\s'’](?=\d{3})")
 ARABIC = str.maketrans({"٫": ".", "٬": ",", "−": "-", "،": ","})
