@@ -16,7 +16,7 @@ def clock(monkeypatch):
     return now
 
 
-NOTHING: Any = None  # for arguments that the callback ignores
+ARGUMENTS: Any = SimpleNamespace(save_strategy="steps")  # of which the callback reads no more
 
 
 def at(step: int, steps: int = 10) -> Any:
@@ -26,7 +26,7 @@ def at(step: int, steps: int = 10) -> Any:
 def after_step(budget: TimeBudget, step: int, steps: int = 10) -> bool:
     """Whether the budget ends training after this step."""
     control: Any = SimpleNamespace(should_training_stop=False)
-    budget.on_step_end(NOTHING, at(step, steps), control)
+    budget.on_step_end(ARGUMENTS, at(step, steps), control)
     return control.should_training_stop
 
 
@@ -40,7 +40,7 @@ def test_progress_by_steps(clock):
 
 def test_progress_by_minutes_whichever_is_further(clock):
     budget = TimeBudget(max_minutes=2)
-    budget.on_train_begin(NOTHING, at(0), NOTHING)
+    budget.on_train_begin(ARGUMENTS, at(0), ARGUMENTS)
     clock.seconds += 30
     assert not after_step(budget, 1, steps=1000) and budget.progress() == pytest.approx(0.25)
     assert not after_step(budget, 500, steps=1000) and budget.progress() == pytest.approx(0.5)
@@ -54,7 +54,7 @@ def test_minutes_begin_with_the_training(clock):
     """Not with the preparation before it."""
     budget = TimeBudget(max_minutes=1)
     clock.seconds += 59
-    budget.on_train_begin(NOTHING, at(0), NOTHING)
+    budget.on_train_begin(ARGUMENTS, at(0), ARGUMENTS)
     assert budget.progress() == 0
 
 
@@ -62,13 +62,13 @@ def test_the_factor_warms_up_and_ends_at_zero():
     budget = TimeBudget()
     factors = []
     for step in range(100):
-        budget.on_step_begin(NOTHING, at(step, 100), NOTHING)
+        budget.on_step_begin(ARGUMENTS, at(step, 100), ARGUMENTS)
         factors.append(budget.learning_rate_factor(step, warmup_steps=10))
     assert factors[:10] == sorted(factors[:10])
     assert factors[0] == pytest.approx(0.1)
     assert max(factors) > 0.97 and factors[9] == max(factors)
     assert factors[10:] == sorted(factors[10:], reverse=True)
-    budget.on_step_begin(NOTHING, at(50, 100), NOTHING)
+    budget.on_step_begin(ARGUMENTS, at(50, 100), ARGUMENTS)
     assert budget.learning_rate_factor(50, 10) == pytest.approx(0.5)
     after_step(budget, 100, 100)
     assert budget.learning_rate_factor(100, 10) == pytest.approx(0, abs=1e-9)
@@ -88,7 +88,7 @@ def test_without_warm_up_the_factor_begins_at_one():
 
 def test_the_factor_ends_at_zero_when_minutes_run_out(clock):
     budget = TimeBudget(max_minutes=1)
-    budget.on_train_begin(NOTHING, at(0), NOTHING)
+    budget.on_train_begin(ARGUMENTS, at(0), ARGUMENTS)
     clock.seconds += 60
     after_step(budget, 7)
     assert budget.learning_rate_factor(7, warmup_steps=2) == pytest.approx(0, abs=1e-9)
@@ -96,15 +96,15 @@ def test_the_factor_ends_at_zero_when_minutes_run_out(clock):
 
 def test_seconds_before_a_resume_count(clock, tmp_path):
     budget = TimeBudget(max_minutes=2)
-    budget.on_train_begin(NOTHING, at(0), NOTHING)
+    budget.on_train_begin(ARGUMENTS, at(0), ARGUMENTS)
     clock.seconds += 45
     (tmp_path / "checkpoint-7").mkdir()
     arguments: Any = SimpleNamespace(output_dir=str(tmp_path))
-    budget.on_save(arguments, at(7), NOTHING)
+    budget.on_save(arguments, at(7), ARGUMENTS)
     assert json.loads((tmp_path / "checkpoint-7" / "time_budget.json").read_text()) == {"seconds": 45}
     clock.seconds += 9999  # the machine was off
     resumed = TimeBudget.resumed(tmp_path / "checkpoint-7", max_minutes=2)
-    resumed.on_train_begin(NOTHING, at(7), NOTHING)
+    resumed.on_train_begin(ARGUMENTS, at(7), ARGUMENTS)
     clock.seconds += 15
     assert not after_step(resumed, 8, 1000)
     assert resumed.seconds() == pytest.approx(60)

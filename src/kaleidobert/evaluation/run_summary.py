@@ -21,17 +21,7 @@ from kaleidobert.training.settings import RunSettings, load_run_settings
 from kaleidobert.training.time_budget import TIME_BUDGET_FILE
 
 REFERENCES = ("_chance", "_copy", "_blind")  # predictors that know nothing of products, see `model.pretext_tasks`
-NOT_OBJECTIVES = {
-    "step",
-    "data_wait",
-    "epoch",
-    "loss",
-    "train_loss",
-    "grad_norm",
-    "learning_rate",
-    "total_flos",
-    "guided",
-}
+NOT_OBJECTIVES = frozenset("step epoch loss train_loss grad_norm learning_rate total_flos guided data_wait".split())
 
 
 @dataclass(frozen=True)
