@@ -98,9 +98,8 @@ class TimeBudget(TrainerCallback):
         self.update(state.global_step / max(1, state.max_steps))
         if self.progress() >= 1:
             control.should_training_stop = True
-            control.should_save = (
-                args.save_strategy != "no"
-            )  # so that a run that is killed from here on need not train again
+            # so that a run that is killed from here on need not train again
+            control.should_save = args.save_strategy != "no"
 
     def learning_rate_factor(self, step: int, warmup_steps: int, constant: bool = False) -> float:
         """Linear warm-up over steps; times a cosine of the progress down to zero, unless ``constant``."""
