@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -22,7 +23,7 @@ from kaleidobert.server.ucp.envelope import LOOKUP, PREFIX, SEARCH, UcpError, bu
 from kaleidobert.server.ucp.platforms import Platforms
 from kaleidobert.server.ucp.settings import UcpSettings
 
-Model = TypeVar("Model", bound=BaseModel)
+Asked = TypeVar("Asked", bound=BaseModel)
 
 
 def ucp_routes(batched_ranker: BatchedRanker, settings: UcpSettings) -> APIRouter:
@@ -44,27 +45,17 @@ def ucp_routes(batched_ranker: BatchedRanker, settings: UcpSettings) -> APIRoute
     def discovery(request: Request) -> Response:
         return cached_response(request, profile, "application/json")
 
-    @router.post(f"{PREFIX}/catalog/search")
-    async def search(request: Request) -> Response:
-        body = await read_body(request, SearchRequest)
-        if not await negotiated(request, SEARCH):
-            return incompatible(SEARCH)
-        return answer(await catalogue.search(body))
+    def offer(name: str, model: type[Asked], capability: str, run: Callable[[Asked], Awaitable[BaseModel]]) -> None:
+        @router.post(f"{PREFIX}/catalog/{name}", name=f"catalog {name}")
+        async def _(request: Request) -> Response:
+            body = await read_body(request, model)
+            if not await negotiated(request, capability):
+                return incompatible(capability)
+            return answer(await run(body))
 
-    @router.post(f"{PREFIX}/catalog/lookup")
-    async def lookup(request: Request) -> Response:
-        body = await read_body(request, LookupRequest)
-        if not await negotiated(request, LOOKUP):
-            return incompatible(LOOKUP)
-        return answer(await catalogue.lookup(body))
-
-    @router.post(f"{PREFIX}/catalog/product")
-    async def product(request: Request) -> Response:
-        body = await read_body(request, GetProductRequest)
-        if not await negotiated(request, LOOKUP):
-            return incompatible(LOOKUP)
-        return answer(await catalogue.product(body))
-
+    offer("search", SearchRequest, SEARCH, catalogue.search)
+    offer("lookup", LookupRequest, LOOKUP, catalogue.lookup)
+    offer("product", GetProductRequest, LOOKUP, catalogue.product)
     return router
 
 
@@ -88,7 +79,7 @@ def ucp_errors(app: FastAPI, settings: UcpSettings, otherwise: Responder) -> Res
     return respond
 
 
-async def read_body(request: Request, model: type[Model]) -> Model:
+async def read_body(request: Request, model: type[Asked]) -> Asked:
     """The body. Raises ``UcpError`` 400 for one that is not of this model."""
     try:
         return await read_json(request, model, forms=False)
