@@ -70,7 +70,11 @@ def demo(out: Path, products: int, minutes: float) -> tuple[str, dict]:
         if wanted:
             settings = finetune_settings("retrieval", pretrained)
             finetune(
-                *("retrieval", data, pretrained, run, settings),
+                "retrieval",
+                data,
+                pretrained,
+                run,
+                settings,
                 max_minutes=minutes / 3,
                 resume=is_unfinished(run),
                 finish=lambda folder: {"ranking": fit_ranker(data, folder, finishing=True)},
