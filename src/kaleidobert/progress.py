@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
@@ -17,12 +16,14 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from kaleidobert.main_process import is_main_process
+
 Item = TypeVar("Item")
 
 
 def note(text: str) -> None:
     """One line on standard error, for people; of torchrun's processes only the first prints it."""
-    if os.environ.get("RANK", "0") == "0":
+    if is_main_process():
         print(text, file=sys.stderr)
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import atexit
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -29,6 +28,7 @@ from transformers import Trainer, TrainingArguments
 from kaleidobert.data.reading import Reading
 from kaleidobert.errors import InputError
 from kaleidobert.files import write_whole
+from kaleidobert.main_process import is_main_process
 from kaleidobert.model import KaleidoBertImageProcessor, KaleidoBertModel, KaleidoBertProcessor
 from kaleidobert.model.objectives import Objectives
 from kaleidobert.model.unfinished import UNFINISHED, is_unfinished, mark_finished, mark_unfinished
@@ -48,11 +48,6 @@ def processes() -> PartialState:
     state = PartialState(cpu=not torch.cuda.is_available(), timeout=PROCESS_TIMEOUT)
     atexit.register(state.destroy_process_group)
     return state
-
-
-def is_main_process() -> bool:
-    """Whether this is the process that writes, of those that `torchrun` started; alone, it is."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def last_checkpoint(out: Path, resume: bool) -> Path | None:
