@@ -138,7 +138,7 @@ def test_bad_settings_are_refused(shapes, settings, tmp_path):
 def test_pairs_found_on_demand_are_those_of_the_file(aligned, shapes, tokenizer):
     """And each view is aligned once, however often masking needs it."""
     processor = KaleidoBertImageProcessor.from_pretrained(aligned)
-    catalogue = prepare(shapes, "train", processor, None)
+    catalogue = prepare(shapes, "train", processor)
     calls = []
     find = aligner(load_generator(aligned), catalogue)
     on_demand, stored = RunAlignment(lambda views: calls.append(views) or find(views)), Alignment.load(aligned)
