@@ -81,8 +81,9 @@ def test_memory_and_weights_are_replaced_together(copy, shapes, monkeypatch):
     KaleidoBertScorer.from_pretrained(copy)
 
 
-@pytest.mark.parametrize("name", ["history.json", "data.json"])
+@pytest.mark.parametrize("name", ["history.json", "data.json", "evaluation/retrieval-test.json"])
 def test_a_damaged_file_of_a_run_is_named(copy, name):
+    (copy / "evaluation").mkdir(exist_ok=True)
     (copy / name).write_text("[{")
     with pytest.raises(InputError, match=f"{copy / name} is damaged .*: delete it"):
         write_model_card(copy)
