@@ -58,6 +58,13 @@ def test_a_run_is_unfinished_while_it_is_finished(unfinished, shapes, settings):
     assert (unfinished / UNFINISHED).is_file()
 
 
+def test_a_refused_command_leaves_a_finished_run_as_it_was(run, settings, tmp_path):
+    finished = shutil.copytree(run, tmp_path / "finished")
+    with pytest.raises(InputError, match="missing"):
+        pretrain(tmp_path / "missing", finished, settings(), resume=True)
+    KaleidoBertScorer.from_pretrained(finished)
+
+
 def test_a_run_whose_time_is_over_is_not_trained_further(unfinished, shapes, settings, history):
     shutil.rmtree(unfinished / "checkpoints" / "checkpoint-8")
     (unfinished / "checkpoints" / "checkpoint-6" / "time_budget.json").write_text(json.dumps({"seconds": 61.0}))

@@ -91,19 +91,19 @@ def pretrain(
     with begin_run(out):
         train, validation = prepare_splits(data, image_processor, reading)
         arguments = training_arguments(out, training, len(train), settings.objectives)
-    # A resumed run keeps its tokenizer, even where the catalogue has changed since.
-    kept_tokens: list[int] | None = None
-    if checkpoint:
-        tokenizer: Any = AutoTokenizer.from_pretrained(out)
-    else:
-        tokenizer, kept_tokens = _tokenizer(settings, train)
-    model = _model(config, tokenizer, kept_tokens, settings, checkpoint is None)
-    if not (checkpoint or settings.initial.run):
-        model.lm_head.start_from_frequencies(token_counts(tokenizer, train.texts))
-    freeze(model.kaleidobert, training)
-    stored = open_run_features(features, {"train": train, "validation": validation}, model.kaleidobert, settings)
+        # A resumed run keeps its tokenizer, even where the catalogue has changed since.
+        kept_tokens: list[int] | None = None
+        if checkpoint:
+            tokenizer: Any = AutoTokenizer.from_pretrained(out)
+        else:
+            tokenizer, kept_tokens = _tokenizer(settings, train)
+        model = _model(config, tokenizer, kept_tokens, settings, checkpoint is None)
+        if not (checkpoint or settings.initial.run):
+            model.lm_head.start_from_frequencies(token_counts(tokenizer, train.texts))
+        freeze(model.kaleidobert, training)
+        stored = open_run_features(features, {"train": train, "validation": validation}, model.kaleidobert, settings)
+        budget = TimeBudget.resumed(checkpoint, max_minutes) if checkpoint else TimeBudget(max_minutes)
 
-    budget = TimeBudget.resumed(checkpoint, max_minutes) if checkpoint else TimeBudget(max_minutes)
     if aligned is None and training.align_minutes and settings.objectives.masks:
         aligned = _own_alignment(data, out, settings, image_processor, train, reading, budget)
     start_run(out, checkpoint, settings, KaleidoBertProcessor(image_processor, tokenizer), data, train, validation)

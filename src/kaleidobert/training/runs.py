@@ -31,7 +31,7 @@ from kaleidobert.files import write_whole
 from kaleidobert.main_process import is_main_process
 from kaleidobert.model import KaleidoBertImageProcessor, KaleidoBertModel, KaleidoBertProcessor
 from kaleidobert.model.objectives import Objectives
-from kaleidobert.model.unfinished import UNFINISHED, is_unfinished, mark_finished, mark_unfinished
+from kaleidobert.model.unfinished import is_unfinished, mark_finished, mark_unfinished
 from kaleidobert.training.data_summary import save_data_summary
 from kaleidobert.training.dataset import PreparedDataset, prepare
 from kaleidobert.training.settings import RUN_SETTINGS, RunSettings, TrainingSettings
@@ -77,16 +77,18 @@ def last_checkpoint(out: Path, resume: bool) -> Path | None:
 def begin_run(out: Path) -> Iterator[None]:
     """Mark the run as unfinished until `finish_run` is through; in the main process only.
 
-    Where the data is refused inside, a new folder is deleted again.
+    Where data or settings are refused inside, the folder is left as it was, and a new one is deleted again.
     """
+    unfinished = is_unfinished(out)
     if is_main_process():
         mark_unfinished(out)
     try:
         yield
     except InputError:
-        if is_main_process() and [each.name for each in out.iterdir()] == [UNFINISHED]:
+        if is_main_process() and not unfinished:
             mark_finished(out)
-            out.rmdir()
+            if not any(out.iterdir()):
+                out.rmdir()
         raise
 
 
