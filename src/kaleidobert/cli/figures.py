@@ -57,7 +57,8 @@ def print_retrieval(figures: dict) -> None:
                 _print_retrieval(_gallery_title(figures, group), figures[group])
     else:
         spread = figures.get("spread")
-        title = f"retrieval, protocol {figures['protocol']}, {figures['queries']:,} queries of {figures['split']}"
+        title = f"retrieval, protocol {figures['protocol']}: {figures['queries']:,} queries of {figures['split']}"
+        title += f", each among {figures['candidates']:,} candidates"
         title += f", mean of {figures['draws']} draws ± standard deviation" if spread else ""
         title += f", the joint model re-ranks the best {figures['rerank']}" if figures["rerank"] else ""
         _print_retrieval(title, figures, spread)
