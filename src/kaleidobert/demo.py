@@ -16,7 +16,7 @@ from kaleidobert.data.readers import read_products
 from kaleidobert.errors import InputError
 from kaleidobert.evaluation.fit_ranker import fit_ranker
 from kaleidobert.evaluation.retrieval import evaluate_retrieval
-from kaleidobert.files import write_whole
+from kaleidobert.files import read_json, write_whole
 from kaleidobert.index.indexer import index_catalogue
 from kaleidobert.levels import PUBLISHED
 from kaleidobert.model.configuration import KaleidoBertConfig
@@ -70,7 +70,11 @@ def demo(out: Path, products: int, minutes: float) -> tuple[str, dict]:
         if wanted:
             settings = finetune_settings("retrieval", pretrained)
             finetune(
-                *("retrieval", data, pretrained, run, settings),
+                "retrieval",
+                data,
+                pretrained,
+                run,
+                settings,
                 max_minutes=minutes / 3,
                 resume=is_unfinished(run),
                 finish=lambda folder: {"ranking": fit_ranker(data, folder, finishing=True)},
@@ -83,7 +87,7 @@ def demo(out: Path, products: int, minutes: float) -> tuple[str, dict]:
         if wanted:
             index_catalogue(str(data), run, store)  # all products, as a shop does; the figures are of new ones
             draw_results(store).save(out / "results.png")
-    return store, json.loads(figures_file.read_text())
+    return store, read_json(figures_file, "delete it, and run the demo again")
 
 
 @contextmanager

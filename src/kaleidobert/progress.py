@@ -1,10 +1,10 @@
-"""The progress bar of all commands but training."""
+"""Notes on standard error, and the progress bar of all commands but training."""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import TypeVar
 
 from rich.console import Console
@@ -17,13 +17,21 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from kaleidobert.main_process import is_main_process
+
 Item = TypeVar("Item")
 
 
 def note(text: str) -> None:
     """One line on standard error, for people; of torchrun's processes only the first prints it."""
-    if os.environ.get("RANK", "0") == "0":
+    if is_main_process():
         print(text, file=sys.stderr)
+
+
+@cache
+def note_once(text: str) -> None:
+    """`note`, which a process prints only the first time."""
+    note(text)
 
 
 def track(items: Sequence[Item], description: str) -> Iterator[Item]:

@@ -20,8 +20,8 @@ from rapidfuzz.distance import OSA
 
 WORD = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}]*(?:[-'’.&/][\p{L}\p{N}\p{M}]+)*")
 JOINTS = regex.compile(r"[-'’.&/]")
-# Scripts without spaces between words, whose words are pairs of neighbouring characters.
 MARKS = regex.compile(r"(\p{M}{30})\p{M}+")
+# Scripts without spaces between words, whose words are pairs of neighbouring characters.
 UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー]+")
 LETTERS = str.maketrans({"ø": "o", "đ": "d", "ł": "l", "ı": "i", "æ": "ae", "œ": "oe", "ð": "d", "þ": "th", "’": "'"})
 DROPPED = dict.fromkeys(map(ord, "™®℠©\u00ad\u200b\u200c\u200d\ufe0e\ufe0f"))  # marks, and what no reader sees

@@ -12,10 +12,11 @@ def row(value: float) -> dict:
 
 def test_retrieval_has_a_row_per_scorer_in_the_order_of_the_figures(capsys: pytest.CaptureFixture[str]) -> None:
     scorers = {"vectors": row(10.0), "lm": row(20.0), "another": row(30.0)}
-    figures = {"protocol": "101", "split": "test", "queries": 20, "rerank": 5, "seed": 0, "draws": 1}
+    figures = {"protocol": "101", "split": "test", "queries": 20, "candidates": 30, "rerank": 5, "seed": 0, "draws": 1}
     figures["weights"] = {"without_memory": {"joint_weight": {"TIR": 0.5, "ITR": 0.0}}}
     print_retrieval({**figures, "intervals": {name: {"TIR": {}} for name in scorers}, **scorers})
     printed = capsys.readouterr().out.splitlines()
+    assert "20 queries of test, each among 30 candidates" in " ".join(" ".join(printed).split())
     assert printed[-1] == (
         "combined is vectors in ITR: the joint model was fitted a weight of 0; re-ranking changes nothing there"
     )

@@ -88,9 +88,18 @@ def test_settings_stand_in_a_table(run, tmp_path):
     assert table.columns == ["tiny"] and all(f'<td class="text">{fact}</td>' in page for fact in facts.values())
     assert facts["data"].startswith("shapes")
     assert facts["data"].endswith(": 64 products (72 photos) in train, 32 products (36 photos) in validation")
+    assert "data_wait" not in page
     assert "AMLM 1" in facts["objectives (weights)"] and "accuracy" not in facts["objectives (weights)"]
     assert facts["encoder"] == "3 layers of 32 units, 2 heads, cross-modal from layer 1"
     assert facts["training"].endswith(" s, 8 steps, 128 products seen")
+
+
+def test_a_damaged_checkpoint_is_named(run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    for budget in tmp_path.glob("run/checkpoints/*/time_budget.json"):
+        budget.write_text("{")
+    with pytest.raises(InputError, match="time_budget.json is damaged .*: delete .*checkpoint-8"):
+        report([tmp_path / "run"], tmp_path / "page.html")
 
 
 def test_text_in_a_page_is_escaped(run, tmp_path):

@@ -152,10 +152,11 @@ def test_pairs_found_on_demand_are_those_of_the_file(aligned, shapes, tokenizer)
     assert [each for views in calls for each in views] == [(product, 0) for product in catalogue.ids[:8]]
 
 
-def test_a_run_makes_its_own_pairs(shapes, settings, tmp_path, history):
+def test_a_run_makes_its_own_pairs(shapes, settings, tmp_path, history, capsys):
     """In its first minutes and in its folder; a resumed run uses the same captioner."""
     own = settings("training.align_minutes=0.02", "training.joint_from=0", "model.image_size=64")
     figures = pretrain(shapes, tmp_path / "run", own, max_minutes=2)
+    assert "0.02 minutes to find which patches the words describe; pre-training follows" in capsys.readouterr().err
     captioner = tmp_path / "run" / "alignment" / "model.safetensors"
     assert captioner.is_file() and figures["eval_loss"] > 0
     guided = [row["guided"] for row in history(tmp_path / "run") if "guided" in row]

@@ -144,6 +144,8 @@ def test_features_that_do_not_fit_are_refused(shapes, frozen, features, backbone
     state["splits"] = {}
     (tmp_path / STATE_FILE).write_text(json.dumps(state))
     assert "0 of 72 train views are done" in refusal(folder=tmp_path)
+    (tmp_path / STATE_FILE).write_text("{")
+    assert "features.json is damaged" in refusal(folder=tmp_path)
 
 
 def test_features_and_pretrain_commands(shapes, preset, backbone, tmp_path):

@@ -15,6 +15,7 @@ from kaleidobert.data.reading import Reading
 from kaleidobert.data.splits import split_of
 from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertImageProcessor
+from kaleidobert.progress import note_once
 from kaleidobert.training import dataset as module
 from kaleidobert.training import locking
 from kaleidobert.training.dataset import prepare
@@ -266,9 +267,12 @@ def test_a_cache_that_cannot_be_written_is_named(source, tmp_path, monkeypatch):
         prepare(source, "train", PROCESSOR)
 
 
-def test_it_says_how_many_products_of_how_many_rows(source, rows, train, capsys):
-    prepare(source, "train", PROCESSOR)
-    assert f"{source} (train): {len(train)} products of {len(rows)} rows" in capsys.readouterr().err
+def test_it_says_once_how_many_products_of_how_many_rows(source, rows, train, capsys):
+    note_once.cache_clear()
+    for _ in range(3):  # as a pre-training does: for its captioner, itself, and its ranking
+        prepare(source, "train", PROCESSOR)
+    said = f"{source} (train): {len(train)} products of {len(rows)} rows"
+    assert capsys.readouterr().err.count(said) == 1
     assert len(prepare(source, None, PROCESSOR)) == len(rows)
     assert f"{source}: {len(rows)} products of {len(rows)} rows" in capsys.readouterr().err
 

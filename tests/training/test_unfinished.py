@@ -58,6 +58,13 @@ def test_a_run_is_unfinished_while_it_is_finished(unfinished, shapes, settings):
     assert (unfinished / UNFINISHED).is_file()
 
 
+def test_a_refused_command_leaves_a_finished_run_as_it_was(run, settings, tmp_path):
+    finished = shutil.copytree(run, tmp_path / "finished")
+    with pytest.raises(InputError, match="missing"):
+        pretrain(tmp_path / "missing", finished, settings(), resume=True)
+    KaleidoBertScorer.from_pretrained(finished)
+
+
 def test_a_run_whose_time_is_over_is_not_trained_further(unfinished, shapes, settings, history):
     shutil.rmtree(unfinished / "checkpoints" / "checkpoint-8")
     (unfinished / "checkpoints" / "checkpoint-6" / "time_budget.json").write_text(json.dumps({"seconds": 61.0}))
@@ -81,8 +88,9 @@ def test_memory_and_weights_are_replaced_together(copy, shapes, monkeypatch):
     KaleidoBertScorer.from_pretrained(copy)
 
 
-@pytest.mark.parametrize("name", ["history.json", "data.json"])
+@pytest.mark.parametrize("name", ["history.json", "data.json", "evaluation/retrieval-test.json"])
 def test_a_damaged_file_of_a_run_is_named(copy, name):
+    (copy / "evaluation").mkdir(exist_ok=True)
     (copy / name).write_text("[{")
     with pytest.raises(InputError, match=f"{copy / name} is damaged .*: delete it"):
         write_model_card(copy)

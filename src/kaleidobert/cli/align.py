@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kaleidobert.cli.options import MAX_BAD, Catalogue, Columns, ImageTemplate, JsonFile, MaxBad
+from kaleidobert.cli.options import MAX_BAD, PRESETS, Catalogue, Columns, ImageTemplate, JsonFile, MaxBad
 from kaleidobert.cli.output import check_files, check_folder
 
 
@@ -27,7 +27,7 @@ def align(
     ] = Source.teacher,
     preset: Annotated[
         str,
-        typer.Option(help="The preset with the photo settings: mini, small, base, published, scratch, or a YAML file."),
+        typer.Option(help=f"The preset with the photo settings: {PRESETS}, or a YAML file."),
     ] = "mini",
     columns: Columns = None,
     image_template: ImageTemplate = None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import unicodedata
 from json import dumps
 from pathlib import Path
@@ -11,15 +10,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from kaleidobert.cli.options import STANDARD_OUTPUT, print_figures
-from kaleidobert.cli.output import write_text
+from kaleidobert.cli.output import STANDARD_OUTPUT, print_figures, write_text
+from kaleidobert.main_process import is_main_process
 
 INPUTS = {"both": "photo and text", "image": "the photo", "text": "the text"}
 
 
 def write_figures(figures: dict, path: Path | None) -> None:
     """Write figures as JSON, if a path is given (- is standard output); under torchrun only in the first process."""
-    if path is None or os.environ.get("RANK", "0") != "0":
+    if path is None or not is_main_process():
         return
     text = dumps(figures, indent=2, ensure_ascii=False) + "\n"
     if path == STANDARD_OUTPUT:
@@ -58,7 +57,8 @@ def print_retrieval(figures: dict) -> None:
                 _print_retrieval(_gallery_title(figures, group), figures[group])
     else:
         spread = figures.get("spread")
-        title = f"retrieval, protocol {figures['protocol']}, {figures['queries']:,} queries of {figures['split']}"
+        title = f"retrieval, protocol {figures['protocol']}: {figures['queries']:,} queries of {figures['split']}"
+        title += f", each among {figures['candidates']:,} candidates"
         title += f", mean of {figures['draws']} draws ± standard deviation" if spread else ""
         title += f", the joint model re-ranks the best {figures['rerank']}" if figures["rerank"] else ""
         _print_retrieval(title, figures, spread)

@@ -8,9 +8,20 @@ from typing import Annotated, Any
 
 import typer
 
-from kaleidobert.cli.evaluate import RECOGNITION, Task
 from kaleidobert.cli.options import MAX_BAD, Catalogue, Columns, ImageTemplate, JsonFile, MaxBad
 from kaleidobert.cli.output import check_files, check_folder
+
+
+class Task(str, Enum):
+    """The downstream tasks."""
+
+    retrieval = "retrieval"
+    category = "category"
+    subcategory = "subcategory"
+    captioning = "captioning"
+
+
+RECOGNITION = (Task.category, Task.subcategory)
 
 
 class Inputs(str, Enum):

@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from kaleidobert.main_process import is_main_process
+
 EXIT_CODE = 130  # of a shell's command that SIGINT has ended
 STANDARD_ERROR = 2  # its file descriptor, which libraries do not replace
 GRACE = 2.0  # seconds for closing files; what is still running then is cut off
@@ -42,10 +44,10 @@ def _handle(verb: str, resumed: bool) -> None:
     line = "kaleidobert: stopped" + (f"; {how}" if how else "")
 
     # A computation may keep the main thread from its signal handler for long, so another thread counts the seconds.
-    received, written = os.pipe()
-    os.set_blocking(written, False)
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
 
-    lines = [line] if os.environ.get("RANK", "0") == "0" else []  # of torchrun's processes only the first prints
+    lines = [line] if is_main_process() else []
     printing = threading.Lock()
 
     def print_once() -> None:
@@ -54,7 +56,7 @@ def _handle(verb: str, resumed: bool) -> None:
                 os.write(STANDARD_ERROR, f"\n{lines.pop()}\n".encode())
 
     def watch() -> None:
-        while signal.SIGINT not in os.read(received, 1):
+        while signal.SIGINT not in os.read(read_end, 1):
             pass
         print_once()
         time.sleep(GRACE)
@@ -66,5 +68,5 @@ def _handle(verb: str, resumed: bool) -> None:
         raise _Interrupted(EXIT_CODE)
 
     threading.Thread(target=watch, daemon=True).start()
-    signal.set_wakeup_fd(written)
+    signal.set_wakeup_fd(write_end)
     signal.signal(signal.SIGINT, end)

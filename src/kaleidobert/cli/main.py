@@ -32,6 +32,7 @@ from kaleidobert.cli.serve import serve
 from kaleidobert.cli.storage import storage_problem
 from kaleidobert.cli.synthesize import synthesize
 from kaleidobert.errors import InputError
+from kaleidobert.main_process import is_main_process
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -80,7 +81,7 @@ def program(
 
 def main() -> None:
     """Run a verb; unusable input, or a full or read-only disk, is one line on standard error, with exit code 2."""
-    if os.environ.get("RANK", "0") != "0":
+    if not is_main_process():
         sys.stdout = open(os.devnull, "w")  # of torchrun's processes only the first prints
     try:
         with end_on_interrupt(sys.argv[1:]):

@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated
 
 import typer
 
+from kaleidobert.cli.output import STANDARD_OUTPUT, figures_alone
 from kaleidobert.data.problems import MAX_BAD
 
-__all__ = ["MAX_BAD", "STANDARD_OUTPUT", "Catalogue", "Columns", "ImageTemplate", "JsonFile", "MaxBad", "print_figures"]
-STANDARD_OUTPUT = Path("-")
-_standard_output: list[TextIO] = []  # that of the running verb, while sys.stdout is standard error
+__all__ = ["MAX_BAD", "PRESETS", "Catalogue", "Columns", "ImageTemplate", "JsonFile", "MaxBad"]
 
-
-@contextmanager
-def _figures_alone() -> Iterator[None]:
-    _standard_output.append(sys.stdout)
-    try:
-        with redirect_stdout(sys.stderr):
-            yield
-    finally:
-        _standard_output.pop()
+PRESETS = "mini, small, scratch, base, published, published-mini"
 
 
 def _figures_file(context: typer.Context, path: Path | None) -> Path | None:
     """For ``-``, everything but the figures goes to standard error, so that programs can read standard output."""
     if path == STANDARD_OUTPUT:
-        context.with_resource(_figures_alone())
+        context.with_resource(figures_alone())
     return path
-
-
-def print_figures(text: str) -> None:
-    """Print to the standard output that the verb started with."""
-    print(text, end="", file=_standard_output[-1])
 
 
 JsonFile = Annotated[
@@ -50,5 +33,5 @@ MaxBad = Annotated[
 ]
 ImageTemplate = Annotated[
     str | None,
-    typer.Option(help="Where photos are: images/{id}.jpg, of columns or of {file}, the last part of an address."),
+    typer.Option(help="Where photos are, such as images/{id}.jpg; {file}: the last part of a listed address."),
 ]

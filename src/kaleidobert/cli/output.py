@@ -1,19 +1,38 @@
-"""The one way of the verbs to write a user's files: checked before the work, and refused in one line."""
+"""What every verb writes: a user's files, checked before the work, and figures alone on standard output."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
-from kaleidobert.cli.options import STANDARD_OUTPUT
 from kaleidobert.errors import InputError
 from kaleidobert.files import write_whole
 
 if TYPE_CHECKING:
     from PIL import Image
+
+STANDARD_OUTPUT = Path("-")
+_standard_output: list[TextIO] = []  # that of the running verb, while sys.stdout is standard error
+
+
+@contextmanager
+def figures_alone() -> Iterator[None]:
+    """Send to standard error what is printed inside, but for `print_figures`."""
+    _standard_output.append(sys.stdout)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _standard_output.pop()
+
+
+def print_figures(text: str) -> None:
+    """Print to the standard output that the verb started with."""
+    print(text, end="", file=_standard_output[-1])
 
 
 def check_files(*paths: Path | None) -> None:

@@ -7,14 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from kaleidobert.cli.options import MAX_BAD, Catalogue, Columns, ImageTemplate, JsonFile, MaxBad
+from kaleidobert.cli.options import MAX_BAD, PRESETS, Catalogue, Columns, ImageTemplate, JsonFile, MaxBad
 from kaleidobert.cli.output import check_files, check_folder
 
 
 def pretrain(
     data: Catalogue,
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
-    preset: Annotated[str, typer.Option(help="mini, small, base, published, scratch, or a YAML file.")] = "mini",
+    preset: Annotated[str, typer.Option(help=f"{PRESETS}, or a YAML file.")] = "mini",
     align: Annotated[Path | None, typer.Option(help="A folder of kaleidobert align, to mask aligned pairs.")] = None,
     features: Annotated[
         Path | None, typer.Option(help="A folder of kaleidobert features, of a frozen backbone.")

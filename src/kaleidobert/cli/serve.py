@@ -68,10 +68,15 @@ def serve(
         hint = f"install it with: pip install 'kaleidobert[{extra}]'"
         raise InputError(f"serving needs the package {error.name}; {hint}") from error
 
-    events = EventLog(events_folder(store), keep_events) if log_events else None
-    offered = UcpSettings(ucp, currency) if ucp else None
-    metrics_tokens = Tokens.read(metrics_token_file, METRICS_VARIABLE)
     settings = ServerSettings(
-        Tokens.read(token_file), workers, queue, batch, describe or (), events, offered, photos, metrics_tokens
+        tokens=Tokens.read(token_file),
+        workers=workers,
+        max_queue=queue,
+        max_batch=batch,
+        describe_runs=describe or (),
+        events=EventLog(events_folder(store), keep_events) if log_events else None,
+        ucp=UcpSettings(ucp, currency) if ucp else None,
+        photos=photos,
+        metrics_tokens=Tokens.read(metrics_token_file, METRICS_VARIABLE),
     )
     serve_store(store, host, port, model, settings)

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kaleidobert.data.columns import IMAGE_TEMPLATE, find_columns, load_columns
-from kaleidobert.data.formats.recognition import product_table
+from kaleidobert.data.formats.known_formats import product_table
 from kaleidobert.data.numbers import with_plain_numbers
 from kaleidobert.data.photo_names import check_template
 from kaleidobert.data.problems import MAX_BAD, ROWS_BEFORE_EARLY_CHECK, BadRow, Problems

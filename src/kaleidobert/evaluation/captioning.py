@@ -9,7 +9,7 @@ import torch
 
 from kaleidobert.data.reading import BY_DEFAULT, Reading
 from kaleidobert.errors import InputError
-from kaleidobert.evaluation.measured_split import ALL, measured_split
+from kaleidobert.evaluation.measured_split import prepare_measured
 from kaleidobert.evaluation.metrics.captioning import captioning_metrics, check_dependencies
 from kaleidobert.evaluation.protocols import choose_queries
 from kaleidobert.files import write_whole
@@ -17,7 +17,6 @@ from kaleidobert.model.captioning import KaleidoBertForCaptioning
 from kaleidobert.model.describing import generate_captions
 from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.progress import progress_bar
-from kaleidobert.training.dataset import prepare
 from kaleidobert.training.downstream import CaptioningCollator, products_with_text
 
 BATCH = 64
@@ -43,9 +42,7 @@ def evaluate_captioning(
     model, processor = load_model(run, KaleidoBertForCaptioning), load_processor(run)
     if model.config.task != "captioning":
         raise InputError(f"{run} was not fine-tuned for captioning; choose a run of kaleidobert finetune captioning")
-    split = measured_split(data, split, run)
-    dataset = prepare(data, split, processor.image_processor, reading)
-    split = split or ALL
+    dataset, split = prepare_measured(data, split, run, processor.image_processor, reading)
     with_text = products_with_text(dataset, split)
     chosen = [with_text[index] for index in choose_queries(len(with_text), products, seed)]
     collator = CaptioningCollator(dataset, processor.tokenizer, seed=0, augmented=False)

@@ -13,13 +13,12 @@ from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
 
 from kaleidobert.data.reading import BY_DEFAULT, Reading
 from kaleidobert.errors import InputError
-from kaleidobert.evaluation.measured_split import ALL, measured_split
+from kaleidobert.evaluation.measured_split import prepare_measured
 from kaleidobert.evaluation.metrics.classification import classification_metrics, per_class_metrics
 from kaleidobert.files import write_whole
 from kaleidobert.model.classification import KaleidoBertForClassification
 from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.progress import progress_bar
-from kaleidobert.training.dataset import prepare
 from kaleidobert.training.downstream import ClassificationCollator, product_labels, products_with_label
 
 MOST_CLASSES_DRAWN = 60  # of more classes, the most frequent are drawn
@@ -43,9 +42,7 @@ def evaluate_recognition(
         raise InputError(
             f"{run} was fine-tuned for {model.config.task}, not for {task}; choose another run, or another task"
         )
-    split = measured_split(data, split, run)
-    dataset = prepare(data, split, processor.image_processor, reading)
-    split = split or ALL
+    dataset, split = prepare_measured(data, split, run, processor.image_processor, reading)
     products = products_with_label(task, dataset, split)
     classes = model.class_names
     collator = ClassificationCollator(dataset, processor.tokenizer, seed=0, augmented=False, task=task, classes=classes)

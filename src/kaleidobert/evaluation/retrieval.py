@@ -17,7 +17,7 @@ from kaleidobert.data.reading import BY_DEFAULT, Reading
 from kaleidobert.errors import InputError
 from kaleidobert.evaluation.background import Background
 from kaleidobert.evaluation.gallery import Gallery, final_ranks, shortlists
-from kaleidobert.evaluation.measured_split import ALL, measured_split
+from kaleidobert.evaluation.measured_split import prepare_measured
 from kaleidobert.evaluation.metrics.retrieval import figures_spread, partner_ranks, recall_intervals, retrieval_figures
 from kaleidobert.evaluation.pair_scores import EncodedProducts, Tables, embed, encode, ranked_by, score_terms
 from kaleidobert.evaluation.protocols import candidate_table, choose_queries, load_candidates, save_candidates
@@ -68,9 +68,7 @@ def evaluate_retrieval(
         split = split or "test"
         figures = in_gallery(data, scorer, also, split, protocol, queries, seed, reading, draws, rerank, gallery)
         return _written(figures, run, f"{split}-{gallery}-{figures['queries']}-seed{seed}-rerank{figures['rerank']}")
-    split = measured_split(data, split, run)
-    dataset = prepare(data, split, scorer.processor.image_processor, reading)
-    split = split or ALL
+    dataset, split = prepare_measured(data, split, run, scorer.processor.image_processor, reading)
     if candidates:
         tables = [load_candidates(candidates, dataset)]
         name = f"{split}-list-{candidates.stem}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from kaleidobert.model.pretext_tasks import pretraining_losses
 from kaleidobert.training.data_summary import load_data_summary
 from kaleidobert.training.runs import HISTORY_FILE, whole_checkpoints
 from kaleidobert.training.settings import RunSettings, load_run_settings
-from kaleidobert.training.time_budget import TIME_BUDGET_FILE
+from kaleidobert.training.time_budget import checkpoint_seconds
 
 REFERENCES = ("_chance", "_copy", "_blind")  # predictors that know nothing of products, see `model.pretext_tasks`
 NOT_OBJECTIVES = frozenset("step epoch loss train_loss grad_norm learning_rate total_flos guided data_wait".split())
@@ -70,7 +69,7 @@ class RunSummary:
         """Training time, including that before a resume; None where it was not recorded."""
         checkpoints = whole_checkpoints(self.run)
         if checkpoints:
-            return json.loads((checkpoints[-1] / TIME_BUDGET_FILE).read_text())["seconds"]
+            return checkpoint_seconds(checkpoints[-1])
         return next((row["train_runtime"] for row in reversed(self.history) if "train_runtime" in row), None)
 
     def facts(self) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from kaleidobert.evaluation.metrics.captioning import METRICS
 from kaleidobert.evaluation.metrics.retrieval import recall_columns, recall_values, scorer_rows
+from kaleidobert.files import read_json
 
 Cell = float | str | None
 RECOGNITION_METRICS = ("accuracy", "micro_f1", "macro_f1", "SumCLS")
@@ -44,7 +44,7 @@ class Table:
 
 def load_evaluations(run: Path, task: str) -> list[dict[str, Any]]:
     """The figures of each evaluation of a task (retrieval, category, subcategory or captioning) in a run folder."""
-    return [json.loads(path.read_text()) for path in sorted((run / "evaluation").glob(f"{task}-*.json"))]
+    return [read_json(path, "delete it") for path in sorted((run / "evaluation").glob(f"{task}-*.json"))]
 
 
 def evaluation_tables(name: str, run: Path) -> list[Table]:

@@ -56,11 +56,10 @@ class PageRenderer:
         params: PageParams,
         answer: Answer,
         site: StartPageContent,
-        hint: str = "",
         correction: str | None = None,
         like: Candidate | None = None,
     ) -> str:
-        """One page of hits. ``hint``: why there are none; ``like``: the product with the id ``params.like``."""
+        """One page of hits. ``like``: the product with the id ``params.like``."""
         kicker, heading = headings(params, like)
         panels = facet_panels(answer.facets, params.filters)
         return self._render(
@@ -85,7 +84,7 @@ class PageRenderer:
                 pair for pair in replace(params, page=1).pairs() if pair[0] in ("q", "photo", "like", "ignore")
             ],
             sorts=sorts(panels),
-            hint=hint,
+            nothing=answer.nothing,
             correction=correction and {"text": correction, "href": params.href(text=correction)},
             previous=params.href(page=params.page - 1) if params.page > 1 else None,
             next=params.href(page=params.page + 1) if answer.next_offset and params.page < LAST_PAGE else None,

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from kaleidobert.data.reading import BY_DEFAULT, Reading
 from kaleidobert.errors import InputError
-from kaleidobert.files import write_whole
+from kaleidobert.files import read_json, write_whole
 from kaleidobert.model import KaleidoBertConfig, KaleidoBertImageProcessor
 from kaleidobert.model.cached_features import cached_rows
 from kaleidobert.model.encoder import KaleidoBertModel
@@ -33,6 +33,7 @@ from kaleidobert.training.dataset import PreparedDataset, prepare
 from kaleidobert.training.settings import RunSettings
 
 STATE_FILE = "features.json"
+DAMAGED = "delete its folder, and compute the features again"
 FORMAT = 1  # to be raised when the files' contents change
 CHUNK = 16  # views encoded at once
 FINGERPRINT_PHOTOS = 64  # photos of a split that go into its fingerprint, beside all product ids
@@ -78,7 +79,7 @@ def open_features(folder: Path, split: str, dataset: PreparedDataset, model: Kal
     """Open a split's features; raises ``InputError`` unless they are complete, of this backbone and of these photos."""
     if not (folder / STATE_FILE).exists():
         raise InputError(f"{folder}: no features there; write them with kaleidobert features DATA --out {folder}")
-    state = json.loads((folder / STATE_FILE).read_text())
+    state = read_json(folder / STATE_FILE, DAMAGED)
     fingerprint = photos_fingerprint(dataset)
     split_state = state["splits"].get(split, {"photos": fingerprint, "done": 0})
     if state["backbone"] != backbone_fingerprint(model):
@@ -152,7 +153,7 @@ def _read_state(out: Path, model: KaleidoBertModel, image_processor: KaleidoBert
     new = {"backbone": backbone_fingerprint(model), "photos": image_processor.to_dict(), "splits": {}}
     if not (out / STATE_FILE).exists():
         return new
-    state = json.loads((out / STATE_FILE).read_text())
+    state = read_json(out / STATE_FILE, DAMAGED)
     if state["backbone"] != new["backbone"]:
         raise InputError(f"{out}: it holds features of another backbone or other levels; choose another --out")
     return state

@@ -27,7 +27,7 @@ from kaleidobert.data.readers import read_products
 from kaleidobert.data.reading import BY_DEFAULT, Reading
 from kaleidobert.errors import InputError
 from kaleidobert.model.image_processing import KaleidoBertImageProcessor
-from kaleidobert.progress import note, progress_bar
+from kaleidobert.progress import note, note_once, progress_bar
 from kaleidobert.training.file_state import photos_changed, save_photos, source_state
 from kaleidobert.training.locking import lock_products
 from kaleidobert.vision.saliency.network import PACKAGED_WEIGHTS
@@ -124,7 +124,7 @@ def prepare(
             _LOGGER.warning("%s: %s", name, found.summary())
     with _damage_reported(folder):
         prepared, rows = _load(folder, image_processor.image_size)
-    note(f"{name}: {len(prepared):,} products of {rows:,} rows")
+    note_once(f"{name}: {len(prepared):,} products of {rows:,} rows")
     return prepared
 
 

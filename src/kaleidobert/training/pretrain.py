@@ -14,6 +14,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast, set_seed
 from kaleidobert.alignment.pair_store import Alignment, RunAlignment
 from kaleidobert.data.reading import BY_DEFAULT, Reading
 from kaleidobert.errors import InputError
+from kaleidobert.main_process import is_main_process
 from kaleidobert.model import (
     KaleidoBertConfig,
     KaleidoBertForPreTraining,
@@ -26,6 +27,7 @@ from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.model.objectives import Objectives
 from kaleidobert.model.pretraining import active_levels
 from kaleidobert.model.tokenizer import load_tokenizer, token_counts, train_tokenizer, trim_vocabulary
+from kaleidobert.progress import note
 from kaleidobert.training.align import SETTINGS_FILE as ALIGN_SETTINGS
 from kaleidobert.training.align import aligner, fit_captioner, load_generator
 from kaleidobert.training.cached_features import open_run_features
@@ -37,7 +39,6 @@ from kaleidobert.training.runs import (
     begin_run,
     finish_run,
     freeze,
-    is_main_process,
     last_checkpoint,
     learning_rate_of,
     nothing_more,
@@ -101,8 +102,8 @@ def pretrain(
             model.lm_head.start_from_frequencies(token_counts(tokenizer, train.texts))
         freeze(model.kaleidobert, training)
         stored = open_run_features(features, {"train": train, "validation": validation}, model.kaleidobert, settings)
+        budget = TimeBudget.resumed(checkpoint, max_minutes) if checkpoint else TimeBudget(max_minutes)
 
-    budget = TimeBudget.resumed(checkpoint, max_minutes) if checkpoint else TimeBudget(max_minutes)
     if aligned is None and training.align_minutes and settings.objectives.masks:
         aligned = _own_alignment(data, out, settings, image_processor, train, reading, budget)
     start_run(out, checkpoint, settings, KaleidoBertProcessor(image_processor, tokenizer), data, train, validation)
@@ -170,6 +171,7 @@ def _own_alignment(
     limit = minutes if budget.max_minutes is None else min(minutes, budget.max_minutes / 10)
     with processes().main_process_first():
         if is_main_process() and not (folder / ALIGN_SETTINGS).exists():
+            note(f"first, {limit:.2g} minutes to find which patches the words describe; pre-training follows")
             started = time.monotonic()
             chosen = AlignSettings(image=settings.initial.image, bf16=settings.training.bf16)
             fit_captioner(data, folder, image_processor, chosen, reading, limit)

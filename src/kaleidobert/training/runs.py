@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import atexit
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -29,9 +28,10 @@ from transformers import Trainer, TrainingArguments
 from kaleidobert.data.reading import Reading
 from kaleidobert.errors import InputError
 from kaleidobert.files import write_whole
+from kaleidobert.main_process import is_main_process
 from kaleidobert.model import KaleidoBertImageProcessor, KaleidoBertModel, KaleidoBertProcessor
 from kaleidobert.model.objectives import Objectives
-from kaleidobert.model.unfinished import UNFINISHED, is_unfinished, mark_finished, mark_unfinished
+from kaleidobert.model.unfinished import is_unfinished, mark_finished, mark_unfinished
 from kaleidobert.training.data_summary import save_data_summary
 from kaleidobert.training.dataset import PreparedDataset, prepare
 from kaleidobert.training.settings import RUN_SETTINGS, RunSettings, TrainingSettings
@@ -48,11 +48,6 @@ def processes() -> PartialState:
     state = PartialState(cpu=not torch.cuda.is_available(), timeout=PROCESS_TIMEOUT)
     atexit.register(state.destroy_process_group)
     return state
-
-
-def is_main_process() -> bool:
-    """Whether this is the process that writes, of those that `torchrun` started; alone, it is."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def last_checkpoint(out: Path, resume: bool) -> Path | None:
@@ -82,16 +77,18 @@ def last_checkpoint(out: Path, resume: bool) -> Path | None:
 def begin_run(out: Path) -> Iterator[None]:
     """Mark the run as unfinished until `finish_run` is through; in the main process only.
 
-    Where the data is refused inside, a new folder is deleted again.
+    Where data or settings are refused inside, the folder is left as it was, and a new one is deleted again.
     """
+    unfinished = is_unfinished(out)
     if is_main_process():
         mark_unfinished(out)
     try:
         yield
     except InputError:
-        if is_main_process() and [each.name for each in out.iterdir()] == [UNFINISHED]:
+        if is_main_process() and not unfinished:
             mark_finished(out)
-            out.rmdir()
+            if not any(out.iterdir()):
+                out.rmdir()
         raise
 
 

@@ -77,7 +77,7 @@ class TimeBudget(TrainerCallback):
     @classmethod
     def resumed(cls, checkpoint: Path, max_minutes: float | None) -> TimeBudget:
         """The budget of a run that continues from a checkpoint folder."""
-        return cls(max_minutes, read_json(checkpoint / TIME_BUDGET_FILE, f"delete {checkpoint}")["seconds"])
+        return cls(max_minutes, checkpoint_seconds(checkpoint))
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Mark the checkpoint complete: write its last file, once all processes have written theirs."""
@@ -105,3 +105,8 @@ class TimeBudget(TrainerCallback):
         """Linear warm-up over steps; times a cosine of the progress down to zero, unless ``constant``."""
         warmed = min(1.0, (step + 1) / max(1, warmup_steps))
         return warmed if constant else warmed * 0.5 * (1 + math.cos(math.pi * self.progress()))
+
+
+def checkpoint_seconds(checkpoint: Path) -> float:
+    """Seconds of training before a checkpoint. Raises ``InputError`` where it is damaged."""
+    return read_json(checkpoint / TIME_BUDGET_FILE, f"delete {checkpoint}")["seconds"]

@@ -96,7 +96,7 @@ class CaptionerCollator:
     """A batch of photos and whole texts: pixel_values (B, 3, S, S), input_ids and attention_mask (B, T).
 
     Each product has one view, random if ``augmented``, else the first. Random numbers depend on the seed and the
-    indices alone, as in `PairCollator`.
+    batch's indices alone.
     """
 
     def __init__(
@@ -114,11 +114,12 @@ class CaptionerCollator:
         if self.augmented:
             views = rng.integers(views, self.catalogue.first_view[chosen + 1])
         pixels = to_pixel_values(torch.from_numpy(self.catalogue.pixels[views]))
-        drawn = torch.from_numpy(np.stack([draw_augmentation(rng) for _ in indices]))
+        if self.augmented:
+            pixels = augment(pixels, torch.from_numpy(np.stack([draw_augmentation(rng) for _ in indices])))
         texts = [self.catalogue.texts[index] for index in indices]
         encoded = self.tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
         return {
-            "pixel_values": augment(pixels, drawn) if self.augmented else pixels,
+            "pixel_values": pixels,
             "input_ids": encoded["input_ids"],
             "attention_mask": encoded["attention_mask"],
         }

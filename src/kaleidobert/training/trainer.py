@@ -27,9 +27,9 @@ from kaleidobert.training.time_budget import MAX_WORKERS, TimeBudget
 from kaleidobert.training.training_log import TrainingLog
 
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
-# see `TrainingLog`
 TEXTS = {"input_ids": 0, "attention_mask": 0, "masked_ids": 0, "token_labels": NO_LABEL}  # with what pads them
 QUERIES = {"query_ids": "input_ids", "query_mask": "attention_mask"}  # with what takes the place of missing ones
+# see `TrainingLog`
 HIGHLIGHTS = ("contrastive", "ITM", "LM", "PMI_accuracy", "classification_accuracy", "captioning_accuracy")
 
 

@@ -74,7 +74,7 @@ class PageHandlers:
         correction = None
         if params.text:
             correction = await run(lambda: self._suggester.correction(params.text))
-        return self._renderer.results(params, answer, site, answer.nothing, correction, like)
+        return self._renderer.results(params, answer, site, correction, like)
 
     async def product(self, params: PageParams, product_id: str, view: int | None) -> str:
         """``view`` is shown first, for example the one that a search found."""
