@@ -43,8 +43,8 @@ def test_files_in_the_folder_are_read(folder: Path) -> None:
         ("zip://a.jpg::http://host/a.zip", "images at http:// are not read"),
         ("zip://a.jpg::simplecache::http://host/a.zip", "images at zip:// are not read"),
         ("zip://b.jpg::photos.zip", "cannot be read"),
-        ("x" * 5000, "image file missing"),
-        ("a\0b", "image file missing"),
+        ("x" * 5000, "no name of a file"),
+        ("a\0b", "no name of a file"),
     ],
 )
 def test_anything_else_is_refused_by_name(folder: Path, address: str, message: str) -> None:

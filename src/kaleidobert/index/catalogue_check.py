@@ -69,12 +69,16 @@ def check_catalogue(data: str | Path, reading: Reading = BY_DEFAULT) -> Catalogu
 def _columns(names: Iterable[str], fields: Mapping[str, str], values: Mapping[str, list[str]]) -> dict[str, str]:
     field_of = {column: name for name, column in fields.items()}
     kinds = {name: "attribute, a number" if numeric(own) else "attribute" for name, own in values.items()}
-    return {
-        name: field_of.get(name)
-        or kinds.get(name)
-        or ("ground truth" if name in GROUND_TRUTH else "not used: empty, bytes or nested values")
-        for name in names
-    }
+    found = {name: field_of.get(name) or kinds.get(name) or _unused(name, kinds) for name in names}
+    return found | {name: kind for name, kind in kinds.items() if name not in found}
+
+
+def _unused(name: str, kinds: Mapping[str, str]) -> str:
+    if name in GROUND_TRUTH:
+        return "ground truth"
+    if any(attribute.startswith(f"{name}.") for attribute in kinds):
+        return f"attributes {name}.*"
+    return "its keys are attributes" if name == "attributes" else "not used: empty, bytes or nested values"
 
 
 def _number_as_text(values: list[str]) -> str:
