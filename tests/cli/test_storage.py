@@ -59,3 +59,10 @@ def test_a_read_only_disk_asks_for_another_place():
 def test_other_errors_are_left_alone():
     assert storage_problem(ValueError("no such option")) is None
     assert storage_problem(FileNotFoundError(errno.ENOENT, "No such file or directory", "a")) is None
+
+
+def test_a_name_that_is_too_long_is_one_short_line(tmp_path):
+    with pytest.raises(OSError) as raised:
+        (tmp_path / ("x" * 5000)).is_dir()
+    line = storage_problem(raised.value)
+    assert line is not None and line.endswith("File name too long; give a shorter one") and len(line) < 300

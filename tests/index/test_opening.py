@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import kaleidobert
+from kaleidobert.errors import InputError
 from kaleidobert.index.lancedb_store import LanceDBIndex
 from kaleidobert.index.opening import open_index
 from kaleidobert.index.protocol import ProductIndex
@@ -32,6 +33,12 @@ def test_search_and_server_import_nothing_of_lancedb(package: str) -> None:
 
 def test_open_index_opens_a_store(store: LanceDBIndex) -> None:
     assert open_index(store.uri).info == store.info
+
+
+@pytest.mark.parametrize("uri", ["", " "])
+def test_an_empty_address_is_not_this_folder(uri: str) -> None:
+    with pytest.raises(InputError, match="the address of the store is empty"):
+        open_index(uri)
 
 
 def test_implementations_have_every_member_of_the_protocol(index: ProductIndex) -> None:

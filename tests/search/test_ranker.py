@@ -244,6 +244,12 @@ def test_an_empty_query_is_refused(shop: Shop, query: str) -> None:
         shop.ranker().search(query)
 
 
+@pytest.mark.parametrize("name", ["text", "like", "avoid"])
+def test_half_a_pair_of_surrogates_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match=rf"{name} is not valid Unicode text: 'bag \\udce9'"):
+        Query(**{"text": "bag", name: "bag \udce9"}).check()
+
+
 def test_a_store_of_another_model_is_refused_at_the_next_query(
     shop: Shop, other_model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import anyio
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
@@ -36,6 +37,22 @@ def test_json_may_come_as_a_file_of_a_form(client: TestClient) -> None:
     part = ("request.json", b'{"query": "red bag", "top": 2}', "application/json")
     found = client.post("/api/search", files={"request": part})
     assert found.status_code == 200 and len(found.json()["hits"]) == 2
+
+
+def test_a_client_that_hangs_up_is_no_failure_of_the_server(client: TestClient) -> None:
+    sent: list[Any] = []
+    headers = [(b"content-type", b"application/json"), (b"host", b"testserver")]
+    scope = {"type": "http", "http_version": "1.1", "method": "POST", "path": "/api/search", "raw_path": b"/api/search"}
+    scope |= {"query_string": b"", "headers": headers, "scheme": "http", "client": ("127.0.0.1", 1)}
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    anyio.run(client.app, scope, receive, send)
+    assert sent[0]["status"] == 400
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from kaleidobert.cli.options import MAX_BAD, Catalogue, Columns, ImageTemplate, 
 from kaleidobert.cli.output import check_files
 
 if TYPE_CHECKING:
+    from kaleidobert.data.product import Product
     from kaleidobert.index.catalogue_check import CatalogueCheck
 
 
@@ -55,10 +56,17 @@ def _print(data: str, found: CatalogueCheck) -> None:
     sizes = ", ".join(name if size is None else f"{name} {size:,}" for name, size in found.splits.items())
     print(f"splits: {sizes}" + (", by a hash of the id" if hashed else ""))
     for product in found.examples:
-        width, height = product.open().size
         photos = f"{len(product.images)} photo{'s' if len(product.images) > 1 else ''}"
-        print(f"for example {product.id}: {product.text!r}, {photos}, the first {width} × {height}")
+        print(f"for example {product.id}: {product.text!r}, {photos}, the first {_size(product)}")
     for name, value in found.numbers_as_text.items():
         print(f"{name} is read as text, not as a number: {value!r}; ranges such as {name}<=50 will not find it")
     if found.problems.count:
         print(found.problems.summary())
+
+
+def _size(product: Product) -> str:
+    try:
+        width, height = product.open().size
+    except OSError as error:  # found only by decoding, as index and training do
+        return f"cannot be read ({error})"
+    return f"{width} × {height}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib.metadata import version
@@ -83,6 +84,9 @@ def main() -> None:
     """Run a verb; unusable input, or a full or read-only disk, is one line on standard error, with exit code 2."""
     if not is_main_process():
         sys.stdout = open(os.devnull, "w")  # of torchrun's processes only the first prints
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files may hold bytes that are no letters
     try:
         with end_on_interrupt(sys.argv[1:]):
             app()

@@ -6,8 +6,12 @@ import errno
 import os
 import re
 
-NUMBERS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+NUMBERS = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
+    errno.ENAMETOOLONG,
+)
 REASONS = {os.strerror(number): number for number in NUMBERS}
+SHOWN = 200  # characters of a path
 ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 TORCH = ("PytorchStreamWriter failed", "inline_container")  # says no more than this, mostly of a full disk
 
@@ -17,7 +21,9 @@ def storage_problem(error: BaseException | None) -> str | None:
     while error is not None:
         number, path = _number(error), getattr(error, "filename", None)
         if number is not None:
-            place = f"{path}: " if path else ""
+            place = f"{str(path)[:SHOWN]}: " if path else ""
+            if number == errno.ENAMETOOLONG:
+                return f"{place}{os.strerror(number)}; give a shorter one"
             todo = "make room" if number in ROOM else "choose a place that can be written"
             return f"{place}{os.strerror(number)}; {todo}, and run the command again: what was complete is kept"
         error = error.__cause__ or error.__context__

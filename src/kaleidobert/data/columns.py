@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from kaleidobert.data.plain_text import plain_text
+from kaleidobert.data.plain_text import is_unicode, plain_text
 from kaleidobert.data.problems import BadRow
+from kaleidobert.data.tables import row_of
 from kaleidobert.errors import InputError
 
 # Matched by `column_key`. If several are present, the first one listed here is used.
@@ -29,6 +31,8 @@ ALIASES = {
 }
 IMAGE_TEMPLATE = "image_template"  # in a columns file: where photos are, beside the fields
 EMPTY = {"", "nan", "na", "n/a", "null"}
+CONTROLS = re.compile(r"[\0-\x08\x0e-\x1f\x7f-\x9f]")  # characters that command a terminal
+NAMES_SHOWN, LETTERS_SHOWN = 30, 40  # of columns, in a message
 
 
 def column_key(name: str) -> str:
@@ -50,7 +54,7 @@ def find_columns(
     Raises ``InputError`` if ``mapping`` names an unknown field or column, or if there is no image column though
     ``photos`` says that there must be one, or neither a title nor a description column. The message lists the columns.
     """
-    listed = ", ".join(columns)
+    listed = _listed(columns)
     found = {}
     for key, column in (mapping or {}).items():
         name, column = "images" if key == "image" else key, column_name(column)
@@ -104,8 +108,8 @@ def cell_text(cell: Any, column: str) -> str:
         return ", ".join(filter(None, (cell_text(part, column) for part in cell)))
     if isinstance(cell, dict | bytes):
         raise BadRow(f"{column} holds {type(cell).__name__}, not text")
-    text = str(cell).strip()
-    if not _is_unicode(text):
+    text = CONTROLS.sub(" ", str(cell)).strip()
+    if not is_unicode(text):
         raise BadRow(f"{column} is not valid UTF-8 text; save the file as UTF-8")
     return "" if text.lower() in EMPTY else text
 
@@ -125,8 +129,8 @@ def row_attributes(row: Mapping[str, Any], fields: Mapping[str, str]) -> dict[st
             raise BadRow("attributes is not a valid JSON object") from None
     if isinstance(unpacked, dict):
         del cells["attributes"]
-        cells |= unpacked
-    texts = {name: plain_text(cell_text(cell, name)) for name, cell in _flat(cells)}
+        cells = row_of([*cells.items(), *unpacked.items()])
+    texts = {name: plain_text(cell_text(cell, name)) for name, cell in row_of(_flat(cells)).items()}
     return {name: text for name, text in texts.items() if text}
 
 
@@ -134,7 +138,7 @@ def _flat(cells: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
     """Cells without nesting: "a.b" for b in a; of a list of objects, each key with the list of its values."""
     for key, cell in cells.items():
         name = column_name(f"{prefix}{key}")
-        if not _is_unicode(name):
+        if not is_unicode(name):
             raise BadRow(f"the name of column {name!a} is not valid Unicode text")
         if isinstance(cell, list) and cell and all(isinstance(part, dict) for part in cell):
             keys = dict.fromkeys(inner for part in cell for inner in part)
@@ -147,12 +151,9 @@ def _flat(cells: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield name, cell
 
 
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # half of a pair of surrogates, or a byte that is no letter
-        return False
-    return True
+def _listed(columns: Sequence[str]) -> str:
+    shown = ", ".join(name[:LETTERS_SHOWN] for name in columns[:NAMES_SHOWN])
+    return shown + (f", ... ({len(columns):,} in all)" if len(columns) > NAMES_SHOWN else "")
 
 
 def _how_to_map(name: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import itertools
 import logging
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,7 +12,8 @@ from typing import Any
 
 import charset_normalizer
 
-from kaleidobert.data.tables import NumberedRows, Table
+from kaleidobert.data.csv_records import csv_records
+from kaleidobert.data.tables import NumberedRows, Table, row_of
 from kaleidobert.errors import InputError
 
 _LOGGER = logging.getLogger(__name__)
@@ -42,7 +42,8 @@ def csv_table(path: Path) -> Table:
     In UTF-8 or UTF-16, or, where its letters are no UTF-8, in the encoding that they look like.
     """
     sheet = _sheet(path)
-    return Table(str(path), path.parent, sheet.header, lambda: _rows(sheet), "line", path.stem)
+    columns = list(dict.fromkeys(sheet.header))
+    return Table(str(path), path.parent, columns, lambda: _rows(sheet), "line", path.stem)
 
 
 def kaggle_table(path: Path) -> Table:
@@ -59,19 +60,26 @@ def kaggle_table(path: Path) -> Table:
                 row["image"] = f"images/{row.get('id', '').strip()}.jpg"
             yield line, row
 
-    return Table(str(path), path.parent, [*sheet.header, "image"], rows, "line", path.stem)
+    return Table(str(path), path.parent, list(dict.fromkeys([*sheet.header, "image"])), rows, "line", path.stem)
 
 
 def _sheet(path: Path) -> _Sheet:
     state = path.stat()
     encoding = _encoding(path, state.st_size, state.st_mtime_ns)
     with _open(path, encoding) as file:
-        first = file.readline()
-        delimiter = max(",;\t", key=first.count)
-        header = next(csv.reader(itertools.chain([first], file), delimiter=delimiter), [])
+        first = file.readline(csv.field_size_limit())
+    if "\0" in first:
+        raise InputError(f"{path}: not a text file, or in an encoding without a mark; save it as CSV in UTF-8")
+    delimiter = max(",;\t", key=first.count)
+    with _open(path, encoding) as file:
+        try:
+            header = next(csv.reader(file, delimiter=delimiter), [])
+        except csv.Error as error:
+            raise InputError(f"{path}: its first line is no header with column names ({error})") from error
     if not any(name.strip() for name in header):
         raise InputError(f"{path}: no header with column names in its first line")
-    return _Sheet(path, encoding, delimiter, [_readable(name.strip()) for name in header])
+    names = [_readable(name.strip()) or f"column {number}" for number, name in enumerate(header, start=1)]
+    return _Sheet(path, encoding, delimiter, names)
 
 
 def _readable(name: str) -> str:
@@ -83,24 +91,19 @@ def _rows(sheet: _Sheet, surplus_to_last: bool = False) -> NumberedRows:
     if damaged := [name for name in header if "\ufffd" in name]:
         yield 1, f"the column name {damaged[0]!r} is not valid UTF-8 text; its cells are kept under that name"
     with sheet.open() as file:
-        reader = csv.reader(file, delimiter=sheet.delimiter)
-        next(reader)
-        while True:
-            line = reader.line_num + 1
-            try:
-                cells = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                yield line, f"broken CSV ({error})"
+        for line, cells, hint in csv_records(file, sheet.delimiter):
+            if line == 1:
+                continue
+            if isinstance(cells, str):
+                yield line, cells
                 continue
             if surplus_to_last and len(cells) > len(header):
                 cells[len(header) - 1 :] = [sheet.delimiter.join(cells[len(header) - 1 :])]
             if len(cells) == len(header):
-                yield line, dict(zip(header, cells, strict=True))
-            elif cells:  # blank lines have none
-                lines = f" up to line {reader.line_num}: a quote left open?" if reader.line_num > line else ""
-                yield line, f"{len(cells)} cells where the header has {len(header)}{lines}"
+                if any(cells):
+                    yield line, row_of(zip(header, cells, strict=True))
+            elif any(cells):  # blank lines have none
+                yield line, f"{len(cells)} cells where the header has {len(header)}{hint}"
 
 
 def _open(path: Path, encoding: str) -> Any:

@@ -29,12 +29,18 @@ def fashion_gen_table(path: Path) -> Table:
     """
     try:
         with h5py.File(path) as file:
-            keys = [key for key in file if isinstance(file[key], h5py.Dataset)]
+            shapes = {key: file[key].shape for key in file if isinstance(file[key], h5py.Dataset)}
+            pixels = str(file[IMAGE].dtype) if IMAGE in shapes else ""
     except OSError as error:
         raise InputError(f"{path}: not a readable HDF5 file ({error})") from error
-    if missing := [key for key in (IMAGE, PRODUCT) if key not in keys]:
-        raise InputError(f"{path}: not Fashion-Gen: no {' and no '.join(missing)}; it contains: {', '.join(keys)}")
-    columns = {key: key.removeprefix("input_") for key in keys if key not in IGNORED}
+    if missing := [key for key in (IMAGE, PRODUCT) if key not in shapes]:
+        raise InputError(f"{path}: not Fashion-Gen: no {' and no '.join(missing)}; it contains: {', '.join(shapes)}")
+    if len(shapes[IMAGE]) != 4 or pixels != "uint8":
+        raise InputError(f"{path}: not Fashion-Gen: {IMAGE} is not rows × height × width × 3 of uint8")
+    lengths = {key: shape[0] if shape and all(shape[1:]) else 0 for key, shape in shapes.items() if key not in IGNORED}
+    if short := [f"{key} {length}" for key, length in lengths.items() if length != lengths[IMAGE]]:
+        raise InputError(f"{path}: damaged: {IMAGE} has {lengths[IMAGE]} rows, but {', '.join(short)}")
+    columns = {key: key.removeprefix("input_") for key in shapes if key not in IGNORED}
     return Table(str(path), path.parent, list(columns.values()), lambda: _rows(path, columns), stem=path.stem)
 
 

@@ -24,8 +24,12 @@ def saved_splits(folder: Path) -> dict[str, Callable[[], Table]]:
     """An opener for each split written by ``save_to_disk``; a dataset without splits has the key ""."""
     if not (folder / "dataset_dict.json").is_file():
         return {"": partial(_saved_table, folder, folder.name)}
-    names = json.loads((folder / "dataset_dict.json").read_text("utf-8"))["splits"]
-    return {name: partial(_saved_table, folder / name, name) for name in names}
+    try:
+        names = json.loads((folder / "dataset_dict.json").read_text("utf-8"))["splits"]
+        return {name: partial(_saved_table, folder / name, name) for name in names}
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        damaged = f"{folder / 'dataset_dict.json'}: damaged ({_one_line(error)})"
+        raise InputError(f"{damaged}; save the dataset again with save_to_disk") from error
 
 
 def _saved_table(folder: Path, split: str) -> Table:

@@ -26,7 +26,7 @@ def json_table(path: Path) -> Table:
     Objects of objects are records under their keys, which become ids. Records are numbered from 1.
     """
     try:
-        content = json.loads(path.read_bytes().decode("utf-8-sig"))
+        content = _parsed(path.read_bytes())
     except (ValueError, RecursionError) as error:
         if isinstance(error, json.JSONDecodeError) and error.msg == "Extra data":
             return jsonl_table(path)
@@ -36,6 +36,18 @@ def json_table(path: Path) -> Table:
     return Table(str(path), path.parent, columns, lambda: _numbered(records), "record", path.stem)
 
 
+def _parsed(text: bytes) -> Any:
+    return json.loads(text, object_pairs_hook=_object)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is there twice")
+    return found
+
+
 def _records(content: Any) -> list[Any]:
     if isinstance(content, list):
         return content
@@ -43,8 +55,10 @@ def _records(content: Any) -> list[Any]:
         return []
     if isinstance(content.get("hits"), list):
         return [_own(hit) for hit in content["hits"]]
+    if isinstance(content.get("products"), list):
+        return content["products"]
     lists = [value for value in content.values() if isinstance(value, list) and any(isinstance(v, dict) for v in value)]
-    if lists and ("products" in content or not any(isinstance(value, str) for value in content.values())):
+    if lists and not any(isinstance(value, str) for value in content.values()):
         return max(lists, key=len)
     if content and all(isinstance(value, dict) for value in content.values()):
         return [{"id": key} | value for key, value in content.items()]
@@ -68,7 +82,7 @@ def _lines(path: Path) -> NumberedRows:
         for number, line in enumerate(file, start=1):
             if line.strip(b"\xef\xbb\xbf \t\r\n"):
                 try:
-                    yield number, _row(json.loads(line))
+                    yield number, _row(_parsed(line))
                 except (ValueError, RecursionError) as error:
                     yield number, f"broken JSON ({error})"
 

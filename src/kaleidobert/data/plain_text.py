@@ -25,6 +25,15 @@ def plain_text(text: str) -> str:
     return text
 
 
+def is_unicode(text: str) -> bool:
+    """Whether the text can be written: it holds no half of a pair of surrogates, and no byte that is no letter."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _parsed(text: str) -> str:
     parser = html.HTMLParser(huge_tree=True)
     page = html.fragment_fromstring(CONTROL.sub(" ", text), create_parent="div", parser=parser)

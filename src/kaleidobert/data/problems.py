@@ -43,7 +43,7 @@ class Problems:
     def summary(self) -> str:
         """One line, for a log or the terminal."""
         if not self.count:
-            return f"all {self.total:,} rows could be used"
+            return f"all {self.total:,} rows could be used" if self.total else "it has no rows"
         more = "; ..." if self.count > len(self.examples) else ""
         return f"{self._counts()}: {'; '.join(self.examples)}{more}"
 

@@ -139,6 +139,9 @@ def _usable_rows(
         except BadRow as error:
             problems.add(table.name, place, str(error))
             continue
+        except RecursionError:
+            problems.add(table.name, place, "its values are nested too deeply")
+            continue
         if dropped_views:
             problems.add(table.name, place, dropped_views)
         yield number, product

@@ -21,6 +21,7 @@ from kaleidobert.data.problems import BadRow
 from kaleidobert.data.product import Product, Region
 
 Row = Mapping[str, Any]
+ADDRESSES = ("src", "url")  # as shops' own JSON has them
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,10 @@ def _file_names(cell: str) -> list[Any]:
 def _image(cell: Any, folder: Path) -> ImageSource:
     """A view from a table's cell: file name, bytes, {bytes, path}, PIL image, pixels, or a function that reads them."""
     if callable(cell):
-        cell = cell()
+        try:
+            cell = cell()
+        except OSError as error:
+            raise BadRow(f"the image's pixels cannot be read ({error})") from None
     if isinstance(cell, np.ndarray):
         cell = Image.fromarray(cell)
     if isinstance(cell, Image.Image):
@@ -119,8 +123,10 @@ def _image(cell: Any, folder: Path) -> ImageSource:
         cell.save(encoded, "PNG", compress_level=1)
         return encoded.getvalue()
     if isinstance(cell, dict):
-        path, cell = cell.get("path"), cell.get("bytes")
-        cell = path if cell is None else cell
+        keys = ("bytes", "path", *ADDRESSES)
+        cell = next((cell[key] for key in keys if cell.get(key) is not None), None)
+        if cell is None:
+            raise BadRow(f"the image has none of {', '.join(keys)}")
     if isinstance(cell, bytes):
         _check(cell, "the image's bytes")
         return cell

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Collection, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from kaleidobert.data.delimited import csv_table, kaggle_table
@@ -17,6 +18,7 @@ from kaleidobert.data.tables import Table, parquet_table
 from kaleidobert.data.xml_feeds import xml_table
 from kaleidobert.errors import InputError
 
+_LOGGER = logging.getLogger(__name__)
 OPENERS: dict[str, Callable[[Path], Table]] = {
     ".parquet": parquet_table,
     ".jsonl": jsonl_table,
@@ -93,6 +95,8 @@ def _in_split(product_id: str, split: str, shares: Shares) -> bool:
 def _parts(data: str | Path) -> Parts:
     """The parts of a source, each with openers for its tables."""
     path = Path(data)
+    if not str(data).strip():
+        raise InputError("the name of the catalogue is empty; give a file or folder")
     if path.is_dir():
         return _folder_parts(path)
     if path.is_file():
@@ -122,6 +126,9 @@ def _folder_parts(folder: Path) -> Parts:
     named = [{split: files for split, files in parts.items() if split != WHOLE} for parts in formats]
     for parts in (*named, *formats):
         if parts:
+            read = {path for files in parts.values() for path in files}
+            others = [path.name for each in formats for files in each.values() for path in files if path not in read]
+            _tell_left_out(folder, tuple(sorted(path.name for path in read)), tuple(others))
             return {split: [_opener(path) for path in files] for split, files in parts.items()}
     if found := _image_folders(folder):
         return found
@@ -135,6 +142,13 @@ def _folder_parts(folder: Path) -> Parts:
         return _one_table_each(loaded_splits(folder))
     except InputError as error:
         raise InputError(f"{folder}: no data found; expected {expected}; {error}") from error
+
+
+@lru_cache(256)  # once for each state of a folder
+def _tell_left_out(folder: Path, read: tuple[str, ...], others: tuple[str, ...]) -> None:
+    if others:
+        message = "%s: only %s is read; if these are data, give them by name: %s"
+        _LOGGER.warning(message, folder, ", ".join(read), ", ".join(others))
 
 
 def _image_folders(folder: Path) -> Parts:

@@ -52,7 +52,7 @@ def parquet_table(path: Path) -> Table:
         with pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
             yield from arrow_rows(file.iter_batches(batch_size=BATCH_ROWS), labels, path)
 
-    return Table(str(path), path.parent, schema.names, rows, stem=path.stem)
+    return Table(str(path), path.parent, list(dict.fromkeys(schema.names)), rows, stem=path.stem)
 
 
 def arrow_rows(batches: Iterable[Any], labels: dict[str, list[str]], source: object) -> NumberedRows:
@@ -66,12 +66,54 @@ def arrow_rows(batches: Iterable[Any], labels: dict[str, list[str]], source: obj
             raise InputError(f"{source}: damaged after row {number} ({_first_line(error)})") from error
         if batch is None:
             return
-        for row in batch.to_pylist():
-            for column, names in labels.items():
-                if isinstance(row[column], int):
-                    row[column] = names[row[column]] if 0 <= row[column] < len(names) else None
-            yield number, row
+        names = batch.schema.names
+        for cells in zip(*map(_cells, batch.columns), strict=True):
+            wrong = next((f"{name}: {cell}" for name, cell in zip(names, cells, strict=True) if _broken(cell)), "")
+            yield number, wrong or _labelled(row_of(zip(names, cells, strict=True)), labels)
             number += 1
+
+
+def row_of(cells: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """A row of columns and cells; a column that occurs several times holds the list of its different values."""
+    row: dict[str, Any] = {}
+    for column, cell in cells:
+        row[column] = _together(row[column], cell) if column in row else cell
+    return row
+
+
+def _together(one: Any, other: Any) -> Any:
+    values: list[Any] = []
+    for value in (part for cell in (one, other) for part in (cell if isinstance(cell, list) else [cell])):
+        if value not in (None, "", *values):
+            values.append(value)
+    return values[0] if len(values) == 1 else values
+
+
+def _cells(column: Any) -> list[Any]:
+    """The cells of an Arrow column; in the place of one that is damaged, the error."""
+    try:
+        return column.to_pylist()
+    except (ValueError, OverflowError):  # bytes that are no UTF-8, a date beyond Python's years
+        return [_cell(each) for each in column]
+
+
+def _cell(scalar: Any) -> Any:
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError) as error:
+        return error
+
+
+def _broken(cell: Any) -> bool:
+    return isinstance(cell, Exception)
+
+
+def _labelled(row: dict[str, Any], labels: Mapping[str, list[str]]) -> dict[str, Any]:
+    for column, names in labels.items():
+        number = row[column]
+        if isinstance(number, int) and number < len(names):
+            row[column] = names[number] if number >= 0 else None  # -1 is no label
+    return row
 
 
 def _parquet_labels(schema: pa.Schema) -> dict[str, list[str]]:
@@ -81,9 +123,12 @@ def _parquet_labels(schema: pa.Schema) -> dict[str, list[str]]:
         return {
             column: feature["names"]
             for column, feature in features.items()
-            if column in schema.names and isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+            if column in schema.names
+            and isinstance(feature, dict)
+            and feature.get("_type") == "ClassLabel"
+            and isinstance(feature["names"], list)
         }
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         return {}
 
 

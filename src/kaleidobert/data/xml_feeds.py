@@ -31,7 +31,9 @@ def xml_table(path: Path) -> Table:
 
 def _rows(path: Path) -> NumberedRows:
     with path.open("rb") as file:
-        elements = etree.iterparse(file, tag=ITEMS, resolve_entities=False, no_network=True, remove_comments=True)
+        elements = etree.iterparse(
+            file, tag=ITEMS, resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True
+        )
         try:
             for _, item in elements:
                 yield item.sourceline, _row(item)
@@ -45,9 +47,9 @@ def _rows(path: Path) -> NumberedRows:
 def _row(item: Any) -> dict[str, Any]:
     google: dict[str, Any] = {}
     others: dict[str, Any] = {}
-    for child in item:
+    for child in item.iterchildren(etree.Element):  # no references to entities
         found = google if child.tag.startswith(GOOGLE) else others
-        name, cell = etree.QName(child).localname, _cell(child)
+        name, cell = child.tag.rpartition("}")[2], _cell(child)
         known = found.get(name)
         found[name] = cell if known is None else [*(known if isinstance(known, list) else [known]), cell]
     if "description" not in google and "description" not in others and (summary := others.pop("summary", "")):

@@ -18,7 +18,6 @@ EXAMPLES = 3  # products that are shown
 VALUES = 1000  # of an attribute that are looked at
 UNIT_LETTERS = 4  # of a value that is a number with a currency or unit, at most
 GROUND_TRUTH = ("masks", "regions")
-UNUSED = "not used: empty, bytes, or nested values, which are listed by their own names"
 
 
 @dataclass
@@ -68,11 +67,18 @@ def check_catalogue(data: str | Path, reading: Reading = BY_DEFAULT) -> Catalogu
 
 
 def _columns(names: Iterable[str], fields: Mapping[str, str], values: Mapping[str, list[str]]) -> dict[str, str]:
-    """What becomes of a table's columns, and of the attributes that their nested values become."""
-    known = dict.fromkeys(GROUND_TRUTH, "ground truth")
-    known |= {name: "attribute, a number" if numeric(own) else "attribute" for name, own in values.items()}
-    known |= {column: name for name, column in fields.items()}
-    return {name: known.get(name, UNUSED) for name in dict.fromkeys([*names, *values])}
+    field_of = {column: name for name, column in fields.items()}
+    kinds = {name: "attribute, a number" if numeric(own) else "attribute" for name, own in values.items()}
+    found = {name: field_of.get(name) or kinds.get(name) or _unused(name, kinds) for name in names}
+    return found | {name: kind for name, kind in kinds.items() if name not in found}
+
+
+def _unused(name: str, kinds: Mapping[str, str]) -> str:
+    if name in GROUND_TRUTH:
+        return "ground truth"
+    if any(attribute.startswith(f"{name}.") for attribute in kinds):
+        return f"attributes {name}.*"
+    return "its keys are attributes" if name == "attributes" else "not used: empty, bytes or nested values"
 
 
 def _number_as_text(values: list[str]) -> str:

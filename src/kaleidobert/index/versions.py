@@ -46,6 +46,8 @@ class Versions:
 
     def __init__(self, uri: str, refresh_seconds: float) -> None:
         """Raises ``InputError`` for an address that cannot be used, or a store of another format."""
+        if not uri.strip():
+            raise InputError("the address of the store is empty; give a folder or an object-store address")
         self.uri = uri
         self._table: Any = None
         self._cached: tuple[int, list[Version]] = (-1, [])  # version of the table, and what it lists

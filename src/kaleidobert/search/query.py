@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
+from kaleidobert.data.plain_text import is_unicode
 from kaleidobert.errors import InputError
 from kaleidobert.index.filters import NO_FILTERS, Filters
 from kaleidobert.index.records import Candidate
@@ -60,6 +61,9 @@ class Query:
             raise InputError(
                 "the query is empty: give a text, a photo, the id of a similar product, or several of them"
             )
+        for name in ("text", "like", "avoid"):
+            if not is_unicode(getattr(self, name) or ""):
+                raise InputError(f"{name} is not valid Unicode text: {getattr(self, name)[:80]!a}; write it again")
         if self.top < 1 or self.offset < 0 or self.offset + self.top > MAX_DEPTH:
             raise InputError(f"top must be at least 1, offset at least 0, and their sum at most {MAX_DEPTH}")
         if self.rerank is not None and not 0 <= self.rerank <= MAX_DEPTH:

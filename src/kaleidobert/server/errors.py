@@ -9,6 +9,7 @@ from http import HTTPStatus
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from kaleidobert.errors import InputError
 from kaleidobert.server.headers import SECURITY_HEADERS
@@ -49,6 +50,10 @@ def add_problem_handlers(app: FastAPI, respond: Responder) -> None:
         response = response_to(request, error.status_code, error.detail)
         response.headers.update(error.headers or {})
         return response
+
+    @app.exception_handler(ClientDisconnect)
+    async def _(request: Request, _error: ClientDisconnect) -> Response:
+        return response_to(request, 400, "the request ended before its body was complete")  # for the log and metrics
 
     @app.exception_handler(OSError)
     async def _(request: Request, error: OSError) -> Response:

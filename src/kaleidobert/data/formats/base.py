@@ -32,8 +32,10 @@ class Format:
 
 
 def text(row: Mapping[str, Any], column: str) -> str:
-    """A cell of a text file, "" where the row has none."""
+    """A cell of a text file, "" where the row has none; the values of a repeated column, separated by commas."""
     cell = row.get(column)
+    if isinstance(cell, list):
+        return ", ".join(map(str, cell))
     return "" if cell is None else str(cell).strip()
 
 

@@ -25,6 +25,8 @@ def image_folder_table(folder: Path) -> Table:
 
 
 def _rows(folder: Path) -> NumberedRows:
+    for photo in sorted(each for each in folder.iterdir() if _is_photo(each)):
+        yield 0, f"{photo.name} is in no folder of a category"
     for number, photo in enumerate(_photos(folder), start=1):
         path = photo.relative_to(folder)
         category, subcategory = path.parts[0], path.parts[1] if len(path.parts) > 2 else ""
@@ -35,4 +37,8 @@ def _rows(folder: Path) -> NumberedRows:
 
 def _photos(folder: Path) -> Iterator[Path]:
     for inner in sorted(each for each in folder.iterdir() if each.is_dir() and not each.name.startswith(".")):
-        yield from sorted(each for each in inner.rglob("*") if each.suffix.lower() in SUFFIXES and each.is_file())
+        yield from sorted(each for each in inner.rglob("*") if _is_photo(each))
+
+
+def _is_photo(file: Path) -> bool:
+    return file.suffix.lower() in SUFFIXES and file.is_file()

@@ -13,7 +13,7 @@ from kaleidobert.data.formats.google_merchant import GOOGLE_MERCHANT
 from kaleidobert.data.formats.h_and_m import H_AND_M
 from kaleidobert.data.formats.shopify import SHOPIFY, SHOPIFY_2025
 from kaleidobert.data.formats.woocommerce import WOOCOMMERCE
-from kaleidobert.data.tables import NumberedRows, Table
+from kaleidobert.data.tables import NumberedRows, Table, row_of
 
 FORMATS: tuple[Format, ...] = (SHOPIFY, SHOPIFY_2025, WOOCOMMERCE, GOOGLE_MERCHANT, ALGOLIA, H_AND_M)
 
@@ -49,5 +49,5 @@ def product_table(table: Table) -> Table:
 def _renamed(read: Callable[[], NumberedRows], names: Mapping[str, str]) -> NumberedRows:
     for number, row in read():
         if names and isinstance(row, dict):
-            row = {names.get(name, name): cell for name, cell in row.items()}
+            row = row_of((names.get(name, name), cell) for name, cell in row.items())
         yield number, row

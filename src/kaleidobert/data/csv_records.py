@@ -1,0 +1,59 @@
+"""Records of CSV files, of which a stray quote spoils no more than its own line."""
+
+from __future__ import annotations
+
+import csv
+from collections import deque
+from collections.abc import Iterator
+from typing import IO
+
+
+class _Lines:
+    """The lines of a file, which can be taken back."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+        self._waiting: deque[str] = deque()
+        self.taken: list[str] = []  # since it was last emptied
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        self.taken.append(self._waiting.popleft() if self._waiting else next(self._file))
+        return self.taken[-1]
+
+    def take_back(self) -> None:
+        """All taken lines but the first."""
+        self._waiting.extendleft(reversed(self.taken[1:]))
+        del self.taken[1:]
+
+
+def csv_records(file: IO[str], delimiter: str) -> Iterator[tuple[int, list[str] | str, str]]:
+    """Each record: its first line from 1, its cells or why it cannot be read, and a remark on its quotes or "".
+
+    A quote left open would take in the following lines; what it breaks is its own line alone.
+    """
+    lines, line = _Lines(file), 1
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    while True:
+        lines.taken.clear()
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:
+            lines.take_back()
+            yield line, _lenient(lines.taken[0], delimiter), ": a quote left open?"
+        else:
+            last = line + len(lines.taken) - 1
+            yield line, cells, f" up to line {last}: a quote left open?" if last > line else ""
+        line += len(lines.taken)
+
+
+def _lenient(line: str, delimiter: str) -> list[str] | str:
+    """The cells of a line with stray quotes."""
+    try:
+        return [cell.rstrip("\r\n") for cell in next(csv.reader([line], delimiter=delimiter))]
+    except csv.Error as error:
+        return f"broken CSV ({error})"

@@ -1,0 +1,21 @@
+"""`kaleidobert check` says what a catalogue would become."""
+
+import io
+import json
+
+from PIL import Image
+
+from kaleidobert.cli.check import check
+
+
+def test_every_attribute_is_listed_and_a_photo_that_cannot_be_decoded_is_named(tmp_path, capsys):
+    photo = io.BytesIO()
+    Image.effect_noise((200, 200), 50).save(photo, "JPEG")
+    (tmp_path / "a.jpg").write_bytes(photo.getvalue()[:3000])  # its header is whole
+    record = {"id": "1", "title": "Red", "image": "a.jpg", "colour": {"name": "Red"}, "attributes": '{"fit": "slim"}'}
+    (tmp_path / "shop.jsonl").write_text(json.dumps(record))
+    check(str(tmp_path / "shop.jsonl"))
+    printed = capsys.readouterr().out
+    assert "1 rows -> 1 products" in printed and "1 photo, the first cannot be read (" in printed
+    for cell in ("colour.name", "attributes colour.*", "its keys are attributes", "fit"):
+        assert cell in printed
