@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test format lint clean
+.PHONY: setup demo test format lint sbom clean
 
 setup: .venv/ready
 
@@ -27,6 +27,13 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# Every installed package with its version and licence, as CycloneDX: what to ask a database of vulnerabilities about.
+sbom: setup
+	$(PYTHON) -m venv .venv/sbom
+	.venv/sbom/bin/python -m pip install --quiet 'cyclonedx-bom==7.5.0'
+	.venv/sbom/bin/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --mc-type library \
+	  --output-reproducible --output-file sbom.json
 
 clean:
 	rm -rf .venv demo-out .pytest_cache .mypy_cache .ruff_cache
