@@ -341,6 +341,15 @@ def styles() -> list[Product]:
     return dresses + skirts
 
 
+def test_cached_orders_are_bounded_by_all_their_hits(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An order holds up to sixteen thousand products, so a number of orders would not bound the memory."""
+    monkeypatch.setattr("kaleidobert.search.ranker.CACHED_HITS", 30)
+    ranker = shop.ranker()
+    for colour in COLOURS:
+        assert len(ranker.search(f"{colour} bag", top=12)) == 12
+    assert sum(len(order.hits) for order in ranker._orders.values()) == 24
+
+
 @pytest.mark.parametrize("writable_shop", ["memory"], indirect=True)
 def test_groups_do_not_end_the_pages(writable_shop: Shop) -> None:
     shop = replace(writable_shop, products=styles()).in_memory()

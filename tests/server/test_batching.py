@@ -1,6 +1,7 @@
 """Bounded execution and batching."""
 
 import threading
+import time
 from collections.abc import Sequence
 
 import anyio
@@ -86,6 +87,50 @@ def test_items_that_wait_too_long_are_refused() -> None:
     batcher = Batcher(model, workers=1, max_queue=2, max_batch=8, max_wait=0.02)
     assert anyio.run(submit_all, batcher, model, [1, 2, 3]) == [2, 503, 503]  # the first is being processed
     assert model.batches == [[1]] and not batcher.queued
+
+
+def test_slow_items_make_small_batches() -> None:
+    sizes: list[int] = []
+
+    def process(items: Sequence[int]) -> list[int]:
+        sizes.append(len(items))
+        time.sleep(0.1 * len(items))
+        return [*items]
+
+    async def scenario() -> None:
+        batcher = Batcher(process, workers=1, max_queue=9, max_batch=8, batch_seconds=0.35)
+        await batcher.submit(0)
+        async with anyio.create_task_group() as group:
+            for number in range(7):
+                group.start_soon(batcher.submit, number)
+
+    anyio.run(scenario)
+    assert sizes == [1, 3, 3, 1]
+
+
+def test_the_time_of_the_last_batch_counts_as_waiting() -> None:
+    """So that an answer arrives within ``max_wait``, where a batch takes much of it."""
+
+    def process(items: Sequence[int]) -> list[int]:
+        time.sleep(0.3)
+        return [*items]
+
+    async def scenario() -> list[object]:
+        batcher = Batcher(process, workers=1, max_queue=9, max_batch=1, max_wait=0.5)
+        results: list[object] = [(await batcher.submit(1))[0]]
+
+        async def submit(item: int) -> None:
+            try:
+                results.append((await batcher.submit(item))[0])
+            except HTTPException as error:
+                results.append(error.status_code)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(submit, 2)
+            group.start_soon(submit, 3)  # after 0.3 seconds of waiting and 0.3 of its own it would be late
+        return results
+
+    assert anyio.run(scenario) == [1, 503, 2]
 
 
 def test_calls_that_wait_too_long_are_refused_and_free_their_places() -> None:

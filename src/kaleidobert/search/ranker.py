@@ -39,7 +39,7 @@ from kaleidobert.search.query import BEST_MATCH, MAX_DEPTH, Answer, Evidence, Hi
 from kaleidobert.search.query_encoder import QueryEncoder
 from kaleidobert.search.understanding import QueryUnderstanding
 
-CACHED_ORDERS = 256  # queries whose order is cached for their further pages
+CACHED_HITS = 50_000  # of queries whose order is cached for their further pages; about 2 kB each
 STAGES = ("encode", "recall", "rerank", "facets", "why", "photos")
 __all__ = ["STAGES", "Answer", "Hit", "Query", "Ranker"]
 
@@ -61,7 +61,7 @@ class Ranker:
         self.explainer = Explainer(scorer, store)
         self._retriever = CandidateRetriever(scorer, store, self.calibration)
         self._understanding = CachedPerVersion(lambda: QueryUnderstanding(store), lambda: store.version)
-        self._orders: LRUCache[tuple, RankedHits] = LRUCache(CACHED_ORDERS)
+        self._orders: LRUCache[tuple, RankedHits] = LRUCache(CACHED_HITS, lambda order: len(order.ids) + 1)
         self._lock = threading.Lock()
 
     @classmethod

@@ -16,7 +16,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-MAX_WAIT = 5.0  # seconds that a call may wait for a thread
+MAX_WAIT = 5.0  # seconds that a call may wait
+BATCH_SECONDS = 1.0  # that a batch should take at most; slower machines make smaller batches
 
 
 class BoundedExecutor:
@@ -65,8 +66,10 @@ class _Pending(Generic[Item, Result]):
 class Batcher(Generic[Item, Result]):
     """Processes items in ``workers`` threads; items that queue up while all threads are busy share a batch.
 
-    An item that finds an idle thread is processed at once, so batches grow only with the load, up to ``max_batch``.
-    It refuses an item while ``max_queue`` others wait, and one that has waited ``max_wait`` seconds.
+    An item that finds an idle thread is processed at once, so batches grow only with the load, up to ``max_batch`` and
+    to as many as take ``batch_seconds`` if each takes as long as those of the last batch did.
+    It refuses an item while ``max_queue`` others wait, and one that would have waited ``max_wait`` seconds for its
+    result, if its batch takes as long as the last one.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Batcher(Generic[Item, Result]):
         max_queue: int,
         max_batch: int,
         max_wait: float = MAX_WAIT,
+        batch_seconds: float = BATCH_SECONDS,
     ) -> None:
         self._process = process
         self._limiter = CapacityLimiter(workers)
@@ -83,6 +87,8 @@ class Batcher(Generic[Item, Result]):
         self._max_queue = max_queue
         self._max_batch = max_batch
         self._max_wait = max_wait
+        self._batch_seconds = batch_seconds
+        self._last_seconds = self._item_seconds = 0.0  # of the last batch, and of each of its items
         self._queue: deque[_Pending[Item, Result]] = deque()
         self._tasks: set[asyncio.Task] = set()
         self.observe_batch: Callable[[int], None] = lambda _: None
@@ -106,7 +112,7 @@ class Batcher(Generic[Item, Result]):
         loop = asyncio.get_running_loop()
         pending = _Pending(item, loop.create_future(), time.perf_counter())
         self._queue.append(pending)
-        deadline = loop.call_later(self._max_wait, self._give_up, pending)
+        deadline = loop.call_later(max(0.0, self._max_wait - self._last_seconds), self._give_up, pending)
         if self._idle:
             self._idle -= 1
             task = asyncio.create_task(self._work())
@@ -130,6 +136,8 @@ class Batcher(Generic[Item, Result]):
                 self.observe_batch(len(batch))
                 items = [pending.item for pending in batch]
                 results = await to_thread.run_sync(self._process_safely, items, limiter=self._limiter)
+                self._last_seconds = time.perf_counter() - started
+                self._item_seconds = self._last_seconds / len(batch)
                 for pending, result in zip(batch, results, strict=True):
                     if pending.future.done():  # the client has disconnected
                         continue
@@ -143,6 +151,8 @@ class Batcher(Generic[Item, Result]):
     def _next_batch(self) -> list[_Pending[Item, Result]]:
         batch: list[_Pending[Item, Result]] = []
         while self._queue and len(batch) < self._max_batch:
+            if batch and (len(batch) + 1) * self._item_seconds > self._batch_seconds:
+                break
             pending = self._queue.popleft()
             if not pending.future.done():
                 batch.append(pending)
