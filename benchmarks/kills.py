@@ -46,7 +46,7 @@ TINY = """
 model:
   encoder_config: {hidden_size: 32, num_hidden_layers: 3, num_attention_heads: 2, intermediate_size: 64}
   backbone_config: {layer_type: basic, embedding_size: 8, hidden_sizes: [8, 16], depths: [1, 1], out_features: [stage2]}
-  image_size: 40
+  image_size: 64
   crop_size: 16
   projection_size: 24
 tokenizer: {vocabulary: 300, max_length: 32}
