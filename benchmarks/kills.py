@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import random
 import shutil
@@ -31,6 +32,7 @@ import httpx
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from safetensors.torch import load_file
 from transformers import AutoBackbone, ResNetConfig
 
 from common import write_json
@@ -89,8 +91,17 @@ class Command:
             return hashlib.sha256(repr(sorted(stored(out))).encode()).hexdigest()
         digest = hashlib.sha256()
         for path in sorted(path for pattern in self.files for path in out.glob(pattern)):
-            digest.update(path.name.encode() + path.read_bytes())
+            digest.update(path.name.encode() + contents(path))
         return digest.hexdigest()
+
+
+def contents(path: Path) -> bytes:
+    """What a file says, without the order of its keys, which differs from process to process."""
+    if path.suffix == ".json":
+        return json.dumps(json.loads(path.read_text()), sort_keys=True).encode()
+    if path.suffix == ".safetensors":
+        return b"".join(name.encode() + each.numpy().tobytes() for name, each in sorted(load_file(path).items()))
+    return path.read_bytes()
 
 
 def stored(store: Path) -> set[tuple[str, str, bytes]]:

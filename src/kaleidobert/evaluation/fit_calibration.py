@@ -218,7 +218,7 @@ def word_visibility(
 ) -> tuple[dict[str, float], float]:
     """The R-precision of each frequent word as a query; and, for rarer words, half the mean of the rarest of those."""
     words = words_of(dataset.texts)
-    counts = Counter(word for own in words for word in own)
+    counts = Counter(word for own in words for word in sorted(own))  # in the same order in every process
     frequent = [word for word, count in counts.most_common(MAX_WORDS) if count >= FREQUENT]
     if not frequent:
         raise InputError(
