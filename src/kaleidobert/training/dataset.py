@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -58,9 +59,9 @@ class PreparedDataset:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, index: int) -> int:
-        """The index itself: the collator gathers whole batches."""
-        return index
+    def __getitem__(self, drawn: Any) -> Any:
+        """What a sampler drew, as it is (an index or a `sampling.Draw`): the collator gathers whole batches."""
+        return drawn
 
     def text_groups(self) -> np.ndarray:
         """(N,) int64, equal if titles differ in case and spaces only, so that their texts are interchangeable."""
