@@ -67,11 +67,12 @@ class TimedTrainer(Trainer):
         self.evaluation_collator = evaluation_collator
         # Values since the last log, by name; of training batches under True, of validation batches under False.
         self.recorded: dict[bool, dict[str, list[Tensor]]] = {True: defaultdict(list), False: defaultdict(list)}
-        self.waited, self.waited_since = 0.0, time.monotonic()  # for batches, in seconds, since the last log
+        self.waited, self.waited_since = 0.0, 0.0  # for batches, in seconds, since the last log or the first batch
 
     def get_batch_samples(self, *arguments: Any) -> Any:
         """As in the library; counts the time that it takes."""
         started = time.monotonic()
+        self.waited_since = self.waited_since or started
         found = super().get_batch_samples(*arguments)
         self.waited += time.monotonic() - started
         return found
