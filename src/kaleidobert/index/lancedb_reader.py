@@ -6,9 +6,10 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from lancedb.query import MatchQuery
 
 from kaleidobert.data.product import Product
@@ -22,10 +23,29 @@ from kaleidobert.index.records import Box, Candidate, StoreInfo, ViewKey
 from kaleidobert.index.versions import Version, Versions
 from kaleidobert.words import Lexicon, Terms
 
-Match = TypeVar("Match")
 WORD = re.compile(r"[^\W\d_][\w'-]*")
 IDS_PER_QUERY = 2000
 PRODUCTS_PER_READ = 100  # of those with all their original photos
+
+
+class Found(NamedTuple):
+    """N rows with ``CANDIDATE_COLUMNS``, the scores (N,) that they are ranked by, and their cosines (N,)."""
+
+    rows: pa.Table
+    scores: np.ndarray
+    cosines: np.ndarray
+
+    def first_per_product(self) -> np.ndarray:
+        """The best row of each product, best first; ties by id, then the nearest view."""
+        ids = np.array(self.rows["id"].to_pylist(), dtype=str)
+        order = np.lexsort((self.rows["view"].to_numpy(), -self.cosines, ids, -self.scores))
+        return order[np.sort(np.unique(ids[order], return_index=True)[1])]
+
+    def candidates(self, places: np.ndarray) -> list[tuple[Candidate, float]]:
+        """The candidates in these rows, with their scores."""
+        rows = self.rows.select(CANDIDATE_COLUMNS).take(places).to_pylist()
+        parts = zip(rows, self.cosines[places].tolist(), self.scores[places].tolist(), strict=True)
+        return [(candidate_of(row, cosine), score) for row, cosine, score in parts]
 
 
 class LanceDBReader:
@@ -70,13 +90,13 @@ class LanceDBReader:
         ``exact``: do not use the approximate vector index.
         """
 
-        def nearest(limit: int) -> list[Candidate]:
+        def nearest(limit: int) -> Found:
             query = self.nearest(vector, limit, None if exact else self.info.index, filters)
-            rows = query.select([*CANDIDATE_COLUMNS, "_distance"]).to_list()
-            found = [candidate_of(row, 1.0 - row["_distance"]) for row in rows]
-            return sorted(found, key=lambda each: (-each.cosine, each.id, each.view))
+            rows = query.select([*CANDIDATE_COLUMNS, "_distance"]).to_arrow()
+            cosines = 1.0 - rows["_distance"].to_numpy().astype(float)
+            return Found(rows, cosines, cosines)
 
-        return self._first_per_product(nearest, count, lambda each: each.id)
+        return [candidate for candidate, _ in self._first_per_product(nearest, count)]
 
     def text_recall(
         self, terms: Terms, count: int, filters: Filters = NO_FILTERS, vector: np.ndarray | None = None
@@ -89,16 +109,16 @@ class LanceDBReader:
             return []
         match = MatchQuery(" ".join(terms.forms), "words")  # type: ignore[call-arg]  # stubs lack the defaults
 
-        def matching(limit: int) -> list[tuple[Candidate, float]]:
-            columns = [*CANDIDATE_COLUMNS, "vector", "_score"]
+        def matching(limit: int) -> Found:
+            columns = [*CANDIDATE_COLUMNS, *([] if vector is None else ["vector"]), "_score"]
             query = self._table.search(match, query_type="fts").select(columns).limit(limit)
             condition = filters.sql()
-            rows = (query.where(condition, prefilter=True) if condition else query).to_list()
-            cosines = [0.0 if vector is None else float(np.dot(row["vector"], vector)) for row in rows]
-            found = [(candidate_of(row, cosine), row["_score"]) for row, cosine in zip(rows, cosines, strict=True)]
-            return sorted(found, key=lambda pair: (-pair[1], pair[0].id, -pair[0].cosine, pair[0].view))
+            rows = (query.where(condition, prefilter=True) if condition else query).to_arrow()
+            scores = rows["_score"].to_numpy().astype(float)
+            cosines = np.zeros(len(scores)) if vector is None else matrix(rows["vector"]) @ vector
+            return Found(rows, scores, cosines)
 
-        return self._first_per_product(matching, count, lambda pair: pair[0].id)
+        return self._first_per_product(matching, count)
 
     def nearest(
         self, vector: np.ndarray, limit: int, index: Mapping[str, Any] | None, filters: Filters = NO_FILTERS
@@ -113,18 +133,14 @@ class LanceDBReader:
         condition = filters.sql()
         return query.where(condition, prefilter=True) if condition else query
 
-    def _first_per_product(
-        self, find: Callable[[int], list[Match]], count: int, id_of: Callable[[Match], str]
-    ) -> list[Match]:
-        """The best row of each of the first ``count`` products; ``find(limit)`` gives rows, best first."""
+    def _first_per_product(self, find: Callable[[int], Found], count: int) -> list[tuple[Candidate, float]]:
+        """The best row of each of the first ``count`` products, with its score; ``find(limit)`` finds up to as many."""
         factor = self._rows_per_product
         while True:
             found = find(factor * count)
-            best: dict[str, Match] = {}
-            for each in found:
-                best.setdefault(id_of(each), each)
-            if len(best) >= count or len(found) < factor * count:
-                return list(best.values())[:count]
+            first = found.first_per_product()
+            if len(first) >= count or len(found.scores) < factor * count:
+                return found.candidates(first[:count])
             factor = self._rows_per_product = 2 * factor
 
     # Rows by key
@@ -260,6 +276,12 @@ class LanceDBReader:
     def _read_words(self) -> set[str]:
         texts = self._table.search().select(["text"]).to_arrow()["text"].to_pylist()
         return {word for text in texts for word in WORD.findall(text.lower())}
+
+
+def matrix(vectors: pa.ChunkedArray) -> np.ndarray:
+    """A column of N vectors as an array (N, V)."""
+    flat = vectors.combine_chunks()
+    return flat.flatten().to_numpy().reshape(len(flat), -1)
 
 
 def batches(values: Sequence[str], size: int = IDS_PER_QUERY) -> list[Sequence[str]]:

@@ -6,7 +6,7 @@ alone when the library changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -74,13 +74,26 @@ class PrefixCache(DynamicCache):
     def rows(self, indices: Tensor) -> PrefixCache:
         """A new cache with these rows (N,) of the prefix, and no tokens yet."""
         # index_select, as plain indexing adds gradients in any order: the same run would end with other weights
-        return self.changed(lambda part: part.index_select(0, indices))
+        return self.changed(lambda part: part.index_select(0, indices.to(part.device)))
 
     def changed(self, change: Callable[[Tensor], Tensor]) -> PrefixCache:
         """A new cache with changed keys and values (B, heads, P, H / heads) of the prefix, and no tokens yet."""
         found = PrefixCache()
         found.prefix = {layer: (change(keys), change(values)) for layer, (keys, values) in self.prefix.items()}
         return found
+
+    def joined(self, others: Sequence[PrefixCache]) -> PrefixCache:
+        """A new cache with the rows of this prefix and of the others, and no tokens yet."""
+        found = PrefixCache()
+        for layer in self.prefix:
+            keys, values = zip(*(part.prefix[layer] for part in (self, *others)), strict=True)
+            found.prefix[layer] = torch.cat(keys), torch.cat(values)
+        return found
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the prefix."""
+        return sum(part.nbytes for pair in self.prefix.values() for part in pair)
 
     @property
     def prefix_length(self) -> int:

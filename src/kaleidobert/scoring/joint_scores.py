@@ -47,16 +47,28 @@ class JointScorer:
         log_prior: Tensor | None = None,
         own: Tensor | None = None,
         text_own: Tensor | None = None,
+        *,
+        prefix: PrefixCache | None = None,
     ) -> Tensor:
         """Joint scores (N,) of texts (N, T) and patch states (N, P, H): `joint_score` of the terms that have a weight.
 
         If many texts share few photos, pass patch_states (M, P, H) and ``photos`` (N,), the photo's row for each text.
         ``log_prior`` (N, 2): `text_log_prior`, if already computed; a third column, the prior given background photos,
         takes its place where the weights have background photos. ``own`` (M,) and ``text_own`` (N,): the memory
-        rows of the photos' and the texts' own products, which none may recall; -1 for none.
+        rows of the photos' and the texts' own products, which none may recall; -1 for none. ``prefix``: `encode_prefix`
+        of the patch states, if already computed.
         """
         inputs = (input_ids, attention_mask, patch_states, photos, log_prior, own, text_own)
-        return joint_score(self.weights, self.terms(*inputs))
+        return joint_score(self.weights, self.terms(*inputs, prefix=prefix))
+
+    def encode_prefix(self, patch_states: Tensor) -> PrefixCache | None:
+        """Keys and values of patch states (M, P, H), which joint scores are computed from; None where none are."""
+        if not self._uses_prefix(bool(self.weights.itm_weight), bool(self.weights.lm_weight)):
+            return None
+        return self.model.kaleidobert.encode_prefix(patch_states.to(self.model.device, self.model.dtype))
+
+    def _uses_prefix(self, uses_itm: bool, uses_lm: bool) -> bool:
+        return uses_lm or (uses_itm and self.model.config.itm_prefix)
 
     def terms(
         self,
@@ -68,6 +80,7 @@ class JointScorer:
         own: Tensor | None = None,
         text_own: Tensor | None = None,
         *,
+        prefix: PrefixCache | None = None,
         also: Collection[str] = (),
         word_weights: Sequence[float] | None = None,
     ) -> JointTerms:
@@ -87,13 +100,14 @@ class JointScorer:
         if neighbours is not None and text_own is not None:
             neighbours = neighbours.without(text_own)
         if log_prior is None and (uses_lm or uses_pmi):
-            log_prior = self.text_log_prior(*texts, text_own)
+            log_prior = self.text_log_prior(*texts, text_own, uses_lm)
         itm = likelihood = pmi = None
         uses_itm = bool(weights.itm_weight or "itm" in also)
-        shared = uses_lm or (uses_itm and self.model.config.itm_prefix)  # photos are encoded once for both terms
-        cache = self.model.kaleidobert.encode_prefix(patch_states) if shared else None
+        cache = prefix
+        if prefix is None and self._uses_prefix(uses_itm, uses_lm):  # photos are encoded once for both terms
+            cache = self.model.kaleidobert.encode_prefix(patch_states)
         if uses_itm:
-            itm = self.model.itm_logits(*texts, patch_states, photos, cache)
+            itm = self._itm_logits(*texts, patch_states, photos, cache)
         if uses_lm and cache is not None:
             mix = (weights.neighbour_word_weight,) if word_weights is None else word_weights
             likelihood = self.caption_log_likelihood(*texts, cache, photos, neighbours, mix)
@@ -102,6 +116,21 @@ class JointScorer:
             pmi = self.neighbour_text_pmi(input_ids, neighbours) - log_prior[:, 1]
         prior = None if log_prior is None else log_prior[:, prior_column(weights, log_prior)]
         return JointTerms(itm, likelihood, prior, pmi)
+
+    def _itm_logits(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        patch_states: Tensor,
+        photos: Tensor | None,
+        cache: PrefixCache | None,
+    ) -> Tensor:
+        if cache is None or not self.model.config.itm_prefix:
+            return self.model.itm_logits(input_ids, attention_mask, patch_states, photos)
+        texts, which = torch.unique(torch.cat([input_ids, attention_mask], dim=1), dim=0, return_inverse=True)
+        ids, mask = texts.chunk(2, dim=1)  # the layers that see no photo run once for each text
+        rows = torch.arange(len(input_ids), device=input_ids.device) if photos is None else photos
+        return self.model.pair_itm_logits(self.model.kaleidobert.embed_tokens(ids, mask), mask, cache, which, rows)
 
     def caption_log_likelihood(
         self,
@@ -128,10 +157,12 @@ class JointScorer:
             sums.append(mixed.masked_fill(~followed, 0.0).double().sum(dim=1).float())
         return torch.stack(sums, dim=1)
 
-    def text_log_prior(self, input_ids: Tensor, attention_mask: Tensor, own: Tensor | None = None) -> Tensor:
+    def text_log_prior(
+        self, input_ids: Tensor, attention_mask: Tensor, own: Tensor | None = None, uses_lm: bool = True
+    ) -> Tensor:
         """The prior (N, 2) of texts (N, T), in nats: log p(text) by the LM, and `LayoutMemory.text_density`.
 
-        ``own`` (N,): the memory row of each text's own product, -1 for none.
+        ``own`` (N,): the memory row of each text's own product, -1 for none. Without ``uses_lm`` the first is 0.
         """
         own = own if self.memory is not None else None
         parts = [input_ids, attention_mask] + ([] if own is None else [own[:, None].to(input_ids)])
@@ -139,8 +170,11 @@ class JointScorer:
         alone, which = torch.unique(texts, dim=0, return_inverse=True)  # a text of many pairs is decoded once
         length = input_ids.shape[1]
         ids, mask, rows = alone[:, :length], alone[:, length : 2 * length], None if own is None else alone[:, -1]
-        likelihood = self.caption_log_likelihood(ids, mask, PrefixCache())[:, 0]
-        density = torch.zeros_like(likelihood) if self.memory is None else self.memory.layouts.text_density(ids, rows)
+        likelihood = density = torch.zeros(len(ids), device=ids.device)
+        if uses_lm:
+            likelihood = self.caption_log_likelihood(ids, mask, PrefixCache())[:, 0]
+        if self.memory is not None:
+            density = self.memory.layouts.text_density(ids, rows)
         return torch.stack([likelihood, density], dim=1)[which]
 
     def neighbours(

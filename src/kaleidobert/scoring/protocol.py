@@ -31,6 +31,19 @@ class ImageBatch(NamedTuple):
     patch_states: Tensor
 
 
+class PhotoPrefix(Protocol):
+    """What the joint model computes of photos alone, before it reads a text."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+    def rows(self, indices: Tensor) -> PhotoPrefix:
+        """That of these photos (N,)."""
+
+    def joined(self, others: Sequence[Any]) -> PhotoPrefix:
+        """That of these photos and of the others."""
+
+
 class PairScorer(Protocol):
     """Embeds photos and texts to find candidates, and scores pairs to rank them.
 
@@ -66,10 +79,24 @@ class PairScorer(Protocol):
     def similarity(self, cosine: Scores, hubness: Scores) -> Scores:
         """The score of embeddings alone, on the scale of cosines."""
 
+    def encode_prefix(self, patch_states: Tensor) -> PhotoPrefix | None:
+        """The part of joint scores that depends on patch states (M, P, H) alone; None where there is none."""
+
     def joint_scores(
-        self, input_ids: Tensor, attention_mask: Tensor, patch_states: Tensor, *, own: Tensor | None = None
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        patch_states: Tensor,
+        photos: Tensor | None = None,
+        *,
+        own: Tensor | None = None,
+        prefix: Any = None,
     ) -> Tensor:
-        """Joint scores (N,) of input_ids and attention_mask (N, T) and patch_states (N, P, H); ``own``: `own_rows`."""
+        """Joint scores (N,) of input_ids and attention_mask (N, T) and patch_states (M, P, H).
+
+        ``photos`` (N,): each text's row of the patch states; by default one row for each text. ``own`` (M,):
+        `own_rows`. ``prefix``: `encode_prefix` of the patch states, if already computed.
+        """
 
     def combine(self, similarity: Scores, joint: Scores, direction: str = "TIR") -> Scores:
         """The score that a search ranks by: the scaled similarity plus the weighted joint score."""

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from kaleidobert.errors import InputError
 from kaleidobert.model.configuration import KaleidoBertConfig
+from kaleidobert.model.layers import PrefixCache
 from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.model.outputs import KaleidoBertImageOutput
 from kaleidobert.model.processing import KaleidoBertProcessor
@@ -228,6 +229,11 @@ class KaleidoBertScorer:
         return encoder.project_image(states.mean(dim=1)), (states @ encoder.image_projection.weight.T).float()
 
     @torch.inference_mode()
+    def encode_prefix(self, patch_states: Tensor) -> PrefixCache | None:
+        """Keys and values of patch states (M, P, H) for `joint_scores`; None where it uses none."""
+        return self.joint.encode_prefix(patch_states)
+
+    @torch.inference_mode()
     def joint_scores(
         self,
         input_ids: Tensor,
@@ -237,9 +243,12 @@ class KaleidoBertScorer:
         log_prior: Tensor | None = None,
         own: Tensor | None = None,
         text_own: Tensor | None = None,
+        *,
+        prefix: PrefixCache | None = None,
     ) -> Tensor:
         """Joint scores (N,) of texts (N, T) and patch states (N, P, H); see `JointScorer.joint_scores`."""
-        return self.joint.joint_scores(input_ids, attention_mask, patch_states, photos, log_prior, own, text_own)
+        inputs = (input_ids, attention_mask, patch_states, photos, log_prior, own, text_own)
+        return self.joint.joint_scores(*inputs, prefix=prefix)
 
     def _process(self, **inputs: Any) -> dict[str, Tensor]:
         with self._processing:

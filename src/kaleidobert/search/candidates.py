@@ -18,6 +18,7 @@ from kaleidobert.scoring.calibration import Calibration
 from kaleidobert.scoring.protocol import PairScorer
 from kaleidobert.scoring.ranking import RERANK
 from kaleidobert.search.ordering import RankedHits, by_match, collapse_groups, fused, mentions, sorted_by
+from kaleidobert.search.photo_cache import PhotoCache
 from kaleidobert.search.query import BEST_MATCH, Hit, Query
 from kaleidobert.search.query_encoder import EncodedQuery, EncodedText
 from kaleidobert.search.rules import boosts, passing
@@ -31,7 +32,7 @@ TIERS = (200, 1000, 2000, 4000, 8000, 16_000)
 BOOST = 1.0  # in nats, of products with all preferred values
 NAMED = 20  # products with the same SKU or barcode, at most
 CODES = ("sku", "gtin", "ean", "upc", "barcode", "mpn", "asin", "isbn", "articlenumber", "articleid", "productid")
-JOINT_BATCH = 512  # pairs per forward pass
+PAIRS = 512  # of a text and a photo, per forward pass of the joint model
 
 
 @dataclass
@@ -73,6 +74,7 @@ class CandidateRetriever:
         self._scorer = scorer
         self._index = index
         self._calibration = calibration
+        self._photos = PhotoCache(scorer, index)
 
     def retrieve(self, query: Query, encoded: EncodedQuery, depth: int = 0) -> ScoredCandidates:
         """Retrieve candidates by embedding and by full-text search: ``depth`` tiers beyond the first."""
@@ -208,40 +210,44 @@ class CandidateRetriever:
         self, queries: Sequence[Query], encoded: Sequence[EncodedQuery], found: Sequence[ScoredCandidates]
     ) -> None:
         """Score the best candidates of all queries with the joint model, in one batch."""
-        jobs = []  # (candidates, indices, encoded text, patch states, product ids)
-        for query, each, candidates in zip(queries, encoded, found, strict=True):
-            places = candidates.head(self.rerank_depth(query, each))
-            keys = [candidates.products[i].key for i in places]
-            stored = self._index.states(keys) if keys else {}
-            present = [(i, stored[key]) for i, key in zip(places.tolist(), keys, strict=True) if key in stored]
-            if present and each.text:
-                states = np.stack([state for _, state in present])
-                chosen = [i for i, _ in present]
-                jobs.append((candidates, chosen, each.text, states, [candidates.products[i].id for i in chosen]))
-        if not jobs:
-            return
-        scores = self._joint_scores([job[2:] for job in jobs])
-        for (candidates, chosen, text, _, _), joint in zip(jobs, scores, strict=True):
-            combined = self._scorer.combine(candidates.similarity[chosen], joint)
+        heads = [
+            candidates.head(self.rerank_depth(query, each))
+            for query, each, candidates in zip(queries, encoded, found, strict=True)
+        ]
+        pairs = [
+            (each.text, candidates.products[place])
+            for each, candidates, head in zip(encoded, found, heads, strict=True)
+            for place in head.tolist()
+            if each.text
+        ]
+        scores = [self._joint_scores(pairs[start : start + PAIRS]) for start in range(0, len(pairs), PAIRS)]
+        ends = np.cumsum([len(head) for head in heads])[:-1]
+        joint = np.split(np.concatenate([np.zeros(0), *scores]), ends)
+        for each, candidates, head, own in zip(encoded, found, heads, joint, strict=True):
+            present = ~np.isnan(own)
+            chosen = head[present]
+            if not each.text or not len(chosen):
+                continue
+            combined = self._scorer.combine(candidates.similarity[chosen], own[present])
             words = None if candidates.words is None else candidates.words[chosen]
-            match = self._calibration.text(combined, text.words, words, joint=True)
+            match = self._calibration.text(combined, each.text.words, words, joint=True)
             candidates.text[chosen] = boosted(match, candidates.preferred[chosen])
 
-    def _joint_scores(self, jobs: Sequence[tuple[EncodedText, np.ndarray, list[str]]]) -> list[np.ndarray]:
-        """Joint scores (n,) of each text with the patch states (n, P, H) of its n photos, and their product ids."""
-        ids = torch.nn.utils.rnn.pad_sequence([text.ids for text, *_ in jobs], batch_first=True)
-        masks = torch.nn.utils.rnn.pad_sequence([text.mask for text, *_ in jobs], batch_first=True)
-        counts = [len(states) for _, states, _ in jobs]
-        which = torch.arange(len(jobs), device=ids.device).repeat_interleave(torch.tensor(counts, device=ids.device))
-        patches = torch.from_numpy(np.concatenate([states for _, states, _ in jobs]))
-        own = self._scorer.own_rows([each for _, _, products in jobs for each in products])
-        scores = [
-            self._scorer.joint_scores(
-                ids[which[rows]], masks[which[rows]], patches[rows], own=None if own is None else own[rows]
-            )
-            for rows in torch.arange(len(patches)).split(JOINT_BATCH)
-        ]
-        return [each.float().cpu().numpy() for each in torch.cat(scores).split(counts)]
+    def _joint_scores(self, pairs: Sequence[tuple[EncodedText, Candidate]]) -> np.ndarray:
+        """The joint score (N,) of each text with its product's photo; nan where that was deleted meanwhile."""
+        photos = self._photos.photos([product for _, product in pairs])
+        present = photos.rows >= 0
+        scores = np.full(len(pairs), np.nan)
+        if not present.any():
+            return scores
+        texts = [text for (text, _), there in zip(pairs, present, strict=True) if there]
+        ids = torch.nn.utils.rnn.pad_sequence([text.ids for text in texts], batch_first=True)
+        mask = torch.nn.utils.rnn.pad_sequence([text.mask for text in texts], batch_first=True)
+        rows = torch.from_numpy(photos.rows[present]).to(ids.device)
+        own = self._scorer.own_rows(photos.ids)
+        joint = self._scorer.joint_scores(ids, mask, photos.states, rows, own=own, prefix=photos.prefix)
+        scores[present] = joint.float().cpu().numpy()
+        return scores
 
 
 def boosted(match: np.ndarray, preferred: np.ndarray) -> np.ndarray:
@@ -270,7 +276,7 @@ def ranked(query: Query, candidates: ScoredCandidates) -> RankedHits:
         tiers[0] = fused(tiers[0], candidates.full_text, query.hybrid)
     # above all others, whose scores are logarithms of probabilities or shares of ranks
     first = {product: 1.0 + place for place, product in enumerate(reversed(candidates.pinned))}
-    tiers[0] = [replace(hit, score=first.get(hit.product.id, hit.score)) for hit in tiers[0]]
+    tiers[0] = [replace(hit, score=first[hit.product.id]) if hit.product.id in first else hit for hit in tiers[0]]
     threshold = query.threshold or 0.0
     tiers = [[hit for hit in by_match(tier) if (hit.match or 0.0) >= threshold] for tier in tiers]
     if query.threshold is not None and query.sort != BEST_MATCH:
