@@ -20,6 +20,7 @@ from kaleidobert.index.filters import NO_FILTERS, Filters
 from kaleidobert.index.lancedb_rows import CANDIDATE_COLUMNS, candidate_of
 from kaleidobert.index.operators import literals
 from kaleidobert.index.records import Box, Candidate, StoreInfo, ViewKey
+from kaleidobert.index.vector_graph import VectorGraph, matrix
 from kaleidobert.index.versions import Version, Versions
 from kaleidobert.words import Lexicon, Terms
 
@@ -59,6 +60,7 @@ class LanceDBReader:
         self._facet_table = CachedPerVersion(self._read_facet_table, lambda: self.version)
         self._words = CachedPerVersion(self._read_words, lambda: self.version)
         self._lexicon = CachedPerVersion(self._read_lexicon, lambda: self.version)
+        self._graph: VectorGraph | None = None
         self._rows_per_product = 1  # rows to fetch for one product; doubled when products have more matching views
 
     @property
@@ -82,6 +84,15 @@ class LanceDBReader:
 
     # Search
 
+    def hold_vectors(self) -> None:
+        """From now on keep the embeddings in memory, too, where an exact search is slow.
+
+        They are read in the background; until then, the table itself is searched.
+        """
+        self._graph = self._graph or VectorGraph(self._table, lambda: self.version, self.info.vector_size)
+        if self.info.index:
+            self._graph.update()
+
     def recall(
         self, vector: np.ndarray, count: int, filters: Filters = NO_FILTERS, exact: bool = False
     ) -> list[Candidate]:
@@ -90,10 +101,18 @@ class LanceDBReader:
         ``exact``: do not use the approximate vector index.
         """
 
+        index = None if exact else self.info.index
+
         def nearest(limit: int) -> Found:
-            query = self.nearest(vector, limit, None if exact else self.info.index, filters)
-            rows = query.select([*CANDIDATE_COLUMNS, "_distance"]).to_arrow()
-            cosines = 1.0 - rows["_distance"].to_numpy().astype(float)
+            rows = None
+            if self._graph and index and not filters:
+                rows = self._graph.nearest(vector, limit, [*CANDIDATE_COLUMNS, "vector"])
+            if rows is not None:
+                cosines = (matrix(rows["vector"]) @ vector).astype(float)
+            else:
+                query = self.nearest(vector, limit, index, filters)
+                rows = query.select([*CANDIDATE_COLUMNS, "_distance"]).to_arrow()
+                cosines = 1.0 - rows["_distance"].to_numpy().astype(float)
             return Found(rows, cosines, cosines)
 
         return [candidate for candidate, _ in self._first_per_product(nearest, count)]
@@ -276,12 +295,6 @@ class LanceDBReader:
     def _read_words(self) -> set[str]:
         texts = self._table.search().select(["text"]).to_arrow()["text"].to_pylist()
         return {word for text in texts for word in WORD.findall(text.lower())}
-
-
-def matrix(vectors: pa.ChunkedArray) -> np.ndarray:
-    """A column of N vectors as an array (N, V)."""
-    flat = vectors.combine_chunks()
-    return flat.flatten().to_numpy().reshape(len(flat), -1)
 
 
 def batches(values: Sequence[str], size: int = IDS_PER_QUERY) -> list[Sequence[str]]:

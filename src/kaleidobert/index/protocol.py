@@ -42,6 +42,10 @@ class ProductIndex(Protocol):
 
     # Search
 
+    def hold_vectors(self) -> None:
+        """From now on keep in memory what makes searches fast, in a process that answers many."""
+        ...
+
     def recall(self, vector: np.ndarray, count: int, filters: Filters = NO_FILTERS) -> list[Candidate]:
         """The ``count`` products nearest to ``vector`` (P,) by cosine, each with its best view; ties by id."""
         ...

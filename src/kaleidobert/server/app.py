@@ -119,6 +119,7 @@ def serve_store(
     listener = listen(host, port)  # before loading the model, so that a taken port fails at once
     with listener:
         ranker = Ranker.open(store, model)
+        ranker.store.hold_vectors()
         app = create_app(ranker, settings)
         address = f"http://{host}:{listener.getsockname()[1]}"
         access = "writes need a token" if settings.tokens else "read-only"

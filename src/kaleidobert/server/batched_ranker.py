@@ -77,6 +77,8 @@ async def follow_versions(batched_ranker: BatchedRanker) -> None:
         await asyncio.sleep(VERSION_CHECK_SECONDS)
         try:
             if await asyncio.to_thread(lambda: batched_ranker.store.superseded):
-                batched_ranker.ranker = await asyncio.to_thread(Ranker.open, batched_ranker.store.uri)
+                ranker = await asyncio.to_thread(Ranker.open, batched_ranker.store.uri)
+                ranker.store.hold_vectors()
+                batched_ranker.ranker = ranker
         except (InputError, RuntimeError, OSError) as error:
             logging.getLogger(__name__).warning("cannot switch to the store's new version: %s", error)
