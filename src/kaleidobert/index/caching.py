@@ -39,3 +39,23 @@ class CachedPerVersion(Generic[Value]):
             if not hit:
                 self._values[version] = self._compute()
             return self._values[version]
+
+
+class Polled(Generic[Value]):
+    """A value that ``read`` gives, read again after ``seconds`` or `forget`. Safe to use from several threads."""
+
+    def __init__(self, read: Callable[[], Value], seconds: float) -> None:
+        self._read = read
+        self._values: TTLCache[str, Value] = TTLCache(maxsize=1, ttl=seconds)
+        self._lock = threading.Lock()
+
+    def __call__(self) -> Value:
+        with self._lock:
+            value = self._values.get("value")
+            if value is None:
+                value = self._values["value"] = self._read()
+            return value
+
+    def forget(self) -> None:
+        with self._lock:
+            self._values.clear()

@@ -13,7 +13,7 @@ import pyarrow as pa
 from lancedb.query import MatchQuery
 
 from kaleidobert.data.product import Product
-from kaleidobert.index.caching import CachedPerVersion
+from kaleidobert.index.caching import CachedPerVersion, Polled
 from kaleidobert.index.facet_column import Counts
 from kaleidobert.index.facets import COLUMNS, FacetTable
 from kaleidobert.index.filters import NO_FILTERS, Filters
@@ -57,6 +57,7 @@ class LanceDBReader:
         self.number = version.number
         self._versions = versions
         self._table = versions.open(version)
+        self._polled = Polled(lambda: self._table.version, versions.poll_seconds)
         self._facet_table = CachedPerVersion(self._read_facet_table, lambda: self.version)
         self._words = CachedPerVersion(self._read_words, lambda: self.version)
         self._lexicon = CachedPerVersion(self._read_lexicon, lambda: self.version)
@@ -71,7 +72,7 @@ class LanceDBReader:
     @property
     def version(self) -> str:
         """Changes with every write."""
-        return f"{self.number}.{self._table.version}"
+        return f"{self.number}.{self._polled()}"
 
     def rows(self) -> int:
         """Number of views."""

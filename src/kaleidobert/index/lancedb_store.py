@@ -129,6 +129,7 @@ class LanceDBIndex(LanceDBReader):
             .when_not_matched_by_source_delete(f"id IN ({literals(latest)})")
             .execute(table_rows(views, families, groups, self._table.schema))
         )
+        self._polled.forget()
 
     def delete(self, ids: Collection[str]) -> int:
         """Remove products; returns how many existed."""
@@ -138,6 +139,7 @@ class LanceDBIndex(LanceDBReader):
             existing = {row["id"] for row in self._select(["id"], where)}
             if existing:
                 self._table.delete(where)
+                self._polled.forget()
             deleted += len(existing)
         return deleted
 
@@ -173,8 +175,10 @@ class LanceDBIndex(LanceDBReader):
             if column not in indexed:
                 self._table.create_index(column, config=config)
         self._table.optimize(cleanup_older_than=grace)
+        self._polled.forget()
         if self.rows() > index_above and self.rows() > 2 * self.info.index.get("rows", 0):
             divisible = self.info.vector_size % 8 == 0  # RaBitQ packs eight dimensions into a byte
             kind = IvfRq if divisible else IvfFlat
             self._table.create_index("vector", config=kind(distance_type="cosine"))
+            self._polled.forget()
             self.describe(index={"kind": kind.__name__, "rows": self.rows(), "probes": 20, "refine": 5})

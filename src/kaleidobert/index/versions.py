@@ -19,6 +19,7 @@ import lancedb
 import pyarrow as pa
 
 from kaleidobert.errors import InputError
+from kaleidobert.index.caching import Polled
 from kaleidobert.index.lancedb_rows import table_schema
 from kaleidobert.index.records import FORMAT, OLDEST_FORMAT, StoreInfo
 
@@ -49,6 +50,9 @@ class Versions:
         if not uri.strip():
             raise InputError("the address of the store is empty; give a folder or an object-store address")
         self.uri = uri
+        # each reading of a table's version takes almost a millisecond, and a search needs it a dozen times
+        self.poll_seconds = refresh_seconds / 2
+        self._polled = Polled(lambda: self._table.version, self.poll_seconds)
         self._table: Any = None
         self._cached: tuple[int, list[Version]] = (-1, [])  # version of the table, and what it lists
         if _is_local(uri) and not _local_path(uri).is_dir():
@@ -58,7 +62,7 @@ class Versions:
 
     def _connect(self, refresh_seconds: float) -> None:
         with lancedb_errors(self.uri):
-            self._database = lancedb.connect(self.uri, read_consistency_interval=timedelta(seconds=refresh_seconds))
+            self._database = lancedb.connect(self.uri, read_consistency_interval=timedelta(seconds=refresh_seconds / 2))
             names = self._database.table_names(limit=10_000)
             if VERSIONS in names:
                 self._table = self._database.open_table(VERSIONS)
@@ -70,7 +74,7 @@ class Versions:
         if self._table is None:
             return []
         with lancedb_errors(self.uri):
-            version = self._table.version
+            version = self._polled()
             if self._cached[0] != version:
                 rows = sorted(self._table.search().to_list(), key=lambda row: row["number"])
                 self._cached = (version, [self._version(row) for row in rows])
@@ -108,11 +112,13 @@ class Versions:
             row = {"number": number, "table": table, "state": state, "changed": _now().isoformat()}
             row |= {"format": info.format, "info": json.dumps(asdict(info))}
             self._table.add(pa.Table.from_pylist([row], schema=SCHEMA))
+            self._polled.forget()
         return self.get(number)
 
     def describe(self, number: int, info: StoreInfo) -> None:
         """Replace a version's description."""
         self._table.update(where=f"number = {number}", values={"info": json.dumps(asdict(info))})
+        self._polled.forget()
 
     def switch(self, number: int) -> None:
         """Make this version the current one and retire the previous one, in one commit."""
@@ -121,12 +127,14 @@ class Versions:
         changed = [{**row, "state": states[row["number"]], "changed": _now().isoformat()} for row in rows]
         merge = self._table.merge_insert("number").when_matched_update_all()
         merge.execute(pa.Table.from_pylist(changed, schema=SCHEMA))
+        self._polled.forget()
 
     def drop_retired(self, grace: timedelta) -> list[int]:
         """Drop versions retired more than ``grace`` ago, and unlisted tables left by killed runs."""
         old = [v for v in self.all() if v.state == RETIRED and v.changed <= _now() - grace]
         if old:
             self._table.delete(f"number IN ({', '.join(str(version.number) for version in old)})")
+            self._polled.forget()
         listed = {version.number for version in self.all()}
         for name in self._database.table_names(limit=10_000):
             # an unlisted table with a higher number may be about to be listed
