@@ -13,6 +13,7 @@ import pytest
 from fixtures.shop import Shop, loaded
 from kaleidobert.data.product import Product
 from kaleidobert.errors import InputError
+from kaleidobert.index import versions
 from kaleidobert.index.indexer import Indexer
 from kaleidobert.index.lancedb_store import LanceDBIndex
 from kaleidobert.index.records import StoredView, StoreInfo
@@ -161,3 +162,12 @@ def test_a_store_cannot_name_a_table_elsewhere(tmp_path: Path) -> None:
     lancedb.connect(tmp_path / "store").open_table("versions").update(values={"table": "../other/products-1"})
     with pytest.raises(InputError, match="is damaged: it names the table '../other/products-1'"):
         LanceDBIndex.open(str(tmp_path / "store"))
+
+
+def test_what_is_cached_of_earlier_writes_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(versions, "METADATA_CACHE", 2**18)
+    store = LanceDBIndex.create(str(tmp_path / "store"), info("old"))
+    for _ in range(40):
+        store.upsert([view("a")])
+        store.recall(np.ones(8), 5)
+    assert 0 < store._versions.caches.size_bytes < 2**19  # each write adds 90 kB

@@ -23,6 +23,8 @@ from kaleidobert.index.caching import Polled
 from kaleidobert.index.lancedb_rows import table_schema
 from kaleidobert.index.records import FORMAT, OLDEST_FORMAT, StoreInfo
 
+# LanceDB's caches, in bytes: by its own limits of 6 GB and 1 GB, each write makes a process larger
+INDEX_CACHE, METADATA_CACHE = 512 * 2**20, 64 * 2**20
 VERSIONS = "versions"
 CURRENT, BUILDING, RETIRED = "current", "building", "retired"
 SCHEMA = pa.schema(
@@ -53,6 +55,7 @@ class Versions:
         # each reading of a table's version takes almost a millisecond, and a search needs it a dozen times
         self.poll_seconds = refresh_seconds / 2
         self._polled = Polled(lambda: self._table.version, self.poll_seconds)
+        self.caches = lancedb.Session(INDEX_CACHE, METADATA_CACHE)
         self._table: Any = None
         self._cached: tuple[int, list[Version]] = (-1, [])  # version of the table, and what it lists
         if _is_local(uri) and not _local_path(uri).is_dir():
@@ -62,7 +65,8 @@ class Versions:
 
     def _connect(self, refresh_seconds: float) -> None:
         with lancedb_errors(self.uri):
-            self._database = lancedb.connect(self.uri, read_consistency_interval=timedelta(seconds=refresh_seconds / 2))
+            interval = timedelta(seconds=refresh_seconds / 2)
+            self._database = lancedb.connect(self.uri, read_consistency_interval=interval, session=self.caches)
             names = self._database.table_names(limit=10_000)
             if VERSIONS in names:
                 self._table = self._database.open_table(VERSIONS)
