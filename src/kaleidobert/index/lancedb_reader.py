@@ -90,7 +90,7 @@ class LanceDBReader:
 
         They are read in the background; until then, the table itself is searched.
         """
-        self._graph = self._graph or VectorGraph(self._table, lambda: self.version, self.info.vector_size)
+        self._graph = self._graph or VectorGraph(self._table, self._polled, self.info.vector_size)
         if self.info.index:
             self._graph.update()
 

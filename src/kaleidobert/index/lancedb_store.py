@@ -129,7 +129,7 @@ class LanceDBIndex(LanceDBReader):
             .when_not_matched_by_source_delete(f"id IN ({literals(latest)})")
             .execute(table_rows(views, families, groups, self._table.schema))
         )
-        self._polled.forget()
+        self._written(f"id IN ({literals(latest)})", latest)
 
     def delete(self, ids: Collection[str]) -> int:
         """Remove products; returns how many existed."""
@@ -139,9 +139,14 @@ class LanceDBIndex(LanceDBReader):
             existing = {row["id"] for row in self._select(["id"], where)}
             if existing:
                 self._table.delete(where)
-                self._polled.forget()
+                self._written(where, existing)
             deleted += len(existing)
         return deleted
+
+    def _written(self, where: str, ids: Collection[str]) -> None:
+        self._polled.forget()
+        if self._graph:
+            self._graph.advance(where, ids)
 
     def _groups(self, views: Sequence[StoredView], families: Mapping[str, str]) -> dict[str, str]:
         """The group of each product of these views, considering the stored members of its family."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,18 +19,43 @@ from usearch.index import Index
 KEYS = ["id", "view", "content"]  # that tell a row and its embedding
 DEPTH = 2.0  # entries that a search visits, in multiples of the nearest that are wanted
 MIN_DEPTH = 256
+SHARE = 0.1  # of the time that may go into reading the table again and again, after writes of other processes
 BATCH = 1024  # rows added at a time, while no search runs
 
 _LOGGER = logging.getLogger(__name__)
 
 
-class Graph(NamedTuple):
-    """The neighbours of one version of the table: labels (N,), sorted, and the row id (N,) of each."""
+class Rows(NamedTuple):
+    """N rows of the table: row ids, and hashes of their products, their views and their embeddings, (N,) each."""
 
-    version: str
-    entries: Index
-    labels: np.ndarray
+    labels: np.ndarray  # of the embeddings, by which the rows are sorted
     row_ids: np.ndarray
+    products: np.ndarray
+    views: np.ndarray
+
+    @classmethod
+    def of(cls, rows: pa.Table, version: int) -> Rows:
+        """Rows with ``KEYS`` and their ids; the embedding of one without content counts as changed in each version."""
+        ids, views = (rows[name].to_pylist() for name in ("id", "view"))
+        contents = [content or version for content in rows["content"].to_pylist()]
+        labels = hashes(zip(ids, views, contents, strict=True))
+        return cls(labels, rows["_rowid"].to_numpy(), hashes(ids), hashes(zip(ids, views, strict=True)))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Rows]) -> Rows:
+        found = cls(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+        return found.take(np.argsort(found.labels))
+
+    def take(self, which: np.ndarray) -> Rows:
+        return Rows(*(column[which] for column in self))
+
+
+class Graph(NamedTuple):
+    """The neighbours of one version of the table, whose entries are the rows' labels."""
+
+    version: int
+    entries: Index
+    rows: Rows
 
 
 class VectorGraph:
@@ -38,23 +64,45 @@ class VectorGraph:
     Safe to use from several threads.
     """
 
-    def __init__(self, table: Any, version: Callable[[], str], size: int) -> None:
+    def __init__(self, table: Any, version: Callable[[], int], size: int) -> None:
         self._table = table
         self._version = version
         self._size = size
         self._graph: Graph | None = None
-        self._given_up = ""  # the version that could not be read
+        self._given_up = -1  # the version that could not be read
+        self._due = 0.0  # when a search may start an update
         self._update = threading.Thread()
         self._starting = threading.Lock()
-        self._changing = threading.Lock()  # the index is not searched meanwhile
+        self._following = threading.Lock()  # one change of the graph at a time
+        self._changing = threading.Lock()  # the entries are not searched meanwhile
 
     def update(self) -> threading.Thread:
-        """Bring the graph up to date in the background; returns the thread that does it."""
+        """Read the table anew in the background; returns the thread that does it."""
         with self._starting:
             if not self._update.is_alive():
                 self._update = threading.Thread(target=self._follow, name="vector-graph", daemon=True)
                 self._update.start()
             return self._update
+
+    def advance(self, condition: str, products: Iterable[str]) -> None:
+        """Follow a write of this process, of all rows of ``products``, which are those that meet an SQL condition.
+
+        Where others have written meanwhile, the graph stays behind.
+        """
+        with self._following:
+            version, graph = self._version(), self._graph
+            if graph is None or graph.version != version - 1:
+                return
+            try:
+                query = self._table.search().where(condition).with_row_id(True).select([*KEYS, "vector"])
+                found = query.to_arrow()
+                new, changed = Rows.of(found, version), np.isin(graph.rows.products, hashes(products))
+                old = graph.rows.labels[changed]
+                self._add(graph.entries, old, new, matrix(found["vector"]))
+                self._remove(graph.entries, np.setdiff1d(old, new.labels))
+                self._graph = Graph(version, graph.entries, Rows.joined([graph.rows.take(~changed), new]))
+            except Exception as error:  # the write itself is done
+                self._give_up(version, error)
 
     def nearest(self, vector: np.ndarray, count: int, columns: Sequence[str]) -> pa.Table | None:
         """These columns of the ``count`` rows nearest to ``vector`` (V,) by cosine, in any order.
@@ -64,52 +112,65 @@ class VectorGraph:
         """
         graph, version = self._graph, self._version()
         if graph is None or graph.version != version:
-            if version != self._given_up:
+            if version != self._given_up and time.monotonic() >= self._due:
                 self.update()
             return None
-        if 2 * count > len(graph.labels):
+        if 2 * count > len(graph.rows.labels):
             return None
         with self._changing:
             graph.entries.expansion_search = max(MIN_DEPTH, round(DEPTH * count))  # type: ignore[misc]  # it has a setter
             labels = np.sort(graph.entries.search(vector, count, threads=1).keys)
-        places = np.searchsorted(graph.labels, labels)
-        if not np.array_equal(graph.labels.take(places, mode="clip"), labels):
+        places = np.searchsorted(graph.rows.labels, labels)
+        if not np.array_equal(graph.rows.labels.take(places, mode="clip"), labels):
             return None  # rows of a later version, which is being added
-        wanted = list(dict.fromkeys([*KEYS, *columns]))
-        rows = self._table.take_row_ids(graph.row_ids[places].tolist()).select(wanted).to_arrow()
+        wanted = list(dict.fromkeys(["id", "view", *columns]))
+        rows = self._table.take_row_ids(graph.rows.row_ids[places].tolist()).select(wanted).to_arrow()
+        views = hashes(zip(rows["id"].to_pylist(), rows["view"].to_pylist(), strict=True))
         # where the table has been changed since the version was read, other rows may have these row ids
-        return rows.select(columns) if np.array_equal(np.sort(labels_of(rows, version)), labels) else None
+        return rows.select(columns) if np.array_equal(np.sort(views), np.sort(graph.rows.views[places])) else None
+
+    def _add(self, entries: Index, known: np.ndarray, rows: Rows, vectors: np.ndarray) -> None:
+        """Add the rows whose labels are not among those ``known``, with their embeddings (N, V)."""
+        new = ~np.isin(rows.labels, known)
+        with self._changing:
+            entries.add(rows.labels[new], vectors[new])
+
+    def _remove(self, entries: Index, labels: np.ndarray) -> None:
+        with self._changing:
+            entries.remove(labels)
+
+    def _give_up(self, version: int, error: Exception) -> None:
+        """Search the table instead, whatever the error is."""
+        self._graph, self._given_up = None, version
+        _LOGGER.warning("the embeddings of version %s cannot be held in memory: %s", version, error)
 
     def _follow(self) -> None:
         """Add the rows that are new, and remove those that have gone."""
-        version, graph = self._version(), self._graph
-        try:
-            index = Index(ndim=self._size, metric="cos", dtype="f16") if graph is None else graph.entries
-            known = np.zeros(0, np.uint64) if graph is None else graph.labels
-            labels, row_ids = [known[:0]], [known[:0]]
-            for batch in self._table.search().with_row_id(True).select([*KEYS, "vector"]).to_batches(BATCH):
-                rows = pa.Table.from_batches([batch])
-                labels.append(labels_of(rows, version))
-                row_ids.append(rows["_rowid"].to_numpy())
-                new = ~np.isin(labels[-1], known)
-                with self._changing:
-                    index.add(labels[-1][new], matrix(rows["vector"])[new])
-            order = np.argsort(found := np.concatenate(labels))
-            with self._changing:
-                index.remove(known[~np.isin(known, found)])
-            self._graph = Graph(version, index, found[order], np.concatenate(row_ids)[order])
-        except Exception as error:  # whatever it is, the table is searched instead
-            self._graph, self._given_up = None, version
-            _LOGGER.warning("the embeddings of version %s cannot be held in memory: %s", version, error)
+        with self._following:
+            version, graph, started = self._version(), self._graph, time.monotonic()
+            try:
+                entries = Index(ndim=self._size, metric="cos", dtype="f16") if graph is None else graph.entries
+                known = np.zeros(0, np.uint64) if graph is None else graph.rows.labels
+                parts = []
+                for batch in self._table.search().with_row_id(True).select([*KEYS, "vector"]).to_batches(BATCH):
+                    found = pa.Table.from_batches([batch])
+                    parts.append(Rows.of(found, version))
+                    self._add(entries, known, parts[-1], matrix(found["vector"]))
+                rows = Rows.joined(parts)
+                self._remove(entries, np.setdiff1d(known, rows.labels))
+                self._graph = Graph(version, entries, rows)
+            except Exception as error:
+                self._give_up(version, error)
+            ended = time.monotonic()
+            self._due = ended + (ended - started) * (1 / SHARE - 1)
+
+
+def hashes(values: Iterable[Any]) -> np.ndarray:
+    """64 bits (N,) for each value, which mean something in this process alone."""
+    return np.array([hash(value) for value in values], np.int64).view(np.uint64)
 
 
 def matrix(vectors: pa.ChunkedArray) -> np.ndarray:
     """A column of N vectors as an array (N, V)."""
     flat = vectors.combine_chunks()
-    return flat.flatten().to_numpy().reshape(len(flat), -1)
-
-
-def labels_of(rows: pa.Table, version: str) -> np.ndarray:
-    """A label (N,) for each row, which changes with its embedding; that of a row without content with each version."""
-    keys = zip(*(rows[name].to_pylist() for name in KEYS), strict=True)
-    return np.array([hash((id_, view, content or version)) for id_, view, content in keys], np.int64).view(np.uint64)
+    return flat.flatten().to_numpy().reshape(len(flat), flat.type.list_size)
