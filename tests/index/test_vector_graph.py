@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -130,3 +132,19 @@ def test_filters_and_exact_searches_read_the_table(store: LanceDBIndex) -> None:
     held(store)
     unit = queries()[0] / np.linalg.norm(queries()[0])
     assert store.recall(unit, 10, parse_filters(["id=p7"]))[0].id == "p7"
+
+
+def test_a_process_ends_while_embeddings_are_read(store: LanceDBIndex) -> None:
+    store.upsert(random_views(1000, 20_000))
+    store.describe(index={"kind": "IvfRq", "rows": 1, "probes": 1, "refine": 1})
+    code = f"""
+import time
+from kaleidobert.index.lancedb_store import LanceDBIndex
+store = LanceDBIndex.open({store.uri!r})
+store.hold_vectors()
+while not (store._graph._following.locked() and store._graph._update.is_alive()):
+    time.sleep(0.001)
+print(store._graph._graph)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "None\n", "")

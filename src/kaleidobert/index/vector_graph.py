@@ -80,7 +80,7 @@ class VectorGraph:
         """Read the table anew in the background; returns the thread that does it."""
         with self._starting:
             if not self._update.is_alive():
-                self._update = threading.Thread(target=self._follow, name="vector-graph", daemon=True)
+                self._update = threading.Thread(target=self._follow, name="vector-graph")
                 self._update.start()
             return self._update
 
@@ -153,6 +153,8 @@ class VectorGraph:
                 known = np.zeros(0, np.uint64) if graph is None else graph.rows.labels
                 parts = []
                 for batch in self._table.search().with_row_id(True).select([*KEYS, "vector"]).to_batches(BATCH):
+                    if not threading.main_thread().is_alive():
+                        return  # the process ends, and waits for this thread
                     found = pa.Table.from_batches([batch])
                     parts.append(Rows.of(found, version))
                     self._add(entries, known, parts[-1], matrix(found["vector"]))
