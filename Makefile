@@ -2,14 +2,18 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test format lint sbom clean
+.PHONY: setup demo test format lint lock audit sbom clean
 
 setup: .venv/ready
 
-.venv/ready: pyproject.toml constraints.txt
+# Each file that is installed has a hash in locks/. pip check misses something where torch is a build for CUDA.
+.venv/ready: pyproject.toml locks/all.txt locks/cuda.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[serve,pretrained,dev]'
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps --requirement locks/all.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip check >/dev/null || \
+	  $(BIN)/python -m pip install --quiet --require-hashes --no-deps --requirement locks/cuda.txt
+	$(BIN)/python -m pip check
 	touch $@
 
 demo: setup
@@ -28,11 +32,23 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# Every installed package with its version and licence, as CycloneDX: what to ask a database of vulnerabilities about.
+# The packages of pyproject.toml with the hashes of all their files. Versions stay unless ARGS=--upgrade. Builds of torch
+# that are not on the package index, such as those for CPUs, need their hash added by hand; it is kept with the version.
+LOCK := uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-annotate \
+  --custom-compile-command 'make lock' $(ARGS)
+lock: setup
+	$(BIN)/$(LOCK) pyproject.toml --all-extras --output-file locks/all.txt
+	sed -n 's/^\(torch==[^ ]*\).*/\1/p' locks/all.txt >.venv/torch.in
+	sed -n 's/^\([^ =]*\)==.*/\1/p' locks/all.txt | grep -vx torch >.venv/locked.in
+	$(BIN)/$(LOCK) .venv/torch.in --no-config --excludes .venv/locked.in --no-emit-package torch --output-file locks/cuda.txt
+
+# Known vulnerabilities of the packages in locks/.
+audit: setup
+	$(BIN)/python .ci/audit.py --requirement locks/all.txt --requirement locks/cuda.txt $(ARGS)
+
+# Every installed package with its version and licence, as CycloneDX.
 sbom: setup
-	$(PYTHON) -m venv .venv/sbom
-	.venv/sbom/bin/python -m pip install --quiet 'cyclonedx-bom==7.5.0'
-	.venv/sbom/bin/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --mc-type library \
+	$(BIN)/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --mc-type library \
 	  --output-reproducible --output-file sbom.json
 
 clean:
