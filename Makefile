@@ -6,13 +6,15 @@ BIN := .venv/bin
 
 setup: .venv/ready
 
-# Each file that is installed has a hash in locks/. pip check misses something where torch is a build for CUDA.
-.venv/ready: pyproject.toml locks/all.txt locks/cuda.txt
+# Each file that is installed has a hash in locks/. Of torch pip would take the package index's build before any other,
+# so that one for CPUs is tried first; pip check misses something where it is a build for CUDA.
+LOCKED := install --quiet --require-hashes --no-deps --requirement
+.venv/ready: pyproject.toml $(wildcard locks/*.txt)
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --require-hashes --no-deps --requirement locks/all.txt
+	$(BIN)/python -m pip $(LOCKED) locks/torch.txt 2>/dev/null || true
+	$(BIN)/python -m pip $(LOCKED) locks/all.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	$(BIN)/python -m pip check >/dev/null || \
-	  $(BIN)/python -m pip install --quiet --require-hashes --no-deps --requirement locks/cuda.txt
+	$(BIN)/python -m pip check >/dev/null || $(BIN)/python -m pip $(LOCKED) locks/cuda.txt
 	$(BIN)/python -m pip check
 	touch $@
 
@@ -32,8 +34,8 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# The packages of pyproject.toml with the hashes of all their files. Versions stay unless ARGS=--upgrade. Builds of torch
-# that are not on the package index, such as those for CPUs, need their hash added by hand; it is kept with the version.
+# The packages of pyproject.toml with the hashes of all their files. Versions stay unless ARGS=--upgrade. The builds in
+# locks/torch.txt are added by hand: `pip hash FILE`.
 LOCK := uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-annotate \
   --custom-compile-command 'make lock' $(ARGS)
 lock: setup

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("pip_audit", reason="pip-audit is not installed: pip install -e '.[dev]'")
-AUDIT = Path(__file__).parents[2] / ".ci" / "audit.py"
+AUDIT = Path(__file__).parents[1] / ".ci" / "audit.py"
 NOWHERE = "http://127.0.0.1:9"
 VULNERABILITY = {
     "id": "GHSA-1",

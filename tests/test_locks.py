@@ -8,7 +8,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-LOCKS = Path(__file__).parents[2] / "locks"
+LOCKS = Path(__file__).parents[1] / "locks"
 EXTRAS = ("", "dev", "metrics")  # dev has the others
 
 
@@ -22,7 +22,7 @@ def pins(lock):
     return found
 
 
-@pytest.mark.parametrize("lock", ["all.txt", "cuda.txt"])
+@pytest.mark.parametrize("lock", ["all.txt", "cuda.txt", "torch.txt"])
 def test_each_version_has_hashes_and_no_address(lock):
     text = (LOCKS / lock).read_text()
     assert "://" not in text
