@@ -36,8 +36,11 @@ NAMES_SHOWN, LETTERS_SHOWN = 30, 40  # of columns, in a message
 
 
 def column_key(name: str) -> str:
-    """What names of columns are compared by: without case, blanks, "_", "-" and the prefix "g:" of feeds."""
-    folded = unicodedata.normalize("NFKC", name).casefold().strip().removeprefix("g:")
+    """What names of columns are compared by: without case, blanks, "_", "-" and the prefix "g:" of feeds.
+
+    Typographic apostrophes are plain ones.
+    """
+    folded = unicodedata.normalize("NFKC", name).replace("’", "'").casefold().strip().removeprefix("g:")
     return "".join(folded.replace("_", " ").replace("-", " ").split())
 
 

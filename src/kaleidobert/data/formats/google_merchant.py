@@ -38,10 +38,21 @@ def _addresses(cell: Any) -> list[str]:
     return found
 
 
+# Text files could have names of any language; those of today are English.
+GERMAN_AND_FRENCH = {
+    "id": ("identifiant",),
+    "title": ("Titel", "titre"),
+    "description": ("Beschreibung", "descriptif"),
+    "image_link": ("Bildlink", "lien image"),
+    "additional_image_link": ("zusätzlicher Bildlink", "lien image supplémentaire"),
+    "google_product_category": ("Google Produktkategorie", "catégorie de produits Google"),
+    "product_type": ("Produkttyp", "catégorie", "type de produit"),
+}
 GOOGLE_MERCHANT = Format(
     "Google Merchant",
     header=("id", "title", "image_link"),
     others=("description", "additional_image_link", "item_group_id", *TYPES),
+    translations=GERMAN_AND_FRENCH,
     fields={"id": "id", "title": "title", "description": "description", "images": "images"},
     added=("images", "category", "subcategory"),
     rows=_products,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from itertools import count
 
 from kaleidobert.data.formats.base import Format, Row, distinct, lowest, path_labels, text
+from kaleidobert.data.formats.woocommerce_languages import TRANSLATIONS
 from kaleidobert.data.tables import NumberedRows
 
 LIST = re.compile(r"(?<!\\),")  # a comma that belongs to a value has a backslash before it
@@ -80,6 +81,7 @@ WOOCOMMERCE = Format(
     "WooCommerce",
     header=READ,
     others=("Parent", "Sale price", "Short description", "Description", "Categories"),
+    translations=TRANSLATIONS,
     fields={"id": "ID", "title": "Name", "description": "description", "images": "images"},
     added=("description", "images", "category", "subcategory", "price"),
     rows=_products,
