@@ -34,7 +34,7 @@ def _ask(database: str) -> tuple[list[dict[str, Any]], str]:
     try:
         return json.loads(answer.stdout)["dependencies"], ""
     except ValueError:
-        return [], answer.stderr.strip().rpartition("\n")[2][:120]
+        return [], answer.stderr.strip().rpartition("\n")[2].partition(" with url")[0][:200]
 
 
 def _report(database: str, known: list[dict[str, Any]], unknown: list[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import logging
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +22,8 @@ BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_
 # Encodings of spreadsheets, by region: Western, Central European, Cyrillic, Greek, Turkish, Japanese, Chinese, Korean.
 LEGACY = ["cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp932", "gb18030", "big5", "cp949"]
 LINES_TO_GUESS = 2000
+DELIMITERS = ",;\t|"
+SEPARATOR_LINE = re.compile(r"\ufeff?\"?sep=(.)\"?\s*")  # before the header, for Excel
 
 
 @dataclass(frozen=True)
@@ -31,13 +34,14 @@ class _Sheet:
     encoding: str
     delimiter: str
     header: list[str]
+    header_line: int
 
     def open(self) -> Any:
         return _open(self.path, self.encoding)
 
 
 def csv_table(path: Path) -> Table:
-    """A file with a header, delimited by commas, semicolons or tabs.
+    """A file with a header, delimited by commas, semicolons, tabs, bars, or what its first line ``sep=;`` says.
 
     In UTF-8 or UTF-16, or, where its letters are no UTF-8, in the encoding that they look like.
     """
@@ -70,8 +74,11 @@ def _sheet(path: Path) -> _Sheet:
         first = file.readline(csv.field_size_limit())
     if "\0" in first:
         raise InputError(f"{path}: not a text file, or in an encoding without a mark; save it as CSV in UTF-8")
-    delimiter = max(",;\t", key=first.count)
+    stated = SEPARATOR_LINE.fullmatch(first)
+    delimiter = stated[1] if stated else max(DELIMITERS, key=first.count)
     with _open(path, encoding) as file:
+        if stated:
+            next(file)
         try:
             header = next(csv.reader(file, delimiter=delimiter), [])
         except csv.Error as error:
@@ -79,7 +86,7 @@ def _sheet(path: Path) -> _Sheet:
     if not any(name.strip() for name in header):
         raise InputError(f"{path}: no header with column names in its first line")
     names = [_readable(name.strip()) or f"column {number}" for number, name in enumerate(header, start=1)]
-    return _Sheet(path, encoding, delimiter, names)
+    return _Sheet(path, encoding, delimiter, names, header_line=2 if stated else 1)
 
 
 def _readable(name: str) -> str:
@@ -92,7 +99,7 @@ def _rows(sheet: _Sheet, surplus_to_last: bool = False) -> NumberedRows:
         yield 1, f"the column name {damaged[0]!r} is not valid UTF-8 text; its cells are kept under that name"
     with sheet.open() as file:
         for line, cells, hint in csv_records(file, sheet.delimiter):
-            if line == 1:
+            if line <= sheet.header_line:
                 continue
             if isinstance(cells, str):
                 yield line, cells

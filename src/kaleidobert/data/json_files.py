@@ -8,10 +8,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from kaleidobert.data.columns import ALIASES, column_key
 from kaleidobert.data.tables import NumberedRows, Table
 from kaleidobert.errors import InputError
 
 RECORDS_FOR_COLUMNS = 100  # as records may have different keys
+# Where the answers of searches and interfaces have their records: Elasticsearch, Solr, GraphQL and others.
+HOLDERS = ("hits", "response", "docs", "results", "data", "products", "edges")
+HELD = ("_source", "document", "node")  # where one has its record: Elasticsearch, Typesense, GraphQL
+TEXTS = {*ALIASES["title"], *ALIASES["description"]}  # of a record
 
 
 def jsonl_table(path: Path) -> Table:
@@ -40,7 +45,9 @@ def _parsed(text: bytes) -> Any:
     return json.loads(text, object_pairs_hook=_object)
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, Any]]) -> Any:
+    if len(pairs) == 1 and pairs[0][0].startswith("$"):
+        return pairs[0][1]  # as MongoDB writes ids and numbers: {"$oid": "5f1d"}
     found = dict(pairs)
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
@@ -49,14 +56,14 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _records(content: Any) -> list[Any]:
+    content = _held(content)
     if isinstance(content, list):
-        return content
+        answers = bool(content) and all(
+            isinstance(each, dict) and isinstance(each.get("hits"), list) for each in content
+        )
+        return [record for answer in content for record in _held(answer)] if answers else content
     if not isinstance(content, dict):
         return []
-    if isinstance(content.get("hits"), list):
-        return [_own(hit) for hit in content["hits"]]
-    if isinstance(content.get("products"), list):
-        return content["products"]
     lists = [value for value in content.values() if isinstance(value, list) and any(isinstance(v, dict) for v in value)]
     if lists and not any(isinstance(value, str) for value in content.values()):
         return max(lists, key=len)
@@ -65,11 +72,27 @@ def _records(content: Any) -> list[Any]:
     return [content]
 
 
+def _held(content: Any) -> Any:
+    """What an answer holds, however deep. A record, which has a text, holds none."""
+    while isinstance(content, dict) and not _has_text(content):
+        name = next((name for name in HOLDERS if isinstance(content.get(name), dict | list)), None)
+        if name is None:
+            break
+        content = content[name]
+        if name == "hits" and isinstance(content, list):
+            return [_own(hit) for hit in content]
+    return content
+
+
 def _own(hit: Any) -> Any:
     """A hit without what the search says of it: _score, _highlights, _highlightResult and so on."""
     if not isinstance(hit, dict):
         return hit
-    return {key: value for key, value in hit.items() if key == "_id" or not key.startswith("_")}
+    return {key: value for key, value in hit.items() if key in ("_id", *HELD) or not key.startswith("_")}
+
+
+def _has_text(record: dict[str, Any]) -> bool:
+    return any(column_key(key) in TEXTS for key in record)
 
 
 def _numbered(records: list[Any]) -> NumberedRows:
@@ -88,9 +111,12 @@ def _lines(path: Path) -> NumberedRows:
 
 
 def _row(record: Any) -> dict[str, Any] | str:
-    if isinstance(record, dict):
+    if not isinstance(record, dict):
+        return f"a JSON {type(record).__name__} where an object was expected"
+    held = next((record[name] for name in HELD if isinstance(record.get(name), dict)), None)
+    if held is None or _has_text(record):
         return record
-    return f"a JSON {type(record).__name__} where an object was expected"
+    return ({"id": record["_id"]} if "_id" in record else {}) | held
 
 
 def _columns(path: Path, rows: Iterable[tuple[int, dict[str, Any] | str]], unit: str) -> list[str]:
