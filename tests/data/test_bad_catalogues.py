@@ -145,6 +145,8 @@ JSON = [
 ]
 XML = [
     ("<html><p></html>", "broken XML"),
+    ('\n \n<?xml version="1.0"?>' + feed(ITEM % ""), "9 Good; all 1"),
+    ('\n<?xml version="1.0"?>\n' + feed(ITEM % "&nbsp;"), "broken XML (Entity 'nbsp' not defined, line 3)"),
     ("<urlset/>", "no <item> or <entry> in it"),
     (feed("<item/>"), "no <item> or <entry> in it"),
     (feed(ITEM % "")[:-40], "broken XML"),
@@ -202,6 +204,18 @@ def test_text_files(folder, name, content, expected):
     (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass"))
     line = said(folder / name)
     assert expected in line and "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("shop.csv", HEAD.strip() + ',price\n"=""007""",Red,a.jpg,#N/A\n'),
+        ("shop.json", json.dumps([json.loads(record(id="007", _highlightResult={"title": {"value": "Red"}}))])),
+    ],
+)
+def test_what_is_no_value_of_the_shop_s_is_left_out(folder, name, content):
+    (folder / name).write_text(content)
+    assert said(folder / name) == "007 Red; all 1 rows could be used "
 
 
 def parquet(folder, columns, names=("id", "title", "image"), metadata=None):

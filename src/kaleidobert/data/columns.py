@@ -30,7 +30,8 @@ ALIASES = {
     ),
 }
 IMAGE_TEMPLATE = "image_template"  # in a columns file: where photos are, beside the fields
-EMPTY = {"", "nan", "na", "n/a", "null"}
+SHEET_ERRORS = {"#n/a", "#value!", "#ref!", "#name?", "#div/0!", "#null!", "#num!"}
+EMPTY = {"", "nan", "na", "n/a", "null", *SHEET_ERRORS}
 CONTROLS = re.compile(r"[\0-\x08\x0e-\x1f\x7f-\x9f]")  # characters that command a terminal
 NAMES_SHOWN, LETTERS_SHOWN = 30, 40  # of columns, in a message
 

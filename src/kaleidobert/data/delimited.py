@@ -11,16 +11,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import charset_normalizer
-
+from kaleidobert.data.code_pages import code_page
 from kaleidobert.data.csv_records import csv_records
 from kaleidobert.data.tables import NumberedRows, Table, row_of
 from kaleidobert.errors import InputError
 
 _LOGGER = logging.getLogger(__name__)
 BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-# Encodings of spreadsheets, by region: Western, Central European, Cyrillic, Greek, Turkish, Japanese, Chinese, Korean.
-LEGACY = ["cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp932", "gb18030", "big5", "cp949"]
 LINES_TO_GUESS = 2000
 DELIMITERS = ",;\t|"
 SEPARATOR_LINE = re.compile(r"\ufeff?\"?sep=(.)\"?\s*")  # before the header, for Excel
@@ -108,9 +105,14 @@ def _rows(sheet: _Sheet, surplus_to_last: bool = False) -> NumberedRows:
                 cells[len(header) - 1 :] = [sheet.delimiter.join(cells[len(header) - 1 :])]
             if len(cells) == len(header):
                 if any(cells):
-                    yield line, row_of(zip(header, cells, strict=True))
+                    yield line, row_of(zip(header, map(_plain, cells), strict=True))
             elif any(cells):  # blank lines have none
                 yield line, f"{len(cells)} cells where the header has {len(header)}{hint}"
+
+
+def _plain(cell: str) -> str:
+    """A cell without the formula that keeps spreadsheets from taking it for a number: ="007" -> 007."""
+    return cell[2:-1] if cell.startswith('="') and cell.endswith('"') and len(cell) > 2 else cell
 
 
 def _open(path: Path, encoding: str) -> Any:
@@ -140,8 +142,6 @@ def _encoding(path: Path, size: int, modified: int) -> str:  # noqa: ARG001  the
                 break
     if utf8 >= len(others):
         return "utf-8"
-    guesses = charset_normalizer.from_bytes(b"".join(others), cp_isolation=LEGACY, enable_fallback=False)
-    found = guesses.best()
-    encoding = found.encoding if found else LEGACY[0]
+    encoding = code_page(b"".join(others))
     _LOGGER.warning("%s is not in UTF-8; it was read as %s. Save it as UTF-8 if letters are wrong", path, encoding)
     return encoding

@@ -15,6 +15,7 @@ from kaleidobert.errors import InputError
 RECORDS_FOR_COLUMNS = 100  # as records may have different keys
 # Where the answers of searches and interfaces have their records: Elasticsearch, Solr, GraphQL and others.
 HOLDERS = ("hits", "response", "docs", "results", "data", "products", "edges")
+SAID = {"_highlightResult", "_snippetResult", "_rankingInfo"}  # of an Algolia record by a search, not by the shop
 HELD = ("_source", "document", "node")  # where one has its record: Elasticsearch, Typesense, GraphQL
 TEXTS = {*ALIASES["title"], *ALIASES["description"]}  # of a record
 
@@ -115,7 +116,7 @@ def _row(record: Any) -> dict[str, Any] | str:
         return f"a JSON {type(record).__name__} where an object was expected"
     held = next((record[name] for name in HELD if isinstance(record.get(name), dict)), None)
     if held is None or _has_text(record):
-        return record
+        return {key: value for key, value in record.items() if key not in SAID}
     return ({"id": record["_id"]} if "_id" in record else {}) | held
 
 
