@@ -8,16 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from kaleidobert.data.columns import ALIASES, column_key
+from kaleidobert.data.json_records import own_record, records_of
 from kaleidobert.data.tables import NumberedRows, Table
 from kaleidobert.errors import InputError
 
 RECORDS_FOR_COLUMNS = 100  # as records may have different keys
-# Where the answers of searches and interfaces have their records: Elasticsearch, Solr, GraphQL and others.
-HOLDERS = ("hits", "response", "docs", "results", "data", "products", "edges")
-SAID = {"_highlightResult", "_snippetResult", "_rankingInfo"}  # of an Algolia record by a search, not by the shop
-HELD = ("_source", "document", "node")  # where one has its record: Elasticsearch, Typesense, GraphQL
-TEXTS = {*ALIASES["title"], *ALIASES["description"]}  # of a record
 
 
 def jsonl_table(path: Path) -> Table:
@@ -37,7 +32,7 @@ def json_table(path: Path) -> Table:
         if isinstance(error, json.JSONDecodeError) and error.msg == "Extra data":
             return jsonl_table(path)
         raise InputError(f"{path}: broken JSON ({error})") from error
-    records = _records(content)
+    records = records_of(content)
     columns = _columns(path, _numbered(records), "record")
     return Table(str(path), path.parent, columns, lambda: _numbered(records), "record", path.stem)
 
@@ -54,46 +49,6 @@ def _object(pairs: list[tuple[str, Any]]) -> Any:
         keys = [key for key, _ in pairs]
         raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is there twice")
     return found
-
-
-def _records(content: Any) -> list[Any]:
-    content = _held(content)
-    if isinstance(content, list):
-        answers = bool(content) and all(
-            isinstance(each, dict) and isinstance(each.get("hits"), list) for each in content
-        )
-        return [record for answer in content for record in _held(answer)] if answers else content
-    if not isinstance(content, dict):
-        return []
-    lists = [value for value in content.values() if isinstance(value, list) and any(isinstance(v, dict) for v in value)]
-    if lists and not any(isinstance(value, str) for value in content.values()):
-        return max(lists, key=len)
-    if content and all(isinstance(value, dict) for value in content.values()):
-        return [{"id": key} | value for key, value in content.items()]
-    return [content]
-
-
-def _held(content: Any) -> Any:
-    """What an answer holds, however deep. A record, which has a text, holds none."""
-    while isinstance(content, dict) and not _has_text(content):
-        name = next((name for name in HOLDERS if isinstance(content.get(name), dict | list)), None)
-        if name is None:
-            break
-        content = content[name]
-        if name == "hits" and isinstance(content, list):
-            return [_own(hit) for hit in content]
-    return content
-
-
-def _own(hit: Any) -> Any:
-    """A hit without what the search says of it: _score, _highlights, _highlightResult and so on."""
-    if not isinstance(hit, dict):
-        return hit
-    return {key: value for key, value in hit.items() if key in ("_id", *HELD) or not key.startswith("_")}
-
-
-def _has_text(record: dict[str, Any]) -> bool:
-    return any(column_key(key) in TEXTS for key in record)
 
 
 def _numbered(records: list[Any]) -> NumberedRows:
@@ -114,10 +69,7 @@ def _lines(path: Path) -> NumberedRows:
 def _row(record: Any) -> dict[str, Any] | str:
     if not isinstance(record, dict):
         return f"a JSON {type(record).__name__} where an object was expected"
-    held = next((record[name] for name in HELD if isinstance(record.get(name), dict)), None)
-    if held is None or _has_text(record):
-        return {key: value for key, value in record.items() if key not in SAID}
-    return ({"id": record["_id"]} if "_id" in record else {}) | held
+    return own_record(record)
 
 
 def _columns(path: Path, rows: Iterable[tuple[int, dict[str, Any] | str]], unit: str) -> list[str]:

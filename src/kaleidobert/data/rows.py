@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,8 @@ from kaleidobert.data.problems import BadRow
 from kaleidobert.data.product import Product, Region
 
 Row = Mapping[str, Any]
+LIST = re.compile("[,;]")
+PHOTO = re.compile(r"https?://.*|.*\.(jpe?g|png|webp|gif|bmp|tiff?|heic|heif|avif)", re.IGNORECASE | re.DOTALL)
 ADDRESSES = ("src", "url")  # as shops' own JSON has them
 
 
@@ -98,15 +102,18 @@ def _listed(cell: Any) -> list[Any]:
 
 
 def _file_names(cell: str) -> list[Any]:
-    """File names in a text cell: a single one, several separated by "|", or a JSON list."""
+    """File names in a text cell: one, several between "|", a JSON or Python list, or several photos between commas."""
     if cell.lstrip().startswith("["):
-        try:
-            names = json.loads(cell)
-        except ValueError:
-            names = None
-        if isinstance(names, list):
-            return names
-    return [name.strip() for name in cell.split("|")]
+        for read in (json.loads, ast.literal_eval):
+            try:
+                names = read(cell.strip())
+            except (ValueError, SyntaxError, MemoryError, RecursionError):
+                continue
+            if isinstance(names, list):
+                return names
+    names = [name.strip() for name in cell.split("|")]
+    listed = [name.strip() for name in LIST.split(cell) if name.strip()]
+    return listed if len(names) == 1 and all(PHOTO.fullmatch(name) for name in listed) else names
 
 
 def _image(cell: Any, folder: Path) -> ImageSource:
