@@ -74,6 +74,7 @@ CSV = [
     (HEAD + '1,Red,"a.jpg, b.jpg"\n', "1 Red 2 photos"),
     (HEAD + "1,Red,a.jpg;b.jpg\n", "1 Red 2 photos"),
     (HEAD + "1,Red,\"['a.jpg', 'b.jpg']\"\n", "1 Red 2 photos"),
+    (HEAD + '1,Red,"https://shop.example/w_20,h_20/a.jpg"\n' + GOOD, "save https://shop.example/w_20,h_20/a.jpg"),
     (HEAD + '1,Red,"front, a.jpg"\n' + GOOD, "/front, a.jpg "),
     (HEAD + '1,Red,"' + "[" * 5000 + '"\n' + GOOD, "9 Good; 1 of 2"),
     (HEAD + "1,Red,folder\n" + GOOD, "image file missing"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import io
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +16,12 @@ from PIL import Image
 from kaleidobert.data.addresses import read_address
 from kaleidobert.data.columns import cell_text, row_attributes
 from kaleidobert.data.images import ImageSource, UnreadableImage, check_header
-from kaleidobert.data.photo_names import template_names
+from kaleidobert.data.photo_names import listed_photos, template_names
 from kaleidobert.data.plain_text import plain_text
 from kaleidobert.data.problems import BadRow
 from kaleidobert.data.product import Product, Region
 
 Row = Mapping[str, Any]
-LIST = re.compile("[,;]")
-PHOTO = re.compile(r"https?://.*|.*\.(jpe?g|png|webp|gif|bmp|tiff?|heic|heif|avif)", re.IGNORECASE | re.DOTALL)
 ADDRESSES = ("src", "url")  # as shops' own JSON has them
 
 
@@ -111,9 +108,7 @@ def _file_names(cell: str) -> list[Any]:
                 continue
             if isinstance(names, list):
                 return names
-    names = [name.strip() for name in cell.split("|")]
-    listed = [name.strip() for name in LIST.split(cell) if name.strip()]
-    return listed if len(names) == 1 and all(PHOTO.fullmatch(name) for name in listed) else names
+    return [name.strip() for name in cell.split("|")] if "|" in cell else listed_photos(cell)
 
 
 def _image(cell: Any, folder: Path) -> ImageSource:

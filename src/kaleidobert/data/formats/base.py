@@ -52,6 +52,11 @@ def joined(rows: Sequence[Row]) -> Row:
     return {column: ", ".join(distinct(text(row, column) for row in rows)) for column in columns}
 
 
+def with_details(row: Row, details: Mapping[str, str], kind: str) -> Row:
+    """A product with details that the shop named; one that is named as a column of the export has its kind added."""
+    return row | {f"{name} ({kind})" if row.get(name) else name: value for name, value in details.items()}
+
+
 def path_labels(path: str) -> tuple[str, str]:
     """The first and last label of a path: "Women > Dresses > Maxi" -> ("Women", "Maxi"); one label is the first."""
     labels = distinct(label.strip() for label in path.split(">"))

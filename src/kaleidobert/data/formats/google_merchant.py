@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kaleidobert.data.formats.base import Format, distinct, path_labels
+from kaleidobert.data.photo_names import listed_photos
 from kaleidobert.data.tables import NumberedRows
 
 PHOTOS = ("image_link", "additional_image_link")
@@ -17,7 +18,9 @@ def _products(read: Callable[[], NumberedRows]) -> NumberedRows:
         if isinstance(row, str):
             yield number, row
             continue
-        images = distinct(photo for column in PHOTOS for photo in _addresses(row.get(column)))
+        images = distinct(
+            photo for column in PHOTOS for cell in _values(row.get(column)) for photo in listed_photos(cell)
+        )
         paths = [path for column in TYPES for path in _values(row.get(column)) if path and not path.isdecimal()]
         category, subcategory = path_labels(paths[0] if paths else "")
         kept = {column: cell for column, cell in row.items() if column not in PHOTOS}
@@ -27,15 +30,6 @@ def _products(read: Callable[[], NumberedRows]) -> NumberedRows:
 def _values(cell: Any) -> list[str]:
     """The values of an element, repeated or not."""
     return [str(value).strip() for value in (cell if isinstance(cell, list) else [cell]) if value is not None]
-
-
-def _addresses(cell: Any) -> list[str]:
-    """Text files have commas between addresses, which may hold commas themselves."""
-    found = []
-    for value in _values(cell):
-        parts = [part.strip() for part in value.split(",")]
-        found += parts if all(part.startswith("http") for part in parts) else [value]
-    return found
 
 
 # Text files could have names of any language; those of today are English.
