@@ -2,14 +2,20 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test format lint sbom clean
+.PHONY: setup demo test format lint lock audit sbom clean
 
 setup: .venv/ready
 
-.venv/ready: pyproject.toml constraints.txt
+# Each file that is installed has a hash in locks/. Of torch pip would take the package index's build before any other,
+# so that one for CPUs is tried first; pip check misses something where it is a build for CUDA.
+LOCKED := install --quiet --require-hashes --no-deps --requirement
+.venv/ready: pyproject.toml $(wildcard locks/*.txt)
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[serve,pretrained,dev]'
+	$(BIN)/python -m pip $(LOCKED) locks/torch.txt 2>/dev/null || true
+	$(BIN)/python -m pip $(LOCKED) locks/all.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip check >/dev/null || $(BIN)/python -m pip $(LOCKED) locks/cuda.txt
+	$(BIN)/python -m pip check
 	touch $@
 
 demo: setup
@@ -28,11 +34,23 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# Every installed package with its version and licence, as CycloneDX: what to ask a database of vulnerabilities about.
+# The packages of pyproject.toml with the hashes of all their files. Versions stay unless ARGS=--upgrade. The builds in
+# locks/torch.txt are added by hand: `pip hash FILE`.
+LOCK := uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-annotate \
+  --custom-compile-command 'make lock' $(ARGS)
+lock: setup
+	$(BIN)/$(LOCK) pyproject.toml --all-extras --output-file locks/all.txt
+	sed -n 's/^\(torch==[^ ]*\).*/\1/p' locks/all.txt >.venv/torch.in
+	sed -n 's/^\([^ =]*\)==.*/\1/p' locks/all.txt | grep -vx torch >.venv/locked.in
+	$(BIN)/$(LOCK) .venv/torch.in --no-config --excludes .venv/locked.in --no-emit-package torch --output-file locks/cuda.txt
+
+# Known vulnerabilities of the packages in locks/.
+audit: setup
+	$(BIN)/python .ci/audit.py --requirement locks/all.txt --requirement locks/cuda.txt $(ARGS)
+
+# Every installed package with its version and licence, as CycloneDX.
 sbom: setup
-	$(PYTHON) -m venv .venv/sbom
-	.venv/sbom/bin/python -m pip install --quiet 'cyclonedx-bom==7.5.0'
-	.venv/sbom/bin/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --mc-type library \
+	$(BIN)/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --mc-type library \
 	  --output-reproducible --output-file sbom.json
 
 clean:

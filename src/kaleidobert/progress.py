@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -20,6 +22,7 @@ from rich.progress import (
 from kaleidobert.main_process import is_main_process
 
 Item = TypeVar("Item")
+SECONDS_A_LINE = 60
 
 
 def note(text: str) -> None:
@@ -41,8 +44,10 @@ def track(items: Sequence[Item], description: str) -> Iterator[Item]:
 
 
 def progress_bar() -> Progress:
-    """A bar on standard error with the time left; shows nothing unless standard error is a terminal."""
+    """A bar on standard error with the time left; a line every minute unless standard error is a terminal."""
     console = Console(stderr=True)
+    if not console.is_terminal:
+        return _Lines(disable=True, auto_refresh=False)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -52,5 +57,29 @@ def progress_bar() -> Progress:
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
     )
+
+
+class _Lines(Progress):
+    """Notes in place of a bar, for logs: none of what takes less than ``SECONDS_A_LINE``."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.last_line = time.monotonic()
+
+    def advance(self, task_id: TaskID, advance: float = 1) -> None:
+        super().advance(task_id, advance)
+        self._line(task_id)
+
+    def update(self, task_id: TaskID, **kwargs: Any) -> None:
+        super().update(task_id, **kwargs)
+        self._line(task_id)
+
+    def _line(self, task_id: TaskID) -> None:
+        if time.monotonic() - self.last_line < SECONDS_A_LINE:
+            return
+        self.last_line = time.monotonic()
+        task = self.tasks[self.task_ids.index(task_id)]
+        of_all = f" of {task.total:,.0f}" if task.total else ""
+        left = "" if task.time_remaining is None else f", {task.time_remaining / 60:.1f} left"
+        note(f"{task.description}: {task.completed:,.0f}{of_all} · {(task.elapsed or 0) / 60:.1f} min{left}")

@@ -48,6 +48,14 @@ CSV = [
     ("id,title,image,,\n1,Red,a.jpg,x,y\n", "'column 4': 'x', 'column 5': 'y'"),
     ("id,title,image,cafe\u0301,caf\u00e9\n1,Red,a.jpg,x,y\n", "'caf\u00e9': 'x, y'"),
     ('id,title,image,hue,attributes\n1,Red,a.jpg,x,"{""hue"": ""y""}"\n', "'hue': 'x, y'"),
+    (
+        "sep=;\n" + HEAD.replace(",", ";") + "1;Red;a.jpg;\n" + GOOD.replace(",", ";"),
+        "line 3: 4 cells where the header",
+    ),
+    ("\ufeffsep=,\r\n" + HEAD + GOOD, "9 Good; all 1 rows"),
+    (("sep=\t\r\n" + HEAD + GOOD).replace(",", "\t").encode("utf-16"), "9 Good; all 1 rows"),
+    ("sep=;\n", "no header with column names"),
+    ((HEAD + GOOD).replace(",", "|"), "9 Good; all 1 rows"),
     (HEAD + '1,Red,a.jpg,"{bad"\n' + GOOD, "line 2: 4 cells where the header has 3"),
     (HEAD + '1,"Red,a.jpg\n' + GOOD, "9 Good; 1 of 2"),
     (HEAD + '1,"Red,a.jpg\n2,"Blue",a.jpg\n' + GOOD, "2 Blue, 9 Good; 1 of 3"),
@@ -63,6 +71,12 @@ CSV = [
     (HEAD + "1,Red," + "x" * 5000 + "\n" + GOOD, "no name of a file"),
     (HEAD + "1,Red," + "x" * 300 + "\n" + GOOD, "cannot be opened (File name too long)"),
     (HEAD + '1,Red,"data:image/png;base64,@"\n' + GOOD, "the data URI of an image cannot be read"),
+    (HEAD + '1,Red,"a.jpg, b.jpg"\n', "1 Red 2 photos"),
+    (HEAD + "1,Red,a.jpg;b.jpg\n", "1 Red 2 photos"),
+    (HEAD + "1,Red,\"['a.jpg', 'b.jpg']\"\n", "1 Red 2 photos"),
+    (HEAD + '1,Red,"https://shop.example/w_20,h_20/a.jpg"\n' + GOOD, "save https://shop.example/w_20,h_20/a.jpg"),
+    (HEAD + '1,Red,"front, a.jpg"\n' + GOOD, "/front, a.jpg "),
+    (HEAD + '1,Red,"' + "[" * 5000 + '"\n' + GOOD, "9 Good; 1 of 2"),
     (HEAD + "1,Red,folder\n" + GOOD, "image file missing"),
     (HEAD + "1,Red,loop.jpg\n" + GOOD, "image file missing"),
     (HEAD + "1,Red,zip://a.jpg::bad.zip\n" + GOOD, "bad.zip cannot be read"),
@@ -101,6 +115,11 @@ JSONL = [
     (record(image=[None, "a.jpg", ["b.jpg"]]), "kept with 1 of 2 views"),
     (record(a={"b": 1}, **{"a.b": 2}), "'a.b': '1, 2'"),
     (record(a={"b": None, "c": [None, {"d": None}]}, f=[], g=[None]), "1 Red; all 1 rows"),
+    (json.dumps({"_index": "shop", "_id": "1", "_source": {"title": "Red", "image": "a.jpg"}}), "1 Red; all 1 rows"),
+    (
+        '{"_id": {"$oid": "5f"}, "title": "Red", "image": "a.jpg", "price": {"$numberDecimal": "9.5"}}',
+        "5f Red; all 1 rows",
+    ),
     (record(masks=5, regions="x") + RECORD, "regions must be a JSON list"),
     (record(id="\0", title="\x1b[31mRed") + RECORD, "no product id"),
     (record().encode("cp1252").replace(b"Red", b"Gr\xfcn") + RECORD.encode(), "line 1: broken JSON ('utf-8' codec"),
@@ -116,12 +135,32 @@ JSON = [
     (f"[{RECORD}".encode("utf-16"), "broken JSON"),
     (f"[{RECORD}]".encode("utf-16"), "9 Good"),
     ('{"products": [' + RECORD + '], "others": [{"x": 1}, {"x": 2}]}', "9 Good"),
+    (
+        '{"took": 3, "hits": {"total": {"value": 1}, "hits": [{"_score": 1, "_source": ' + RECORD + "}]}}",
+        "9 Good; all 1",
+    ),
+    ('{"hits": {"hits": [{"_id": "1", "_source": {"title": "Red", "image": "a.jpg"}}]}, "_scroll_id": "x"}', "1 Red"),
+    ('{"responseHeader": {"status": 0}, "response": {"numFound": 1, "docs": [' + RECORD + "]}}", "9 Good; all 1"),
+    ('{"results": [{"hits": [' + RECORD + '], "index": "a"}, {"hits": [' + record() + "]}]}", "9 Good, 1 Red; all 2"),
+    ('{"hits": [{"document": ' + RECORD + ', "highlights": []}], "found": 1}', "9 Good; all 1"),
+    ('{"data": {"products": {"edges": [{"cursor": "x", "node": ' + RECORD + "}]}}}", "9 Good; all 1"),
+    ('{"title": "Red", "image": "a.jpg", "data": {"hue": "x"}}', "Red; all 1 rows could be used [{'data.hue': 'x'}]"),
+    ('{"id": ["1", "2"], "title": ["Red", "Blue"], "image": ["a.jpg", "b.jpg"]}', "1 Red, 2 Blue; all 2"),
+    (
+        '{"id": {"0": "1", "1": "2"}, "title": {"0": "Red", "1": "Blue"}, "image": {"0": "a.jpg", "1": "b.jpg"}}',
+        "2 Blue;",
+    ),
+    ('{"columns": ["id", "title", "image"], "index": [0], "data": [["1", "Red", "a.jpg"]]}', "1 Red; all 1"),
+    ('{"title": ["Red", "bag"], "image": ["a.jpg"]}', "Red, bag; all 1"),
+    ('{"items": [' + RECORD + '], "next": "https://shop.example/2"}', "9 Good; all 1"),
     ('{"hits": [5, ' + RECORD + "]}", "9 Good; 1 of 2"),
     ('[{"objectID": "1", "name": "Red", "image": "a.jpg", "hierarchicalCategories": {"lvl0": null}}]', "1 Red"),
     ('[{"objectID": "1", "name": "Red", "image": "a.jpg", "categories": [null, {"a": 1}]}]', "1 Red"),
 ]
 XML = [
     ("<html><p></html>", "broken XML"),
+    ('\n \n<?xml version="1.0"?>' + feed(ITEM % ""), "9 Good; all 1"),
+    ('\n<?xml version="1.0"?>\n' + feed(ITEM % "&nbsp;"), "broken XML (Entity 'nbsp' not defined, line 3)"),
     ("<urlset/>", "no <item> or <entry> in it"),
     (feed("<item/>"), "no <item> or <entry> in it"),
     (feed(ITEM % "")[:-40], "broken XML"),
@@ -179,6 +218,18 @@ def test_text_files(folder, name, content, expected):
     (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass"))
     line = said(folder / name)
     assert expected in line and "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("shop.csv", HEAD.strip() + ',price\n"=""007""",Red,a.jpg,#N/A\n'),
+        ("shop.json", json.dumps([json.loads(record(id="007", _highlightResult={"title": {"value": "Red"}}))])),
+    ],
+)
+def test_what_is_no_value_of_the_shop_s_is_left_out(folder, name, content):
+    (folder / name).write_text(content)
+    assert said(folder / name) == "007 Red; all 1 rows could be used "
 
 
 def parquet(folder, columns, names=("id", "title", "image"), metadata=None):

@@ -78,6 +78,22 @@ def test_a_variation_without_its_product_is_one(tmp_path):
     assert (hoodie.title, hoodie.attributes["Color"]) == ("Hoodie - Blue", "Blue")
 
 
+@pytest.mark.parametrize(
+    ("export", "name", "kind", "photos"),
+    [
+        ("shopify.csv", "Size", "option", "linen-front.jpg linen-back.jpg linen-sand.jpg tote.jpg"),
+        ("woocommerce.csv", "Color", "attribute", "hoodie.jpg hoodie-2.jpg hoodie-blue.jpg hoodie-green.jpg cap.jpg"),
+    ],
+)
+def test_a_detail_that_is_named_as_a_column_is_kept(shop, tmp_path, export, name, kind, photos):
+    first = shop(export, photos)[0]
+    renamed = (EXPORTS / export).read_text().replace(f",{name},", ",Tags,")
+    (tmp_path / f"renamed_{export}").write_text(renamed)
+    other = next(read_products(tmp_path / f"renamed_{export}", columns=BY_NAME))
+    assert other.attributes[f"Tags ({kind})"] == first.attributes[name]
+    assert other.attributes["Tags"] == first.attributes["Tags"]
+
+
 def test_google_merchant_as_text(shop):
     small, medium = shop("google_merchant.tsv", "kurta.jpg kurta-side.jpg kurta-back.jpg")
     assert (small.id, small.title, small.description) == ("K-1-S", "Cotton Kurta", "Block print & cotton")

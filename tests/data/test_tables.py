@@ -7,7 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from fixtures.source_files import JPEG, shop_rows, write_parquet
+from kaleidobert.data.numbers import with_plain_numbers
 from kaleidobert.data.readers import Problems, read_products
+from kaleidobert.data.tables import Table
 from kaleidobert.errors import InputError
 
 
@@ -131,3 +133,16 @@ def test_kaggle_folder_with_a_comma_in_a_title(tmp_path):
     assert "usage" not in jeans.attributes
     assert "12347.jpg" in report.examples[0]
     assert report.examples[1].endswith("styles.csv, line 5: 4 cells where the header has 10")
+
+
+def test_the_notation_of_numbers_is_learned_once(tmp_path):
+    readings = []
+
+    def rows():
+        readings.append(1)
+        yield from enumerate([{"price": "1.234,50"}, {"price": "7,00"}])
+
+    table = with_plain_numbers(Table("shop", tmp_path, ["price"], rows))
+    for _ in range(3):
+        assert [row["price"] for _, row in table.rows()] == ["1234.50", "7.00"]
+    assert len(readings) == 4

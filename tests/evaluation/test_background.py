@@ -47,6 +47,20 @@ def test_the_prior_is_the_mean_likelihood_given_the_nearest_photos_of_others(sco
     assert torch.equal(found.log_prior[:, :2], encoded.log_prior[:, :2])
 
 
+def test_a_prior_is_found_once_and_only_where_it_is_asked_for(scorer, catalogue, monkeypatch):
+    encoded, scored = encode(scorer, catalogue), []
+    score = module.pair_scores
+    monkeypatch.setattr(
+        module, "pair_scores", lambda *given: scored.append(sorted({*given[2].tolist()})) or score(*given)
+    )
+    background = Background(encoded, catalogue.ids)
+    first, second, third = (
+        background.with_prior(scorer, encoded, catalogue.ids, np.array(rows)) for rows in ([4, 9], [9, 2], [2])
+    )
+    assert scored == [[4, 9], [2]]
+    assert second.log_prior[9, 2] == first.log_prior[9, 2] and third.log_prior[2, 2] == second.log_prior[2, 2]
+
+
 def test_it_is_used_where_it_was_fitted_alone(scorer, catalogue, test_split):
     encoded = encode(scorer, test_split)
     encoded = Background.of(scorer, catalogue).with_prior(scorer, encoded, test_split.ids)

@@ -1,13 +1,16 @@
 """Tokenizers trained on the catalogue: special tokens, words, and the same ids every time."""
 
+import json
 import unicodedata
 
 import pytest
-from transformers import AutoTokenizer
+from tokenizers import Tokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from kaleidobert.errors import InputError
 from kaleidobert.model.heads import MaskedTokenHead
 from kaleidobert.model.initial import text_checkpoint
+from kaleidobert.model.lost_letters import lost_letters
 from kaleidobert.model.tokenizer import SPECIAL_TOKENS, load_tokenizer, token_counts, train_tokenizer, trim_vocabulary
 
 KINDS = ("wordpiece", "bpe", "unigram", "sentencepiece")
@@ -118,6 +121,30 @@ def test_a_trimmed_vocabulary_has_the_characters_of_its_texts(minilm):
     for text, kept in SCRIPTS.items():
         assert trimmed.unk_token_id not in trimmed(text)["input_ids"]
         assert decoded(trimmed, text) == unicodedata.normalize("NFC", "".join(kept.split()))
+
+
+def test_a_number_of_tokens_above_the_vocabulary_s_adds_characters_alone(minilm):
+    whole, old = trim_vocabulary(minilm, [*SCRIPTS] * 3, 100_000)
+    unused = {index for token, index in minilm.get_vocab().items() if token.startswith("[unused")}
+    assert {*range(len(minilm))} - unused <= {*old}
+    assert whole.unk_token_id not in whole("赤いワンピース เสื้อยืดสีแดง")["input_ids"]
+
+
+def test_a_vocabulary_for_upper_and_lower_case_gets_characters_as_well(minilm):
+    state = json.loads(minilm.backend_tokenizer.to_str())
+    state["normalizer"] |= {"lowercase": False, "strip_accents": False}
+    cased = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(state)), **SPECIAL_TOKENS)
+    trimmed, _ = trim_vocabulary(cased, ["เสื้อยืด Ünï"] * 3, 5000)
+    assert decoded(trimmed, "เสื้อยืด Ünï") == "เสื้อยืดÜnï"
+
+
+def test_what_a_tokenizer_as_it_was_published_loses(minilm):
+    hindi, japanese, latin = "लाल कुर्ती", "赤いワンピース", "Crème ΨΥΧΉ Ёлка"
+    assert lost_letters(minilm, [latin, hindi]) == (0.5, "कुर्ती")
+    assert lost_letters(minilm, [japanese]) == (1.0, japanese)
+    assert lost_letters(minilm, [latin, "plain"]) == lost_letters(minilm, []) == (0.0, "")
+    for kind in KINDS:
+        assert lost_letters(train_tokenizer([*SCRIPTS] * 3, kind, 400), [*SCRIPTS]) == (0.0, "")
 
 
 @pytest.fixture(scope="module")

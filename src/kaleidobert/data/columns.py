@@ -30,14 +30,18 @@ ALIASES = {
     ),
 }
 IMAGE_TEMPLATE = "image_template"  # in a columns file: where photos are, beside the fields
-EMPTY = {"", "nan", "na", "n/a", "null"}
+SHEET_ERRORS = {"#n/a", "#value!", "#ref!", "#name?", "#div/0!", "#null!", "#num!"}
+EMPTY = {"", "nan", "na", "n/a", "null", *SHEET_ERRORS}
 CONTROLS = re.compile(r"[\0-\x08\x0e-\x1f\x7f-\x9f]")  # characters that command a terminal
 NAMES_SHOWN, LETTERS_SHOWN = 30, 40  # of columns, in a message
 
 
 def column_key(name: str) -> str:
-    """What names of columns are compared by: without case, blanks, "_", "-" and the prefix "g:" of feeds."""
-    folded = unicodedata.normalize("NFKC", name).casefold().strip().removeprefix("g:")
+    """What names of columns are compared by: without case, blanks, "_", "-" and the prefix "g:" of feeds.
+
+    Typographic apostrophes are plain ones.
+    """
+    folded = unicodedata.normalize("NFKC", name).replace("’", "'").casefold().strip().removeprefix("g:")
     return "".join(folded.replace("_", " ").replace("-", " ").split())
 
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 import codecs
 import csv
 import logging
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import charset_normalizer
-
+from kaleidobert.data.code_pages import code_page
 from kaleidobert.data.csv_records import csv_records
 from kaleidobert.data.tables import NumberedRows, Table, row_of
 from kaleidobert.errors import InputError
 
 _LOGGER = logging.getLogger(__name__)
 BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-# Encodings of spreadsheets, by region: Western, Central European, Cyrillic, Greek, Turkish, Japanese, Chinese, Korean.
-LEGACY = ["cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp932", "gb18030", "big5", "cp949"]
 LINES_TO_GUESS = 2000
+DELIMITERS = ",;\t|"
+SEPARATOR_LINE = re.compile(r"\ufeff?\"?sep=(.)\"?\s*")  # before the header, for Excel
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,14 @@ class _Sheet:
     encoding: str
     delimiter: str
     header: list[str]
+    header_line: int
 
     def open(self) -> Any:
         return _open(self.path, self.encoding)
 
 
 def csv_table(path: Path) -> Table:
-    """A file with a header, delimited by commas, semicolons or tabs.
+    """A file with a header, delimited by commas, semicolons, tabs, bars, or what its first line ``sep=;`` says.
 
     In UTF-8 or UTF-16, or, where its letters are no UTF-8, in the encoding that they look like.
     """
@@ -70,8 +71,11 @@ def _sheet(path: Path) -> _Sheet:
         first = file.readline(csv.field_size_limit())
     if "\0" in first:
         raise InputError(f"{path}: not a text file, or in an encoding without a mark; save it as CSV in UTF-8")
-    delimiter = max(",;\t", key=first.count)
+    stated = SEPARATOR_LINE.fullmatch(first)
+    delimiter = stated[1] if stated else max(DELIMITERS, key=first.count)
     with _open(path, encoding) as file:
+        if stated:
+            next(file)
         try:
             header = next(csv.reader(file, delimiter=delimiter), [])
         except csv.Error as error:
@@ -79,7 +83,7 @@ def _sheet(path: Path) -> _Sheet:
     if not any(name.strip() for name in header):
         raise InputError(f"{path}: no header with column names in its first line")
     names = [_readable(name.strip()) or f"column {number}" for number, name in enumerate(header, start=1)]
-    return _Sheet(path, encoding, delimiter, names)
+    return _Sheet(path, encoding, delimiter, names, header_line=2 if stated else 1)
 
 
 def _readable(name: str) -> str:
@@ -92,7 +96,7 @@ def _rows(sheet: _Sheet, surplus_to_last: bool = False) -> NumberedRows:
         yield 1, f"the column name {damaged[0]!r} is not valid UTF-8 text; its cells are kept under that name"
     with sheet.open() as file:
         for line, cells, hint in csv_records(file, sheet.delimiter):
-            if line == 1:
+            if line <= sheet.header_line:
                 continue
             if isinstance(cells, str):
                 yield line, cells
@@ -101,9 +105,14 @@ def _rows(sheet: _Sheet, surplus_to_last: bool = False) -> NumberedRows:
                 cells[len(header) - 1 :] = [sheet.delimiter.join(cells[len(header) - 1 :])]
             if len(cells) == len(header):
                 if any(cells):
-                    yield line, row_of(zip(header, cells, strict=True))
+                    yield line, row_of(zip(header, map(_plain, cells), strict=True))
             elif any(cells):  # blank lines have none
                 yield line, f"{len(cells)} cells where the header has {len(header)}{hint}"
+
+
+def _plain(cell: str) -> str:
+    """A cell without the formula that keeps spreadsheets from taking it for a number: ="007" -> 007."""
+    return cell[2:-1] if cell.startswith('="') and cell.endswith('"') and len(cell) > 2 else cell
 
 
 def _open(path: Path, encoding: str) -> Any:
@@ -133,8 +142,6 @@ def _encoding(path: Path, size: int, modified: int) -> str:  # noqa: ARG001  the
                 break
     if utf8 >= len(others):
         return "utf-8"
-    guesses = charset_normalizer.from_bytes(b"".join(others), cp_isolation=LEGACY, enable_fallback=False)
-    found = guesses.best()
-    encoding = found.encoding if found else LEGACY[0]
+    encoding = code_page(b"".join(others))
     _LOGGER.warning("%s is not in UTF-8; it was read as %s. Save it as UTF-8 if letters are wrong", path, encoding)
     return encoding

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from kaleidobert.data.json_records import own_record, records_of
 from kaleidobert.data.tables import NumberedRows, Table
 from kaleidobert.errors import InputError
 
@@ -31,7 +32,7 @@ def json_table(path: Path) -> Table:
         if isinstance(error, json.JSONDecodeError) and error.msg == "Extra data":
             return jsonl_table(path)
         raise InputError(f"{path}: broken JSON ({error})") from error
-    records = _records(content)
+    records = records_of(content)
     columns = _columns(path, _numbered(records), "record")
     return Table(str(path), path.parent, columns, lambda: _numbered(records), "record", path.stem)
 
@@ -40,36 +41,14 @@ def _parsed(text: bytes) -> Any:
     return json.loads(text, object_pairs_hook=_object)
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, Any]]) -> Any:
+    if len(pairs) == 1 and pairs[0][0].startswith("$"):
+        return pairs[0][1]  # as MongoDB writes ids and numbers: {"$oid": "5f1d"}
     found = dict(pairs)
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
         raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is there twice")
     return found
-
-
-def _records(content: Any) -> list[Any]:
-    if isinstance(content, list):
-        return content
-    if not isinstance(content, dict):
-        return []
-    if isinstance(content.get("hits"), list):
-        return [_own(hit) for hit in content["hits"]]
-    if isinstance(content.get("products"), list):
-        return content["products"]
-    lists = [value for value in content.values() if isinstance(value, list) and any(isinstance(v, dict) for v in value)]
-    if lists and not any(isinstance(value, str) for value in content.values()):
-        return max(lists, key=len)
-    if content and all(isinstance(value, dict) for value in content.values()):
-        return [{"id": key} | value for key, value in content.items()]
-    return [content]
-
-
-def _own(hit: Any) -> Any:
-    """A hit without what the search says of it: _score, _highlights, _highlightResult and so on."""
-    if not isinstance(hit, dict):
-        return hit
-    return {key: value for key, value in hit.items() if key == "_id" or not key.startswith("_")}
 
 
 def _numbered(records: list[Any]) -> NumberedRows:
@@ -88,9 +67,9 @@ def _lines(path: Path) -> NumberedRows:
 
 
 def _row(record: Any) -> dict[str, Any] | str:
-    if isinstance(record, dict):
-        return record
-    return f"a JSON {type(record).__name__} where an object was expected"
+    if not isinstance(record, dict):
+        return f"a JSON {type(record).__name__} where an object was expected"
+    return own_record(record)
 
 
 def _columns(path: Path, rows: Iterable[tuple[int, dict[str, Any] | str]], unit: str) -> list[str]:

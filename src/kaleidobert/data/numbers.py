@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from babel.numbers import NumberFormatError, get_currency_precision, list_currencies, parse_decimal
@@ -58,10 +59,11 @@ def parse_amount(text: str, locale: str) -> Amount | None:
 def with_plain_numbers(table: Table) -> Table:
     """The table with its columns of money and decimals as numbers; of money, "NAME currency" holds the currency."""
 
+    locales = cache(lambda: _locales(_first_rows(table)))  # learned at the first reading of several
+
     def rows() -> NumberedRows:
-        locales = _locales(_first_rows(table))
         for number, row in table.rows():
-            yield number, row if isinstance(row, str) or not locales else _converted(row, locales)
+            yield number, row if isinstance(row, str) or not locales() else _converted(row, locales())
 
     return replace(table, rows=rows)
 

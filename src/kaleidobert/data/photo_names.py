@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,8 +15,19 @@ from kaleidobert.errors import InputError
 
 ID, FILE = "id", "file"
 EXAMPLE = "images/{id:.3}/{id}.jpg"
+SEPARATOR = re.compile("[,;]")
+ADDRESS = re.compile(r"https?://.*", re.DOTALL)
+PHOTO = re.compile(r"(?!https?://).*\.(jpe?g|png|webp|gif|bmp|tiff?|heic|heif|avif)", re.IGNORECASE | re.DOTALL)
 LONGEST_NAME = 4096  # characters of a path
 SHOWN = 80  # of a name in a report
+
+
+def listed_photos(cell: str) -> list[str]:
+    """Several photos between commas or semicolons, which a name or address may hold as well: the parts tell by their
+    starts or ends."""
+    names = [name.strip() for name in SEPARATOR.split(cell) if name.strip()]
+    several = any(all(map(form.fullmatch, names)) for form in (ADDRESS, PHOTO))
+    return names if several else [cell.strip()]
 
 
 def check_template(template: str, columns: Sequence[str]) -> None:

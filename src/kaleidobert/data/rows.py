@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from PIL import Image
 from kaleidobert.data.addresses import read_address
 from kaleidobert.data.columns import cell_text, row_attributes
 from kaleidobert.data.images import ImageSource, UnreadableImage, check_header
-from kaleidobert.data.photo_names import template_names
+from kaleidobert.data.photo_names import listed_photos, template_names
 from kaleidobert.data.plain_text import plain_text
 from kaleidobert.data.problems import BadRow
 from kaleidobert.data.product import Product, Region
@@ -98,15 +99,16 @@ def _listed(cell: Any) -> list[Any]:
 
 
 def _file_names(cell: str) -> list[Any]:
-    """File names in a text cell: a single one, several separated by "|", or a JSON list."""
+    """File names in a text cell: one, several between "|", a JSON or Python list, or several photos between commas."""
     if cell.lstrip().startswith("["):
-        try:
-            names = json.loads(cell)
-        except ValueError:
-            names = None
-        if isinstance(names, list):
-            return names
-    return [name.strip() for name in cell.split("|")]
+        for read in (json.loads, ast.literal_eval):
+            try:
+                names = read(cell.strip())
+            except (ValueError, SyntaxError, MemoryError, RecursionError):
+                continue
+            if isinstance(names, list):
+                return names
+    return [name.strip() for name in cell.split("|")] if "|" in cell else listed_photos(cell)
 
 
 def _image(cell: Any, folder: Path) -> ImageSource:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from lxml import etree
 
@@ -31,17 +31,29 @@ def xml_table(path: Path) -> Table:
 
 def _rows(path: Path) -> NumberedRows:
     with path.open("rb") as file:
+        blank = _skip_blank_lines(file)
         elements = etree.iterparse(
             file, tag=ITEMS, resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True
         )
         try:
             for _, item in elements:
-                yield item.sourceline, _row(item)
+                yield blank + item.sourceline, _row(item)
                 item.clear()
                 while item.getprevious() is not None:  # items that were read would stay in memory
                     del item.getparent()[0]
         except etree.XMLSyntaxError as error:
-            raise InputError(f"{path}: broken XML ({error})") from error
+            known = next(iter(elements.error_log), None)  # of some errors alone
+            reason = f"{known.message}, line {blank + known.line}" if known else str(error)
+            raise InputError(f"{path}: broken XML ({reason})") from error
+
+
+def _skip_blank_lines(file: BinaryIO) -> int:
+    """Read what scripts print before the XML declaration, where XML allows nothing; returns the number of lines."""
+    lines = 0
+    while (byte := file.read(1)) and byte in b" \t\r\n":
+        lines += byte == b"\n"
+    file.seek(-len(byte), 1)
+    return lines
 
 
 def _row(item: Any) -> dict[str, Any]:

@@ -11,9 +11,8 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -31,11 +30,13 @@ NEAREST = 8  # of these for each text
 CHUNK = 512  # texts compared with the background at a time
 
 
-class Background(NamedTuple):
-    """Photos of training products, and the products' ids."""
+@dataclass(frozen=True)
+class Background:
+    """Photos of training products and their ids; the priors found so far, by the ids of the texts' products."""
 
     encoded: EncodedProducts
     ids: list[str]
+    known: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, scorer: KaleidoBertScorer, train: PreparedDataset, seed: int = 0) -> Background:
@@ -60,8 +61,17 @@ class Background(NamedTuple):
         self, scorer: KaleidoBertScorer, encoded: EncodedProducts, ids: Sequence[str], rows: np.ndarray | None = None
     ) -> EncodedProducts:
         """The products (N,) with these ids, with the background's prior of the texts at ``rows`` (R,), default all."""
-        chosen = torch.arange(len(encoded)) if rows is None else torch.from_numpy(np.unique(rows[rows >= 0]))
-        near = self._nearest(encoded.texts[chosen], [ids[row] for row in chosen.tolist()])
+        chosen = range(len(encoded)) if rows is None else np.unique(rows[rows >= 0]).tolist()
+        if new := [row for row in chosen if ids[row] not in self.known]:
+            priors = self._priors(scorer, encoded, torch.tensor(new), [ids[row] for row in new])
+            self.known.update(zip((ids[row] for row in new), priors.tolist(), strict=True))
+        log_prior = encoded.log_prior.clone()
+        log_prior[list(chosen), 2] = torch.tensor([self.known[ids[row]] for row in chosen])
+        return replace(encoded, log_prior=log_prior)
+
+    def _priors(self, scorer: KaleidoBertScorer, encoded: EncodedProducts, rows: Tensor, ids: Sequence[str]) -> Tensor:
+        """The priors (R,) of the texts at ``rows`` (R,), of products with these ids."""
+        near = self._nearest(encoded.texts[rows], ids)
         pairs = replace(
             self.encoded,
             input_ids=encoded.input_ids,
@@ -69,11 +79,9 @@ class Background(NamedTuple):
             log_prior=encoded.log_prior,
             text_own=encoded.text_own,
         )
-        text = chosen.repeat_interleave(near.shape[1])
+        text = rows.repeat_interleave(near.shape[1])
         found = pair_scores(scorer, pairs, text, near.flatten(), "background", _likelihoods(scorer)).view(near.shape)
-        log_prior = encoded.log_prior.clone()
-        log_prior[chosen, 2] = found.logsumexp(dim=1) - math.log(near.shape[1])
-        return replace(encoded, log_prior=log_prior)
+        return found.logsumexp(dim=1) - math.log(near.shape[1])
 
     def _nearest(self, texts: Tensor, ids: Sequence[str]) -> Tensor:
         """The photos (R, K) nearest to texts (R, V), but those of the texts' own products."""

@@ -124,8 +124,7 @@ def fit_ranking(
     parts = [encoded] if trained is None else [encoded, encode(scorer, trained)]
     gallery = Gallery.of(parts, splits, [False, True][: len(splits)])
     if trained is not None and objectives.weight("LM"):
-        background = Background.of(scorer, trained, seed)
-        gallery = replace(gallery, encoded=background.with_prior(scorer, gallery.encoded, gallery.ids))
+        gallery = replace(gallery, background=Background.of(scorer, trained, seed))
     scorers = {"without_memory": scorer.without_memory()} | ({"with_memory": scorer} if scorer.memory else {})
     fits: dict[str, RankingWeights] = {}
     figures: dict[str, Any] = {}
@@ -201,9 +200,11 @@ def _heads(scorer: KaleidoBertScorer, gallery: Gallery, queries: np.ndarray, ter
     """Both directions' heads: the best ``RERANK`` candidates by embeddings, as a search re-ranks them."""
     embedded = embed(scorer, gallery.encoded)
     lists = shortlists(scorer, gallery, embedded, queries, RERANK)
-    tables = (lists[0].table, lists[1].table)
-    found = score(scorer, gallery.encoded, tables, RERANK, partial(_joint_parts, scorer, terms=terms), embedded)
-    priors = [gallery.encoded.log_prior[text] for text, _ in pairs(tables)]
+    tables, encoded = (lists[0].table, lists[1].table), gallery.encoded
+    if gallery.background is not None:  # of the texts that are ranked for a photo: the photos of one text share it
+        encoded = gallery.background.with_prior(scorer, encoded, gallery.ids, tables[1])
+    found = score(scorer, encoded, tables, RERANK, partial(_joint_parts, scorer, terms=terms), embedded)
+    priors = [encoded.log_prior[text] for text, _ in pairs(tables)]
     return [_head(each, prior, shortlist.ranks) for each, prior, shortlist in zip(found, priors, lists, strict=True)]
 
 

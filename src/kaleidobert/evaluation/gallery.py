@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kaleidobert.evaluation.background import Background
 from kaleidobert.evaluation.metrics.retrieval import partner_ranks
 from kaleidobert.evaluation.pair_scores import (
     DirectionScores,
@@ -31,12 +32,16 @@ CHUNK = 256  # queries that are compared with the whole gallery at a time
 
 @dataclass(frozen=True)
 class Gallery:
-    """N products of several splits. texts (N,): equal where texts are; trained (N,) bool: of the train split."""
+    """N products of several splits. texts (N,): equal where texts are; trained (N,) bool: of the train split.
+
+    background: of the texts' priors, where these are among photos of their like.
+    """
 
     encoded: EncodedProducts
     ids: list[str]
     texts: np.ndarray
     trained: np.ndarray
+    background: Background | None = None
 
     def __len__(self) -> int:
         return len(self.encoded)

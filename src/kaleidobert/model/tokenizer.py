@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
@@ -95,21 +95,21 @@ def trim_vocabulary(
     """A WordPiece tokenizer with at most ``size`` tokens, and the old ids of its tokens.
 
     It keeps special tokens, single characters, the tokens of ``texts``, which are therefore tokenized as before, and
-    then those with the lowest ids, which in BERT's vocabulary are the most frequent words. Where BERT's own
-    normalisation would strip the signs of other scripts, it is replaced, and characters that the vocabulary lacks are
-    added; their old id is that of [UNK], whose embedding they start from. Raises ``InputError`` for a
-    tokenizer of another kind.
+    then those with the lowest ids, which in BERT's vocabulary are the most frequent words. Characters of the texts that
+    the vocabulary lacks are added; their old id is that of [UNK], whose embedding they start from. Where BERT's own
+    normalisation would strip the signs of other scripts, it is replaced. Raises ``InputError`` for a tokenizer of
+    another kind.
     """
     state = json.loads(tokenizer.backend_tokenizer.to_str())
     if state["model"]["type"] != "WordPiece":
         kind = state["model"]["type"]
         raise InputError(f"only WordPiece can be trimmed, not {kind}; set tokenizer.vocabulary=null")
     vocabulary: dict[str, int] = state["model"]["vocab"]
-    texts, added = list(texts), []
+    texts = list(texts)
     if _strips_accents(state):
         state["normalizer"], state["pre_tokenizer"] = _parts()
-        added = _missing_pieces(vocabulary, texts)
     spelling = Tokenizer.from_str(json.dumps(state))
+    added = _missing_pieces(spelling, texts)
     kept = {index for token, index in vocabulary.items() if len(token.removeprefix("##")) == 1}
     kept |= set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)
     for encoding in spelling.encode_batch(texts, add_special_tokens=False):
@@ -155,11 +155,11 @@ def _untrained(kind: str) -> Tokenizer:
         tokenizer.decoder = decoders.Metaspace()
     else:
         raise InputError(f"no tokenizer {kind!r}; use wordpiece, bpe, unigram or sentencepiece")
-    tokenizer.normalizer = _normalizer()
+    tokenizer.normalizer = sign_normalizer()
     return tokenizer
 
 
-def _normalizer() -> normalizers.Normalizer:
+def sign_normalizer() -> normalizers.Normalizer:
     """BERT's for lower-case models, which keeps the signs that belong to a script's letters."""
     bert = normalizers.BertNormalizer(strip_accents=False, lowercase=True)
     return normalizers.Sequence([bert, normalizers.NFD(), normalizers.Replace(ACCENTS, "")])
@@ -183,12 +183,12 @@ def _strips_accents(state: dict[str, Any]) -> bool:
     return found.get("type") == "BertNormalizer" and found["lowercase"] and strips is not False
 
 
-def _missing_pieces(vocabulary: Mapping[str, int], texts: Iterable[str]) -> list[str]:
+def _missing_pieces(tokenizer: Tokenizer, texts: Iterable[str]) -> list[str]:
     """Characters of the texts, as pieces at a word's start and within it, that a WordPiece vocabulary lacks."""
-    normalizer, splitter = _normalizer(), _pre_tokenizer()
+    normalizer, splitter, vocabulary = tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.get_vocab()
     counts: Counter[str] = Counter()
     for text in texts:
-        for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)):
+        for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text) if normalizer else text):
             counts.update([word[0], *(f"##{letter}" for letter in word[1:])])
     return sorted(piece for piece, count in counts.items() if count >= ADDED_FROM and piece not in vocabulary)
 

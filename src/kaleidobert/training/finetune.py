@@ -17,6 +17,7 @@ from kaleidobert.files import read_json, write_whole
 from kaleidobert.model import KaleidoBertForRetrieval
 from kaleidobert.model.distributed import BatchShard
 from kaleidobert.model.loading import load_model, load_processor
+from kaleidobert.model.lost_letters import warn_of_lost_letters
 from kaleidobert.model.unfinished import check_finished
 from kaleidobert.training.collators import PairCollator, collator_settings
 from kaleidobert.training.dataset import PreparedDataset
@@ -165,6 +166,8 @@ def finetune(
     processor = load_processor(model_folder)
     with begin_run(out):
         train, validation = prepare_splits(data, processor.image_processor, reading)
+        advice = "pre-train on this catalogue"
+        warn_of_lost_letters(processor.tokenizer, train.texts, f"the tokenizer of {model_folder}", advice)
         products, validated = list(chosen.usable(train, "train")), list(chosen.usable(validation, "validation"))
         set_seed(training.seed)  # a new head is the same in every process
         model = chosen.load(model_folder, settings, train, products)

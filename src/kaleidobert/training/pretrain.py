@@ -24,6 +24,7 @@ from kaleidobert.model import (
 from kaleidobert.model.distributed import BatchShard
 from kaleidobert.model.initial import load_image, load_text, text_checkpoint
 from kaleidobert.model.loading import load_model, load_processor
+from kaleidobert.model.lost_letters import warn_of_lost_letters
 from kaleidobert.model.objectives import Objectives
 from kaleidobert.model.pretraining import active_levels
 from kaleidobert.model.tokenizer import load_tokenizer, token_counts, train_tokenizer, trim_vocabulary
@@ -227,15 +228,21 @@ def _continued(run: Path, config: KaleidoBertConfig, objectives: Objectives) -> 
 
 
 def _tokenizer(settings: RunSettings, train: PreparedDataset) -> tuple[Any, list[int] | None]:
-    """The run's tokenizer and, where a checkpoint's was trimmed, the checkpoint's ids of its tokens."""
+    """The run's tokenizer and, where a checkpoint's was fitted to the catalogue, the checkpoint's ids of its tokens."""
     chosen, text = settings.tokenizer, settings.initial.text
     if settings.initial.run:
-        return load_processor(Path(settings.initial.run)).tokenizer, None
+        tokenizer = load_processor(Path(settings.initial.run)).tokenizer
+        warn_of_lost_letters(tokenizer, train.texts, "initial.run's tokenizer", "train without initial.run")
+        return tokenizer, None
     if text:
         tokenizer = load_tokenizer(text_checkpoint(text), chosen.max_length)
-        if chosen.vocabulary is None or chosen.vocabulary >= len(tokenizer):
-            return tokenizer, None
-        return trim_vocabulary(tokenizer, train.texts, chosen.vocabulary)
+        if chosen.vocabulary is not None:
+            return trim_vocabulary(tokenizer, train.texts, chosen.vocabulary)
+        advice = "set tokenizer.vocabulary to a number of tokens, or start from a checkpoint for these languages"
+        warn_of_lost_letters(tokenizer, train.texts, f"the tokenizer of {text}", advice)
+        return tokenizer, None
     if chosen.kind in TOKENIZER_KINDS:
         return train_tokenizer(train.texts, chosen.kind, chosen.vocabulary or 30000, chosen.max_length), None
-    return load_tokenizer(chosen.kind, chosen.max_length), None
+    tokenizer = load_tokenizer(chosen.kind, chosen.max_length)
+    warn_of_lost_letters(tokenizer, train.texts, f"the tokenizer {chosen.kind}", "set tokenizer.kind=wordpiece")
+    return tokenizer, None

@@ -47,7 +47,8 @@ class TokenizerSettings(_Strict):
     """``kind``: wordpiece, bpe, unigram or sentencepiece, trained on the catalogue; or a tokenizer's name or folder.
 
     A run that starts from a text checkpoint has that checkpoint's tokenizer, whatever the ``kind``. ``vocabulary``: of
-    a trained tokenizer, and of a checkpoint's WordPiece, which is trimmed to it; null keeps a checkpoint's whole one.
+    a trained tokenizer, and of a checkpoint's WordPiece, which is fitted to the catalogue; null keeps a checkpoint's
+    as it is.
     ``max_length``: of a text in tokens, [CLS] and [SEP] included.
     """
 

@@ -215,7 +215,7 @@ def train_captioner(
         logs=out / "logs",
     )
     trainer.train()
-    last = trainer.last_validation()
+    last = trainer.last_validation(changed=True)  # to the best weights
     KaleidoBertProcessor(image_processor, tokenizer).save_pretrained(out)
     captioner.save_pretrained(out)
     write_history(trainer, out)

@@ -100,9 +100,16 @@ class TimedTrainer(Trainer):
             self.waited, self.waited_since = 0.0, now
         super().log(logs, start_time)
 
-    def last_validation(self) -> dict[str, float]:
-        """Validate after the training, and close TensorBoard's file."""
-        figures = self.evaluate()
+    def last_validation(self, changed: bool = False) -> dict[str, float]:
+        """Validate after the training, and close TensorBoard's file.
+
+        Where the last step has been validated, these are its figures, unless the weights have ``changed`` since.
+        """
+        last = next((row for row in reversed(self.state.log_history) if "eval_loss" in row), None)
+        if last and last["step"] == self.state.global_step and not changed:
+            figures = {name: value for name, value in last.items() if name != "step"}
+        else:
+            figures = self.evaluate()
         if self.tensorboard:
             self.tensorboard.close()
         return figures

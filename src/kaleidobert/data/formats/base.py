@@ -16,16 +16,18 @@ class Format:
     """An export whose columns have meanings of their own.
 
     name: as in docs/catalogues.md. header: the columns by which it is known; a table that has all of them is one.
-    others: more columns that ``rows`` reads. Rows have the columns of both under these names, however the file writes
-    them. fields: the columns of a product's fields; those that are missing are left out. added: columns that ``rows``
-    adds. rows: a function that reads the export's rows from their start, and yields rows of products.
-    image_template: where photos are, for exports without a column of them.
+    others: more columns that ``rows`` reads. translations: what these are called in other languages. Rows have the
+    columns of header and others under these names, however the file writes them. fields: the columns of a product's
+    fields; those that are missing are left out. added: columns that ``rows`` adds. rows: a function that reads the
+    export's rows from their start, and yields rows of products. image_template: where photos are, for exports without
+    a column of them.
     """
 
     name: str
     header: tuple[str, ...]
     fields: Mapping[str, str]
     others: tuple[str, ...] = ()
+    translations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     added: tuple[str, ...] = ()
     rows: Callable[[Callable[[], NumberedRows]], NumberedRows] = field(default=lambda read: read())
     image_template: str = ""
@@ -48,6 +50,11 @@ def joined(rows: Sequence[Row]) -> Row:
     """One row of several: of each column the distinct values, separated by commas."""
     columns = dict.fromkeys(column for row in rows for column in row)
     return {column: ", ".join(distinct(text(row, column) for row in rows)) for column in columns}
+
+
+def with_details(row: Row, details: Mapping[str, str], kind: str) -> Row:
+    """A product with details that the shop named; one that is named as a column of the export has its kind added."""
+    return row | {f"{name} ({kind})" if row.get(name) else name: value for name, value in details.items()}
 
 
 def path_labels(path: str) -> tuple[str, str]:

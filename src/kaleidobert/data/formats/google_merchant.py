@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kaleidobert.data.formats.base import Format, distinct, path_labels
+from kaleidobert.data.photo_names import listed_photos
 from kaleidobert.data.tables import NumberedRows
 
 PHOTOS = ("image_link", "additional_image_link")
@@ -17,7 +18,9 @@ def _products(read: Callable[[], NumberedRows]) -> NumberedRows:
         if isinstance(row, str):
             yield number, row
             continue
-        images = distinct(photo for column in PHOTOS for photo in _addresses(row.get(column)))
+        images = distinct(
+            photo for column in PHOTOS for cell in _values(row.get(column)) for photo in listed_photos(cell)
+        )
         paths = [path for column in TYPES for path in _values(row.get(column)) if path and not path.isdecimal()]
         category, subcategory = path_labels(paths[0] if paths else "")
         kept = {column: cell for column, cell in row.items() if column not in PHOTOS}
@@ -29,19 +32,21 @@ def _values(cell: Any) -> list[str]:
     return [str(value).strip() for value in (cell if isinstance(cell, list) else [cell]) if value is not None]
 
 
-def _addresses(cell: Any) -> list[str]:
-    """Text files have commas between addresses, which may hold commas themselves."""
-    found = []
-    for value in _values(cell):
-        parts = [part.strip() for part in value.split(",")]
-        found += parts if all(part.startswith("http") for part in parts) else [value]
-    return found
-
-
+# Text files could have names of any language; those of today are English.
+GERMAN_AND_FRENCH = {
+    "id": ("identifiant",),
+    "title": ("Titel", "titre"),
+    "description": ("Beschreibung", "descriptif"),
+    "image_link": ("Bildlink", "lien image"),
+    "additional_image_link": ("zusätzlicher Bildlink", "lien image supplémentaire"),
+    "google_product_category": ("Google Produktkategorie", "catégorie de produits Google"),
+    "product_type": ("Produkttyp", "catégorie", "type de produit"),
+}
 GOOGLE_MERCHANT = Format(
     "Google Merchant",
     header=("id", "title", "image_link"),
     others=("description", "additional_image_link", "item_group_id", *TYPES),
+    translations=GERMAN_AND_FRENCH,
     fields={"id": "id", "title": "title", "description": "description", "images": "images"},
     added=("images", "category", "subcategory"),
     rows=_products,

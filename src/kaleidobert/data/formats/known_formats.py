@@ -19,18 +19,22 @@ FORMATS: tuple[Format, ...] = (SHOPIFY, SHOPIFY_2025, WOOCOMMERCE, GOOGLE_MERCHA
 
 
 def format_of(table: Table) -> Format | None:
-    """The format whose header a table has; None for a table of products."""
+    """The format whose header a table has, in any of its languages; None for a table of products."""
     keys = {column_key(column) for column in table.columns}
-    return next((each for each in FORMATS if keys.issuperset(map(column_key, each.header))), None)
+    for each in FORMATS:
+        spelled = _spelling(each)
+        if {spelled[key] for key in keys & spelled.keys()}.issuperset(each.header):
+            return each
+    return None
 
 
 def product_table(table: Table) -> Table:
     """A table whose rows are products: those of a known format converted, with its fields and photos.
 
-    Columns are named as the format writes them; all others in composed Unicode.
+    Columns are named as the format writes them in English; all others in composed Unicode.
     """
     found = format_of(table)
-    spelled = {column_key(name): name for name in (*found.header, *found.others)} if found else {}
+    spelled = _spelling(found) if found else {}
     names = {column: spelled.get(column_key(column), column_name(column)) for column in table.columns}
     read = partial(_renamed, table.rows, {column: name for column, name in names.items() if column != name})
     if found is None:
@@ -44,6 +48,12 @@ def product_table(table: Table) -> Table:
         image_template=found.image_template,
         format=found.name,
     )
+
+
+def _spelling(form: Format) -> dict[str, str]:
+    """The format's columns by the keys of their names."""
+    others = {column_key(other): name for name, names in form.translations.items() for other in names}
+    return others | {column_key(name): name for name in (*form.header, *form.others)}
 
 
 def _renamed(read: Callable[[], NumberedRows], names: Mapping[str, str]) -> NumberedRows:

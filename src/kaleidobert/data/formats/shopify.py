@@ -6,7 +6,7 @@ from collections.abc import Callable
 from itertools import groupby
 from typing import Any
 
-from kaleidobert.data.formats.base import Format, Row, distinct, joined, lowest, path_labels, text
+from kaleidobert.data.formats.base import Format, Row, distinct, joined, lowest, path_labels, text, with_details
 from kaleidobert.data.tables import NumberedRows
 
 OPTIONS = (1, 2, 3)
@@ -28,7 +28,7 @@ def _format(name: str, handle: str, body: str, photo: str, variant_photo: str, p
         row["price"] = lowest(text(each, price) for each in rows)
         for used in (photo, variant_photo, position, price, *options):
             row.pop(used, None)
-        return _options(rows) | row
+        return with_details(row, _options(rows), "option")
 
     def products(read: Callable[[], NumberedRows]) -> NumberedRows:
         for same, group in groupby(read(), key=lambda each: _handle(each[1], handle)):

@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 from itertools import count
 
-from kaleidobert.data.formats.base import Format, Row, distinct, lowest, path_labels, text
+from kaleidobert.data.formats.base import Format, Row, distinct, lowest, path_labels, text, with_details
+from kaleidobert.data.formats.woocommerce_languages import TRANSLATIONS
 from kaleidobert.data.tables import NumberedRows
 
 LIST = re.compile(r"(?<!\\),")  # a comma that belongs to a value has a backslash before it
@@ -47,7 +48,7 @@ def _product(row: Row, variations: list[Row]) -> Row:
     product["price"] = lowest(next(filter(None, (text(each, name) for name in PRICES)), "") for each in rows)
     for used in ("Images", "Short description", "Description", *PRICES):
         product.pop(used, None)
-    return product | {name: ", ".join(values) for name, values in details.items() if not product.get(name)}
+    return with_details(product, {name: ", ".join(values) for name, values in details.items()}, "attribute")
 
 
 def _details(rows: list[Row]) -> dict[str, list[str]]:
@@ -80,6 +81,7 @@ WOOCOMMERCE = Format(
     "WooCommerce",
     header=READ,
     others=("Parent", "Sale price", "Short description", "Description", "Categories"),
+    translations=TRANSLATIONS,
     fields={"id": "ID", "title": "Name", "description": "description", "images": "images"},
     added=("description", "images", "category", "subcategory", "price"),
     rows=_products,
