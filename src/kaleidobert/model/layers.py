@@ -185,7 +185,7 @@ def decode(
     both = F.pad(left, (patches, 0))  # (1, 1, T, P + before + T): patches come first and are seen by all tokens
     if text_only is not None:
         blind = (text_only.to(states.dtype) * lowest).view(-1, 1, 1, 1).expand(-1, 1, length, patches)
-        both = torch.cat([blind, left.expand(len(blind), -1, -1, -1)], dim=-1)
+        both = torch.cat([blind, left.expand(blind.shape[0], -1, -1, -1)], dim=-1)
     with _without_checkpointing(bert):
         for index, layer in enumerate(bert.encoder.layer):
             states = layer(states, left if index < fusion_layer else both, past_key_values=cache)

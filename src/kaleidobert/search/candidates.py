@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-import torch
 from scipy.special import expit, logit
 
 from kaleidobert.index.filters import Filters
@@ -15,7 +14,7 @@ from kaleidobert.index.operators import ID
 from kaleidobert.index.protocol import ProductIndex
 from kaleidobert.index.records import Candidate
 from kaleidobert.scoring.calibration import Calibration
-from kaleidobert.scoring.protocol import PairScorer
+from kaleidobert.scoring.protocol import PairScorer, as_numpy
 from kaleidobert.scoring.ranking import RERANK
 from kaleidobert.search.ordering import RankedHits, by_match, collapse_groups, fused, mentions, sorted_by
 from kaleidobert.search.query import BEST_MATCH, Hit, Query
@@ -203,7 +202,6 @@ class CandidateRetriever:
             return "the joint model was fitted a weight of 0"
         return "" if self._calibration.combined else "the joint model has no match probabilities; run fit-ranker again"
 
-    @torch.inference_mode()
     def rerank(
         self, queries: Sequence[Query], encoded: Sequence[EncodedQuery], found: Sequence[ScoredCandidates]
     ) -> None:
@@ -229,19 +227,27 @@ class CandidateRetriever:
 
     def _joint_scores(self, jobs: Sequence[tuple[EncodedText, np.ndarray, list[str]]]) -> list[np.ndarray]:
         """Joint scores (n,) of each text with the patch states (n, P, H) of its n photos, and their product ids."""
-        ids = torch.nn.utils.rnn.pad_sequence([text.ids for text, *_ in jobs], batch_first=True)
-        masks = torch.nn.utils.rnn.pad_sequence([text.mask for text, *_ in jobs], batch_first=True)
+        ids, masks = _padded([text.ids for text, *_ in jobs]), _padded([text.mask for text, *_ in jobs])
         counts = [len(states) for _, states, _ in jobs]
-        which = torch.arange(len(jobs), device=ids.device).repeat_interleave(torch.tensor(counts, device=ids.device))
-        patches = torch.from_numpy(np.concatenate([states for _, states, _ in jobs]))
+        which = np.arange(len(jobs)).repeat(counts)
+        patches = np.concatenate([states for _, states, _ in jobs])
         own = self._scorer.own_rows([each for _, _, products in jobs for each in products])
-        scores = [
-            self._scorer.joint_scores(
-                ids[which[rows]], masks[which[rows]], patches[rows], own=None if own is None else own[rows]
-            )
-            for rows in torch.arange(len(patches)).split(JOINT_BATCH)
-        ]
-        return [each.float().cpu().numpy() for each in torch.cat(scores).split(counts)]
+        own = None if own is None else as_numpy(own)
+        scores = []
+        for start in range(0, len(patches), JOINT_BATCH):
+            rows = slice(start, start + JOINT_BATCH)
+            texts = ids[which[rows]], masks[which[rows]]
+            found = self._scorer.joint_scores(*texts, patches[rows], own=None if own is None else own[rows])
+            scores.append(as_numpy(found))
+        return np.split(np.concatenate(scores), np.cumsum(counts)[:-1])
+
+
+def _padded(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Rows of different lengths as (N, T), with zeros behind the shorter ones."""
+    found = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
+    for row, values in zip(found, rows, strict=True):
+        row[: len(values)] = values
+    return found
 
 
 def boosted(match: np.ndarray, preferred: np.ndarray) -> np.ndarray:
