@@ -15,6 +15,7 @@ from kaleidobert.cli.check import check
 from kaleidobert.cli.demo import demo
 from kaleidobert.cli.describe import describe
 from kaleidobert.cli.evaluate import evaluate
+from kaleidobert.cli.export import export
 from kaleidobert.cli.features import features
 from kaleidobert.cli.finetune import finetune
 from kaleidobert.cli.fit_ranker import fit_ranker
@@ -52,6 +53,7 @@ for verb in (
     finetune,
     evaluate,
     fit_ranker,
+    export,
     index,
     search,
     rules,
