@@ -77,6 +77,6 @@ async def follow_versions(batched_ranker: BatchedRanker) -> None:
         await asyncio.sleep(VERSION_CHECK_SECONDS)
         try:
             if await asyncio.to_thread(lambda: batched_ranker.store.superseded):
-                batched_ranker.ranker = await asyncio.to_thread(Ranker.open, batched_ranker.store.uri)
+                batched_ranker.ranker = await asyncio.to_thread(batched_ranker.ranker.reopened)
         except (InputError, RuntimeError, OSError) as error:
             logging.getLogger(__name__).warning("cannot switch to the store's new version: %s", error)
