@@ -2,14 +2,22 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test format lint sbom clean
+.PHONY: setup slim demo test format lint sbom clean
 
 setup: .venv/ready
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[serve,pretrained,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# What a server needs, without torch: an environment that tests/server/test_without_torch.py serves from.
+slim: .venv/slim/ready
+
+.venv/slim/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv/slim
+	.venv/slim/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[serve]'
 	touch $@
 
 demo: setup
@@ -17,7 +25,7 @@ demo: setup
 
 # One thread each: sums, and so whole trainings, are then the same to the last digit whatever else the machine does.
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(ARGS)
+	OMP_NUM_THREADS=1 KALEIDOBERT_SLIM=$(wildcard .venv/slim/bin/python) $(BIN)/python -m pytest -n 2 $(ARGS)
 
 format: setup
 	$(BIN)/ruff format .

@@ -82,6 +82,14 @@ def program(
     """Fine-grained fashion vision-language pre-training, retrieval and product search."""
 
 
+def missing_package(error: Exception) -> str | None:
+    """One line about a package that is not installed; None for any other error."""
+    name = error.name if isinstance(error, ModuleNotFoundError) else None
+    if not name or name.partition(".")[0] == "kaleidobert":
+        return None
+    return f"this command needs the package {name.partition('.')[0]}; install it with: pip install 'kaleidobert[train]'"
+
+
 def main() -> None:
     """Run a verb; unusable input, or a full or read-only disk, is one line on standard error, with exit code 2."""
     if not is_main_process():
@@ -95,7 +103,7 @@ def main() -> None:
     except InputError as error:
         reason: str | None = str(error)
     except Exception as error:
-        if (reason := storage_problem(error)) is None:
+        if (reason := storage_problem(error) or missing_package(error)) is None:
             raise
     else:
         return

@@ -139,10 +139,10 @@ class ArrayMemory:
 
 
 def _leave_out(scores: np.ndarray, own: np.ndarray | None) -> np.ndarray:
-    """Scores (N, M) with each row's ``own`` memory row (N,), -1 for none, at the lowest value."""
+    """Scores (N, M) with each row's ``own`` memory row (N,), -1 for none, below all others."""
     if own is not None:
         known = np.flatnonzero(own >= 0)
-        scores[known, own[known]] = np.finfo(scores.dtype).min
+        scores[known, own[known]] = np.finfo(scores.dtype).min / 64  # finite when a kernel multiplies it
     return scores
 
 
