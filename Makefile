@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test format lint lock audit sbom clean
+.PHONY: setup slim demo test format lint lock audit sbom clean
 
 setup: .venv/ready
 
@@ -18,12 +18,21 @@ LOCKED := install --quiet --require-hashes --no-deps --requirement
 	$(BIN)/python -m pip check
 	touch $@
 
+# What a server needs, without torch: an environment that tests/server/test_without_torch.py serves from.
+slim: .venv/slim/ready
+
+.venv/slim/ready: pyproject.toml locks/serve.txt
+	$(PYTHON) -m venv .venv/slim
+	.venv/slim/bin/python -m pip $(LOCKED) locks/serve.txt
+	.venv/slim/bin/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
 demo: setup
 	$(BIN)/kaleidobert demo --out demo-out $(ARGS)
 
 # One thread each: sums, and so whole trainings, are then the same to the last digit whatever else the machine does.
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(ARGS)
+	OMP_NUM_THREADS=1 KALEIDOBERT_SLIM=$(wildcard .venv/slim/bin/python) $(BIN)/python -m pytest -n 2 $(ARGS)
 
 format: setup
 	$(BIN)/ruff format .
@@ -40,6 +49,7 @@ LOCK := uv pip compile --quiet --universal --python-version 3.10 --generate-hash
   --custom-compile-command 'make lock' $(ARGS)
 lock: setup
 	$(BIN)/$(LOCK) pyproject.toml --all-extras --output-file locks/all.txt
+	$(BIN)/$(LOCK) pyproject.toml --extra serve --constraint locks/all.txt --output-file locks/serve.txt
 	sed -n 's/^\(torch==[^ ]*\).*/\1/p' locks/all.txt >.venv/torch.in
 	sed -n 's/^\([^ =]*\)==.*/\1/p' locks/all.txt | grep -vx torch >.venv/locked.in
 	$(BIN)/$(LOCK) .venv/torch.in --no-config --excludes .venv/locked.in --no-emit-package torch --output-file locks/cuda.txt

@@ -36,7 +36,7 @@ from kaleidobert.levels import Level, patch_boxes
 from kaleidobert.model import KaleidoBertImageProcessor
 from kaleidobert.model.image_processing import to_pixel_values
 from kaleidobert.training.align import load_generator
-from kaleidobert.vision.patches import locked_window
+from kaleidobert.vision.locked_portion import locked_window
 from kaleidobert.vision.saliency.detectors import DETECTORS
 
 KINDS = {"parts": (0.0, 0.25), "smallest parts": (0.0, 0.1), "the whole": (0.25, 1.01)}  # region's share of the portion

@@ -19,6 +19,7 @@ LAYERS = [
     "scoring",
     "training",
     "evaluation",
+    "export",
     "index",
     "search",
     "server",

@@ -21,7 +21,7 @@ def pins(lock):
     return found
 
 
-@pytest.mark.parametrize("lock", ["all.txt", "cuda.txt", "torch.txt"])
+@pytest.mark.parametrize("lock", ["all.txt", "cuda.txt", "serve.txt", "torch.txt"])
 def test_each_version_has_hashes_and_no_address(lock):
     text = (LOCKS / lock).read_text()
     assert "://" not in text

@@ -48,4 +48,8 @@ def _is_command_line() -> bool:
 
 
 if not _is_command_line():
-    import_module("kaleidobert.model")
+    try:
+        import_module("kaleidobert.model")
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "transformers"):  # a server needs neither
+            raise

@@ -11,9 +11,9 @@ from kaleidobert.scoring.layout_memory import (
     TEXT_SHARPNESS,
     LayoutMemory,
     Neighbours,
-    layout_slice,
     whitening,
 )
+from kaleidobert.scoring.layouts import layout_slice
 
 ROWS, LAYOUT, VOCABULARY, PADDING = 40, 12, 20, 0
 TEXTS = torch.tensor(

@@ -12,7 +12,7 @@ from kaleidobert.errors import InputError
 from kaleidobert.model import KaleidoBertForRetrieval, KaleidoBertImageProcessor, KaleidoBertProcessor
 from kaleidobert.model.tokenizer import train_tokenizer
 from kaleidobert.scoring.cross_modal_memory import CrossModalMemory
-from kaleidobert.scoring.joint_scores import joint_score
+from kaleidobert.scoring.formula import joint_score
 from kaleidobert.scoring.layout_memory import BUFFERS, LayoutMemory
 from kaleidobert.scoring.memory import MEMORY_FILE, RetrievalMemory, product_keys
 from kaleidobert.scoring.ranking import RANKING_FILE, Ranking, RankingWeights

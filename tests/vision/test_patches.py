@@ -6,7 +6,8 @@ import torch
 from PIL import Image, ImageDraw
 
 from kaleidobert.levels import PUBLISHED, Level, level_slices, patch_boxes
-from kaleidobert.vision.patches import cut_locked_portion, cut_patches, pool_patches
+from kaleidobert.vision.locked_portion import cut_locked_portion
+from kaleidobert.vision.patches import cut_patches, pool_patches
 
 
 def random_pixels(side, channels=3):

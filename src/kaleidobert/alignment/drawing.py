@@ -20,7 +20,7 @@ from kaleidobert.vision.drawing import (
     photo_tile,
     place_tile,
 )
-from kaleidobert.vision.patches import WHITE
+from kaleidobert.vision.locked_portion import WHITE
 
 COLUMNS = 6
 LEVEL_COLOURS = ("#c8102e", "#0a6fb8", "#1d1c1a")  # of the finest grid, of the next, of all others

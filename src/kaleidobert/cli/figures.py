@@ -180,6 +180,24 @@ def _shown(text: str) -> str:
     return escape("".join(" " if unicodedata.category(letter)[0] == "C" else letter for letter in text))
 
 
+def print_export(figures: dict) -> None:
+    """The largest error of each output, R@1 of run and export where it was measured, and what became of 8 bits."""
+    table = Table("output", "largest error", title="exported model, compared with the run")
+    for name, error in figures["largest_error"].items():
+        table.add_row(name, f"{error:.1e}")
+    Console().print(table)
+    if "R@1" in figures:
+        table = Table("R@1, %", title=f"text→image, {figures['queries']:,} queries of {figures['split']}")
+        for name in figures["R@1"]:
+            table.add_column(name, justify="right")
+        for row in figures["R@1"]["torch"]:
+            table.add_row(row, *(f"{found[row]:.1f}" for found in figures["R@1"].values()))
+        Console().print(table)
+    if int8 := figures.get("int8"):
+        what = "texts are encoded with 8-bit weights" if int8["kept"] else "8-bit weights for texts are left out"
+        print(f"{what}: {int8['gain']:.2f} times as fast ({int8['int8_ms']} ms a text, {int8['float32_ms']} ms before)")
+
+
 def print_ranking(figures: dict) -> None:
     """The fitted weights, without and with the memory, and how well match probabilities agree with observed matches."""
     for name, fit in figures.items():

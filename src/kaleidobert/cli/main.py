@@ -15,6 +15,7 @@ from kaleidobert.cli.check import check
 from kaleidobert.cli.demo import demo
 from kaleidobert.cli.describe import describe
 from kaleidobert.cli.evaluate import evaluate
+from kaleidobert.cli.export import export
 from kaleidobert.cli.features import features
 from kaleidobert.cli.finetune import finetune
 from kaleidobert.cli.fit_ranker import fit_ranker
@@ -52,6 +53,7 @@ for verb in (
     finetune,
     evaluate,
     fit_ranker,
+    export,
     index,
     search,
     rules,
@@ -80,6 +82,14 @@ def program(
     """Fine-grained fashion vision-language pre-training, retrieval and product search."""
 
 
+def missing_package(error: Exception) -> str | None:
+    """One line about a package that is not installed; None for any other error."""
+    name = error.name if isinstance(error, ModuleNotFoundError) else None
+    if not name or name.partition(".")[0] == "kaleidobert":
+        return None
+    return f"this command needs the package {name.partition('.')[0]}; install it with: pip install 'kaleidobert[train]'"
+
+
 def main() -> None:
     """Run a verb; unusable input, or a full or read-only disk, is one line on standard error, with exit code 2."""
     if not is_main_process():
@@ -93,7 +103,7 @@ def main() -> None:
     except InputError as error:
         reason: str | None = str(error)
     except Exception as error:
-        if (reason := storage_problem(error)) is None:
+        if (reason := storage_problem(error) or missing_package(error)) is None:
             raise
     else:
         return

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from kaleidobert.cli.options import Engine, EngineName, ModelFolder
 
 
 def mcp(
     *,
     store: Annotated[str, typer.Option(help="The store made by `kaleidobert index`.")],
-    model: Annotated[Path | None, typer.Option(help="The model folder, if it has moved since indexing.")] = None,
+    model: ModelFolder = None,
+    engine: EngineName = Engine.torch,
 ) -> None:
     """Serve a store to agents as tools of the Model Context Protocol, over standard input and output.
 
@@ -26,4 +28,4 @@ def mcp(
         hint = "install it with: pip install 'kaleidobert[mcp]'"
         raise InputError(f"the tools need the package {error.name}; {hint}") from error
 
-    mcp_server(Ranker.open(store, model)).run("stdio")
+    mcp_server(Ranker.open(store, model, engine)).run("stdio")

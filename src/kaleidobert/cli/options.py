@@ -9,8 +9,20 @@ import typer
 
 from kaleidobert.cli.output import STANDARD_OUTPUT, figures_alone
 from kaleidobert.data.problems import MAX_BAD
+from kaleidobert.scoring.engine import Engine
 
-__all__ = ["MAX_BAD", "PRESETS", "Catalogue", "Columns", "ImageTemplate", "JsonFile", "MaxBad"]
+__all__ = [
+    "MAX_BAD",
+    "PRESETS",
+    "Catalogue",
+    "Columns",
+    "Engine",
+    "EngineName",
+    "ImageTemplate",
+    "JsonFile",
+    "MaxBad",
+    "ModelFolder",
+]
 
 PRESETS = "mini, small, scratch, base, published, published-mini"
 
@@ -28,6 +40,10 @@ JsonFile = Annotated[
 ]
 Catalogue = Annotated[str, typer.Argument(help="The catalogue: a file, a folder or the name of a data set.")]
 Columns = Annotated[Path | None, typer.Option(help="A file that maps unusual column names (docs/catalogues.md).")]
+ModelFolder = Annotated[Path | None, typer.Option(help="The model folder, if it has moved since indexing.")]
+EngineName = Annotated[
+    Engine, typer.Option(help="What runs the model: torch, or onnx for the folder of `kaleidobert export`, by --model.")
+]
 MaxBad = Annotated[
     float, typer.Option(min=0, max=1, help="Share of unusable rows, from 0 to 1, above which the catalogue is refused.")
 ]

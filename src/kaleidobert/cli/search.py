@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kaleidobert.cli.options import JsonFile
+from kaleidobert.cli.options import Engine, EngineName, JsonFile, ModelFolder
 
 
 def search(
@@ -44,7 +44,8 @@ def search(
         bool, typer.Option(help="Explain each hit by the query's words; with --out, mark the patches they match.")
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Save a picture of the result to this file.")] = None,
-    model: Annotated[Path | None, typer.Option(help="The model folder, if it has moved since indexing.")] = None,
+    model: ModelFolder = None,
+    engine: EngineName = Engine.torch,
     json: JsonFile = None,
 ) -> None:
     """Search a store with a text, a photo, a product to resemble, or several of them.
@@ -79,4 +80,5 @@ def search(
         out,
         model,
         json,
+        engine=engine,
     )

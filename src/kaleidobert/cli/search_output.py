@@ -13,6 +13,7 @@ from rich.text import Text
 from kaleidobert.cli.figures import write_figures
 from kaleidobert.cli.output import check_files, check_picture, save_picture
 from kaleidobert.index.opening import store_errors
+from kaleidobert.scoring.engine import Engine
 from kaleidobert.search.contact_sheet import result_sheet
 from kaleidobert.search.query import Answer, Hit, Query
 from kaleidobert.search.query_encoder import phrases_of
@@ -28,13 +29,14 @@ def search_once(
     model: Path | None = None,
     json_path: Path | None = None,
     console: Console | None = None,
+    engine: Engine = Engine.torch,
 ) -> Answer:
     """Answer one query and show the answer. Raises ``InputError`` for a query, store or path that cannot be used."""
     query.check()
     check_picture(out)
     check_files(json_path)
     with store_errors(store):
-        answer = Ranker.open(store, model).answer(query)
+        answer = Ranker.open(store, model, engine).answer(query)
     heading = query_text(query)
     console = console or Console()
     if understood := understood_text(query, answer.asked):

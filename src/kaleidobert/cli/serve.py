@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from kaleidobert.cli.options import Engine, EngineName, ModelFolder
 from kaleidobert.data.events import KEEP_DAYS
 
 
@@ -15,7 +16,8 @@ def serve(
     store: Annotated[str, typer.Option(help="The store made by `kaleidobert index`.")],
     host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for all interfaces.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 chooses a free one.")] = 8000,
-    model: Annotated[Path | None, typer.Option(help="The model folder, if it has moved since indexing.")] = None,
+    model: ModelFolder = None,
+    engine: EngineName = Engine.torch,
     describe: Annotated[
         list[Path] | None, typer.Option(help="Fine-tuned runs that describe uploaded photos; can be repeated.")
     ] = None,
@@ -79,4 +81,4 @@ def serve(
         photos=photos,
         metrics_tokens=Tokens.read(metrics_token_file, METRICS_VARIABLE),
     )
-    serve_store(store, host, port, model, settings)
+    serve_store(store, host, port, model, settings, engine)

@@ -39,7 +39,8 @@ from kaleidobert.model.unfinished import (
     what_to_do,
 )
 from kaleidobert.progress import track
-from kaleidobert.scoring.joint_scores import JointTerms, joint_score, prior_column
+from kaleidobert.scoring.formula import JointTerms, joint_score
+from kaleidobert.scoring.joint_scores import prior_column
 from kaleidobert.scoring.memory import MEMORY_FILE
 from kaleidobert.scoring.ranking import DIRECTIONS, RERANK, Ranking, RankingWeights, trained_terms
 from kaleidobert.scoring.scorer import KaleidoBertScorer

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kaleidobert.progress import progress_bar
-from kaleidobert.scoring.joint_scores import joint_score, log_likelihood_ratio
-from kaleidobert.scoring.protocol import TextBatch
+from kaleidobert.scoring.formula import joint_score, log_likelihood_ratio
+from kaleidobert.scoring.protocol import PairScorer, TextBatch
 from kaleidobert.scoring.ranking import DIRECTIONS
 from kaleidobert.scoring.scorer import KaleidoBertScorer
 from kaleidobert.training.collators import PairCollator
@@ -247,7 +247,7 @@ def pair_scores(
     return torch.cat(scores)[order.argsort()]
 
 
-def ranked_by(name: str, scorer: KaleidoBertScorer, scores: DirectionScores) -> Tensor:
+def ranked_by(name: str, scorer: PairScorer, scores: DirectionScores) -> Tensor:
     """Scores (Q, C) of a row: ``vectors``, ``joint``, ``combined`` or one of ``scores.terms``; -inf for padding.
 
     If the joint model scored only the best candidates, the others rank behind them by embeddings.

@@ -9,17 +9,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
 from kaleidobert.data.images import ImageSource
+from kaleidobert.data.problems import Problems
 from kaleidobert.data.product import Product
-from kaleidobert.data.readers import Problems
 from kaleidobert.errors import InputError
 from kaleidobert.index.records import Box, StoredView
-from kaleidobert.model.image_processing import to_pixel_values
-from kaleidobert.scoring.protocol import PairScorer
-from kaleidobert.vision.patches import cut_locked_portion, locked_window
+from kaleidobert.scoring.protocol import PairScorer, as_numpy
+from kaleidobert.vision.locked_portion import cut_locked_portion, locked_window
 
 THUMBNAIL_SIZE = (256, 512)  # maximum width and height
 
@@ -50,7 +48,6 @@ class Embedder:
             digest.update(len(photo).to_bytes(8, "big") + photo)
         return digest.hexdigest()[:32]
 
-    @torch.inference_mode()
     def embed(self, products: Iterable[Product], batch_size: int, problems: Problems) -> list[StoredView]:
         """A row for each readable view, ``batch_size`` photos per forward pass; the others go to ``problems``.
 
@@ -71,10 +68,10 @@ class Embedder:
 
     def _rows(self, photos: list[tuple[Product, int, Image.Image]], contents: dict[str, str]) -> list[StoredView]:
         locked, boxes = zip(*(self._locked_portion(image) for _, _, image in photos), strict=True)
-        pixels = to_pixel_values(torch.from_numpy(np.stack(locked)))
+        pixels = np.stack(locked).transpose(0, 3, 1, 2).astype(np.float32) / 255  # (B, 3, S, S)
         batch = self.scorer.encode_pixels(pixels, [product.id for product, _, _ in photos])
-        vectors, hubness = batch.embeds.float().cpu().numpy(), batch.hubness.tolist()  # (B, V), (B,)
-        states = batch.patch_states.to("cpu", torch.float16).numpy()  # (B, 55, H)
+        vectors, hubness, states = map(as_numpy, batch)  # (B, V), (B,), (B, 55, H)
+        states = states.astype(np.float16)
         if not (np.isfinite(vectors).all() and np.isfinite(states).all()):
             raise InputError(f"the model in {self.scorer.name} produces NaN or infinite values: train it again")
         return [
@@ -82,7 +79,7 @@ class Embedder:
                 product,
                 view,
                 vectors[i],
-                hubness[i],
+                float(hubness[i]),
                 states[i],
                 thumbnail(image),
                 boxes[i],

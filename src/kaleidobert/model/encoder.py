@@ -200,6 +200,11 @@ class KaleidoBertModel(KaleidoBertPreTrainedModel):
         """Mean last states (B, H) -> embeddings (B, V), unit vectors."""
         return F.normalize(self.image_projection(pooled).float(), dim=-1)
 
+    def project_patches(self, patch_states: Tensor) -> tuple[Tensor, Tensor]:
+        """Patch states (B, P, H) -> embeddings (B, V), without the mirror image, and each patch's share (B, P, V)."""
+        states = self.image_states(patch_states)
+        return self.project_image(states.mean(dim=1)), (states @ self.image_projection.weight.T).float()
+
     def encode_text(self, input_ids: Tensor, attention_mask: Tensor) -> KaleidoBertTextOutput:
         """Encode texts (B, T) alone; attention_mask (B, T) is 0 at padding."""
         tokens = self.embed_tokens(input_ids, attention_mask)

@@ -21,7 +21,7 @@ from transformers.image_utils import (
 
 from kaleidobert.data.images import open_photo, upright
 from kaleidobert.errors import InputError
-from kaleidobert.vision.patches import cut_locked_portion
+from kaleidobert.vision.locked_portion import cut_locked_portion
 from kaleidobert.vision.saliency.base import Box, locked_box
 from kaleidobert.vision.saliency.detectors import check_detector, detector
 

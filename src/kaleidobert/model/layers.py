@@ -82,6 +82,10 @@ class PrefixCache(DynamicCache):
         found.prefix = {layer: (change(keys), change(values)) for layer, (keys, values) in self.prefix.items()}
         return found
 
+    def row(self, index: int) -> PrefixCache:
+        """A new cache with this row of the prefix, copied, and no tokens yet."""
+        return self.rows(torch.tensor([index]))
+
     def joined(self, others: Sequence[PrefixCache]) -> PrefixCache:
         """A new cache with the rows of this prefix and of the others, and no tokens yet."""
         found = PrefixCache()
@@ -198,7 +202,7 @@ def decode(
     both = F.pad(left, (patches, 0))  # (1, 1, T, P + before + T): patches come first and are seen by all tokens
     if text_only is not None:
         blind = (text_only.to(states.dtype) * lowest).view(-1, 1, 1, 1).expand(-1, 1, length, patches)
-        both = torch.cat([blind, left.expand(len(blind), -1, -1, -1)], dim=-1)
+        both = torch.cat([blind, left.expand(blind.shape[0], -1, -1, -1)], dim=-1)
     with _without_checkpointing(bert):
         for index, layer in enumerate(bert.encoder.layer):
             states = layer(states, left if index < fusion_layer else both, past_key_values=cache)

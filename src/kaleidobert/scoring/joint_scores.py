@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,21 +10,11 @@ from torch import Tensor
 from kaleidobert.model.layers import PrefixCache
 from kaleidobert.model.pair_model import KaleidoBertPairModel
 from kaleidobert.model.retrieval import KaleidoBertForRetrieval
-from kaleidobert.scoring.layout_memory import Neighbours, layout_slice
+from kaleidobert.scoring.formula import JointTerms, joint_score
+from kaleidobert.scoring.layout_memory import Neighbours
+from kaleidobert.scoring.layouts import layout_slice
 from kaleidobert.scoring.memory import RetrievalMemory
 from kaleidobert.scoring.ranking import RankingWeights
-
-
-class JointTerms(NamedTuple):
-    """The terms of joint scores, (N,) each, None where one was not computed; all but the ITM logit in nats.
-
-    log_likelihood: log p(text | photo); log_prior: log p(text); neighbour_pmi: see `layout_memory`.
-    """
-
-    itm: Tensor | None
-    log_likelihood: Tensor | None
-    log_prior: Tensor | None
-    neighbour_pmi: Tensor | None
 
 
 class JointScorer:
@@ -193,32 +182,9 @@ class JointScorer:
         return self.memory.layouts.neighbour_text_pmi(input_ids, neighbours)
 
 
-def joint_score(weights: RankingWeights, terms: JointTerms) -> Tensor:
-    """The joint score (N,), the one place of its formula:
-
-        itm_weight * ITM logit + lm_weight * (log p(text | photo) - prior_weight * log p(text))
-            + neighbour_pmi_weight * neighbour-text PMI
-
-    Without the prior, frequent texts would match every photo (with a weight of 1 the second term is the pointwise
-    mutual information of VisualGPTScore: Lin et al., ICML 2024). With a memory, the texts of photos with a similar
-    layout contribute ``neighbour_word_weight`` of p(text | photo).
-    """
-    parts = [(weights.itm_weight, terms.itm), (weights.lm_weight, log_likelihood_ratio(weights, terms))]
-    parts.append((weights.neighbour_pmi_weight, terms.neighbour_pmi))
-    weighed = [weight * term for weight, term in parts if weight and term is not None]
-    return torch.stack(weighed).sum(dim=0)
-
-
 def prior_column(weights: RankingWeights, log_prior: Tensor) -> int:
     """The column of log_prior (..., 2 or 3) that is the prior of the LM's term."""
     return 2 if weights.background_photos and log_prior.shape[-1] > 2 else 0
-
-
-def log_likelihood_ratio(weights: RankingWeights, terms: JointTerms) -> Tensor | None:
-    """The LM's term of the joint score; None where it was not computed."""
-    if terms.log_likelihood is None or terms.log_prior is None:
-        return None
-    return terms.log_likelihood - weights.prior_weight * terms.log_prior
 
 
 def layout_states(model: KaleidoBertPairModel, patch_states: Tensor) -> Tensor:

@@ -17,21 +17,17 @@ As in `cross_modal_memory`, a product's ``own`` row is left out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kaleidobert.levels import Level, level_slices
 from kaleidobert.scoring.cross_modal_memory import HalfPrecisionBuffers, leave_out, log_others
+from kaleidobert.scoring.layouts import LAYOUT_SHARPNESS, SMOOTHING, TEXT_SHARPNESS
 
-GRID = 3  # of the level that a layout is taken from, or of the nearest one
 LAYOUT_SIZE = 256
 MIN_ROWS = 8  # photos for each direction of the whitening: of fewer its scale is chance
-LAYOUT_SHARPNESS, TEXT_SHARPNESS = 30.0, 14.0  # of the kernels, per unit of the cosine; found on validation data
-SMOOTHING = 0.05  # added to the share of neighbours in a word's odds: one distant neighbour proves little
 CHUNK = 128  # texts compared with the whole memory at a time
 BUFFERS = ("layouts", "tokens", "mean", "basis", "idf", "weights")
 
@@ -46,12 +42,6 @@ class Neighbours(NamedTuple):
         """The same where none of N rows ``own`` (N,) has a share; -1 for none."""
         shares = self.shares.masked_fill(self.rows == own[:, None], 0.0)
         return Neighbours(self.rows, shares / shares.sum(dim=1, keepdim=True).clamp(min=1e-12))
-
-
-def layout_slice(levels: Sequence[Level]) -> slice:
-    """The patches, among those of all levels, that form a layout."""
-    nearest = min(range(len(levels)), key=lambda index: abs(levels[index].grid - GRID))
-    return level_slices(levels)[nearest]
 
 
 class LayoutMemory(HalfPrecisionBuffers):

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from kaleidobert.errors import InputError
 from kaleidobert.files import replacing
 from kaleidobert.scoring.cross_modal_memory import CrossModalMemory
 from kaleidobert.scoring.layout_memory import LayoutMemory
-
-MEMORY_FILE = "memory.safetensors"
+from kaleidobert.scoring.memory_file import MEMORY_FILE, key_of, reading_memory
 
 
 class RetrievalMemory(nn.Module):
@@ -55,7 +52,7 @@ class RetrievalMemory(nn.Module):
         file = run / MEMORY_FILE
         if not file.is_file():
             return None
-        try:
+        with reading_memory(file):
             with safe_open(file, "pt") as opened:
                 tensors: dict[str, Tensor] = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
                 padding = int(opened.metadata()["padding"])
@@ -65,14 +62,8 @@ class RetrievalMemory(nn.Module):
             }
             pairs, layouts = CrossModalMemory(**parts["pairs."]), LayoutMemory(parts["layouts."], padding)
             return cls(pairs, layouts, tensors["products"])
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise InputError(
-                f"{file} is damaged ({' '.join(str(error).split())}): delete it, and build it again with "
-                f"kaleidobert fit-ranker DATA --model {run}"
-            ) from error
 
 
 def product_keys(ids: Iterable[str]) -> Tensor:
-    """Product ids as int64 (N,): the first eight bytes of a hash."""
-    digests = (hashlib.blake2b(each.encode(), digest_size=8).digest() for each in ids)
-    return torch.tensor([int.from_bytes(each, "big", signed=True) for each in digests], dtype=torch.int64)
+    """`key_of` each of these product ids, (N,) int64."""
+    return torch.tensor([key_of(each) for each in ids], dtype=torch.int64)

@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
 
 from kaleidobert.scoring.ranking import RankingWeights
 
-Scores = TypeVar("Scores", np.ndarray, Tensor)
+if TYPE_CHECKING:  # a scorer that needs no torch has numpy's arrays in place of tensors
+    from torch import Tensor
+
+Array: TypeAlias = "np.ndarray | Tensor"
+Scores = TypeVar("Scores", np.ndarray, "Tensor")
+
+
+def as_numpy(array: Array) -> np.ndarray:
+    """The same values as a numpy array, floats in full precision."""
+    if isinstance(array, np.ndarray):
+        return array
+    found = array.cpu()
+    return (found.float() if found.is_floating_point() else found).numpy()
 
 
 class TextBatch(NamedTuple):
     """N encoded texts: embeds (N, V), unit vectors; hubness (N,); input_ids and attention_mask (N, T)."""
 
-    embeds: Tensor
-    hubness: Tensor
-    input_ids: Tensor
-    attention_mask: Tensor
+    embeds: Any
+    hubness: Any
+    input_ids: Any
+    attention_mask: Any
 
 
 class ImageBatch(NamedTuple):
     """N encoded photos: embeds (N, V), unit vectors; hubness (N,); patch_states (N, P, H) for joint scores."""
 
-    embeds: Tensor
-    hubness: Tensor
-    patch_states: Tensor
+    embeds: Any
+    hubness: Any
+    patch_states: Any
 
 
 class PhotoPrefix(Protocol):
@@ -37,8 +48,8 @@ class PhotoPrefix(Protocol):
     @property
     def nbytes(self) -> int: ...
 
-    def rows(self, indices: Tensor) -> PhotoPrefix:
-        """That of these photos (N,)."""
+    def row(self, index: int) -> PhotoPrefix:
+        """That of one photo, copied."""
 
     def joined(self, others: Sequence[Any]) -> PhotoPrefix:
         """That of these photos and of the others."""
@@ -47,6 +58,7 @@ class PhotoPrefix(Protocol):
 class PairScorer(Protocol):
     """Embeds photos and texts to find candidates, and scores pairs to rank them.
 
+    What it is given may be arrays or tensors; `as_numpy` makes arrays of what it returns.
     ``name``: where the model was loaded from. ``processor`` prepares photos and texts.
     """
 
@@ -70,28 +82,28 @@ class PairScorer(Protocol):
 
     def encode_images(self, images: Sequence[Image.Image]) -> ImageBatch: ...
 
-    def encode_pixels(self, pixel_values: Tensor, products: Sequence[str] | None = None) -> ImageBatch:
+    def encode_pixels(self, pixel_values: Array, products: Sequence[str] | None = None) -> ImageBatch:
         """Encode locked portions (N, 3, S, S) in [0, 1] of products with these ids, none of which recalls itself."""
 
-    def own_rows(self, products: Sequence[str] | None) -> Tensor | None:
+    def own_rows(self, products: Sequence[str] | None) -> Array | None:
         """The rows (N,) of a memory that these products may not recall; None if there is no memory."""
 
     def similarity(self, cosine: Scores, hubness: Scores) -> Scores:
         """The score of embeddings alone, on the scale of cosines."""
 
-    def encode_prefix(self, patch_states: Tensor) -> PhotoPrefix | None:
+    def encode_prefix(self, patch_states: Array) -> PhotoPrefix | None:
         """The part of joint scores that depends on patch states (M, P, H) alone; None where there is none."""
 
     def joint_scores(
         self,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        patch_states: Tensor,
-        photos: Tensor | None = None,
+        input_ids: Array,
+        attention_mask: Array,
+        patch_states: Array,
+        photos: Array | None = None,
         *,
-        own: Tensor | None = None,
+        own: Array | None = None,
         prefix: Any = None,
-    ) -> Tensor:
+    ) -> Array:
         """Joint scores (N,) of input_ids and attention_mask (N, T) and patch_states (M, P, H).
 
         ``photos`` (N,): each text's row of the patch states; by default one row for each text. ``own`` (M,):
@@ -101,8 +113,8 @@ class PairScorer(Protocol):
     def combine(self, similarity: Scores, joint: Scores, direction: str = "TIR") -> Scores:
         """The score that a search ranks by: the scaled similarity plus the weighted joint score."""
 
-    def plain_text_embeds(self, texts: Sequence[str]) -> Tensor:
+    def plain_text_embeds(self, texts: Sequence[str]) -> Array:
         """Text embeddings (N, V) without the memory, for explanations."""
 
-    def project_patches(self, patch_states: np.ndarray) -> tuple[Tensor, Tensor]:
+    def project_patches(self, patch_states: Array) -> tuple[Array, Array]:
         """Patch states (N, P, H) -> plain embeddings (N, V) and the contribution of each patch (N, P, V)."""

@@ -9,11 +9,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kaleidobert.errors import InputError
 from kaleidobert.files import write_whole
-from kaleidobert.model.objectives import Objectives
+
+if TYPE_CHECKING:  # a server that has no torch reads the weights, too
+    from kaleidobert.model.objectives import Objectives
 
 RANKING_FILE = "ranking.json"
 FORMAT = 2

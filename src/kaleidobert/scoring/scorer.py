@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,9 +22,10 @@ from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.model.outputs import KaleidoBertImageOutput
 from kaleidobert.model.processing import KaleidoBertProcessor
 from kaleidobert.model.retrieval import KaleidoBertForRetrieval
+from kaleidobert.scoring import formula
 from kaleidobert.scoring.joint_scores import JointScorer
 from kaleidobert.scoring.memory import RetrievalMemory
-from kaleidobert.scoring.protocol import ImageBatch, Scores, TextBatch
+from kaleidobert.scoring.protocol import Array, ImageBatch, Scores, TextBatch
 from kaleidobert.scoring.ranking import Ranking, RankingWeights
 
 ImageInput = str | Path | Image.Image | np.ndarray | Tensor
@@ -148,15 +149,12 @@ class KaleidoBertScorer:
         return self.combine(similarity, joint).cpu()
 
     def similarity(self, cosine: Scores, hubness: Scores) -> Scores:
-        """The score of embeddings alone: the cosine less ``hubness_weight`` times the hubness of photo and text."""
-        return cast(Scores, cosine - self.weights.hubness_weight * hubness)
+        """See `formula.similarity`."""
+        return formula.similarity(self.weights, cosine, hubness)
 
     def combine(self, similarity: Scores, joint: Scores, direction: str = "TIR") -> Scores:
-        """The ranking formula: similarity / temperature + joint_weight * joint score.
-
-        ``direction``: TIR, photos for a text, or ITR, texts for a photo; each has its own weight.
-        """
-        return cast(Scores, self.scale * similarity + self.weights.joint_weight[direction] * joint)
+        """See `formula.combine`."""
+        return formula.combine(self.weights, self.scale, similarity, joint, direction)
 
     # Embeddings
 
@@ -174,10 +172,10 @@ class KaleidoBertScorer:
         return self.encode_pixels(self._process(images=list(images))["pixel_values"])
 
     @torch.inference_mode()
-    def encode_pixels(self, pixel_values: Tensor, products: Sequence[str] | None = None) -> ImageBatch:
+    def encode_pixels(self, pixel_values: Array, products: Sequence[str] | None = None) -> ImageBatch:
         """Encode locked portions (N, 3, S, S) in [0, 1] for search; ``products``: their ids, none of which recalls
         itself from the memory."""
-        output: KaleidoBertImageOutput = self.model.get_image_features(pixel_values.to(self.device))
+        output: KaleidoBertImageOutput = self.model.get_image_features(self._tensor(pixel_values))
         own = self.own_rows(products)
         embeds = self.enhance_images(output.image_embeds, own)
         return ImageBatch(embeds, self.image_hubness(embeds, own), output.patch_states)
@@ -222,33 +220,35 @@ class KaleidoBertScorer:
         return self.model.get_text_features(**self._process(text=list(texts))).text_embeds
 
     @torch.inference_mode()
-    def project_patches(self, patch_states: np.ndarray) -> tuple[Tensor, Tensor]:
+    def project_patches(self, patch_states: Array) -> tuple[Tensor, Tensor]:
         """Patch states (N, P, H) -> plain embeddings (N, V) and the contribution of each patch (N, P, V)."""
-        encoder = self.model.kaleidobert
-        states = encoder.image_states(torch.from_numpy(patch_states).to(self.device, self.model.dtype))
-        return encoder.project_image(states.mean(dim=1)), (states @ encoder.image_projection.weight.T).float()
+        return self.model.kaleidobert.project_patches(self._tensor(patch_states).to(self.model.dtype))
 
     @torch.inference_mode()
-    def encode_prefix(self, patch_states: Tensor) -> PrefixCache | None:
+    def encode_prefix(self, patch_states: Array) -> PrefixCache | None:
         """Keys and values of patch states (M, P, H) for `joint_scores`; None where it uses none."""
-        return self.joint.encode_prefix(patch_states)
+        return self.joint.encode_prefix(self._tensor(patch_states))
 
     @torch.inference_mode()
     def joint_scores(
         self,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        patch_states: Tensor,
-        photos: Tensor | None = None,
-        log_prior: Tensor | None = None,
-        own: Tensor | None = None,
-        text_own: Tensor | None = None,
+        input_ids: Array,
+        attention_mask: Array,
+        patch_states: Array,
+        photos: Array | None = None,
+        log_prior: Array | None = None,
+        own: Array | None = None,
+        text_own: Array | None = None,
         *,
         prefix: PrefixCache | None = None,
     ) -> Tensor:
         """Joint scores (N,) of texts (N, T) and patch states (N, P, H); see `JointScorer.joint_scores`."""
-        inputs = (input_ids, attention_mask, patch_states, photos, log_prior, own, text_own)
-        return self.joint.joint_scores(*inputs, prefix=prefix)
+        inputs = (input_ids, attention_mask, patch_states)
+        also = (None if each is None else self._tensor(each) for each in (photos, log_prior, own, text_own))
+        return self.joint.joint_scores(*map(self._tensor, inputs), *also, prefix=prefix)
+
+    def _tensor(self, values: Array) -> Tensor:
+        return torch.as_tensor(values).to(self.device)
 
     def _process(self, **inputs: Any) -> dict[str, Tensor]:
         with self._processing:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-import torch
 from scipy.special import expit, logit
 
 from kaleidobert.index.filters import Filters
@@ -15,7 +14,7 @@ from kaleidobert.index.operators import ID
 from kaleidobert.index.protocol import ProductIndex
 from kaleidobert.index.records import Candidate
 from kaleidobert.scoring.calibration import Calibration
-from kaleidobert.scoring.protocol import PairScorer
+from kaleidobert.scoring.protocol import PairScorer, as_numpy
 from kaleidobert.scoring.ranking import RERANK
 from kaleidobert.search.ordering import RankedHits, by_match, collapse_groups, fused, mentions, sorted_by
 from kaleidobert.search.photo_cache import PhotoCache
@@ -205,7 +204,6 @@ class CandidateRetriever:
             return "the joint model was fitted a weight of 0"
         return "" if self._calibration.combined else "the joint model has no match probabilities; run fit-ranker again"
 
-    @torch.inference_mode()
     def rerank(
         self, queries: Sequence[Query], encoded: Sequence[EncodedQuery], found: Sequence[ScoredCandidates]
     ) -> None:
@@ -238,16 +236,21 @@ class CandidateRetriever:
         photos = self._photos.photos([product for _, product in pairs])
         present = photos.rows >= 0
         scores = np.full(len(pairs), np.nan)
-        if not present.any():
-            return scores
-        texts = [text for (text, _), there in zip(pairs, present, strict=True) if there]
-        ids = torch.nn.utils.rnn.pad_sequence([text.ids for text in texts], batch_first=True)
-        mask = torch.nn.utils.rnn.pad_sequence([text.mask for text in texts], batch_first=True)
-        rows = torch.from_numpy(photos.rows[present]).to(ids.device)
-        own = self._scorer.own_rows(photos.ids)
-        joint = self._scorer.joint_scores(ids, mask, photos.states, rows, own=own, prefix=photos.prefix)
-        scores[present] = joint.float().cpu().numpy()
+        if present.any():
+            texts = [text for (text, _), there in zip(pairs, present, strict=True) if there]
+            ids, mask = _padded([text.ids for text in texts]), _padded([text.mask for text in texts])
+            own, rows = self._scorer.own_rows(photos.ids), photos.rows[present]
+            joint = self._scorer.joint_scores(ids, mask, photos.states, rows, own=own, prefix=photos.prefix)
+            scores[present] = as_numpy(joint)
         return scores
+
+
+def _padded(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Rows of different lengths as (N, T), with zeros behind the shorter ones."""
+    found = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
+    for row, values in zip(found, rows, strict=True):
+        row[: len(values)] = values
+    return found
 
 
 def boosted(match: np.ndarray, preferred: np.ndarray) -> np.ndarray:

@@ -15,10 +15,8 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-import torch
 from cachetools import LRUCache, cachedmethod
 from PIL import Image
-from torch import Tensor
 
 from kaleidobert.alignment.matching import Word, content_words
 from kaleidobert.data.images import open_image
@@ -26,7 +24,7 @@ from kaleidobert.index.caching import CachedPerVersion
 from kaleidobert.index.protocol import ProductIndex
 from kaleidobert.index.records import Box, ViewKey
 from kaleidobert.levels import level_slices, patch_boxes
-from kaleidobert.scoring.protocol import PairScorer
+from kaleidobert.scoring.protocol import PairScorer, as_numpy
 from kaleidobert.search.query import Evidence, PatchWeight
 
 MAX_WORDS, MAX_PATCHES = 12, 6  # explained words per query, patches per word
@@ -34,7 +32,7 @@ MIN_WEIGHT = 0.35  # of a patch relative to the word's best patch
 MEAN_SAMPLE, MIN_SAMPLE = 256, 16  # photos for the mean patch states; with fewer no mean is subtracted
 CACHED_TEXTS = 256
 
-EncodedWords = tuple[list[Word], Tensor, Tensor]
+EncodedWords = tuple[list[Word], np.ndarray, np.ndarray]
 
 
 class Explainer:
@@ -76,36 +74,34 @@ class Explainer:
         return found
 
     @cachedmethod(lambda self: self._encoded, lock=lambda self: self._caching)
-    @torch.inference_mode()
     def _encode(self, text: str) -> EncodedWords:
         """The W content words, the embedding (W, V) of each, and (1 + W, V) of the text and of the text less each."""
         words = content_words(text)[:MAX_WORDS]
         rest = [f"{text[: word.start]} {text[word.end :]}" for word in words]
-        vectors = self._scorer.plain_text_embeds([text, *rest, *(word.text for word in words)])
+        vectors = as_numpy(self._scorer.plain_text_embeds([text, *rest, *(word.text for word in words)]))
         return words, vectors[len(words) + 1 :], vectors[: len(words) + 1]
 
-    @torch.inference_mode()
-    def _project(self, stored: np.ndarray) -> tuple[Tensor, Tensor]:
+    def _project(self, stored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Stored states (B, P, H) -> plain embeddings (B, V), and projected patches (B, G, V) of the finest level."""
-        embeds, projected = self._scorer.project_patches(stored)
+        embeds, projected = map(as_numpy, self._scorer.project_patches(stored))
         return embeds, projected[:, level_slices(self._levels)[self._finest]]
 
-    def _maps(self, alone: Tensor, patches: Tensor) -> np.ndarray:
+    def _maps(self, alone: np.ndarray, patches: np.ndarray) -> np.ndarray:
         """How well each patch matches each word, (B, W, G)."""
         mean = self._mean_patches()
-        shares = torch.einsum("wv,bgv->bwg", alone, patches if mean is None else patches - mean)
+        shares = np.swapaxes((patches if mean is None else patches - mean) @ alone.T, 1, 2)
         if len(alone) > 1:
-            shares = shares - shares.mean(dim=1, keepdim=True)
-        return shares.cpu().numpy()
+            shares = shares - shares.mean(axis=1, keepdims=True)
+        return shares
 
-    def _compute_mean_patches(self) -> Tensor | None:
+    def _compute_mean_patches(self) -> np.ndarray | None:
         """The mean of the projected patches (G, V) over a sample of the store's photos."""
         ids = self._store.product_ids()
         step = max(1, len(ids) // MEAN_SAMPLE)
         states = self._store.states((each, 0) for each in islice(ids, 0, None, step))
         if len(states) < MIN_SAMPLE:
             return None
-        return self._project(np.stack([*states.values()]))[1].mean(dim=0)
+        return self._project(np.stack([*states.values()]))[1].mean(axis=0)
 
     def _foreground(self, photo: bytes | None, box: Box) -> np.ndarray:
         """The share of each patch (G,) that shows the product, by the run's own detector; 1 everywhere without one."""
@@ -136,12 +132,12 @@ class Explainer:
         return [each for each in found if each.x2 > each.x1 and each.y2 > each.y1]
 
 
-def _word_weights(photos: Tensor, texts: Tensor) -> np.ndarray:
+def _word_weights(photos: np.ndarray, texts: np.ndarray) -> np.ndarray:
     """The decrease (B, W) of the cosine of photos (B, V) with the text when a word is left out; rows sum to 1.
 
     texts: (1 + W, V), the whole text first. If no word increases the cosine, all have equal weight.
     """
     cosines = photos @ texts.T  # (B, 1 + W)
-    lost = (cosines[:, :1] - cosines[:, 1:]).clamp(min=0).cpu().numpy()
+    lost = np.maximum(cosines[:, :1] - cosines[:, 1:], 0)
     total = lost.sum(axis=1, keepdims=True)
     return np.where(total > 0, lost / np.where(total > 0, total, 1), 1 / lost.shape[1])

@@ -11,9 +11,7 @@ from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from cachetools import LRUCache
-from torch import Tensor
 
 from kaleidobert.index.protocol import ProductIndex
 from kaleidobert.index.records import Candidate
@@ -26,7 +24,7 @@ BATCH = 64  # photos per forward pass
 class CachedPhoto(NamedTuple):
     """A photo's patch states (1, P, H), and its prefix, None for a model without one."""
 
-    states: Tensor
+    states: np.ndarray
     prefix: PhotoPrefix | None
 
     @property
@@ -40,7 +38,7 @@ class PhotoBatch(NamedTuple):
     rows (N,): the photo of each of N products asked for, -1 where it was deleted meanwhile.
     """
 
-    states: Tensor
+    states: np.ndarray
     prefix: PhotoPrefix | None
     ids: list[str]
     rows: np.ndarray
@@ -71,7 +69,7 @@ class PhotoCache:
         rows = {key: row for row, key in enumerate(found)}
         places = np.array([rows.get(key, -1) for key in keys])
         photos = list(found.values())
-        states = torch.cat([photo.states for photo in photos]) if photos else torch.empty(0)
+        states = np.concatenate([photo.states for photo in photos]) if photos else np.zeros(0)
         first, *others = [photo.prefix for photo in photos] or [None]
         prefix = None if first is None else first.joined(others)
         return PhotoBatch(states, prefix, [views[key].id for key in found], places)
@@ -82,9 +80,7 @@ class PhotoCache:
         found: dict[tuple, CachedPhoto] = {}
         for start in range(0, len(present), BATCH):
             keys, arrays = zip(*present[start : start + BATCH], strict=True)
-            states = torch.from_numpy(np.stack(arrays))
-            prefix = self._scorer.encode_prefix(states)
-            for row, key in enumerate(keys):
-                own = torch.tensor([row])  # indexing copies: a part of a batch would keep it all
-                found[key] = CachedPhoto(states[own], None if prefix is None else prefix.rows(own))
+            prefix = self._scorer.encode_prefix(np.stack(arrays))
+            for row, (key, states) in enumerate(zip(keys, arrays, strict=True)):
+                found[key] = CachedPhoto(states[None], None if prefix is None else prefix.row(row))
         return found

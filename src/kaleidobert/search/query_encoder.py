@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from kaleidobert.alignment.matching import content_words
 from kaleidobert.errors import InputError
 from kaleidobert.index.caching import CachedPerVersion
 from kaleidobert.index.protocol import ProductIndex
-from kaleidobert.scoring.protocol import PairScorer
+from kaleidobert.scoring.protocol import PairScorer, as_numpy
 from kaleidobert.search.query import Query
 from kaleidobert.search.rules import Effects, ShopRules
 from kaleidobert.words import Terms
@@ -32,8 +31,8 @@ class EncodedText:
     vector: np.ndarray
     hubness: float
     words: tuple[str | None, ...]
-    ids: torch.Tensor
-    mask: torch.Tensor
+    ids: np.ndarray
+    mask: np.ndarray
     terms: Terms
 
 
@@ -93,8 +92,8 @@ class QueryEncoder:
         if not texts:
             return {}
         batch = self._scorer.encode_texts(texts)
-        embeds, hubness = batch.embeds.float().cpu().numpy(), batch.hubness.tolist()
-        parts = zip(texts, embeds, hubness, batch.input_ids, batch.attention_mask, strict=True)
+        embeds, hubness, ids, masks = map(as_numpy, batch)
+        parts = zip(texts, embeds, hubness.tolist(), ids, masks, strict=True)
         lexicon, rules = self._index.lexicon(), self.rules()
         return {
             text: EncodedText(
@@ -112,7 +111,7 @@ class QueryEncoder:
     def _image(self, query: Query) -> np.ndarray | None:
         embeds = []
         if query.image is not None:
-            embeds.append(self._scorer.encode_images([query.image]).embeds[0].float().cpu().numpy())
+            embeds.append(as_numpy(self._scorer.encode_images([query.image]).embeds)[0])
         if query.like:
             found = self._index.product(query.like)
             if found is None:

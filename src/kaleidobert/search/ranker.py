@@ -30,8 +30,9 @@ from kaleidobert.index.opening import open_index
 from kaleidobert.index.operators import ID
 from kaleidobert.index.protocol import ProductIndex
 from kaleidobert.scoring.calibration import Calibration
+from kaleidobert.scoring.engine import Engine
+from kaleidobert.scoring.loading import load_scorer
 from kaleidobert.scoring.protocol import PairScorer
-from kaleidobert.scoring.scorer import KaleidoBertScorer
 from kaleidobert.search.candidates import CandidateRetriever, ranked
 from kaleidobert.search.explain import Explainer
 from kaleidobert.search.ordering import RankedHits
@@ -50,9 +51,10 @@ class Ranker:
     Raises ``InputError`` where the index holds the embeddings of another model.
     """
 
-    def __init__(self, scorer: PairScorer, store: ProductIndex) -> None:
+    def __init__(self, scorer: PairScorer, store: ProductIndex, engine: Engine = Engine.torch) -> None:
         self.scorer = scorer
         self.store = store
+        self.engine = engine
         self.fingerprint = scorer.fingerprint
         self.check()
         fitted = scorer.weights.calibration or store.info.calibration
@@ -65,14 +67,21 @@ class Ranker:
         self._lock = threading.Lock()
 
     @classmethod
-    def open(cls, store_uri: str, model_folder: Path | None = None) -> Ranker:
+    def open(cls, store_uri: str, model_folder: Path | None = None, engine: Engine = Engine.torch) -> Ranker:
         """Open a store with a model, by default the one that it was indexed with."""
         store = open_index(store_uri)
         folder = model_folder or Path(store.info.model)
         if not folder.is_dir():
             hint = "" if model_folder else f" ({store_uri} was indexed with it; give its present place with --model)"
             raise InputError(f"no model folder at {folder}{hint}")
-        return cls(KaleidoBertScorer.from_pretrained(folder), store)
+        return cls(load_scorer(folder, engine), store, engine)
+
+    def reopened(self) -> Ranker:
+        """A ranker of the store's present version; where that is of another model, with the one that made it."""
+        store = open_index(self.store.uri)
+        if store.info.fingerprint == self.fingerprint:
+            return Ranker(self.scorer, store, self.engine)
+        return Ranker.open(self.store.uri, engine=self.engine)
 
     def check(self) -> None:
         """Raise ``InputError`` where the store has been re-indexed with another model."""

@@ -19,7 +19,7 @@ from fastapi.staticfiles import StaticFiles
 
 from kaleidobert.data.events import EventLog
 from kaleidobert.errors import InputError
-from kaleidobert.model.describing import Describer
+from kaleidobert.scoring.engine import Engine
 from kaleidobert.search.ranker import Ranker
 from kaleidobert.search.suggestions import Suggester
 from kaleidobert.server.auth import Tokens
@@ -75,7 +75,7 @@ def create_app(ranker: Ranker, settings: ServerSettings = ServerSettings()) -> F
     suggester = Suggester(cached_vocabulary(batched_ranker, metrics))
     log = SearchLog(settings.events)
     handlers = PageHandlers(batched_ranker, suggester, renderer, metrics, log)
-    describer = PhotoDescriber(batched_ranker, Describer(settings.describe_runs))
+    describer = _describer(batched_ranker, settings.describe_runs)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -108,17 +108,26 @@ def create_app(ranker: Ranker, settings: ServerSettings = ServerSettings()) -> F
     return app
 
 
+def _describer(batched_ranker: BatchedRanker, runs: Sequence[Path]) -> PhotoDescriber:
+    if not runs:
+        return PhotoDescriber(batched_ranker)
+    from kaleidobert.model.describing import Describer  # needs torch
+
+    return PhotoDescriber(batched_ranker, Describer(runs))
+
+
 def serve_store(
     store: str,
     host: str = "127.0.0.1",
     port: int = 8000,
     model: Path | None = None,
     settings: ServerSettings = ServerSettings(),
+    engine: Engine = Engine.torch,
 ) -> None:
     """Serve a store until interrupted. Raises ``InputError`` when the store, model or address cannot be used."""
     listener = listen(host, port)  # before loading the model, so that a taken port fails at once
     with listener:
-        ranker = Ranker.open(store, model)
+        ranker = Ranker.open(store, model, engine)
         ranker.store.hold_vectors()
         app = create_app(ranker, settings)
         address = f"http://{host}:{listener.getsockname()[1]}"

@@ -77,7 +77,7 @@ async def follow_versions(batched_ranker: BatchedRanker) -> None:
         await asyncio.sleep(VERSION_CHECK_SECONDS)
         try:
             if await asyncio.to_thread(lambda: batched_ranker.store.superseded):
-                ranker = await asyncio.to_thread(Ranker.open, batched_ranker.store.uri)
+                ranker = await asyncio.to_thread(batched_ranker.ranker.reopened)
                 ranker.store.hold_vectors()
                 batched_ranker.ranker = ranker
         except (InputError, RuntimeError, OSError) as error:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from kaleidobert.model.describing import TOP_CLASSES, Describer
 from kaleidobert.search.query import Hit, Query
 from kaleidobert.server.batched_ranker import BatchedRanker
 from kaleidobert.server.schemas import DescribeResponse, Prediction
 
+if TYPE_CHECKING:  # it needs torch
+    from kaleidobert.model.describing import Describer
+
 NEIGHBOURS = 15
+TOP_LABELS = 3  # as many as runs predict
 SHARPNESS = 20.0  # inverse temperature of the neighbours' votes over their cosines
 FIELDS = ("title", "category", "subcategory")
 
@@ -20,13 +24,13 @@ FIELDS = ("title", "category", "subcategory")
 class PhotoDescriber:
     """Describes photos. Fields that no run predicts are voted on by the most similar products of the store."""
 
-    def __init__(self, batched_ranker: BatchedRanker, runs: Describer) -> None:
+    def __init__(self, batched_ranker: BatchedRanker, runs: Describer | None = None) -> None:
         self._batched_ranker = batched_ranker
         self._runs = runs
 
     def describe(self, image: Image.Image, text: str | None = None) -> DescribeResponse:
         """Raises ``InputError`` when a run needs the product's text and none is given."""
-        predicted = self._runs.describe(image, text)
+        predicted = self._runs.describe(image, text) if self._runs else {}
         title = predicted.get("title", "")
         labels = {
             name: [Prediction(label=each["label"], probability=each["probability"] / 100) for each in predicted[name]]
@@ -51,4 +55,4 @@ def vote(neighbours: list[Hit], label: Callable[[Hit], str]) -> list[Prediction]
     for hit, weight in zip(neighbours, weights / (weights.sum() or 1.0), strict=True):
         votes[label(hit)] = votes.get(label(hit), 0.0) + float(weight)
     ranked = sorted(votes, key=lambda name: (-votes[name], name))
-    return [Prediction(label=name, probability=votes[name]) for name in ranked[:TOP_CLASSES] if name]
+    return [Prediction(label=name, probability=votes[name]) for name in ranked[:TOP_LABELS] if name]

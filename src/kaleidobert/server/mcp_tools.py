@@ -50,7 +50,7 @@ def mcp_server(ranker: Ranker) -> MCPServer:
     def current() -> Ranker:
         """The ranker of the version that is searched now."""
         if opened[0].store.superseded:
-            opened[0] = Ranker.open(opened[0].store.uri)
+            opened[0] = opened[0].reopened()
         return opened[0]
 
     @server.tool()

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from starlette.exceptions import HTTPException
 
+from kaleidobert.data.problems import Problems
 from kaleidobert.data.product import Product
-from kaleidobert.data.readers import Problems
 from kaleidobert.errors import InputError
 from kaleidobert.index.embedder import Embedder
 from kaleidobert.server.batched_ranker import BatchedRanker

@@ -23,12 +23,12 @@ from kaleidobert.progress import progress_bar
 from kaleidobert.training.time_budget import TimeBudget
 from kaleidobert.training.training_log import time_text
 from kaleidobert.vision.efficientnet_lite import EfficientNetLiteConfig, convert_weights
+from kaleidobert.vision.saliency.base import resize_to_square
 from kaleidobert.vision.saliency.network import (
     PACKAGED_WEIGHTS,
     SIDE,
     SaliencyNetwork,
     load_network,
-    resize_to_square,
     saliency_loss,
     save_network,
 )

@@ -18,7 +18,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from kaleidobert.levels import Level
-from kaleidobert.vision.patches import WHITE, cut_locked_portion, pool_patches
+from kaleidobert.vision.locked_portion import WHITE, cut_locked_portion
+from kaleidobert.vision.patches import pool_patches
 from kaleidobert.vision.saliency.base import Box, ForegroundDetector, locked_box
 
 TILE, GAP, MARGIN, CAPTION = 280, 20, 28, 62  # pixels; two lines of text fit a caption

@@ -23,6 +23,18 @@ def whole_image(image: Image.Image) -> np.ndarray:
     return np.ones((image.height, image.width), dtype=np.float32)
 
 
+def detect(network: Callable[[np.ndarray], np.ndarray], side: int, image: Image.Image) -> np.ndarray:
+    """Foreground mask (H, W) in [0, 1] of an RGB image, by a network: a photo (side, side, 3) uint8 -> (side, side)."""
+    mask = network(resize_to_square(image, side))
+    mask = mask * main_components(mask > 0.5)
+    return np.asarray(Image.fromarray(mask).resize(image.size, Image.Resampling.BILINEAR))
+
+
+def resize_to_square(image: Image.Image, side: int) -> np.ndarray:
+    """An RGB image as network input (side, side, 3) uint8; the aspect ratio is not preserved."""
+    return np.array(image.resize((side, side), Image.Resampling.BILINEAR))
+
+
 def locked_box(mask: np.ndarray, margin: float = 0.03, min_coverage: float = 0.005) -> tuple[Box, bool]:
     """The bounding box of a mask (H, W), and whether a product was found.
 

@@ -32,7 +32,7 @@ from kaleidobert.vision.efficientnet_lite import (
     EfficientNetLiteBackbone,
     EfficientNetLiteConfig,
 )
-from kaleidobert.vision.saliency.base import main_components
+from kaleidobert.vision.saliency.base import detect
 
 PACKAGED_WEIGHTS = Path(__file__).with_name("network.safetensors")
 SIDE = 160  # photos are resized to squares of this side, in pixels
@@ -145,13 +145,12 @@ class NetworkDetector:
 
     def __call__(self, image: Image.Image) -> np.ndarray:
         """Foreground mask (H, W) in [0, 1] of an RGB image."""
-        pixels = torch.from_numpy(resize_to_square(image, self.side))[None].permute(
-            0, 3, 1, 2
-        )  # channels last in memory
-        with torch.inference_mode():
-            mask = self.network(pixels.float() / 255).mask[0].sigmoid().numpy()
-        mask = mask * main_components(mask > 0.5)
-        return np.asarray(Image.fromarray(mask).resize(image.size, Image.Resampling.BILINEAR))
+        return detect(self._mask, self.side, image)
+
+    @torch.inference_mode()
+    def _mask(self, photo: np.ndarray) -> np.ndarray:
+        pixels = torch.from_numpy(photo)[None].permute(0, 3, 1, 2)  # channels last in memory
+        return self.network(pixels.float() / 255).mask[0].sigmoid().numpy()
 
     @classmethod
     def load(cls, path: Path) -> NetworkDetector:
@@ -197,11 +196,6 @@ def load_network(path: Path) -> tuple[SaliencyNetwork, int]:
     network = SaliencyNetwork(settings["width"], tuple(settings["decoder"]))
     network.load_state_dict(state)
     return network, settings["side"]
-
-
-def resize_to_square(image: Image.Image, side: int) -> np.ndarray:
-    """An RGB image as network input (side, side, 3) uint8; the aspect ratio is not preserved."""
-    return np.array(image.resize((side, side), Image.Resampling.BILINEAR))
 
 
 def save_network(network: SaliencyNetwork, path: Path, side: int = SIDE) -> None:
