@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from fixtures.views import stored
 from kaleidobert.index.filters import parse_filters
 from kaleidobert.index.lancedb_store import LanceDBIndex
 from kaleidobert.index.records import StoredView, StoreInfo
-from kaleidobert.index.vector_graph import VectorGraph
+from kaleidobert.index.vector_graph import Passing, VectorGraph
 
 SIZE = 8  # of the embeddings of `stored`
 RNG = np.random.default_rng(0)
@@ -128,10 +129,26 @@ def test_rows_that_moved_unnoticed_are_not_taken_for_others(store: LanceDBIndex)
     assert graph.nearest(queries()[0], 10, ["id"]) is not None
 
 
-def test_filters_and_exact_searches_read_the_table(store: LanceDBIndex) -> None:
-    held(store)
-    unit = queries()[0] / np.linalg.norm(queries()[0])
-    assert store.recall(unit, 10, parse_filters(["id=p7"]))[0].id == "p7"
+def test_filters_leave_out_what_does_not_pass(store: LanceDBIndex) -> None:
+    views = [
+        replace(view, product=replace(view.product, category=f"c{n % 3}"))
+        for n, view in enumerate(random_views(0, 1000))
+    ]
+    store.upsert(views)
+    graph = held(store)
+    table = store._facet_table()
+    for text in ("category=c1", "id=p7", "category=none"):
+        filters = parse_filters([text])
+        passing = Passing(table.hashes, table.mask(filters))
+        for query in queries()[:5]:
+            unit = query / np.linalg.norm(query)
+            exact = store.recall(unit, 10, filters, exact=True)
+            assert [each.id for each in store.recall(unit, 10, filters)] == [each.id for each in exact]
+            found = graph.nearest(unit, 10, ["id"], passing)
+            if text == "category=c1":
+                assert found is not None and set(found["id"].to_pylist()) == {each.id for each in exact}
+            else:
+                assert found is None  # too few pass: the table is searched
 
 
 def test_a_process_ends_while_embeddings_are_read(store: LanceDBIndex) -> None:

@@ -52,6 +52,11 @@ class CachedPerVersion(Generic[Value]):
                 self._update(version)
             return next(iter(self._values.values()))
 
+    def current(self) -> Value | None:
+        """The value of the present version; None where only an earlier one is known yet."""
+        value = self()
+        return value if self._version() in self._values else None
+
     def _update(self, version: Hashable) -> None:
         started = time.thread_time()
         self._values = {version: self._compute()}

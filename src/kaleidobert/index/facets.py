@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -37,6 +39,11 @@ class FacetTable:
         values |= {name: attributes[name] for name in sorted(attributes) if name not in LABELS}
         self.columns = {name: FacetColumn.of(values[name], len(self.ids)) for name in values}
 
+    @cached_property
+    def hashes(self) -> np.ndarray:
+        """The `hashes` (products,) of the ids."""
+        return hashes(self.ids)
+
     def mask(self, filters: Filters, ids: Collection[str] | None = None) -> np.ndarray:
         """Which products (products,) pass; among ``ids`` only, if given."""
         if ids is None:
@@ -55,3 +62,8 @@ class FacetTable:
         """For each name (None: all) the values among the products in ``mask`` (products,)."""
         known = self.columns if names is None else [name for name in names if name in self.columns]
         return {name: self.columns[name].counts(mask) for name in known}
+
+
+def hashes(values: Iterable[Any]) -> np.ndarray:
+    """64 bits (N,) for each value, which mean something in this process alone."""
+    return np.array([hash(value) for value in values], np.int64).view(np.uint64)

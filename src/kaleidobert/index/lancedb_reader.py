@@ -20,7 +20,7 @@ from kaleidobert.index.filters import NO_FILTERS, Filters
 from kaleidobert.index.lancedb_rows import CANDIDATE_COLUMNS, candidate_of
 from kaleidobert.index.operators import literals
 from kaleidobert.index.records import Box, Candidate, StoreInfo, ViewKey
-from kaleidobert.index.vector_graph import VectorGraph, matrix
+from kaleidobert.index.vector_graph import Passing, VectorGraph, matrix
 from kaleidobert.index.versions import Version, Versions
 from kaleidobert.words import Lexicon, Terms
 
@@ -105,9 +105,7 @@ class LanceDBReader:
         index = None if exact else self.info.index
 
         def nearest(limit: int) -> Found:
-            rows = None
-            if self._graph and index and not filters:
-                rows = self._graph.nearest(vector, limit, [*CANDIDATE_COLUMNS, "vector"])
+            rows = self._held(vector, limit, filters) if index else None
             if rows is not None:
                 cosines = (matrix(rows["vector"]) @ vector).astype(float)
             else:
@@ -117,6 +115,16 @@ class LanceDBReader:
             return Found(rows, cosines, cosines)
 
         return [candidate for candidate, _ in self._first_per_product(nearest, count)]
+
+    def _held(self, vector: np.ndarray, limit: int, filters: Filters) -> pa.Table | None:
+        """The nearest rows by the embeddings in memory; None where those cannot tell."""
+        passing = None
+        if self._graph and filters:
+            facets = self._facet_table.current()
+            if facets is None:
+                return None
+            passing = Passing(facets.hashes, facets.mask(filters))
+        return self._graph and self._graph.nearest(vector, limit, [*CANDIDATE_COLUMNS, "vector"], passing)
 
     def text_recall(
         self, terms: Terms, count: int, filters: Filters = NO_FILTERS, vector: np.ndarray | None = None

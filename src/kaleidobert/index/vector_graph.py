@@ -16,9 +16,13 @@ import numpy as np
 import pyarrow as pa
 from usearch.index import Index
 
+from kaleidobert.index.facets import hashes
+
 KEYS = ["id", "view", "content"]  # that tell a row and its embedding
-DEPTH = 2.0  # entries that a search visits, in multiples of the nearest that are wanted
-MIN_DEPTH = 256
+DEPTH = 1.25  # entries that a search visits, in multiples of the nearest that are wanted
+MIN_DEPTH = 512
+MARGINS = (1.5, 8.0)  # rows looked at under a filter, in multiples of those that would do if it passed any as often
+MAX_COUNT = 20_000
 SHARE = 0.1  # of the time that may go into reading the table again and again, after writes of other processes
 BATCH = 1024  # rows added at a time, while no search runs
 
@@ -56,6 +60,19 @@ class Graph(NamedTuple):
     version: int
     entries: Index
     rows: Rows
+
+
+class Passing:
+    """Which of N products, given by the `hashes` (N,) of their ids, pass a filter, as a mask (N,) says."""
+
+    def __init__(self, products: np.ndarray, mask: np.ndarray) -> None:
+        self.share = float(mask.mean()) if len(mask) else 0.0
+        self._passing = np.sort(products[mask])
+
+    def of(self, products: np.ndarray) -> np.ndarray:
+        """Whether each of these hashes (M,) of ids is that of a product that passes."""
+        places = np.searchsorted(self._passing, products)
+        return self._passing.take(places, mode="clip") == products
 
 
 class VectorGraph:
@@ -104,30 +121,48 @@ class VectorGraph:
             except Exception as error:  # the write itself is done
                 self._give_up(version, error)
 
-    def nearest(self, vector: np.ndarray, count: int, columns: Sequence[str]) -> pa.Table | None:
+    def nearest(
+        self, vector: np.ndarray, count: int, columns: Sequence[str], passing: Passing | None = None
+    ) -> pa.Table | None:
         """These columns of the ``count`` rows nearest to ``vector`` (V,) by cosine, in any order.
 
-        None where the graph is behind the table, in which case an update has been started, or where most rows are
-        wanted, not all of which a graph reaches.
+        ``passing`` tells which products may be found. None where the graph is behind the table, in which case an update
+        has been started, or where too many rows would have to be looked at.
         """
         graph, version = self._graph, self._version()
         if graph is None or graph.version != version:
             if version != self._given_up and time.monotonic() >= self._due:
                 self.update()
             return None
-        if 2 * count > len(graph.rows.labels):
+        if passing is None:
+            places = self._search(graph, vector, count)
+            return None if places is None else self._read(graph.rows, places, columns)
+        for margin in MARGINS:
+            places = self._search(graph, vector, round(margin * count / max(passing.share, 1e-9)))
+            if places is None:
+                return None
+            places = places[passing.of(graph.rows.products[places])]
+            if len(places) >= count:
+                return self._read(graph.rows, places[:count], columns)
+        return None
+
+    def _search(self, graph: Graph, vector: np.ndarray, count: int) -> np.ndarray | None:
+        """The places of the nearest rows, the nearest first; None for too many, all of which no graph reaches."""
+        if 2 * count > len(graph.rows.labels) or count > MAX_COUNT:
             return None
         with self._changing:
             graph.entries.expansion_search = max(MIN_DEPTH, round(DEPTH * count))  # type: ignore[misc]  # it has a setter
-            labels = np.sort(graph.entries.search(vector, count, threads=1).keys)
+            labels = graph.entries.search(vector, count, threads=1).keys
         places = np.searchsorted(graph.rows.labels, labels)
-        if not np.array_equal(graph.rows.labels.take(places, mode="clip"), labels):
-            return None  # rows of a later version, which is being added
-        wanted = list(dict.fromkeys(["id", "view", *columns]))
-        rows = self._table.take_row_ids(graph.rows.row_ids[places].tolist()).select(wanted).to_arrow()
+        known = np.array_equal(graph.rows.labels.take(places, mode="clip"), labels)
+        return places if known else None  # else rows of a later version are being added
+
+    def _read(self, known: Rows, places: np.ndarray, columns: Sequence[str]) -> pa.Table | None:
+        names = list(dict.fromkeys(["id", "view", *columns]))
+        rows = self._table.take_row_ids(known.row_ids[places].tolist()).select(names).to_arrow()
         views = hashes(zip(rows["id"].to_pylist(), rows["view"].to_pylist(), strict=True))
         # where the table has been changed since the version was read, other rows may have these row ids
-        return rows.select(columns) if np.array_equal(np.sort(views), np.sort(graph.rows.views[places])) else None
+        return rows.select(columns) if np.array_equal(np.sort(views), np.sort(known.views[places])) else None
 
     def _add(self, entries: Index, known: np.ndarray, rows: Rows, vectors: np.ndarray) -> None:
         """Add the rows whose labels are not among those ``known``, with their embeddings (N, V)."""
@@ -165,11 +200,6 @@ class VectorGraph:
                 self._give_up(version, error)
             ended = time.monotonic()
             self._due = ended + (ended - started) * (1 / SHARE - 1)
-
-
-def hashes(values: Iterable[Any]) -> np.ndarray:
-    """64 bits (N,) for each value, which mean something in this process alone."""
-    return np.array([hash(value) for value in values], np.int64).view(np.uint64)
 
 
 def matrix(vectors: pa.ChunkedArray) -> np.ndarray:
