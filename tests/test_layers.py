@@ -22,6 +22,7 @@ LAYERS = [
     "index",
     "search",
     "server",
+    "benchmark",
     "demo",
     "cli",
     "__main__",

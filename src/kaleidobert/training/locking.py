@@ -25,9 +25,17 @@ def lock_products(
     for product in islice(iterator, FEW):
         yield product, _lock(product, image_processor)
     with Parallel(n_jobs=-1) as processes:
-        while chunk := list(islice(iterator, CHUNK)):
-            found = processes(delayed(_lock)(product, image_processor) for product in chunk)
-            yield from zip(chunk, found, strict=True)
+        yield from lock_in(processes, iterator, image_processor)
+
+
+def lock_in(
+    processes: Parallel, products: Iterable[Product], image_processor: KaleidoBertImageProcessor
+) -> Iterator[tuple[Product, Locked]]:
+    """`lock_products` by these processes."""
+    iterator = iter(products)
+    while chunk := list(islice(iterator, CHUNK)):
+        found = processes(delayed(_lock)(product, image_processor) for product in chunk)
+        yield from zip(chunk, found, strict=True)
 
 
 def _lock(product: Product, image_processor: KaleidoBertImageProcessor) -> Locked:
