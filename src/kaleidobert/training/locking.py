@@ -39,7 +39,7 @@ def lock_in(
 
 
 def _lock(product: Product, image_processor: KaleidoBertImageProcessor) -> Locked:
-    opened, wrong = product.open_all()
+    opened, wrong = product.open_all(image_processor.photo_side)
     views = [image_processor.lock_or_whole(image) for _, image in opened]
     portions = np.stack([portion for portion, _ in views]) if views else np.empty(0, dtype=np.uint8)
     return portions, sum(found for _, found in views), wrong
