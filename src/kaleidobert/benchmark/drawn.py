@@ -41,7 +41,7 @@ def some_products(data: str | None, count: int) -> list[Product]:
     found = []
     for product in generate(min(count, DRAWN)) if data is None else read_products(data, None):
         if product.images:
-            found.append(replace(product, images=product.images[:1]))
+            found.append(replace(product, images=product.images[:1], masks=(), regions=()))
         if len(found) == count:
             break
     if not found:
