@@ -10,6 +10,18 @@ from typing import Any
 from kaleidobert.scoring.scorer import KaleidoBertScorer
 from kaleidobert.training.dataset import PreparedDataset, prepare
 
+# A preset of a few thousand weights, for what does not depend on the size of a model.
+TINY = """
+model:
+  encoder_config: {hidden_size: 32, num_hidden_layers: 3, num_attention_heads: 2, intermediate_size: 64}
+  backbone_config: {layer_type: basic, embedding_size: 8, hidden_sizes: [8, 16], depths: [1, 1], out_features: [stage2]}
+  image_size: 64
+  crop_size: 16
+  projection_size: 24
+tokenizer: {vocabulary: 300, max_length: 32}
+training: {batch_size: 16, joint_samples: 8, joint_from: 0, epochs: 2, warmup_steps: 2, bf16: false, evaluate_every: 5}
+"""
+
 
 def catalogue_parser(description: str | None, data: str = "the catalogue: a file or a folder") -> ArgumentParser:
     """A parser for a script that reads one split of a catalogue; its description is the script's docstring."""

@@ -35,7 +35,7 @@ import pyarrow.parquet as pq
 from safetensors.torch import load_file
 from transformers import AutoBackbone, ResNetConfig
 
-from common import write_json
+from common import TINY, write_json
 from kaleidobert.data.readers import read_products
 from kaleidobert.index.lancedb_store import LanceDBIndex
 from kaleidobert.synthetic import write_catalogue
@@ -44,16 +44,6 @@ from service import HEADERS, Service
 KINDS = ("training", "alignment", "features", "fitting", "indexing", "service")
 SERVED_SECONDS = 3.0  # after its start, in which a service is killed
 WRITTEN = 20  # products that are written in turn
-TINY = """
-model:
-  encoder_config: {hidden_size: 32, num_hidden_layers: 3, num_attention_heads: 2, intermediate_size: 64}
-  backbone_config: {layer_type: basic, embedding_size: 8, hidden_sizes: [8, 16], depths: [1, 1], out_features: [stage2]}
-  image_size: 64
-  crop_size: 16
-  projection_size: 24
-tokenizer: {vocabulary: 300, max_length: 32}
-training: {batch_size: 16, joint_samples: 8, joint_from: 0, epochs: 2, warmup_steps: 2, bf16: false, evaluate_every: 5}
-"""
 FROZEN = ("training.freeze_backbone=true", "model.patch_features=crops", "training.augmentation=0")
 
 

@@ -11,8 +11,6 @@ from torch.nn import functional as F
 from transformers import (
     BertModel,
     ResNetModel,
-    ViltConfig,
-    ViltModel,
     VisionTextDualEncoderConfig,
     VisionTextDualEncoderModel,
     VisualBertConfig,
@@ -20,6 +18,7 @@ from transformers import (
 )
 from transformers.modeling_outputs import ModelOutput
 
+from kaleidobert.benchmark.vilt import SIZES, Normalised, ViltStream
 from kaleidobert.levels import Level
 from kaleidobert.model import KaleidoBertConfig
 from kaleidobert.model.losses import (
@@ -51,18 +50,6 @@ class PooledResNet(ResNetModel):
         output = super().forward(pixel_values)
         output.pooler_output = output.pooler_output.flatten(1)
         return output
-
-
-class Normalised(nn.Module):
-    """Photos (B, 3, S, S) in [0, 1], normalised by the preset's mean and standard deviation."""
-
-    def __init__(self, config: KaleidoBertConfig) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(config.image_mean).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(config.image_std).view(1, 3, 1, 1))
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        return (pixels - self.mean) / self.std
 
 
 class Clip(nn.Module):
@@ -156,20 +143,13 @@ class Vilt(SingleStream):
     def __init__(self, config: KaleidoBertConfig, patch: int, harder_from: float) -> None:
         text = config.encoder_config
         super().__init__(text.hidden_size, text.initializer_range, harder_from)
-        sizes = {name: getattr(text, name) for name in SIZES}
-        chosen = ViltConfig(**sizes, image_size=config.image_size, patch_size=patch, max_image_length=-1)
-        self.normalised = Normalised(config)
-        self.model = ViltModel(chosen)
+        self.stream = ViltStream(config, patch)
 
     def photos(self, pixels: Tensor) -> Tensor:
-        """Embedded patches (B, 1 + P, H), the same for every text."""
-        whole = torch.ones(len(pixels), *pixels.shape[-2:], dtype=torch.long, device=pixels.device)
-        return self.model.embeddings.visual_embed(self.normalised(pixels), whole, max_image_length=-1)[0]
+        return self.stream.photos(pixels)
 
     def pair_scores(self, ids: Tensor, mask: Tensor, photos: Tensor) -> Tensor:
-        seen = torch.ones(photos.shape[:2], dtype=torch.long, device=photos.device)
-        output = self.model(input_ids=ids, attention_mask=mask, image_embeds=photos, pixel_mask=seen)
-        return self.score(output.pooler_output)[:, 0].float()
+        return self.score(self.stream(ids, mask, photos).pooler_output)[:, 0].float()
 
 
 class VisualBert(SingleStream):
@@ -194,8 +174,4 @@ class VisualBert(SingleStream):
         return self.score(output.pooler_output)[:, 0].float()
 
 
-SIZES = (
-    *("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
-    *("max_position_embeddings", "hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range"),
-)
 PEERS = {"clip": Clip, "vilt": Vilt, "visualbert": VisualBert}

@@ -20,11 +20,10 @@ from rich.console import Console
 from rich.table import Table
 
 from common import add_queries, catalogue_parser, write_json
+from kaleidobert.benchmark.search import TOP, timed_answer
 from kaleidobert.data.readers import read_products
 from kaleidobert.search.query import Query
 from kaleidobert.search.ranker import STAGES, Ranker
-
-TOP = 10
 
 
 def main(given: Sequence[str] | None = None) -> None:
@@ -55,9 +54,7 @@ def measure(ranker: Ranker, queries: list[str], rerank: int, users: int) -> dict
     """Recall in percent, and median and 95th percentile milliseconds of each stage and of the whole."""
 
     def search(text: str) -> tuple[int, dict[str, float]]:
-        started = time.perf_counter()
-        answer = ranker.answer(Query(text, top=TOP, rerank=rerank))
-        seconds = answer.seconds | {"whole": time.perf_counter() - started}
+        answer, seconds = timed_answer(ranker, Query(text, top=TOP, rerank=rerank))
         same = [hit.rank for hit in answer.hits if hit.product.title == text]
         return min(same, default=TOP + 1), seconds
 

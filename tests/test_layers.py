@@ -23,6 +23,7 @@ LAYERS = [
     "index",
     "search",
     "server",
+    "benchmark",
     "demo",
     "cli",
     "__main__",

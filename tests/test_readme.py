@@ -99,6 +99,10 @@ def test_every_command_line_is_one_that_the_program_has(page: Path) -> None:
         verb, arguments = words[0], words[1:]
         assert verb in program.commands, f"no verb {verb}"
         command = program.commands[verb]
+        if subcommands := getattr(command, "commands", None):
+            chosen, *arguments = arguments
+            assert set(chosen.split("|")) <= set(subcommands), f"{verb} has no {chosen}"
+            command = subcommands[chosen.split("|")[0]]
         options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
         given = {word for word in arguments if re.match(r"--[a-z]", word)}
         assert given <= options, f"{verb} has no {given - options}"

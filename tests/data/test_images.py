@@ -42,6 +42,17 @@ CAMERA_TURNS = {  # EXIF orientation -> how the camera stored the scene
 }
 
 
+@pytest.mark.parametrize(
+    ("kind", "side", "size"),
+    [("JPEG", 66, (100, 67)), ("JPEG", 68, (200, 134)), ("JPEG", 1000, (800, 534)), ("PNG", 33, (800, 534))],
+)
+def test_a_jpeg_is_decoded_at_the_fraction_that_leaves_the_side(kind, side, size):
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    turned = photo().resize((800, 534)).rotate(90, expand=True)
+    assert open_image(encoded(turned, kind, exif=exif), side).size == size
+
+
 @pytest.mark.parametrize("orientation", CAMERA_TURNS)
 def test_the_exif_orientation_is_applied(orientation, tmp_path):
     exif = Image.Exif()

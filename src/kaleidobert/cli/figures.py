@@ -125,6 +125,26 @@ def print_kagl(figures: dict) -> None:
         print(figures["note"])
 
 
+def print_benchmark(title: str, figures: dict) -> None:
+    """A row for each comparison; speed: the peer's time by what was measured."""
+    machine = figures["machine"]
+    table = Table(title=f"{title}; {machine['device']}, {machine['threads']} threads")
+    for name in ("measured", "peer", "p50, ms", "p95, ms", "peer, ms", "speed", "limit"):
+        table.add_column(name, justify="left" if name in ("measured", "peer", "limit") else "right")
+    for row in figures["rows"]:
+        cells = [f"{row[name]:,.4g}" if name in row else "" for name in ("p50", "p95", "peer_p50", "speed")]
+        table.add_row(row["what"], row["peer"], *cells, _limit_text(row))
+    Console().print(table)
+
+
+def _limit_text(row: dict) -> str:
+    if "limit" not in row:
+        return ""
+    limit = row["limit"]
+    sign, end = ("" if limit["holds"] else "[red]missed:[/red] "), f"{limit['bound']} {limit['value']:g}"
+    return f"{sign}{limit['figure']} {row[limit['figure']]:.3g} {end}"
+
+
 def print_search(figures: dict) -> None:
     """A column for each ranking: nDCG@10 of each kind of query, then the other metrics over all."""
     kinds, rows = [*figures["kinds"], "all"], figures["rows"]

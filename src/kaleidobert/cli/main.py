@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from kaleidobert.cli.align import align
+from kaleidobert.cli.benchmark import benchmark
 from kaleidobert.cli.check import check
 from kaleidobert.cli.demo import demo
 from kaleidobert.cli.describe import describe
@@ -65,6 +66,7 @@ for verb in (
 ):
     app.command()(verb)
 app.add_typer(report)
+app.add_typer(benchmark)
 
 
 def _print_version(wanted: bool) -> None:

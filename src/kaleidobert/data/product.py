@@ -51,16 +51,16 @@ class Product:
         labels = (self.category, self.subcategory, *self.attributes.values())
         return sorted(index_words(self.title, self.description, *labels))
 
-    def open(self, view: int = 0) -> Image.Image:
-        """Decode one view as upright RGB. Raises ``OSError`` if the image cannot be read."""
-        return open_image(self.images[view])
+    def open(self, view: int = 0, side: int | None = None) -> Image.Image:
+        """Decode one view as upright RGB; ``side``: see `open_image`. Raises ``OSError`` if it cannot be read."""
+        return open_image(self.images[view], side)
 
-    def open_all(self) -> tuple[list[tuple[int, Image.Image]], str]:
+    def open_all(self, side: int | None = None) -> tuple[list[tuple[int, Image.Image]], str]:
         """The views that can be read, each with its number, and why the others cannot, "" if all can."""
         opened, wrong = [], []
         for view in range(len(self.images)):
             try:
-                opened.append((view, self.open(view)))
+                opened.append((view, self.open(view, side)))
             except OSError as error:
                 wrong.append(f"photo {view} cannot be read: {error}")
         return opened, "; ".join(wrong)

@@ -53,7 +53,8 @@ class Embedder:
 
         Raises ``InputError`` when the model produces NaN or infinity, or a photo cannot be kept as ``photos`` says.
         """
-        photos = list(_open_photos(products, problems))
+        side = max(self.scorer.processor.image_processor.photo_side, *THUMBNAIL_SIZE)
+        photos = list(_open_photos(products, problems, side))
         readable: dict[str, int] = {}
         for product, _, _ in photos:
             readable[product.id] = readable.get(product.id, 0) + 1
@@ -120,11 +121,13 @@ def thumbnail(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _open_photos(products: Iterable[Product], problems: Problems) -> Iterator[tuple[Product, int, Image.Image]]:
+def _open_photos(
+    products: Iterable[Product], problems: Problems, side: int
+) -> Iterator[tuple[Product, int, Image.Image]]:
     for product in products:
         if not product.images:
             problems.add("catalogue", f"product {product.id}", "no photo")
-        opened, wrong = product.open_all()
+        opened, wrong = product.open_all(side)
         if wrong:
             problems.add("catalogue", f"product {product.id}", wrong)
         for view, image in opened:

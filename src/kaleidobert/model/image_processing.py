@@ -100,6 +100,11 @@ class KaleidoBertImageProcessor(PilBackend):
         """Side of the locked portion in pixels."""
         return self.size["height"]
 
+    @property
+    def photo_side(self) -> int:
+        """The sides in pixels that a photo needs at least: a product of a third of it fills the locked portion."""
+        return 3 * self.image_size
+
     def foreground(self, image: Image.Image) -> np.ndarray:
         """Foreground mask (H, W) in [0, 1] of an RGB photo, by the detector named ``saliency``."""
         return detector(self.saliency)(image)

@@ -34,7 +34,7 @@ from kaleidobert.training.locking import lock_products
 from kaleidobert.vision.saliency.network import PACKAGED_WEIGHTS
 
 _LOGGER = logging.getLogger(__name__)
-FORMAT = 6  # to be incremented when the files' format changes, or what readers make of a catalogue
+FORMAT = 7  # to be incremented when the files' format changes, or what is made of a catalogue
 COLUMNS = ("ids", "titles", "texts", "categories", "subcategories", "attributes")  # of a prepared dataset
 LOCK_SETTINGS = ("image_size", "saliency", "keep_aspect", "resample")  # that determine a locked portion
 

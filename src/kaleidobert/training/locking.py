@@ -25,13 +25,21 @@ def lock_products(
     for product in islice(iterator, FEW):
         yield product, _lock(product, image_processor)
     with Parallel(n_jobs=-1) as processes:
-        while chunk := list(islice(iterator, CHUNK)):
-            found = processes(delayed(_lock)(product, image_processor) for product in chunk)
-            yield from zip(chunk, found, strict=True)
+        yield from lock_in(processes, iterator, image_processor)
+
+
+def lock_in(
+    processes: Parallel, products: Iterable[Product], image_processor: KaleidoBertImageProcessor
+) -> Iterator[tuple[Product, Locked]]:
+    """`lock_products` by these processes."""
+    iterator = iter(products)
+    while chunk := list(islice(iterator, CHUNK)):
+        found = processes(delayed(_lock)(product, image_processor) for product in chunk)
+        yield from zip(chunk, found, strict=True)
 
 
 def _lock(product: Product, image_processor: KaleidoBertImageProcessor) -> Locked:
-    opened, wrong = product.open_all()
+    opened, wrong = product.open_all(image_processor.photo_side)
     views = [image_processor.lock_or_whole(image) for _, image in opened]
     portions = np.stack([portion for portion, _ in views]) if views else np.empty(0, dtype=np.uint8)
     return portions, sum(found for _, found in views), wrong

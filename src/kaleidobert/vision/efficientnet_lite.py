@@ -89,25 +89,38 @@ class ConvNorm(nn.Module):
         self.linear = linear
 
     def forward(self, pixels: Tensor) -> Tensor:
-        convolution, norm = self.convolution, self.norm
-        kernel, stride, groups = convolution.kernel_size[0], convolution.stride[0], convolution.groups
-        padding = kernel // 2
-        if stride > 1:
-            sides = (_same(size, kernel, stride) for size in (pixels.shape[-1], pixels.shape[-2]))
-            pixels, padding = F.pad(pixels, [pad for side in sides for pad in side]), 0
-        weight, bias = convolution.weight, None
+        norm, weight, bias = self.norm, self.convolution.weight, None
         if not norm.training:
             mean: Any = norm.running_mean
             variance: Any = norm.running_var
             scale = norm.weight * (variance + norm.eps).rsqrt()
             weight, bias = weight * scale.view(-1, 1, 1, 1), norm.bias - mean * scale
-        if stride > 1 and groups > 1 and pixels.requires_grad and not weight.requires_grad:
-            # On CPUs the input's gradient takes three times as long where a depthwise convolution is strided.
-            found = F.conv2d(pixels, weight, bias, 1, padding, 1, groups)[..., ::stride, ::stride]
-        else:
-            found = F.conv2d(pixels, weight, bias, stride, padding, 1, groups)
+        found = _convolved(pixels, weight, bias, self.convolution.stride[0], self.convolution.groups)
         found = norm(found) if norm.training else found
-        return found if self.linear else F.relu6(found, inplace=True)
+        if self.linear:
+            return found
+        # Where there is a gradient, PyTorch would copy what it overwrites.
+        return F.relu6(found, inplace=not found.requires_grad)
+
+
+def _convolved(pixels: Tensor, weight: Tensor, bias: Tensor | None, stride: int, groups: int) -> Tensor:
+    """`conv2d` with TensorFlow's padding, where strides pad even sides by one more at the right and the bottom.
+
+    To pad the pixels so would copy them, which takes longer on CPUs than the convolution itself.
+    """
+    kernel = weight.shape[-1]
+    if stride == 1:
+        return F.conv2d(pixels, weight, bias, 1, kernel // 2, 1, groups)
+    (top, bottom), (left, right) = (_same(size, kernel, stride) for size in pixels.shape[-2:])
+    if pixels.is_cpu and not (pixels.requires_grad or weight.requires_grad):
+        # Padded by as much at the left, which a tap of zero in front of the kernel leaves out.
+        weight = F.pad(weight, [right - left, 0, bottom - top, 0])
+        return F.conv2d(pixels, weight, bias, stride, (bottom, right), 1, groups)
+    if groups > 1 and not weight.requires_grad:
+        # The input's gradient takes three times as long where a depthwise convolution is strided.
+        found = F.conv2d(pixels, weight, bias, 1, kernel // 2, 1, groups)
+        return found[..., kernel // 2 - top :: stride, kernel // 2 - left :: stride]
+    return F.conv2d(F.pad(pixels, [left, right, top, bottom]), weight, bias, stride, 0, 1, groups)
 
 
 def _same(size: int, kernel: int, stride: int) -> tuple[int, int]:

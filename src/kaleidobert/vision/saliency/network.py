@@ -172,13 +172,11 @@ def _folded(unit: ConvNorm) -> nn.Sequential:
     convolution = fuse_conv_bn_eval(unit.convolution, unit.norm)
     padding = convolution.kernel_size[0] - convolution.stride[0]  # in all, as sides are multiples of the stride
     before, after = padding // 2, padding - padding // 2
-    if before == after:  # the convolution's own padding is faster
-        convolution.padding = (before, before)
-    return nn.Sequential(
-        nn.Identity() if before == after else nn.ZeroPad2d((before, after, before, after)),
-        convolution,
-        nn.Identity() if unit.linear else nn.ReLU6(inplace=True),
-    )
+    # A tap of zero in front of the kernel instead of less padding there, for which the pixels would be copied.
+    more = after - before
+    convolution.weight = nn.Parameter(F.pad(convolution.weight, [more, 0, more, 0]), requires_grad=False)
+    convolution.kernel_size, convolution.padding = tuple(convolution.weight.shape[2:]), (after, after)
+    return nn.Sequential(convolution, nn.Identity() if unit.linear else nn.ReLU6(inplace=True))
 
 
 def load_network(path: Path) -> tuple[SaliencyNetwork, int]:
