@@ -29,7 +29,7 @@ class UnreadableImage(OSError):
 def open_image(source: ImageSource) -> Image.Image:
     """Decode an image file to upright RGB (see `upright`). Raises `UnreadableImage`."""
     with _unreadable():
-        return upright(Image.open(_file(source)))
+        return upright(_opened(source))
 
 
 def open_photo(path: str | os.PathLike[str]) -> Image.Image:
@@ -45,7 +45,7 @@ def open_photo(path: str | os.PathLike[str]) -> Image.Image:
 def check_header(source: ImageSource) -> None:
     """Raise `UnreadableImage` if the header is not an image's. The pixels are not decoded and may still be damaged."""
     with _unreadable():
-        Image.open(_file(source)).close()
+        _opened(source).close()
 
 
 @contextlib.contextmanager
@@ -85,6 +85,13 @@ def _scaled(image: Image.Image) -> Image.Image:
     elif image.mode not in ("I", "F") or grey.max() > 255:
         grey /= 257
     return Image.fromarray(grey.round().clip(0, 255).astype(np.uint8))
+
+
+def _opened(source: ImageSource) -> Image.Image:
+    image = Image.open(_file(source))
+    if image.format == "EPS":  # a program, which Pillow has Ghostscript run where that is installed
+        raise OSError("EPS is not read: save it as JPEG or PNG")
+    return image
 
 
 def _file(source: ImageSource) -> io.BytesIO | Path:
