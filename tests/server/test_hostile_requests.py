@@ -89,6 +89,13 @@ def test_attributes_of_written_products_have_limits(client: TestClient) -> None:
         assert client.put("/api/products", json=body, headers=BEARER).status_code == 422
 
 
+@pytest.mark.parametrize("product", ["a\nb", "a\0b", ".", ".."])
+def test_ids_of_written_products_fit_into_addresses(client: TestClient, product: str) -> None:
+    body = {"products": [{"id": product, "title": "x", "photos": ["aGk="]}]}
+    answer = client.put("/api/products", json=body, headers=BEARER)
+    assert answer.status_code == 422 and "id" in answer.json()["detail"]
+
+
 def test_filters_may_name_anything(shop: Shop) -> None:
     index = LanceDBIndex.open(shop.uri)
     signs = [chr(code) for code in range(32, 127) if chr(code) not in '"<>=']
