@@ -6,3 +6,7 @@ class InputError(ValueError):
 
     The command line prints the message and exits with code 2; library callers may catch a ``ValueError``.
     """
+
+
+class StoreError(InputError):
+    """A store that is damaged or gone, which the clients of a service cannot correct."""

@@ -14,7 +14,14 @@ from kaleidobert.errors import InputError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to, which takes the place of ``path`` at the end; after an error it is deleted instead."""
+    """A path to write to, which takes the place of ``path`` at the end; after an error it is deleted instead.
+
+    Of a link, what it leads to is replaced. A device or pipe, such as /dev/null, stays, and is written to itself.
+    """
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    path = Path(os.path.realpath(path))
     scratch = path.with_name(f"{path.name}.part")
     try:
         yield scratch

@@ -1,15 +1,19 @@
 """Full and read-only disks, with a limit of file sizes in place of a full one."""
 
 import errno
+import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
+from kaleidobert.cli.output import save_picture
 from kaleidobert.cli.storage import storage_problem
+from kaleidobert.errors import InputError
 from kaleidobert.files import replacing, write_whole
 
 BIG = torch.zeros(100_000)
@@ -33,6 +37,27 @@ def test_what_was_there_before_is_kept(tmp_path):
         write_whole("x" * 5000, file)
     assert file.read_text() == "before" and list(tmp_path.iterdir()) == [file]
     assert (storage_problem(caught.value) or "").startswith(f"{file}: File too large; make room")
+
+
+def test_links_and_devices_stay(tmp_path):
+    (tmp_path / "figures.json").write_text("old")
+    (tmp_path / "link.json").symlink_to("figures.json")
+    write_whole("new", tmp_path / "link.json")
+    assert (tmp_path / "link.json").is_symlink() and (tmp_path / "figures.json").read_text() == "new"
+    os.mkfifo(tmp_path / "pipe")
+    reading = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    write_whole("new", tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo() and os.read(reading, 9) == b"new"
+    os.close(reading)
+
+
+def test_a_full_disk_keeps_the_last_picture(tmp_path):
+    save_picture(Image.new("RGB", (9, 9)), tmp_path / "a.png")
+    before = (tmp_path / "a.png").read_bytes()
+    noise = Image.effect_noise((500, 500), 99)
+    with full(), pytest.raises(InputError, match="cannot be written"):
+        save_picture(noise, tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes() == before and len(list(tmp_path.iterdir())) == 1
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ CSV = [
     ("id,title,image,cafe\u0301,caf\u00e9\n1,Red,a.jpg,x,y\n", "'caf\u00e9': 'x, y'"),
     ('id,title,image,hue,attributes\n1,Red,a.jpg,x,"{""hue"": ""y""}"\n', "'hue': 'x, y'"),
     (
-        "sep=;\n" + HEAD.replace(",", ";") + "1;Red;a.jpg;\n" + GOOD.replace(",", ";"),
+        "sep=;\n" + HEAD.replace(",", ";") + "1;Red;a.jpg;x\n" + GOOD.replace(",", ";"),
         "line 3: 4 cells where the header",
     ),
     ("\ufeffsep=,\r\n" + HEAD + GOOD, "9 Good; all 1 rows"),
@@ -105,7 +105,7 @@ JSONL = [
     (record(hue="\udfff") + RECORD, "hue is not valid UTF-8"),
     (record(**{"\ud800": 1}) + RECORD, "the name of column '\\ud800' is not valid"),
     (record(id=float("nan")) + RECORD, "no product id"),
-    ('{"id":' + "9" * 5000 + "}\n" + RECORD, "line 1: broken JSON (Exceeds the limit"),
+    ('{"id":' + "9" * 5000 + "}\n" + RECORD, "9 Good; 1 of 2 rows could not be used (50.0%)"),
     (record(title={"en": "Red"}) + RECORD, "title holds dict, not text"),
     (record(title=["Red", ["bag", None]]), "1 Red, bag"),
     (record(image=None) + RECORD, "no image (column image)"),

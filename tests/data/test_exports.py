@@ -191,6 +191,7 @@ def test_photos_in_a_folder_for_each_category(tmp_path):
         ("images/{ean}.jpg", "no column 'ean'; use {id}, {file} .* or one of article_id, "),
         ("images/{id", "expected '}' before end of string"),
         ("images/{id:.3d}", "write for example"),
+        ("images/{id:99999999999}", "a name of 99999999999 letters"),
     ],
 )
 def test_templates_that_cannot_be_filled(template, message):

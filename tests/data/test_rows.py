@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fixtures.source_files import JPEG, broken_png, encoded, ids, write_parquet
+from kaleidobert.data.numbers import LOCALES, parse_amount
 from kaleidobert.data.plain_text import plain_text
 from kaleidobert.data.product import Region
 from kaleidobert.data.readers import Problems, read_products
@@ -137,6 +138,24 @@ def test_numbers_of_any_notation_keep_their_value(photos):
         **{"new": "true", "stock": "12.5"},
     }
     assert (two["weight"], two["size"], two["rating"], two["new"]) == ("1.234", "36,38,40", "0.1", "false")
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "currency"),
+    [
+        *[("$.99", "0.99", "$"), (".99", "0.99", ""), ("-$5.00", "-5.00", "$"), ("−€12,50", "-12.50", "€")],
+        *[("Rs.1,499/-", "1499", "Rs."), ("1.234,-", "1234", ""), ("1.499,00 €*", "1499.00", "€")],
+        *[("１，２３４円", "1234", "円"), ("12,000원", "12000", "원"), ("12.345 Ft", "12345", "Ft")],
+        *[("١٬٢٣٤٫٥٠ ر.س.\u200f", "1234.50", "ر.س."), ("$12.50 USD", "12.50", "USD"), ("Euro 12,50", "12.50", "Euro")],
+    ],
+)
+def test_signs_marks_and_currencies_of_money(text, number, currency):
+    assert {parse_amount(text, locale) for locale in LOCALES} - {None} == {(number, currency)}
+
+
+@pytest.mark.parametrize("text", ["38 R", "10 ft", "<$50", "€5/m", "€ - 5", "-$-5", "5..10 €"])
+def test_what_is_no_amount_stays_text(text):
+    assert {parse_amount(text, locale) for locale in LOCALES} == {None}
 
 
 @pytest.mark.parametrize(

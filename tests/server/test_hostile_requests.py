@@ -2,9 +2,11 @@
 
 import errno
 import io
+import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,12 +91,32 @@ def test_attributes_of_written_products_have_limits(client: TestClient) -> None:
         assert client.put("/api/products", json=body, headers=BEARER).status_code == 422
 
 
+@pytest.mark.parametrize("product", ["a\nb", "a\0b", ".", ".."])
+def test_ids_of_written_products_fit_into_addresses(client: TestClient, product: str) -> None:
+    body = {"products": [{"id": product, "title": "x", "photos": ["aGk="]}]}
+    answer = client.put("/api/products", json=body, headers=BEARER)
+    assert answer.status_code == 422 and "id" in answer.json()["detail"]
+
+
 def test_filters_may_name_anything(shop: Shop) -> None:
     index = LanceDBIndex.open(shop.uri)
     signs = [chr(code) for code in range(32, 127) if chr(code) not in '"<>=']
     for start in range(0, len(signs), 25):
         filters = parse_filters(f'"a{sign}b"<=5' for sign in signs[start : start + 25])
         assert index.recall(np.ones(16), 1, filters) == []
+
+
+@pytest.mark.parametrize("gone", ["products-1.lance/data", ""])
+def test_a_store_that_is_gone_is_503(shop: Shop, tmp_path: Path, gone: str) -> None:
+    store = shutil.copytree(shop.uri, tmp_path / "store")
+    ranker = replace(shop, uri=str(store)).ranker()
+    product = shop.products[0].id
+    with TestClient(create_app(ranker, ServerSettings(Tokens([TOKEN]))), raise_server_exceptions=False) as client:
+        shutil.rmtree(store / gone)
+        for path in (f"/api/products/{product}", f"/images/{product}/0", "/?q=red+bag"):
+            answer = client.get(path)
+            assert answer.status_code == 503 and "the store cannot be read" in answer.text.lower()
+            assert str(tmp_path) not in answer.text
 
 
 def test_a_full_disk_is_507(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

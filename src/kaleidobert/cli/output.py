@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from kaleidobert.errors import InputError
-from kaleidobert.files import write_whole
+from kaleidobert.files import replacing, write_whole
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -79,8 +79,10 @@ def write_text(text: str, path: Path) -> None:
 
 def save_picture(picture: Image.Image, path: Path) -> None:
     """Save a picture in the format of its name's ending."""
-    with writing(path):
-        picture.save(path)
+    from PIL import Image
+
+    with writing(path), replacing(path) as scratch:
+        picture.save(scratch, Image.registered_extensions()[path.suffix.lower()])
 
 
 @contextmanager

@@ -17,7 +17,7 @@ ALPHABETS = {
 }
 SIGNS = "€‚„…‰‹›‘’“”•–—™ ¡¢£§©«»®°±²·¿¼½¾×\N{SOFT HYPHEN}"  # that any language has
 AT_LEAST = 0.95  # of the characters, for a text in one of these languages
-OTHERS = ["cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp932", "gb18030", "big5", "cp949"]
+OTHERS = ["cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1256", "cp932", "gb18030", "big5", "cp949"]
 
 
 def code_page(text: bytes) -> str:

@@ -40,15 +40,24 @@ def csv_records(file: IO[str], delimiter: str) -> Iterator[tuple[int, list[str] 
         lines.taken.clear()
         try:
             cells = next(reader)
+            stray = _each_a_record(lines.taken, delimiter)
         except StopIteration:
             return
         except csv.Error:
+            stray = True
+        if stray:
             lines.take_back()
             yield line, _lenient(lines.taken[0], delimiter), ": a quote left open?"
         else:
             last = line + len(lines.taken) - 1
             yield line, cells, f" up to line {last}: a quote left open?" if last > line else ""
         line += len(lines.taken)
+
+
+def _each_a_record(lines: list[str], delimiter: str) -> bool:
+    """Whether a quote took in the following records, up to the next one: a text with line breaks holds no tabs."""
+    tabs = {line.count(delimiter) for line in lines}
+    return delimiter == "\t" and len(lines) > 1 and len(tabs) == 1 and tabs != {0}
 
 
 def _lenient(line: str, delimiter: str) -> list[str] | str:

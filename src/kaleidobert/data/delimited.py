@@ -101,6 +101,8 @@ def _rows(sheet: _Sheet, surplus_to_last: bool = False) -> NumberedRows:
             if isinstance(cells, str):
                 yield line, cells
                 continue
+            while len(cells) > len(header) and not cells[-1]:
+                cells.pop()  # a delimiter too many at the line's end
             if surplus_to_last and len(cells) > len(header):
                 cells[len(header) - 1 :] = [sheet.delimiter.join(cells[len(header) - 1 :])]
             if len(cells) == len(header):

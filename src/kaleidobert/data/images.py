@@ -32,7 +32,7 @@ def open_image(source: ImageSource, side: int | None = None) -> Image.Image:
     A JPEG is decoded at the smallest of 1/8, 1/4 and 1/2 of its size that leaves ``side`` pixels on each side, if any.
     """
     with _unreadable():
-        image = Image.open(_file(source))
+        image = _opened(source)
         if side is not None:
             image.draft(None, (side, side))
         return upright(image)
@@ -51,7 +51,7 @@ def open_photo(path: str | os.PathLike[str]) -> Image.Image:
 def check_header(source: ImageSource) -> None:
     """Raise `UnreadableImage` if the header is not an image's. The pixels are not decoded and may still be damaged."""
     with _unreadable():
-        Image.open(_file(source)).close()
+        _opened(source).close()
 
 
 @contextlib.contextmanager
@@ -91,6 +91,13 @@ def _scaled(image: Image.Image) -> Image.Image:
     elif image.mode not in ("I", "F") or grey.max() > 255:
         grey /= 257
     return Image.fromarray(grey.round().clip(0, 255).astype(np.uint8))
+
+
+def _opened(source: ImageSource) -> Image.Image:
+    image = Image.open(_file(source))
+    if image.format == "EPS":  # a program, which Pillow has Ghostscript run where that is installed
+        raise OSError("EPS is not read: save it as JPEG or PNG")
+    return image
 
 
 def _file(source: ImageSource) -> io.BytesIO | Path:

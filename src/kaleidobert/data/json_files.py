@@ -38,7 +38,15 @@ def json_table(path: Path) -> Table:
 
 
 def _parsed(text: bytes) -> Any:
-    return json.loads(text, object_pairs_hook=_object)
+    return json.loads(text, object_pairs_hook=_object, parse_int=_integer)
+
+
+def _integer(digits: str) -> int | str:
+    """A number; as text where it has more digits than Python converts."""
+    try:
+        return int(digits)
+    except ValueError:
+        return digits
 
 
 def _object(pairs: list[tuple[str, Any]]) -> Any:

@@ -25,11 +25,20 @@ ROWS_TO_LEARN_FROM = 1000
 NUMBERS_AT_LEAST = 0.95  # of a column's cells
 LONGEST = 40  # characters of an amount
 CODES = list_currencies()
-SIGNS = frozenset("kr zł zl kč lei rs sfr din лв руб грн tl rm rp dh dhs".split())
-AMOUNT = re.compile(r"\A(?P<before>\D*?)(?P<number>[-+]?\d(?:[\d.,]*\d)?)(?:[.,][-–—]+)?(?P<after>\D*)")
+# Signs of letters, in the languages of the countries that have the currency. None of one Latin letter, as sizes have.
+SIGNS = frozenset(
+    "kr zł zl kč lei rs sfr fr din дин kn ден лв руб р грн тг сом сўм soʻm tl rm rp dh dhs "
+    "eur euro euros bs b/ s/ gs nu ksh tsh ush tk fcfa fcfp cfa afl lekë 円 圓 元 圆 원 đ บาท "
+    "أ.م ج.س ج.م د.أ د.إ د.ب د.ت د.ج د.ع د.ك د.ل د.م ر.س ر.ع ر.ق ر.ي ریال ل.س ل.ل रु රු ብር".split()
+)
+CASED_SIGNS = frozenset(("Ft", "KM"))  # that are feet and kilometres otherwise
+AMOUNT = re.compile(
+    r"\A(?P<sign>[-+]?)(?P<before>\D*?)(?P<number>[-+]?\d(?:[\d.,]*\d)?)(?P<end>\s?[.,/][-–—=]+)?(?P<after>\D*)"
+)
+LEADING_MARK = re.compile(r"(?<![^\W\d_])([.,])\Z")  # of "$.99"; that of "Rs.99" ends a word
 PLAIN = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 GROUPS = re.compile(r"(?<=\d)[\s'’](?=\d{3})")
-ARABIC = str.maketrans({"٫": ".", "٬": ",", "−": "-", "،": ","})
+OTHER_MARKS = str.maketrans("٫٬،−．，－＋", ".,,-.,-+") | dict.fromkeys((0x200E, 0x200F, 0x61C))  # those of direction
 
 Amount = tuple[str, str]  # a number that float() reads, and the currency as it was written, "" if there is none
 
@@ -38,20 +47,23 @@ def parse_amount(text: str, locale: str) -> Amount | None:
     """A number or an amount of money in a locale's notation and any script's digits; None for any other text."""
     if len(text) > LONGEST:
         return None
-    plain = "".join(str(unicodedata.decimal(letter, letter)) for letter in text.strip().translate(ARABIC))
+    plain = "".join(str(unicodedata.decimal(letter, letter)) for letter in text.translate(OTHER_MARKS).strip())
     found = AMOUNT.fullmatch(GROUPS.sub("", plain))
     if found is None:
         return None
-    units = [unit for unit in (found["before"].strip(), found["after"].strip()) if unit]
-    if len(units) > 1 or not all(map(_is_currency, units)):
+    before, number = found["before"], found["number"]
+    if mark := LEADING_MARK.search(before):
+        before, number = before[: mark.start()], f"0{mark[1]}{number}"
+    units = [unit for unit in (before.strip(), found["after"].strip(" \t*")) if unit]
+    if not all(map(_is_currency, units)) or (found["sign"] and not number[0].isdecimal()):
         return None
-    currency = units[0] if units else ""
+    currency = next((unit for unit in units if unit in CODES), units[0] if units else "")  # "$12.50 USD" has two
     try:
-        value = parse_decimal(found["number"].lstrip("+"), locale=locale, strict=True)
+        value = parse_decimal(found["sign"].strip("+") + number.lstrip("+"), locale=locale, strict=True)
     except NumberFormatError:
         return None
     decimals = -int(value.as_tuple().exponent)
-    if currency and decimals > (get_currency_precision(currency) if currency in CODES else 2):
+    if (currency or found["end"]) and decimals > _most_decimals(currency, found["end"] or ""):
         return None  # "1.234 €" are more than a thousand
     return f"{value:f}", currency
 
@@ -104,7 +116,15 @@ def _converted(row: dict[str, Any], locales: dict[str, str]) -> dict[str, Any]:
     return row | changed
 
 
+def _most_decimals(currency: str, end: str) -> int:
+    """Digits that an amount has after its mark: of "5,-" none, since the dash stands for them."""
+    if end.strip().startswith((".", ",")):
+        return 0
+    return int(get_currency_precision(currency)) if currency in CODES else 2
+
+
 def _is_currency(unit: str) -> bool:
     word = unit.strip(". ").casefold()
-    symbol = len(unit) <= 4 and any(unicodedata.category(letter) == "Sc" for letter in unit)
-    return symbol or unit in CODES or word in SIGNS
+    signs = {unicodedata.category(letter) for letter in unit}
+    symbol = len(unit) <= 4 and "Sc" in signs and signs <= {"Sc", "Lu", "Ll", "Lo"}
+    return symbol or unit in CODES or word in SIGNS or unit in CASED_SIGNS

@@ -34,7 +34,10 @@ def check_template(template: str, columns: Sequence[str]) -> None:
     """Raise ``InputError`` unless a template's places are {id}, {file} or columns, and each can be formatted."""
     try:
         names = [name for _, name, _, _ in Formatter().parse(template) if name is not None]
-        "".join(format("", spec or "") for _, _, spec, _ in Formatter().parse(template))
+        specs = [spec or "" for _, _, spec, _ in Formatter().parse(template)]
+        if long := [width for spec in specs for width in re.findall(r"\d{4,20}", spec) if int(width) > LONGEST_NAME]:
+            raise ValueError(f"a name of {long[0]} letters")  # it would be filled up to that, in memory
+        "".join(format("", spec) for spec in specs)
     except ValueError as error:
         raise InputError(f"image template {template!r}: {error}; write for example {EXAMPLE}") from None
     if not names:

@@ -15,7 +15,7 @@ from kaleidobert.data.reading import BY_DEFAULT, Reading
 from kaleidobert.errors import InputError
 from kaleidobert.evaluation.measured_split import prepare_measured
 from kaleidobert.evaluation.metrics.classification import classification_metrics, per_class_metrics
-from kaleidobert.files import write_whole
+from kaleidobert.files import replacing, write_whole
 from kaleidobert.model.classification import KaleidoBertForClassification
 from kaleidobert.model.loading import load_model, load_processor
 from kaleidobert.progress import progress_bar
@@ -119,4 +119,5 @@ def draw_confusion(counts: np.ndarray, names: Sequence[str], title: str, path: P
     figure.colorbar(display.im_, ax=axes, label="percent of the true class", shrink=0.8)
     for text in display.text_.flat if with_values else ():
         text.set_visible(text.get_text() != "0")
-    figure.savefig(path, dpi=150)
+    with replacing(path) as scratch:
+        figure.savefig(scratch, dpi=150, format=path.suffix[1:].lower())

@@ -17,6 +17,7 @@ from kaleidobert.evaluation.published import published_tables
 from kaleidobert.evaluation.rendering import render
 from kaleidobert.evaluation.run_summary import NOT_OBJECTIVES, REFERENCES, RunSummary, load_history, objective_of
 from kaleidobert.evaluation.tables import Row, Table, evaluation_tables
+from kaleidobert.files import replacing
 from kaleidobert.model.losses import DOWNSTREAM_LOSSES
 from kaleidobert.model.pretext_tasks import pretraining_losses
 from kaleidobert.training.settings import RUN_SETTINGS
@@ -122,7 +123,8 @@ def draw_curves(name: str, curves: Mapping[str, Curve], path: Path) -> None:
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
-    figure.savefig(path, dpi=150)
+    with replacing(path) as scratch:
+        figure.savefig(scratch, dpi=150, format=path.suffix[1:].lower())
 
 
 def _points(values: Mapping[int, float]) -> tuple[list[int], list[float]]:
@@ -142,4 +144,5 @@ def draw_reliability(figures: Mapping, path: Path) -> None:
         axes.plot(predicted, observed, color=colour, marker="o", label=label)
     axes.set(xlabel="predicted match probability", ylabel="observed matches", xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.legend(frameon=False)
-    figure.savefig(path, dpi=120)
+    with replacing(path) as scratch:
+        figure.savefig(scratch, dpi=120, format=path.suffix[1:].lower())

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kaleidobert.errors import InputError
+from kaleidobert.errors import StoreError
 from kaleidobert.index.lancedb_store import LanceDBIndex
 from kaleidobert.index.protocol import ProductIndex
 
 
 @contextmanager
 def store_errors(uri: str) -> Iterator[None]:
-    """Raise ``InputError``, with what to do, for damage that is found while the store at this address is used."""
+    """Raise ``StoreError``, with what to do, for damage that is found while the store at this address is used."""
     try:
         yield
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         if not reason.startswith("lance error") or "os error" in reason:
             raise
-        raise InputError(
+        raise StoreError(
             f"the store {uri} is damaged ({reason[:200]}): delete it, and index the catalogue again"
         ) from error
 

@@ -18,7 +18,7 @@ from typing import Any
 import lancedb
 import pyarrow as pa
 
-from kaleidobert.errors import InputError
+from kaleidobert.errors import InputError, StoreError
 from kaleidobert.index.caching import Polled
 from kaleidobert.index.lancedb_rows import table_schema
 from kaleidobert.index.records import FORMAT, OLDEST_FORMAT, StoreInfo
@@ -162,7 +162,7 @@ class Versions:
 
 @contextmanager
 def lancedb_errors(uri: str) -> Iterator[None]:
-    """Raise ``InputError`` for what LanceDB raises when it cannot use the address."""
+    """Raise ``StoreError`` for what LanceDB raises when it cannot use the address."""
     try:
         yield
     except InputError:
@@ -171,7 +171,7 @@ def lancedb_errors(uri: str) -> Iterator[None]:
         reason = " ".join(str(error).split())[:200]
         if "os error" in reason:  # of the disk, not of the store
             raise
-        raise InputError(
+        raise StoreError(
             f"the store {uri} cannot be opened: {reason}; if it is damaged, delete it, and index the catalogue again"
         ) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 from collections.abc import Callable
 from http import HTTPStatus
 
@@ -11,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from kaleidobert.errors import InputError
+from kaleidobert.errors import InputError, StoreError
 from kaleidobert.server.headers import SECURITY_HEADERS
 from kaleidobert.server.request_parsing import validation_message
 from kaleidobert.server.schemas import ProblemDetails
@@ -41,6 +42,8 @@ def add_problem_handlers(app: FastAPI, respond: Responder) -> None:
     async def _(request: Request, error: InputError) -> Response:
         return response_to(request, 400, str(error))
 
+    _add_store_handlers(app, response_to)
+
     @app.exception_handler(RequestValidationError)
     async def _(request: Request, error: RequestValidationError) -> Response:
         return response_to(request, 422, validation_message(error.errors()[0], skip=1))
@@ -64,3 +67,21 @@ def add_problem_handlers(app: FastAPI, respond: Responder) -> None:
     @app.exception_handler(Exception)
     async def _(request: Request, _error: Exception) -> Response:
         return response_to(request, 500, "the server failed on this request; see its log for the reason")
+
+
+def _add_store_handlers(app: FastAPI, response_to: Callable[[Request, int, str], Response]) -> None:
+    """A store that is damaged or gone while it is served is no fault of the request."""
+
+    def unreadable(request: Request, error: Exception) -> Response:
+        logging.getLogger(__name__).error("the store cannot be read: %s", error)
+        return response_to(request, 503, "the store cannot be read; the log says why")
+
+    @app.exception_handler(StoreError)
+    async def _(request: Request, error: StoreError) -> Response:
+        return unreadable(request, error)
+
+    @app.exception_handler(RuntimeError)
+    async def _(request: Request, error: RuntimeError) -> Response:
+        if "lance error" in str(error):  # of its files
+            return unreadable(request, error)
+        raise error

@@ -117,13 +117,20 @@ class NewProduct(RequestBody):
 
     model_config = ConfigDict(str_strip_whitespace=True)
 
-    id: str = Field(min_length=1, max_length=MAX_ID)
+    id: str = Field(min_length=1, max_length=MAX_ID, pattern=r"^[^\x00-\x1f\x7f]*$")
     title: str = Field("", max_length=MAX_TEXT)
     description: str = Field("", max_length=20_000)
     category: str = Field("", max_length=500)
     subcategory: str = Field("", max_length=500)
     attributes: dict[Name, Text | bool | float] = Field(default_factory=dict, max_length=200)
     photos: list[str] = Field(default_factory=list, max_length=MAX_PHOTOS)
+
+    @field_validator("id")
+    @classmethod
+    def _in_addresses(cls, product_id: str) -> str:
+        if product_id in (".", ".."):
+            raise ValueError("it would be a folder in addresses of the product: send another one")
+        return product_id
 
     def to_product(self, uploads: list[bytes]) -> Product:
         """The product, with uploaded photos after those in the JSON. Raises ``InputError`` for bad base64."""

@@ -21,14 +21,26 @@ def _labelled(row: dict[str, Any]) -> dict[str, Any]:
     levels, listed = row.get(LEVELS), row.get("categories")
     path = ""
     if isinstance(levels, dict) and levels:
-        deepest = levels[max(levels)]  # lvl0, lvl1, ..., each with the path down to it, or with several paths
-        path = str(deepest[0] if isinstance(deepest, list) and deepest else deepest)
+        # lvl0, lvl1, ..., each with the path down to it, or with several paths
+        deepest = [_labels(levels[level])[:1] for level in sorted(levels, key=_depth)]
+        path = next(filter(None, reversed(deepest)), [""])[0]
     elif isinstance(listed, list):
-        path = ">".join(map(str, listed))
+        path = ">".join(_labels(listed))
     if not path or row.get("category"):
         return row
     category, subcategory = path_labels(path)
     return row | {"category": category, "subcategory": row.get("subcategory") or subcategory}
+
+
+def _depth(level: str) -> tuple[int, str]:
+    return len(level), level  # lvl10 is below lvl9
+
+
+def _labels(cell: Any) -> list[str]:
+    """The names in a cell: texts, or objects that have one."""
+    parts = cell if isinstance(cell, list) else [cell]
+    names = (part.get("name", part.get("title")) if isinstance(part, dict) else part for part in parts)
+    return [str(name) for name in names if isinstance(name, str | int) and str(name).strip()]
 
 
 ALGOLIA = Format(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,6 +40,8 @@ def text(row: Mapping[str, Any], column: str) -> str:
     cell = row.get(column)
     if isinstance(cell, list):
         return ", ".join(map(str, cell))
+    if isinstance(cell, bool):
+        return str(cell).lower()
     return "" if cell is None else str(cell).strip()
 
 
@@ -67,8 +71,7 @@ def lowest(prices: Iterable[str]) -> str:
     """The lowest of the prices that are numbers; "" if none is."""
     found = {}
     for price in prices:
-        try:
-            found[float(price)] = price
-        except ValueError:
-            continue
+        with contextlib.suppress(ValueError):
+            found[float(price.replace("_", " "))] = price  # float() would read "1_000"
+    found = {number: price for number, price in found.items() if math.isfinite(number)}
     return found[min(found)] if found else ""

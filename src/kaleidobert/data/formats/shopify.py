@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import groupby
 from typing import Any
 
@@ -31,13 +31,16 @@ def _format(name: str, handle: str, body: str, photo: str, variant_photo: str, p
         return with_details(row, _options(rows), "option")
 
     def products(read: Callable[[], NumberedRows]) -> NumberedRows:
-        for same, group in groupby(read(), key=lambda each: _handle(each[1], handle)):
+        broken: list[tuple[int, Any]] = []  # lines between the rows of a product, which stay together
+        for same, group in groupby(_readable(read(), broken), key=lambda each: text(each[1], handle)):
             numbered = list(group)
-            rows = [row for _, row in numbered if isinstance(row, dict)]
+            yield from broken
+            broken.clear()
             if same:
-                yield numbered[0][0], product(rows)
-            else:  # broken lines, and rows without a handle, which the reader reports
+                yield numbered[0][0], product([row for _, row in numbered])
+            else:  # rows without a handle, which the reader reports
                 yield from numbered
+        yield from broken
 
     return Format(
         name,
@@ -49,8 +52,13 @@ def _format(name: str, handle: str, body: str, photo: str, variant_photo: str, p
     )
 
 
-def _handle(row: Any, column: str) -> str:
-    return text(row, column) if isinstance(row, dict) else ""
+def _readable(rows: NumberedRows, broken: list[tuple[int, Any]]) -> Iterator[tuple[int, Row]]:
+    """Rows that can be read; the others are added to ``broken``."""
+    for number, row in rows:
+        if isinstance(row, dict):
+            yield number, row
+        else:
+            broken.append((number, row))
 
 
 def _options(rows: list[Row]) -> Row:

@@ -13,6 +13,8 @@ from kaleidobert.data.tables import NumberedRows
 LIST = re.compile(r"(?<!\\),")  # a comma that belongs to a value has a backslash before it
 PRICES = ("Sale price", "Regular price")
 READ = ("ID", "Type", "SKU", "Name", "Regular price", "Images")
+NEW_LINE = re.compile(r"(?<!\\)\\n")  # as the export writes those of descriptions
+GUARDED = re.compile(r"'(?=[=+\-@])")  # what it puts before text that a spreadsheet would compute
 DETAIL = re.compile(r"Attribute \d+ (name|value\(s\)|visible|global|default)", re.IGNORECASE)
 
 
@@ -41,7 +43,8 @@ def _product(row: Row, variations: list[Row]) -> Row:
     details = _details(rows)
     product = {column: cell for column, cell in row.items() if not DETAIL.fullmatch(column)}
     product["ID"] = text(row, "ID") or text(row, "SKU")
-    product["description"] = "\n".join(distinct(text(row, name) for name in ("Short description", "Description")))
+    product["Name"] = _text(row, "Name")
+    product["description"] = "\n".join(distinct(_text(row, name) for name in ("Short description", "Description")))
     product["images"] = distinct(name for each in rows for name in _list(text(each, "Images")))
     deepest = max(_list(text(row, "Categories")), key=lambda path: path.count(">"), default="")
     product["category"], product["subcategory"] = path_labels(deepest)
@@ -62,6 +65,12 @@ def _details(rows: list[Row]) -> dict[str, list[str]]:
                 values = _list(text(row, f"Attribute {number} value(s)"))
                 found[name] = distinct([*found.get(name, []), *values])
     return {name: values for name, values in found.items() if values}
+
+
+def _text(row: Row, column: str) -> str:
+    """A text without what the export adds to it."""
+    cell = text(row, column)
+    return NEW_LINE.sub("\n", cell[1:] if GUARDED.match(cell) else cell)
 
 
 def _is_variation(row: Row) -> bool:
