@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import typer
 from kaleidobert.cli.output import STANDARD_OUTPUT, figures_alone
 from kaleidobert.data.problems import MAX_BAD
 
-__all__ = ["MAX_BAD", "PRESETS", "Catalogue", "Columns", "ImageTemplate", "JsonFile", "MaxBad"]
+__all__ = ["MAX_BAD", "PRESETS", "Catalogue", "Columns", "ImageTemplate", "JsonFile", "MaxBad", "data_arguments"]
 
 PRESETS = "mini, small, scratch, base, published, published-mini"
 
@@ -35,3 +36,14 @@ ImageTemplate = Annotated[
     str | None,
     typer.Option(help="Where photos are, such as images/{id}.jpg; {file}: the last part of a listed address."),
 ]
+
+
+def data_arguments(
+    data: str, columns: Path | None = None, image_template: str | None = None, max_bad: float = MAX_BAD
+) -> str:
+    """DATA and how it is read, as a command that is suggested names them."""
+    words = [data]
+    words += ["--columns", str(columns)] if columns else []
+    words += ["--image-template", image_template] if image_template else []
+    words += ["--max-bad", str(max_bad)] if max_bad != MAX_BAD else []
+    return shlex.join(words)
