@@ -19,7 +19,7 @@ TRAINED_PRODUCTS = "trained_products.npy"  # `key_of` each of them, int64
 
 
 def save_data_summary(run: Path, data: str | Path, train: PreparedDataset, validation: PreparedDataset) -> None:
-    """Write the catalogue's name, the number of products and photos of each split, and which products are trained on."""
+    """Write the catalogue's name, the numbers of products and photos of each split, and what is trained on."""
     splits = {"train": train, "validation": validation}
     sizes = {name: {"products": len(split), "photos": len(split.pixels)} for name, split in splits.items()}
     np.save(run / TRAINED_PRODUCTS, _keys(train.ids))
