@@ -30,16 +30,18 @@ def test_a_run_is_exported_and_compared(run: Path, shapes: Path, tmp_path: Path)
     assert figures == json.loads((out / "export.json").read_text())["report"]
     assert figures["queries"] == 12 and figures["split"] == "test"
     assert figures["R@1"]["torch"]["vectors"] == pytest.approx(figures["R@1"]["onnx"]["vectors"], abs=10)
-    assert max(figures["largest_error"].values()) < (0.5 if figures["int8"]["kept"] else 1e-3)
+    errors = figures["largest_error"]
+    assert max(errors["image embeddings"], errors["patch states"], errors["contributions of patches"]) < 1e-4
+    assert errors["text embeddings"] < 0.1  # 8 bits; and of training products with one text, either recalls another
     assert f"serve --store STORE --engine onnx --model {out}" in done.output and "8-bit weights" in done.output
     again = CliRunner().invoke(app, ["export", str(run), str(out)])
     assert isinstance(again.exception, InputError) and "exists already" in str(again.exception)
 
 
 def test_recall_is_that_of_the_scorer_s_own_ranking(run: Path, test_split: PreparedDataset) -> None:
-    """Each of twelve texts among eight photos, which `KaleidoBertScorer.rank` ranks as they are."""
+    """Each of twelve texts among twenty photos, which `KaleidoBertScorer.rank` ranks as they are."""
     scorer = KaleidoBertScorer.from_pretrained(run)
-    table = (np.arange(12)[:, None] + np.arange(8) * 5) % len(test_split)
+    table = (np.arange(12)[:, None] + np.arange(20) * 2) % len(test_split)
     scorer.processor.image_processor.saliency = "none"
     pixels = test_split.pixels[test_split.first_view[:-1]]
     scores = np.full(table.shape, -np.inf)
@@ -47,7 +49,7 @@ def test_recall_is_that_of_the_scorer_s_own_ranking(run: Path, test_split: Prepa
         for hit in scorer.rank(test_split.texts[row[0]], [Image.fromarray(pixels[each]) for each in row]):
             scores[query, hit["index"]] = hit["score"]
     found = recall_at_1(scorer, test_split, table)["combined"]
-    assert 0 < found < 100 and found == pytest.approx(100 * (partner_ranks(scores) == 1).mean())
+    assert found > 5 and found == pytest.approx(100 * (partner_ranks(scores) == 1).mean())
 
 
 def test_what_cannot_be_exported_is_refused(run: Path, copy: Path, tmp_path: Path) -> None:
