@@ -17,7 +17,7 @@ ID, FILE = "id", "file"
 EXAMPLE = "images/{id:.3}/{id}.jpg"
 SEPARATOR = re.compile("[,;]")
 ADDRESS = re.compile(r"https?://.*", re.DOTALL)
-PHOTO = re.compile(r"(?!https?://).*\.(jpe?g|png|webp|gif|bmp|tiff?|heic|heif|avif)", re.IGNORECASE | re.DOTALL)
+PHOTO = re.compile(r"\A(?!https?://).*\.(jpe?g|png|webp|gif|bmp|tiff?|heic|heif|avif)", re.IGNORECASE | re.DOTALL)
 LONGEST_NAME = 4096  # characters of a path
 SHOWN = 80  # of a name in a report
 
