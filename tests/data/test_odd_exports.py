@@ -87,3 +87,9 @@ def test_delimiters_at_the_end_of_lines(read):
 def test_no_photo_is_decoded_by_another_program():
     with pytest.raises(UnreadableImage, match="EPS is not read"):
         check_header(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n")
+
+
+@pytest.mark.parametrize("cell", ['"1\n2"', "1\v2", '"1\r\n2"', ".", ".."])
+def test_an_id_that_no_address_can_have_is_a_reported_row(read, cell):
+    (good,), report = read("shop.csv", f"id,title,image\n{cell},A,a.jpg\n9,B,b.jpg\n")
+    assert good.id == "9" and report.count == 1 and "line 2: the product id" in report.summary()

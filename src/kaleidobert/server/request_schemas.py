@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from kaleidobert.data.columns import cell_text
 from kaleidobert.data.events import Event
 from kaleidobert.data.images import ImageSource
-from kaleidobert.data.product import Product
+from kaleidobert.data.product import ID_LETTERS, Product, fault_of_id
 from kaleidobert.index.filters import parse_filters
 from kaleidobert.search.query import Query
 from kaleidobert.server.photos import decode_base64, decode_photo
@@ -117,7 +117,7 @@ class NewProduct(RequestBody):
 
     model_config = ConfigDict(str_strip_whitespace=True)
 
-    id: str = Field(min_length=1, max_length=MAX_ID, pattern=r"^[^\x00-\x1f\x7f]*$")
+    id: str = Field(min_length=1, max_length=MAX_ID, pattern=ID_LETTERS)
     title: str = Field("", max_length=MAX_TEXT)
     description: str = Field("", max_length=20_000)
     category: str = Field("", max_length=500)
@@ -128,8 +128,8 @@ class NewProduct(RequestBody):
     @field_validator("id")
     @classmethod
     def _in_addresses(cls, product_id: str) -> str:
-        if product_id in (".", ".."):
-            raise ValueError("it would be a folder in addresses of the product: send another one")
+        if fault := fault_of_id(product_id):
+            raise ValueError(f"{fault}: send another one")
         return product_id
 
     def to_product(self, uploads: list[bytes]) -> Product:
