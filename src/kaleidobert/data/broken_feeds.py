@@ -21,10 +21,11 @@ START = re.compile(r"<(?P<tag>(?:[\w.-]+:)?(?:item|entry))(?=[\s/>])")
 NAMESPACE = re.compile(r"""\sxmlns:(?P<prefix>[\w.-]+)\s*=\s*("[^"<]*"|'[^'<]*')""")
 ENCODING = re.compile(rb"""<\?xml[^>]*\sencoding\s*=\s*["']([\w.-]+)""")
 # An ampersand that begins no entity of XML itself; those of HTML become letters where all texts do. Not in CDATA.
-AMPERSAND = re.compile(r"<!\[CDATA\[.*?\]\]>|&(?!(?:amp|lt|gt|quot|apos|#\d+|#x[\da-fA-F]+);)", re.DOTALL)
+AMPERSAND = re.compile(r"<!\[CDATA\[.*?(?:\]\]>|\Z)|&(?!(?:amp|lt|gt|quot|apos|#\d+|#x[\da-fA-F]+);)", re.DOTALL)
 CONTROLS = re.compile(r"[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # that XML does not allow
 READ = 1 << 16  # characters at a time
 LONGEST = 10_000_000  # characters of an item; libxml2 has the same limit for a text
+LONGEST_TAG = 100
 
 
 def separate_items(path: Path, namespaces: str) -> Iterator[tuple[int, Any]]:
@@ -35,8 +36,9 @@ def separate_items(path: Path, namespaces: str) -> Iterator[tuple[int, Any]]:
     """
     encoding = _encoding(path)
     try:
-        file = path.open(encoding=encoding, errors="surrogateescape")
-    except LookupError as error:
+        # as in tables, bytes that are no letters become surrogates, which `_item` reports
+        file = path.open(encoding=encoding, errors="surrogateescape" if encoding.startswith("utf-8") else "replace")
+    except LookupError as error:  # not known
         raise InputError(f"{path}: {error}") from error
     with file:
         pieces = _pieces(file)
@@ -57,19 +59,18 @@ def _encoding(path: Path) -> str:
 
 def _pieces(file: IO[str]) -> Iterator[tuple[int, str]]:
     """What is before the first item, then from each item's start to that of the next, with the line of each."""
-    text, line, searched = "", 1, 0
-    while True:
-        added = file.read(READ)
+    text, line, searched, left_out = "", 1, 0, 0
+    while added := file.read(READ):
         text += added
-        while found := START.search(text, searched):
-            yield line, text[: found.start()]
-            line += text.count("\n", 0, found.start())
-            text, searched = text[found.start() :], 1
-        if not added:
-            break
-        searched = max(searched, len(text) - 100)  # a tag may go on in what is read next
-        if len(text) > LONGEST + READ:  # _item refuses it; the rest of it is not kept
-            line += text.count("\n", LONGEST + 1, searched)
+        begun = 0
+        for found in START.finditer(text, searched):
+            yield line, text[begun : found.start()]
+            line += text.count("\n", begun, found.start()) + left_out
+            begun, left_out = found.start(), 0
+        text = text[begun:]
+        searched = max(1, len(text) - LONGEST_TAG)
+        if len(text) > LONGEST + READ:  # `_item` refuses it, so the rest is not kept
+            left_out += text.count("\n", LONGEST + 1, searched)
             text, searched = text[: LONGEST + 1] + text[searched:], LONGEST + 1
     yield line, text
 
