@@ -54,7 +54,8 @@ def _encoding(path: Path) -> str:
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     named = ENCODING.search(start)
-    return named[1].decode() if named and named[1].lower() != b"utf-8" else "utf-8-sig"
+    name = named[1].decode().lower() if named else "utf-8"
+    return "utf-8-sig" if name in ("utf-8", "utf8") else name
 
 
 def _pieces(file: IO[str]) -> Iterator[tuple[int, str]]:
