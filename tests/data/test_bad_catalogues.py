@@ -3,6 +3,7 @@
 A line of a case is a file's content and a part of what is then said: ids and titles, the report, or the error.
 """
 
+import base64
 import json
 
 import h5py
@@ -15,6 +16,7 @@ from fixtures.source_files import JPEG
 from kaleidobert.data.readers import Problems, read_products
 from kaleidobert.errors import InputError
 
+URI = "data:image/jpeg;base64," + base64.b64encode(JPEG + bytes(300_000)).decode()
 HEAD = "id,title,image\n"
 GOOD = "9,Good,a.jpg\n"
 RECORD = '{"id":"9","title":"Good","image":"a.jpg"}\n'
@@ -69,7 +71,10 @@ CSV = [
     (HEAD + '1,"Red,a.jpg\n' + "2,Blue,a.jpg\n" + GOOD * 20_000, "2 Blue, 9 Good 20000 photos; 1 of 20,002"),
     (HEAD + '1,Red,"a.jpg', "1 Red"),
     (HEAD + '1,"Red\nbag",a.jpg\n', "1 Red bag"),
-    (HEAD + "1," + "x" * 200_000 + ",a.jpg\n" + GOOD, "line 2: broken CSV (field larger"),
+    (HEAD + "1," + "x" * 27_000_000 + ",a.jpg\n" + GOOD, "line 2: a cell of more than 26,667,666 characters: keep its"),
+    (HEAD + f"1,Red,\"{URI}\"\n" + GOOD, "1 Red, 9 Good; all 2"),
+    (HEAD + f"1,\"Red\nbag\",\"{URI}\"\n" + GOOD, "1 Red bag, 9 Good; all 2"),
+    (HEAD + f"1,\"Red,{URI}\n" + GOOD * 40_000, "9 Good 40000 photos; 1 of 40,001"),
     (HEAD + "1,Red\n" + GOOD, "line 2: 2 cells where the header has 3"),
     (HEAD + "1,\x1b[31mRed\x07,a.jpg\n", "1 [31mRed;"),
     (HEAD + "1,\0Red,a.jpg\n", "1 Red;"),
