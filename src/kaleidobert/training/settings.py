@@ -236,6 +236,6 @@ def _check_model(model: dict[str, Any], source: str) -> None:
 
 def _yaml(text: str, source: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        return parse_yaml(text)
     except yaml.YAMLError as error:
         raise InputError(f"{source}: not valid YAML: {shorten(str(error), 200)}") from None
