@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from kaleidobert.data.columns import cell_text
 from kaleidobert.data.events import Event
 from kaleidobert.data.images import ImageSource
+from kaleidobert.data.plain_text import plain_text
 from kaleidobert.data.product import ID_LETTERS, Product, fault_of_id
+from kaleidobert.errors import InputError
 from kaleidobert.index.filters import parse_filters
 from kaleidobert.search.query import Query
 from kaleidobert.server.photos import decode_base64, decode_photo
@@ -133,13 +135,19 @@ class NewProduct(RequestBody):
         return product_id
 
     def to_product(self, uploads: list[bytes]) -> Product:
-        """The product, with uploaded photos after those in the JSON. Raises ``InputError`` for bad base64."""
+        """The product, with uploaded photos after those in the JSON. Its cells become texts as those of catalogues do.
+
+        Raises ``InputError`` for bad base64, and where there is no text.
+        """
         decoded = [decode_base64(photo, f"a photo of product {self.id!r}") for photo in self.photos]
         images: tuple[ImageSource, ...] = (*decoded, *uploads)
-        fields = self.model_dump(exclude={"photos", "attributes"})
-        attributes = {name.strip(): cell_text(value, name) for name, value in self.attributes.items()}
+        fields = self.model_dump(exclude={"id", "photos", "attributes"})
+        texts = {name: plain_text(cell_text(value, name)) for name, value in fields.items()}
+        if not texts["title"] and not texts["description"]:
+            raise InputError(f"product {self.id!r} has no text: send a title or a description")
+        attributes = {name.strip(): plain_text(cell_text(value, name)) for name, value in self.attributes.items()}
         kept = {name: value for name, value in attributes.items() if name and value}
-        return Product(**fields, attributes=kept, images=images)
+        return Product(id=self.id, **texts, attributes=kept, images=images)
 
 
 class PutProductsRequest(RequestBody):
