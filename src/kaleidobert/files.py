@@ -56,7 +56,7 @@ def parse_yaml(text: str) -> Any:
 
 
 def once_each(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of a JSON file. Raises ``ValueError`` for a key that is there twice: its last value alone would count."""
+    """An object of a JSON file. Raises ``ValueError`` for a key that is there twice."""
     pairs = list(pairs)
     if twice := _twice(key for key, _ in pairs):
         raise ValueError(f"the key {twice[0]!r} is there twice")

@@ -72,9 +72,9 @@ CSV = [
     (HEAD + '1,Red,"a.jpg', "1 Red"),
     (HEAD + '1,"Red\nbag",a.jpg\n', "1 Red bag"),
     (HEAD + "1," + "x" * 27_000_000 + ",a.jpg\n" + GOOD, "line 2: a cell of more than 26,667,666 characters: keep its"),
-    (HEAD + f"1,Red,\"{URI}\"\n" + GOOD, "1 Red, 9 Good; all 2"),
-    (HEAD + f"1,\"Red\nbag\",\"{URI}\"\n" + GOOD, "1 Red bag, 9 Good; all 2"),
-    (HEAD + f"1,\"Red,{URI}\n" + GOOD * 40_000, "9 Good 40000 photos; 1 of 40,001"),
+    (HEAD + f'1,Red,"{URI}"\n' + GOOD, "1 Red, 9 Good; all 2"),
+    (HEAD + f'1,"Red\nbag","{URI}"\n' + GOOD, "1 Red bag, 9 Good; all 2"),
+    (HEAD + f'1,"Red,{URI}\n' + GOOD * 40_000, "9 Good 40000 photos; 1 of 40,001"),
     (HEAD + "1,Red\n" + GOOD, "line 2: 2 cells where the header has 3"),
     (HEAD + "1,\x1b[31mRed\x07,a.jpg\n", "1 [31mRed;"),
     (HEAD + "1,\0Red,a.jpg\n", "1 Red;"),
@@ -183,17 +183,21 @@ XML = [
     (feed(ITEM % "").replace(' xmlns:g="http://base.google.com/ns/1.0"', ""), "9 Good; all 1"),
     (feed(ITEM % "<other:hue>red</other:hue>"), "'hue': 'red'"),
     (feed(ITEM % "<g:hue>Q&A, B & C &amp; &#68;</g:hue>"), "'hue': 'Q&A, B & C & D'"),
+    (feed(ITEM % "<item_group_id>7</item_group_id>&"), "'item_group_id': '7'"),
     (feed(ITEM % "<g:hue>a&nbsp;&eacute;</g:hue>"), "'hue': 'a é'"),
     (feed(ITEM % "<g:hue>a\x0bb</g:hue>"), "'hue': 'a b'"),
     (feed(ITEM % "<g:hue><![CDATA[?w=1&h=2]]>& x</g:hue>"), "'hue': '?w=1&h=2& x'"),
-    ('<?xml version="1.0" encoding="cp1252"?>'.encode() + feed(ITEM % "<g:hue>é & è</g:hue>").encode("cp1252"), "'é & è'"),
+    (b'<?xml version="1.0" encoding="cp1252"?>' + feed(ITEM % "<g:hue>é & è</g:hue>").encode("cp1252"), "'é & è'"),
     (feed(ITEM % "<g:hue>é & è</g:hue>").encode("utf-16"), "'é & è'"),
     *(
         (feed(RED % "", "\n" + BLUE % damage, ITEM % ""), said)
         for said in ("1 Red, 9 Good; 1 of 3", "shop.xml, line 2: broken XML (")
         for damage in ("<g:size>a < b</g:size>", "a<br>b", "</g:size>", "&#0;", "]]>")
     ),
-    (feed(RED % "", "\n" + BLUE % "", ITEM % "").encode().replace(b"Blue", b"Bl\xfc"), "line 2: not valid text in the file's"),
+    (
+        feed(RED % "", "\n" + BLUE % "", ITEM % "").encode().replace(b"Blue", b"Bl\xfc"),
+        "line 2: not valid text in the file's",
+    ),
     (feed(RED % "", "\n" + (BLUE % "").replace("</item>", ""), ITEM % ""), "1 Red, 9 Good; 1 of 3"),
     (feed(ITEM % "<?php 1 ?><!-- c --><g:color>red</g:color>"), "'color': 'red'"),
     (feed(ITEM % ("<a>" * 5000)), "Excessive depth"),

@@ -26,7 +26,7 @@ TEXTS = [
     ("cp1257", "Raudona suknelė ilgomis rankovėmis, žali marškiniai, šiltų batų pora"),
     ("cp1257", "Sarkana kleita ar garām piedurknēm, zils krekls vīriešiem, ādas kurpes"),
     ("cp1257", "Punane kleit pikkade käistega, sinine särk, õlakott, šokolaad"),
-    ("cp1256", "پیراهن قرمز بلند"),
+    ("cp1256", "پيراهن قرمز بلند، گرم"),
     ("cp1251", "сумка"),
     ("cp1251", "Червена рокля, синя риза, кожена чанта"),
     ("cp1251", "Червона сукня, синя сорочка, шкіряна сумка"),

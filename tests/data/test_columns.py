@@ -54,7 +54,8 @@ def test_the_page_on_catalogues_lists_every_recognised_name():
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("columns.yaml", "title: a\nid: b\ntitle: c\n"), ("columns.json", '{"title": "a", "title": "c"}')]
+    ("name", "text"),
+    [("columns.yaml", "title: a\ntitle: c\n"), ("columns.json", '{"title": "a", "title": "c"}')],
 )
 def test_a_field_that_is_mapped_twice(tmp_path, name, text):
     (tmp_path / name).write_text(text)

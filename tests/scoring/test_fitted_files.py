@@ -50,5 +50,5 @@ def test_a_memory_that_lost_a_tensor_is_damaged(copy):
         kept = {name: each for name, each in state.items() if name != "layouts.basis"}
         patch.setattr(memory, "state_dict", lambda: kept)
         memory.save(copy)
-    with pytest.raises(InputError, match=r"memory.safetensors is damaged \(it has no 'basis'\): delete it, and build it again"):
+    with pytest.raises(InputError, match=r"memory.safetensors is damaged \(it has no 'basis'\): delete it, and build"):
         KaleidoBertScorer.from_pretrained(copy)

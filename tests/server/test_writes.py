@@ -148,7 +148,9 @@ def test_the_service_switches_to_a_new_version_of_the_store(
         assert found["model"] == other.fingerprint and found["total"] == 12
 
 
-@pytest.mark.parametrize("texts", [{"title": ""}, {"title": " n/a "}, {"title": "<p> </p>", "description": "<!-- x -->"}])
+@pytest.mark.parametrize(
+    "texts", [{"title": ""}, {"title": " n/a "}, {"title": "<p> </p>", "description": "<!-- x -->"}]
+)
 def test_a_product_without_text_is_refused_as_in_catalogues(client: TestClient, texts: dict[str, str]) -> None:
     answer = client.put("/api/products", json={"products": [product("bare", **texts)]}, headers=HEADERS)
     assert "'bare' has no text: send a title or a description" in detail(answer, 400)

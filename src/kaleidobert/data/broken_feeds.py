@@ -43,7 +43,11 @@ def separate_items(path: Path, namespaces: str) -> Iterator[tuple[int, Any]]:
     with file:
         pieces = _pieces(file)
         _, head = next(pieces)
-        declared = {each["prefix"]: " ".join(each[0].split()) for text in (namespaces, head) for each in NAMESPACE.finditer(text)}
+        declared = {
+            each["prefix"]: " ".join(each[0].split())
+            for text in (namespaces, head)
+            for each in NAMESPACE.finditer(text)
+        }
         for line, piece in pieces:
             yield line, _item(piece, " ".join(["", *declared.values()]), line, encoding)
 
@@ -84,8 +88,8 @@ def _item(piece: str, namespaces: str, line: int, encoding: str) -> Any:
         return f"not valid text in the file's encoding, {encoding.removesuffix('-sig')}"
     start = START.match(piece)
     assert start is not None
-    end = piece.find(f"</{start['tag']}")
-    item = f"{piece[:end]}</{start['tag']}>" if end >= 0 else piece
+    end = re.search(rf"</{re.escape(start['tag'])}\s*>", piece)
+    item = piece[: end.end()] if end else piece
     item = AMPERSAND.sub(lambda found: found[0] if len(found[0]) > 1 else "&amp;", CONTROLS.sub(" ", item))
     # recovers from prefixes without a namespace alone; the rest is refused
     parser = etree.XMLParser(
@@ -93,6 +97,6 @@ def _item(piece: str, namespaces: str, line: int, encoding: str) -> Any:
     )
     feed = etree.fromstring(f"<feed{namespaces}>{item}</feed>", parser)
     if error := next((each for each in parser.error_log if each.level == etree.ErrorLevels.FATAL), None):
-        cut = "" if end >= 0 else f"; the {start['tag']} has no end: is the file cut off?"
+        cut = "" if end else f"; the {start['tag']} has no end: is the file cut off?"
         return f"broken XML ({error.message.strip()}, line {line + error.line - 1}{cut})"
     return feed[0]

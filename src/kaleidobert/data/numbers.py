@@ -105,7 +105,7 @@ def _locales(rows: Iterable[dict[str, Any]]) -> dict[str, str]:
 
 
 def _texts(row: dict[str, Any], prefix: str = "", levels: int = NESTED) -> Iterator[tuple[str, str]]:
-    """The texts of a row, by column; of nested values by their names from the outside in, as `row_attributes` has them."""
+    """The texts of a row, by column; of nested values by all their names, as in `row_attributes`."""
     for name, cell in row.items():
         if isinstance(cell, str) and cell.strip():
             yield f"{prefix}{name}", cell

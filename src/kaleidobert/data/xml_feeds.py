@@ -100,7 +100,8 @@ def _row(item: Any) -> dict[str, Any]:
     others: dict[str, Any] = {}
     for child in item.iterchildren(etree.Element):  # no references to entities
         found = google if child.tag.startswith(GOOGLE) else others
-        name, cell = child.tag.rpartition("}")[2], _cell(child)
+        # without its namespace, or the prefix that should have stood for one
+        name, cell = child.tag.rpartition("}")[2].rpartition(":")[2], _cell(child)
         known = found.get(name)
         found[name] = cell if known is None else [*(known if isinstance(known, list) else [known]), cell]
     if "description" not in google and "description" not in others and (summary := others.pop("summary", "")):

@@ -141,7 +141,8 @@ def _damage_reported(folder: Path) -> Iterator[None]:
         raise
     except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise InputError(
-            f"{folder}: this cache of prepared photos is damaged ({reason_of(error)}): delete the folder, and run it again"
+            f"{folder}: this cache of prepared photos is damaged ({reason_of(error)}): "
+            "delete the folder, and run it again"
         ) from error
 
 

@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from kaleidobert.errors import InputError
-from kaleidobert.files import write_whole
+from kaleidobert.files import parse_yaml, write_whole
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.initial import with_sizes
 from kaleidobert.model.loading import load_config
