@@ -10,6 +10,7 @@ setup: .venv/ready
 # so that one for CPUs is tried first; pip check misses something where it is a build for CUDA.
 LOCKED := install --quiet --require-hashes --no-deps --requirement
 .venv/ready: pyproject.toml $(wildcard locks/*.txt)
+	@echo "Installing 2 GB of packages into .venv, which takes some minutes."
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip $(LOCKED) locks/torch.txt 2>/dev/null || true
 	$(BIN)/python -m pip $(LOCKED) locks/all.txt

@@ -19,6 +19,14 @@ def test_a_log_gets_a_line_every_so_often(monkeypatch, capsys):
     assert all(re.fullmatch(r"fitting: \d+ of 20 · \d+\.\d min(, \d+\.\d left)?", line) for line in lines)
 
 
-def test_what_is_short_prints_nothing(capsys):
+def test_many_short_bars_are_not_silent_together(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "SECONDS_A_LINE", 0.2)
+    for _ in range(10):
+        fit(2)  # a tenth of a second
+    assert 2 <= len(capsys.readouterr().err.splitlines()) <= 5
+
+
+def test_what_is_short_prints_nothing(monkeypatch, capsys):
+    monkeypatch.setattr(progress._Lines, "last_move", float("-inf"))  # of the bars of other tests
     fit(2)
     assert capsys.readouterr().err == ""

@@ -61,11 +61,19 @@ def progress_bar() -> Progress:
 
 
 class _Lines(Progress):
-    """Notes in place of a bar, for logs: none of what takes less than ``SECONDS_A_LINE``."""
+    """Notes in place of a bar, for logs, and none in the first ``SECONDS_A_LINE`` seconds.
+
+    Bars that follow each other share the time of the last line, so that many short ones are not silent together.
+    """
+
+    last_line = last_move = float("-inf")
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.last_line = time.monotonic()
+        now = time.monotonic()
+        if now - _Lines.last_move > SECONDS_A_LINE:
+            _Lines.last_line = now
+        _Lines.last_move = now
 
     def advance(self, task_id: TaskID, advance: float = 1) -> None:
         super().advance(task_id, advance)
@@ -76,9 +84,10 @@ class _Lines(Progress):
         self._line(task_id)
 
     def _line(self, task_id: TaskID) -> None:
-        if time.monotonic() - self.last_line < SECONDS_A_LINE:
+        now = _Lines.last_move = time.monotonic()
+        if now - self.last_line < SECONDS_A_LINE:
             return
-        self.last_line = time.monotonic()
+        _Lines.last_line = now
         task = self.tasks[self.task_ids.index(task_id)]
         of_all = f" of {task.total:,.0f}" if task.total else ""
         left = "" if task.time_remaining is None else f", {task.time_remaining / 60:.1f} left"

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from kaleidobert.cli.main import app
+from kaleidobert.cli.options import data_arguments
 from kaleidobert.errors import InputError
 from kaleidobert.training.settings import PRESETS
 
@@ -81,3 +82,11 @@ def test_figures_on_standard_output_stand_there_alone(csv: Path) -> None:
     assert (figures["rows"], figures["products"], figures["bad_rows"]) == (20, 19, 1)
     assert sum(figures["splits"].values()) == 19 and figures["columns"]["picture"] == "images"
     assert "20 rows -> 19 products" in found.stderr
+
+
+def test_a_suggested_command_reads_the_catalogue_as_this_one_did(csv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kaleidobert.training.cached_features.build_features", lambda *_: {"train": 1})
+    columns = csv.with_name("columns.yaml")
+    done = run("features", csv, "--out", csv.parent, "--columns", columns, "--max-bad", 0.2)
+    assert f"kaleidobert pretrain {csv} --columns {columns} --max-bad 0.2 --preset" in done.output.replace("\n", " ")
+    assert data_arguments("my shop", None, "photos/{file}") == "'my shop' --image-template 'photos/{file}'"

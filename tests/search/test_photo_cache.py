@@ -14,7 +14,7 @@ from kaleidobert.index.embedder import Embedder
 from kaleidobert.index.filters import NO_FILTERS
 from kaleidobert.index.records import Candidate, ViewKey
 from kaleidobert.scoring.scorer import KaleidoBertScorer
-from kaleidobert.search.photo_cache import CachedPhoto, PhotoCache
+from kaleidobert.search.photo_cache import PhotoCache
 
 TEXT = "red ellipse bag"
 
@@ -61,7 +61,8 @@ def test_photos_are_read_and_encoded_once(shop: Shop, counted: CountingIndex) ->
     ids, mask = text.input_ids.expand(5, -1), text.attention_mask.expand(5, -1)
     fresh = scorer.joint_scores(ids, mask, first.states[:5])
     rows = torch.tensor(again.rows)
-    torch.testing.assert_close(scorer.joint_scores(ids, mask, again.states, rows, prefix=again.prefix), fresh)
+    found = scorer.joint_scores(ids, mask, again.states, rows, prefix=again.prefix)
+    torch.testing.assert_close(found, fresh, atol=2e-3, rtol=0)  # kept in half precision
 
 
 def test_a_deleted_photo_is_missing_and_its_product_stays_by_its_embedding(shop: Shop, counted: CountingIndex) -> None:
@@ -88,7 +89,9 @@ def test_a_replaced_photo_is_read_again(shop: Shop, counted: CountingIndex, cont
 
 def test_the_memory_is_bounded(scorer: KaleidoBertScorer, counted: CountingIndex) -> None:
     products = candidates(counted)
-    size = CachedPhoto(*PhotoCache(scorer, counted).photos(products[:1])[:2]).nbytes
+    photos = PhotoCache(scorer, counted)
+    photos.photos(products[:1])
+    size = int(photos._cached.currsize)
     cache = PhotoCache(scorer, counted, size=4 * size)
     assert len(cache.photos(products).rows) == 12
     counted.reads = 0

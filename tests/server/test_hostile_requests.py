@@ -42,6 +42,12 @@ def test_json_may_come_as_a_file_of_a_form(client: TestClient) -> None:
     assert found.status_code == 200 and len(found.json()["hits"]) == 2
 
 
+def test_a_photo_that_is_no_file_is_refused_not_ignored(client: TestClient) -> None:
+    form = {"request": (None, '{"query": "red bag"}'), "photo": (None, "shoe.jpg")}  # curl -F photo=shoe.jpg
+    refused = client.post("/api/search", files=form)
+    assert refused.status_code == 422 and "photo=@FILE" in refused.json()["detail"]
+
+
 def test_a_client_that_hangs_up_is_no_failure_of_the_server(client: TestClient) -> None:
     sent: list[Any] = []
     headers = [(b"content-type", b"application/json"), (b"host", b"testserver")]

@@ -266,7 +266,7 @@ def test_minutes_end_a_run(shapes, settings, history, tmp_path):
 
 
 def test_settings_that_do_not_fit_the_data(shapes, settings, tmp_path):
-    with pytest.raises(InputError, match="64 products to train on are less than one batch of 65"):
+    with pytest.raises(InputError, match="64 products to train on are fewer than one batch of 65"):
         pretrain(shapes, tmp_path / "run", settings("training.batch_size=65"))
     with pytest.raises(InputError, match="tokenizer.max_length is 25, but .*max_position_embeddings 24"):
         pretrain(shapes, tmp_path / "run", settings("tokenizer.max_length=25"))

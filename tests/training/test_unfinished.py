@@ -42,6 +42,11 @@ def test_an_unfinished_run_is_refused_by_name(unfinished, use):
         use(unfinished)
 
 
+def test_weights_are_readable_by_those_who_may_read_the_rest(run):
+    files = [run / name for name in ("model.safetensors", "memory.safetensors", "config.json")]
+    assert len({file.stat().st_mode for file in files}) == 1
+
+
 def test_a_run_killed_while_it_is_fitted_goes_on(unfinished, run, shapes, settings):
     pretrain(shapes, unfinished, settings(), resume=True)
     assert (unfinished / "model.safetensors").read_bytes() == (run / "model.safetensors").read_bytes()

@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from kaleidobert.cli.options import MAX_BAD, PRESETS, Catalogue, Columns, ImageTemplate, JsonFile, MaxBad
+from kaleidobert.cli.options import (
+    MAX_BAD,
+    PRESETS,
+    Catalogue,
+    Columns,
+    ImageTemplate,
+    JsonFile,
+    MaxBad,
+    data_arguments,
+)
 from kaleidobert.cli.output import check_files, check_folder
 
 
@@ -50,12 +59,13 @@ def align(
     check_files(json)
     settings, photos = align_settings(set or []), load_settings(preset)
     reading = Reading.load(columns, image_template, max_bad)
+    arguments = data_arguments(data, columns, image_template, max_bad)
     figures = run(data, out, photos, settings, source.value, reading, max_minutes)
     if figures["pairs"]:
         typer.echo(
             f"{figures['pairs']:,} pairs in {out}: {figures['products_with_pairs']:,} of {figures['products']:,} "
             f"products and {figures['word_share']:.1f}% of their content words have at least one; "
-            f"next: kaleidobert pretrain {data} --out RUN --align {out}"
+            f"next: kaleidobert pretrain {arguments} --out RUN --align {out}"
         )
     else:
         typer.echo(

@@ -90,7 +90,7 @@ def evaluate(
     max_bad: MaxBad = MAX_BAD,
     json: JsonFile = None,
 ) -> None:
-    """Evaluate a run on products that it was not trained on.
+    """Evaluate a run: on the test split of a catalogue, or on all rows of a single file.
 
     retrieval ranks the matching photo or text of each query among candidates and reports R@1, R@5 and R@10.
     category and subcategory report accuracy and F1, and draw the confusion matrix.

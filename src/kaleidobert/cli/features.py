@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kaleidobert.cli.options import MAX_BAD, Catalogue, Columns, ImageTemplate, MaxBad
+from kaleidobert.cli.options import MAX_BAD, Catalogue, Columns, ImageTemplate, MaxBad, data_arguments
 from kaleidobert.cli.output import check_folder
 
 
@@ -32,9 +32,10 @@ def features(
 
     check_folder(out)
     reading = Reading.load(columns, image_template, max_bad)
+    arguments = data_arguments(data, columns, image_template, max_bad)
     counts = build_features(data, out, load_settings(preset, set or []), reading)
     size = sum(path.stat().st_size for path in out.glob("*.f16")) / 1e9
     typer.echo(
         f"features of {sum(counts.values()):,} views in {out}, {size:,.1f} GB; next: "
-        f"kaleidobert pretrain {data} --preset {preset} --features {out} --set training.augmentation=0"
+        f"kaleidobert pretrain {arguments} --preset {preset} --features {out} --set training.augmentation=0"
     )

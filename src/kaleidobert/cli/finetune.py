@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kaleidobert.cli.options import MAX_BAD, Catalogue, Columns, ImageTemplate, JsonFile, MaxBad
+from kaleidobert.cli.options import MAX_BAD, Catalogue, Columns, ImageTemplate, JsonFile, MaxBad, data_arguments
 from kaleidobert.cli.output import check_files, check_folder
 
 
@@ -83,6 +83,7 @@ def finetune(
     overrides = [f"model.inputs={inputs.value}"] if task in RECOGNITION else []
     settings = finetune_settings(task.value, model, [*overrides, *(set or [])])
     reading = Reading.load(columns, image_template, max_bad)
+    arguments = data_arguments(data, columns, image_template, max_bad)
 
     def finish(folder: Path) -> dict[str, Any]:
         figures = {}
@@ -98,5 +99,5 @@ def finetune(
         typer.echo(f"left out {figures['products_left_out']} training products without a {lacking}")
     if chosen is not None:
         typer.echo(f"{figures['products_chosen']} of the {len(chosen)} products that shoppers chose were trained on")
-    typer.echo(f"the run is in {out}; next: kaleidobert evaluate {task.value} {data} --model {out}")
+    typer.echo(f"the run is in {out}; next: kaleidobert evaluate {task.value} {arguments} --model {out}")
     write_figures(figures, json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,7 @@ __all__ = [
     "JsonFile",
     "MaxBad",
     "ModelFolder",
+    "data_arguments",
 ]
 
 PRESETS = "mini, small, scratch, base, published, published-mini"
@@ -51,3 +53,14 @@ ImageTemplate = Annotated[
     str | None,
     typer.Option(help="Where photos are, such as images/{id}.jpg; {file}: the last part of a listed address."),
 ]
+
+
+def data_arguments(
+    data: str, columns: Path | None = None, image_template: str | None = None, max_bad: float = MAX_BAD
+) -> str:
+    """DATA and how it is read, as a command that is suggested names them."""
+    words = [data]
+    words += ["--columns", str(columns)] if columns else []
+    words += ["--image-template", image_template] if image_template else []
+    words += ["--max-bad", str(max_bad)] if max_bad != MAX_BAD else []
+    return shlex.join(words)

@@ -7,7 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from kaleidobert.cli.options import MAX_BAD, PRESETS, Catalogue, Columns, ImageTemplate, JsonFile, MaxBad
+from kaleidobert.cli.options import (
+    MAX_BAD,
+    PRESETS,
+    Catalogue,
+    Columns,
+    ImageTemplate,
+    JsonFile,
+    MaxBad,
+    data_arguments,
+)
 from kaleidobert.cli.output import check_files, check_folder
 
 
@@ -46,6 +55,7 @@ def pretrain(
     check_files(json)
     settings = load_settings(preset, set or [])
     reading = Reading.load(columns, image_template, max_bad)
+    arguments = data_arguments(data, columns, image_template, max_bad)
 
     def finish(folder: Path) -> dict[str, Any]:
         memory = settings.objectives.trains_embeddings
@@ -56,5 +66,5 @@ def pretrain(
     figures = run(data, out, settings, reading, max_minutes, resume, align, features, finish)
     if align:
         typer.echo(f"{figures['products_without_pairs']} products had no aligned pair and were masked at random")
-    typer.echo(f"the run is in {out}; next: kaleidobert evaluate retrieval {data} --model {out}")
+    typer.echo(f"the run is in {out}; next: kaleidobert evaluate retrieval {arguments} --model {out}")
     write_figures(figures, json)

@@ -52,7 +52,7 @@ def export_run(
     reading: Reading = BY_DEFAULT,
     int8: bool = False,
 ) -> dict[str, Any]:
-    """Export a run into a new folder, which `OnnxScorer` reads; returns how far it is from the run (docs/export.md).
+    """Export a run into a new folder, which `OnnxScorer` reads; returns how far it is from the run.
 
     ``data``: a catalogue, on ``queries`` of whose products R@1 is measured before and after. ``int8``: whether to try
     8-bit weights for the text entry. Raises ``InputError`` for a folder that exists, and for what cannot be exported.

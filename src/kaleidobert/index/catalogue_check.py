@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kaleidobert.data.formats.known_formats import format_of
 from kaleidobert.data.problems import Problems
 from kaleidobert.data.product import Product
 from kaleidobert.data.readers import mapped_table, read_products
@@ -60,20 +61,27 @@ def check_catalogue(data: str | Path, reading: Reading = BY_DEFAULT) -> Catalogu
     found.splits = split_sizes(data, ids)
     for table in tables:
         mapped, columns = mapped_table(table, reading.columns)
-        found.columns |= _columns(mapped.columns, columns.fields, values)
+        known = format_of(table)
+        folded = {*known.header, *known.others} if known else set()
+        found.columns |= _columns(mapped.columns, columns.fields, values, folded)
         found.image_template = columns.image_template
     found.numbers_as_text = {name: text for name, own in values.items() if (text := _number_as_text(own))}
     return found
 
 
-def _columns(names: Iterable[str], fields: Mapping[str, str], values: Mapping[str, list[str]]) -> dict[str, str]:
+def _columns(
+    names: Iterable[str], fields: Mapping[str, str], values: Mapping[str, list[str]], folded: Collection[str]
+) -> dict[str, str]:
+    """What became of each column; ``folded``: those from which a known format makes others."""
     field_of = {column: name for name, column in fields.items()}
     kinds = {name: "attribute, a number" if numeric(own) else "attribute" for name, own in values.items()}
-    found = {name: field_of.get(name) or kinds.get(name) or _unused(name, kinds) for name in names}
+    found = {name: field_of.get(name) or kinds.get(name) or _unused(name, kinds, folded) for name in names}
     return found | {name: kind for name, kind in kinds.items() if name not in found}
 
 
-def _unused(name: str, kinds: Mapping[str, str]) -> str:
+def _unused(name: str, kinds: Mapping[str, str], folded: Collection[str]) -> str:
+    if name in folded:
+        return "part of a column below"
     if name in GROUND_TRUTH:
         return "ground truth"
     if any(attribute.startswith(f"{name}.") for attribute in kinds):

@@ -83,8 +83,8 @@ class PrefixCache(DynamicCache):
         return found
 
     def row(self, index: int) -> PrefixCache:
-        """A new cache with this row of the prefix, copied, and no tokens yet."""
-        return self.rows(torch.tensor([index]))
+        """A new cache with this row of the prefix, in half precision to be kept, and no tokens yet."""
+        return self.changed(lambda part: part[index : index + 1].half())
 
     def joined(self, others: Sequence[PrefixCache]) -> PrefixCache:
         """A new cache with the rows of this prefix and of the others, and no tokens yet."""

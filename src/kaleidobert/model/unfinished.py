@@ -23,7 +23,11 @@ def mark_unfinished(run: Path, what_to_do: str = RESUME) -> None:
 
 def mark_finished(run: Path) -> None:
     """Remove the mark, once everything is written."""
-    (run / UNFINISHED).unlink(missing_ok=True)
+    mark = run / UNFINISHED
+    if mark.is_file():
+        for weights in run.glob("*.safetensors"):  # which safetensors writes for their owner alone
+            weights.chmod(mark.stat().st_mode)
+        mark.unlink()
 
 
 def is_unfinished(run: Path) -> bool:

@@ -92,8 +92,8 @@ class JointScorer:
             log_prior = self.text_log_prior(*texts, text_own, uses_lm)
         itm = likelihood = pmi = None
         uses_itm = bool(weights.itm_weight or "itm" in also)
-        cache = prefix
-        if prefix is None and self._uses_prefix(uses_itm, uses_lm):  # photos are encoded once for both terms
+        cache = None if prefix is None else prefix.changed(lambda part: part.to(dtype))
+        if cache is None and self._uses_prefix(uses_itm, uses_lm):  # photos are encoded once for both terms
             cache = self.model.kaleidobert.encode_prefix(patch_states)
         if uses_itm:
             itm = self._itm_logits(*texts, patch_states, photos, cache)

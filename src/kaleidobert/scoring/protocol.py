@@ -49,7 +49,7 @@ class PhotoPrefix(Protocol):
     def nbytes(self) -> int: ...
 
     def row(self, index: int) -> PhotoPrefix:
-        """That of one photo, copied."""
+        """That of one photo, to be kept."""
 
     def joined(self, others: Sequence[Any]) -> PhotoPrefix:
         """That of these photos and of the others."""

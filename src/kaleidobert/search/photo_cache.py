@@ -17,12 +17,12 @@ from kaleidobert.index.protocol import ProductIndex
 from kaleidobert.index.records import Candidate
 from kaleidobert.scoring.protocol import PairScorer, PhotoPrefix
 
-CACHED_BYTES = 512 * 2**20  # about 900 photos of a model with three fusion layers and states of 384 values
+CACHED_BYTES = 512 * 2**20  # about 1,800 photos of a model with three fusion layers and states of 384 values
 BATCH = 64  # photos per forward pass
 
 
 class CachedPhoto(NamedTuple):
-    """A photo's patch states (1, P, H), and its prefix, None for a model without one."""
+    """A photo's patch states (1, P, H) and its prefix, None for a model without one, in half precision."""
 
     states: np.ndarray
     prefix: PhotoPrefix | None
@@ -69,7 +69,7 @@ class PhotoCache:
         rows = {key: row for row, key in enumerate(found)}
         places = np.array([rows.get(key, -1) for key in keys])
         photos = list(found.values())
-        states = np.concatenate([photo.states for photo in photos]) if photos else np.zeros(0)
+        states = np.concatenate([photo.states for photo in photos]).astype(np.float32) if photos else np.zeros(0)
         first, *others = [photo.prefix for photo in photos] or [None]
         prefix = None if first is None else first.joined(others)
         return PhotoBatch(states, prefix, [views[key].id for key in found], places)
@@ -82,5 +82,5 @@ class PhotoCache:
             keys, arrays = zip(*present[start : start + BATCH], strict=True)
             prefix = self._scorer.encode_prefix(np.stack(arrays))
             for row, (key, states) in enumerate(zip(keys, arrays, strict=True)):
-                found[key] = CachedPhoto(states[None], None if prefix is None else prefix.row(row))
+                found[key] = CachedPhoto(states[None].astype(np.float16), None if prefix is None else prefix.row(row))
         return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -40,6 +41,10 @@ from kaleidobert.server.routes.search import search_routes
 from kaleidobert.server.search_log import SearchLog
 from kaleidobert.server.start_page import cached_vocabulary
 from kaleidobert.server.ucp.settings import UcpSettings
+
+# After which a thread that searches lets the one that accepts and refuses requests run: by Python's default of 5 ms,
+# that one falls seconds behind when requests come faster than searches.
+SWITCH_SECONDS = 0.0005
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,7 @@ def serve_store(
     """Serve a store until interrupted. Raises ``InputError`` when the store, model or address cannot be used."""
     listener = listen(host, port)  # before loading the model, so that a taken port fails at once
     with listener:
+        sys.setswitchinterval(SWITCH_SECONDS)
         ranker = Ranker.open(store, model, engine)
         ranker.store.hold_vectors()
         app = create_app(ranker, settings)

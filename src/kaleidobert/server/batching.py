@@ -17,6 +17,7 @@ Result = TypeVar("Result")
 
 
 MAX_WAIT = 5.0  # seconds that a call may wait
+RECENT, SLOWER = 8, 1.25  # batches, and how much longer than the longest of them one may take
 BATCH_SECONDS = 1.0  # that a batch should take at most; slower machines make smaller batches
 
 
@@ -69,7 +70,7 @@ class Batcher(Generic[Item, Result]):
     An item that finds an idle thread is processed at once, so batches grow only with the load, up to ``max_batch`` and
     to as many as take ``batch_seconds`` if each takes as long as those of the last batch did.
     It refuses an item while ``max_queue`` others wait, and one that would have waited ``max_wait`` seconds for its
-    result, if its batch takes as long as the last one.
+    result, if its batch takes ``SLOWER`` times as long as the longest of the last ones.
     """
 
     def __init__(
@@ -88,7 +89,8 @@ class Batcher(Generic[Item, Result]):
         self._max_batch = max_batch
         self._max_wait = max_wait
         self._batch_seconds = batch_seconds
-        self._last_seconds = self._item_seconds = 0.0  # of the last batch, and of each of its items
+        self._seconds: deque[float] = deque([0.0], RECENT)  # of the last batches
+        self._item_seconds = 0.0  # of each item of the last one
         self._queue: deque[_Pending[Item, Result]] = deque()
         self._tasks: set[asyncio.Task] = set()
         self.observe_batch: Callable[[int], None] = lambda _: None
@@ -112,7 +114,7 @@ class Batcher(Generic[Item, Result]):
         loop = asyncio.get_running_loop()
         pending = _Pending(item, loop.create_future(), time.perf_counter())
         self._queue.append(pending)
-        deadline = loop.call_later(max(0.0, self._max_wait - self._last_seconds), self._give_up, pending)
+        deadline = loop.call_later(max(0.0, self._max_wait - SLOWER * max(self._seconds)), self._give_up, pending)
         if self._idle:
             self._idle -= 1
             task = asyncio.create_task(self._work())
@@ -136,8 +138,8 @@ class Batcher(Generic[Item, Result]):
                 self.observe_batch(len(batch))
                 items = [pending.item for pending in batch]
                 results = await to_thread.run_sync(self._process_safely, items, limiter=self._limiter)
-                self._last_seconds = time.perf_counter() - started
-                self._item_seconds = self._last_seconds / len(batch)
+                self._seconds.append(time.perf_counter() - started)
+                self._item_seconds = self._seconds[-1] / len(batch)
                 for pending, result in zip(batch, results, strict=True):
                     if pending.future.done():  # the client has disconnected
                         continue

@@ -83,7 +83,9 @@ def _check_cost(image: Image.Image, encoded: bytes, name: str) -> None:
     pixels = image.width * image.height
     scans = jpeg_scans(encoded) if image.format in ("JPEG", "MPO") else 1
     if scans > MAX_SCANS or (scans > 1 and scans * pixels > MAX_SCANNED_PIXELS):
-        raise InputError(f"{name} is a JPEG of {scans} scans, which take too long to decode: save it without scans")
+        raise InputError(
+            f"{name} is a JPEG of {scans} scans, which takes too long to decode: save it as not progressive"
+        )
     memory = pixels * bytes_per_pixel(image, scans)
     if memory > PHOTO_MEMORY:
         limit = f"the limit is {PHOTO_MEMORY / 1e6:.0f} MB"

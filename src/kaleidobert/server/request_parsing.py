@@ -44,6 +44,8 @@ async def read_parts(request: Request, name: str) -> tuple[str, list[bytes]]:
         text = form.get(name)
         if isinstance(text, UploadFile):  # as a client sends the JSON that gives it a content type
             text = (await text.read()).decode(errors="replace")
+        if any(isinstance(photo, str) and photo for photo in form.getlist("photo")):
+            raise HTTPException(422, "the part 'photo' is a text: send it as a file, with curl by -F photo=@FILE")
         files = [await file.read() for file in form.getlist("photo") if isinstance(file, UploadFile)]
     return text or "", files
 

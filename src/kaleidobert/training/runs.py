@@ -231,7 +231,7 @@ def common_arguments(
     transformers.logging.disable_progress_bar()
     if products < settings.batch_size:
         raise InputError(
-            f"{products} products to train on are less than one batch of {settings.batch_size}; "
+            f"{products} products to train on are fewer than one batch of {settings.batch_size}; "
             f"lower it with --set {prefix}batch_size=..."
         )
     return TrainingArguments(
