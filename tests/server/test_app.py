@@ -330,21 +330,3 @@ def test_not_ready_without_products(shop: Shop) -> None:
     with TestClient(create_app(ranker)) as client:
         assert "is empty" in problem(client.get("/readyz"), 503)
         assert "The store is empty" in client.get("/").text
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "allowed"),
-    [
-        ("POST", "/api/products/p00", "DELETE, GET, HEAD"),
-        ("GET", "/api/products", "PUT"),
-        ("GET", "/api/search", "POST"),
-        ("HEAD", "/api/search", "POST"),
-        ("POST", "/healthz", "GET, HEAD"),
-        ("DELETE", "/static/style.css", "GET, HEAD"),
-    ],
-)
-def test_a_method_that_a_path_does_not_have_is_answered_with_those_that_it_has(
-    client: TestClient, method: str, path: str, allowed: str
-) -> None:
-    answer = client.request(method, path)
-    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)

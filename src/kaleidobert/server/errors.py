@@ -11,7 +11,6 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.routing import Match
 
 from kaleidobert.errors import InputError, StoreError
 from kaleidobert.server.headers import SECURITY_HEADERS
@@ -53,8 +52,6 @@ def add_problem_handlers(app: FastAPI, respond: Responder) -> None:
     async def _(request: Request, error: HTTPException) -> Response:
         response = response_to(request, error.status_code, error.detail)
         response.headers.update(error.headers or {})
-        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            response.headers["Allow"] = _allowed(request)
         return response
 
     @app.exception_handler(ClientDisconnect)
@@ -90,12 +87,3 @@ def _add_store_handlers(app: FastAPI, response_to: Callable[[Request, int, str],
         if "lance error" in str(error):  # of its files
             return unreadable(request, error)
         raise error
-
-
-def _allowed(request: Request) -> str:
-    """The methods of all routes that a path has, not of the first alone; HEAD is answered wherever GET is."""
-    root = request.scope.get("app_root_path", request.scope.get("root_path", ""))  # without that of mounted files
-    scope = {"type": "http", "method": "", "path": request.scope["path"], "root_path": root}
-    found = [route for route in request.app.routes if route.matches(scope)[0] != Match.NONE]
-    methods = {method for route in found for method in getattr(route, "methods", None) or ("GET",)}  # or files
-    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))

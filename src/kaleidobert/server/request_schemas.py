@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -142,7 +142,7 @@ class NewProduct(RequestBody):
         decoded = [decode_base64(photo, f"a photo of product {self.id!r}") for photo in self.photos]
         images: tuple[ImageSource, ...] = (*decoded, *uploads)
         fields = self.model_dump(exclude={"id", "photos", "attributes"})
-        texts = {name: plain_text(cell_text(value, name)) for name, value in fields.items()}
+        texts: dict[str, Any] = {name: plain_text(cell_text(value, name)) for name, value in fields.items()}
         if not texts["title"] and not texts["description"]:
             raise InputError(f"product {self.id!r} has no text: send a title or a description")
         attributes = {name.strip(): plain_text(cell_text(value, name)) for name, value in self.attributes.items()}
