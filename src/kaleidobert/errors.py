@@ -10,3 +10,8 @@ class InputError(ValueError):
 
 class StoreError(InputError):
     """A store that is damaged or gone, which the clients of a service cannot correct."""
+
+
+def reason_of(error: Exception) -> str:
+    """What an error says, in one line; of a ``KeyError``, which says the key alone, what is missing."""
+    return f"it has no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())

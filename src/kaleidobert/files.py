@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from kaleidobert.errors import InputError
 
@@ -45,3 +48,30 @@ def write_whole(text: str, path: Path) -> None:
     """Write a text file in UTF-8, in one step."""
     with replacing(path) as scratch:
         scratch.write_text(text, encoding="utf-8")
+
+
+def parse_yaml(text: str) -> Any:
+    """What a YAML file that somebody wrote says. Raises ``YAMLError``, also for a key that is there twice."""
+    return yaml.load(text, _OnceEach)  # noqa: S506  a safe loader
+
+
+def once_each(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of a JSON file. Raises ``ValueError`` for a key that is there twice."""
+    pairs = list(pairs)
+    if twice := _twice(key for key, _ in pairs):
+        raise ValueError(f"the key {twice[0]!r} is there twice")
+    return dict(pairs)
+
+
+class _OnceEach(yaml.SafeLoader):
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        node = super().compose_mapping_node(anchor)
+        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        if twice := _twice((key.tag, key.value) for key in keys):
+            last = next(key for key in reversed(keys) if (key.tag, key.value) == twice[0])
+            raise yaml.MarkedYAMLError(problem=f"the key {last.value!r} is there twice", problem_mark=last.start_mark)
+        return node
+
+
+def _twice(keys: Iterable[Any]) -> list[Any]:
+    return [key for key, count in Counter(keys).items() if count > 1]

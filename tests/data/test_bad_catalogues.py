@@ -3,6 +3,7 @@
 A line of a case is a file's content and a part of what is then said: ids and titles, the report, or the error.
 """
 
+import base64
 import json
 
 import h5py
@@ -15,10 +16,18 @@ from fixtures.source_files import JPEG
 from kaleidobert.data.readers import Problems, read_products
 from kaleidobert.errors import InputError
 
+URI = "data:image/jpeg;base64," + base64.b64encode(JPEG + bytes(300_000)).decode()
 HEAD = "id,title,image\n"
 GOOD = "9,Good,a.jpg\n"
 RECORD = '{"id":"9","title":"Good","image":"a.jpg"}\n'
 ITEM = "<item><g:id>9</g:id><g:title>Good</g:title><g:image_link>a.jpg</g:image_link>%s</item>"
+
+RED, BLUE = (ITEM.replace("9", each).replace("Good", name) for each, name in (("1", "Red"), ("2", "Blue")))
+LAUGHS = (
+    '<!DOCTYPE rss [<!ENTITY laugh0 "ha">'
+    + "".join(f'<!ENTITY laugh{n + 1} "{f"&laugh{n};" * 10}">' for n in range(9))
+    + "]>"
+)
 
 
 def record(**cells):
@@ -62,7 +71,10 @@ CSV = [
     (HEAD + '1,"Red,a.jpg\n' + "2,Blue,a.jpg\n" + GOOD * 20_000, "2 Blue, 9 Good 20000 photos; 1 of 20,002"),
     (HEAD + '1,Red,"a.jpg', "1 Red"),
     (HEAD + '1,"Red\nbag",a.jpg\n', "1 Red bag"),
-    (HEAD + "1," + "x" * 200_000 + ",a.jpg\n" + GOOD, "line 2: broken CSV (field larger"),
+    (HEAD + "1," + "x" * 27_000_000 + ",a.jpg\n" + GOOD, "line 2: a cell of more than 26,667,666 characters: keep its"),
+    (HEAD + f'1,Red,"{URI}"\n' + GOOD, "1 Red, 9 Good; all 2"),
+    (HEAD + f'1,"Red\nbag","{URI}"\n' + GOOD, "1 Red bag, 9 Good; all 2"),
+    (HEAD + f'1,"Red,{URI}\n' + GOOD * 40_000, "9 Good 40000 photos; 1 of 40,001"),
     (HEAD + "1,Red\n" + GOOD, "line 2: 2 cells where the header has 3"),
     (HEAD + "1,\x1b[31mRed\x07,a.jpg\n", "1 [31mRed;"),
     (HEAD + "1,\0Red,a.jpg\n", "1 Red;"),
@@ -160,16 +172,36 @@ JSON = [
 XML = [
     ("<html><p></html>", "broken XML"),
     ('\n \n<?xml version="1.0"?>' + feed(ITEM % ""), "9 Good; all 1"),
-    ('\n<?xml version="1.0"?>\n' + feed(ITEM % "&nbsp;"), "broken XML (Entity 'nbsp' not defined, line 3)"),
+    ('\n<?xml version="1.0"?>\n' + feed(ITEM % "&nbsp;"), "9 Good; all 1"),
+    ("\n\n" + feed(ITEM % "a < b"), "broken XML (StartTag: invalid element name, line 3)"),
     ("<urlset/>", "no <item> or <entry> in it"),
     (feed("<item/>"), "no <item> or <entry> in it"),
     (feed(ITEM % "")[:-40], "broken XML"),
-    (
-        feed(ITEM % "").replace(' xmlns:g="http://base.google.com/ns/1.0"', ""),
-        "Namespace prefix g on id is not defined",
+    (feed(RED % "", ITEM % "", BLUE % "")[:-40], "1 Red, 9 Good; 1 of 3"),
+    (feed(RED % "", ITEM % "", BLUE % "")[:-40], "the item has no end: is the file cut off?"),
+    (feed(RED % "", ITEM % "", BLUE % "")[:-9], "1 Red, 9 Good, 2 Blue; all 3"),
+    (feed(ITEM % "").replace(' xmlns:g="http://base.google.com/ns/1.0"', ""), "9 Good; all 1"),
+    (feed(ITEM % "<other:hue>red</other:hue>"), "'hue': 'red'"),
+    (feed(ITEM % "<g:hue>Q&A, B & C &amp; &#68;</g:hue>"), "'hue': 'Q&A, B & C & D'"),
+    (feed(ITEM % "<item_group_id>7</item_group_id>&"), "'item_group_id': '7'"),
+    (feed(ITEM % "<g:hue>a&nbsp;&eacute;</g:hue>"), "'hue': 'a é'"),
+    (feed(ITEM % "<g:hue>a\x0bb</g:hue>"), "'hue': 'a b'"),
+    (feed(ITEM % "<g:hue><![CDATA[?w=1&h=2]]>& x</g:hue>"), "'hue': '?w=1&h=2& x'"),
+    (b'<?xml version="1.0" encoding="cp1252"?>' + feed(ITEM % "<g:hue>é & è</g:hue>").encode("cp1252"), "'é & è'"),
+    (feed(ITEM % "<g:hue>é & è</g:hue>").encode("utf-16"), "'é & è'"),
+    *(
+        (feed(RED % "", "\n" + BLUE % damage, ITEM % ""), said)
+        for said in ("1 Red, 9 Good; 1 of 3", "shop.xml, line 2: broken XML (")
+        for damage in ("<g:size>a < b</g:size>", "a<br>b", "</g:size>", "&#0;", "]]>")
     ),
+    (
+        feed(RED % "", "\n" + BLUE % "", ITEM % "").encode().replace(b"Blue", b"Bl\xfc"),
+        "line 2: not valid text in the file's",
+    ),
+    (feed(RED % "", "\n" + (BLUE % "").replace("</item>", ""), ITEM % ""), "1 Red, 9 Good; 1 of 3"),
     (feed(ITEM % "<?php 1 ?><!-- c --><g:color>red</g:color>"), "'color': 'red'"),
     (feed(ITEM % ("<a>" * 5000)), "Excessive depth"),
+    (LAUGHS + feed(RED % "", ITEM % "&laugh9;"), "Maximum entity amplification factor exceeded"),
     ('<!DOCTYPE rss [<!ENTITY other "x">]>' + feed(ITEM % "&other;"), "9 Good"),
     (
         '<!DOCTYPE rss [<!ENTITY other SYSTEM "file:///etc/passwd">]>' + feed(ITEM % "<g:color>&other;</g:color>"),

@@ -51,3 +51,13 @@ def test_the_page_on_catalogues_lists_every_recognised_name():
     rows = [row.split("|")[1:3] for row in page.splitlines() if row.startswith("| ")][1:]
     listed = {field.strip(): tuple("".join(name.split()).lower() for name in names.split(",")) for field, names in rows}
     assert listed == ALIASES
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("columns.yaml", "title: a\ntitle: c\n"), ("columns.json", '{"title": "a", "title": "c"}')],
+)
+def test_a_field_that_is_mapped_twice(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match="the key 'title' is there twice"):
+        load_columns(tmp_path / name)

@@ -110,7 +110,7 @@ def test_google_merchant_as_rss(shop):
     assert (kurta.id, kurta.title, kurta.description) == ("K-1", "Cotton Kurta", "Block print\nCotton")
     assert (kurta.category, kurta.subcategory) == ("Women", "Kurtas")
     assert len(kurta.images) == 3
-    found = {"price": "1234.50", "item_group_id": "K", "shipping.country": "IN, NP", "shipping.price": "50 INR, 90 INR"}
+    found = {"price": "1234.50", "item_group_id": "K", "shipping.country": "IN, NP", "shipping.price": "50, 90"}
     assert found.items() <= kurta.attributes.items()
 
 

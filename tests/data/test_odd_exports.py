@@ -87,3 +87,30 @@ def test_delimiters_at_the_end_of_lines(read):
 def test_no_photo_is_decoded_by_another_program():
     with pytest.raises(UnreadableImage, match="EPS is not read"):
         check_header(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n")
+
+
+@pytest.mark.parametrize("cell", ['"1\n2"', "1\v2", '"1\r\n2"', ".", ".."])
+def test_an_id_that_no_address_can_have_is_a_reported_row(read, cell):
+    (good,), report = read("shop.csv", f"id,title,image\n{cell},A,a.jpg\n9,B,b.jpg\n")
+    assert good.id == "9" and report.count == 1 and "line 2: the product id" in report.summary()
+
+
+@pytest.mark.parametrize(
+    ("cells", "attributes"),
+    [
+        ({"price": {"EUR": "1.234,50 €"}}, {"price.EUR": "1234.50", "price.EUR currency": "€"}),
+        ({"offers": [{"price": "9,50"}, {"price": "1.000,00"}]}, {"offers.price": "9.50, 1000.00"}),
+        ({"attributes": {"price": "1.234,50"}}, {"price": "1234.50"}),
+        ({"a": {"b": {"c": "1.234,50"}}, "size": {"b": "1.234"}}, {"a.b.c": "1234.50", "size.b": "1.234"}),
+    ],
+)
+def test_amounts_in_nested_values_are_numbers(read, cells, attributes):
+    (product,), _ = read("shop.jsonl", json.dumps({"id": "1", "title": "A", "image": "a.jpg"} | cells))
+    assert product.attributes == attributes
+
+
+def test_amounts_in_elements_of_a_feed_are_numbers(read):
+    item = "<g:id>1</g:id><g:title>A</g:title><g:image_link>a.jpg</g:image_link><g:shipping><g:price>4,90 EUR</g:price>"
+    feed = f'<rss xmlns:g="http://base.google.com/ns/1.0"><item>{item}</g:shipping></item></rss>'
+    (product,), _ = read("feed.xml", feed)
+    assert product.attributes == {"shipping.price": "4.90", "shipping.price currency": "EUR"}

@@ -145,13 +145,13 @@ def test_a_damaged_configuration_is_refused_in_one_line(tmp_path, text):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["processor_config.json", "tokenizer_config.json", "tokenizer.json"])
-@pytest.mark.parametrize("text", ["[]", "garbage"])
+@pytest.mark.parametrize("text", ["[]", "garbage", "{}"])
+@pytest.mark.parametrize("name", ["processor_config.json", "tokenizer.json"])
 def test_a_damaged_processor_is_refused_in_one_line(tmp_path, name, text):
     tokenizer = train_tokenizer(["red circle shirt", "blue circle bag"] * 3, vocabulary=60, max_length=16)
     KaleidoBertProcessor(KaleidoBertImageProcessor(40, "none"), tokenizer).save_pretrained(tmp_path)
     (tmp_path / name).write_text(text)
-    with pytest.raises(InputError, match="processor in .* cannot be loaded") as error:
+    with pytest.raises(InputError, match=r"processor in .* cannot be loaded \(.{20,}\): copy its files again") as error:
         load_processor(tmp_path)
     assert "\n" not in str(error.value)
 

@@ -14,7 +14,7 @@ from kaleidobert.scoring.scorer import KaleidoBertScorer
         (RANKING_FILE, None, "{run} cannot rank yet, as it has no ranking.json: fit it with "),
         (RANKING_FILE, b"{", "{file} is damaged (Expecting property name"),
         (RANKING_FILE, b"[1]", "{file} is damaged ("),
-        (RANKING_FILE, b'{"format": 2}', "{file} is damaged ('without_memory')"),
+        (RANKING_FILE, b'{"format": 2}', "{file} is damaged (it has no 'without_memory')"),
         (RANKING_FILE, b'{"format": 2, "without_memory": {"joint_wait": 1}}', "{file} is damaged ("),
         (
             RANKING_FILE,
@@ -50,5 +50,5 @@ def test_a_memory_that_lost_a_tensor_is_damaged(copy):
         kept = {name: each for name, each in state.items() if name != "layouts.basis"}
         patch.setattr(memory, "state_dict", lambda: kept)
         memory.save(copy)
-    with pytest.raises(InputError, match=r"memory.safetensors is damaged \('basis'\): delete it, and build it again"):
+    with pytest.raises(InputError, match=r"memory.safetensors is damaged \(it has no 'basis'\): delete it, and build"):
         KaleidoBertScorer.from_pretrained(copy)

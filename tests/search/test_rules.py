@@ -61,6 +61,8 @@ def test_synonyms_in_any_language() -> None:
         ("rules: [{redirect: 'javascript:alert(1)'}]", "use an address that starts with https"),
         ("rules: [{query: '&', redirect: /}]", "query '&' has no words"),
         ("rules: [", "not valid YAML"),
+        ("rules: []\nrules: []", "the key 'rules' is there twice in"),
+        ("rules: [{pin: [a], pin: [b]}]", "the key 'pin' is there twice"),
         ("- a", "rules.yaml: "),
     ],
 )

@@ -93,6 +93,7 @@ def test_a_file_of_judged_queries(tmp_path: Path) -> None:
         ("- {query: boots, were: {type: Boots}}", "0.were"),
         ("- {query: boots, where: {type: Hats}}", "no product at hand is right"),
         ("- {query: [", "cannot be read"),
+        ("- {query: boots, query: bags, ids: ['1']}", "the key 'query' is there twice"),
         ("- {query: boots, kind: all, where: {type: Boots}}", "'all' is the name of the total"),
     ],
 )

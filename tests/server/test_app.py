@@ -221,6 +221,7 @@ def test_an_internal_error_is_a_problem_document_too(shop: Shop) -> None:
     with TestClient(create_app(ranker), raise_server_exceptions=False) as client:
         failed = client.post("/api/search", json={"query": "a"})
         assert "see its log for the reason" in problem(failed, 500)
+        assert failed.headers["connection"] == "close"
         assert "content-security-policy" in failed.headers
         assert "Something went wrong" in client.get("/?q=a").text
         assert 'status="500"' in client.get("/metrics").text

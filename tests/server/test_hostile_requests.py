@@ -2,6 +2,7 @@
 
 import errno
 import io
+import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -119,10 +120,21 @@ def test_a_store_that_is_gone_is_503(shop: Shop, tmp_path: Path, gone: str) -> N
     product = shop.products[0].id
     with TestClient(create_app(ranker, ServerSettings(Tokens([TOKEN]))), raise_server_exceptions=False) as client:
         shutil.rmtree(store / gone)
-        for path in (f"/api/products/{product}", f"/images/{product}/0", "/?q=red+bag"):
+        for path in (f"/api/products/{product}", f"/images/{product}/0", "/?q=red+bag", "/readyz"):
             answer = client.get(path)
             assert answer.status_code == 503 and "the store cannot be read" in answer.text.lower()
             assert str(tmp_path) not in answer.text
+
+
+@pytest.mark.parametrize("size", [0, 100])
+def test_a_service_whose_store_is_damaged_is_not_ready(shop: Shop, tmp_path: Path, size: int) -> None:
+    store = shutil.copytree(shop.uri, tmp_path / "store")
+    ranker = replace(shop, uri=str(store)).ranker()
+    with TestClient(create_app(ranker), raise_server_exceptions=False) as client:
+        assert client.get("/readyz").status_code == 200
+        for file in (store / "products-1.lance" / "data").iterdir():
+            os.truncate(file, size)
+        assert client.get("/readyz").status_code == 503
 
 
 def test_a_full_disk_is_507(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

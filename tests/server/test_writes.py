@@ -146,3 +146,20 @@ def test_the_service_switches_to_a_new_version_of_the_store(
             if found["model"] != old:
                 break
         assert found["model"] == other.fingerprint and found["total"] == 12
+
+
+@pytest.mark.parametrize(
+    "texts", [{"title": ""}, {"title": " n/a "}, {"title": "<p> </p>", "description": "<!-- x -->"}]
+)
+def test_a_product_without_text_is_refused_as_in_catalogues(client: TestClient, texts: dict[str, str]) -> None:
+    answer = client.put("/api/products", json={"products": [product("bare", **texts)]}, headers=HEADERS)
+    assert "'bare' has no text: send a title or a description" in detail(answer, 400)
+
+
+def test_html_of_a_product_becomes_text_as_in_catalogues(client: TestClient) -> None:
+    texts = {"title": "Shirt &amp; <b>tie</b>", "description": "<p>One</p><script>x</script><p>two</p>"}
+    new = product("marked", **texts, attributes={"care": "<i>warm</i>"})
+    assert client.put("/api/products", json={"products": [new]}, headers=HEADERS).status_code == 200
+    found = client.get("/api/products/marked").json()
+    assert (found["title"], found["description"]) == ("Shirt & tie", "One\ntwo")
+    assert found["attributes"] == {"care": "warm"}

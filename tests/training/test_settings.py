@@ -127,6 +127,7 @@ def test_presets_that_cannot_be_used(tmp_path):
     for text, message in (
         ("", "it holds no settings"),
         ("a: [", "not valid YAML"),
+        ("model: {}\ntraining: {}\nmodel: {}", "not valid YAML: the key 'model' is there twice"),
         ("training: {}", "model: Field req"),
     ):
         (tmp_path / "bad.yaml").write_text(text)

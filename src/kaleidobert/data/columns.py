@@ -16,6 +16,7 @@ from kaleidobert.data.plain_text import is_unicode, plain_text
 from kaleidobert.data.problems import BadRow
 from kaleidobert.data.tables import row_of
 from kaleidobert.errors import InputError
+from kaleidobert.files import once_each, parse_yaml
 
 # Matched by `column_key`. If several are present, the first one listed here is used.
 ALIASES = {
@@ -87,7 +88,8 @@ def load_columns(file: str | Path) -> dict[str, str]:
     path = Path(file)
     try:
         text = path.read_text("utf-8-sig")
-        mapping = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
+        is_json = path.suffix.lower() == ".json"
+        mapping = json.loads(text, object_pairs_hook=once_each) if is_json else parse_yaml(text)
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise InputError(f"{path}: cannot be read as YAML or JSON: {' '.join(str(error).split())}") from error
     if not isinstance(mapping, dict) or not all(isinstance(x, str) for pair in mapping.items() for x in pair):

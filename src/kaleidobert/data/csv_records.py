@@ -7,6 +7,12 @@ from collections import deque
 from collections.abc import Iterator
 from typing import IO
 
+from kaleidobert.data.downloads import MAX_BYTES
+
+LONGEST_CELL = MAX_BYTES * 4 // 3 + 1000  # characters: the largest photo as a data URI
+LONGEST_TEXT = 2**18  # characters of a record of several lines, without lines that are longer: those of photos
+csv.field_size_limit(LONGEST_CELL)
+
 
 class _Lines:
     """The lines of a file, which can be taken back."""
@@ -14,14 +20,23 @@ class _Lines:
     def __init__(self, file: IO[str]) -> None:
         self._file = file
         self._waiting: deque[str] = deque()
-        self.taken: list[str] = []  # since it was last emptied
+        self.taken: list[str] = []  # of one record
+        self._text = 0  # characters of these
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        self.taken.append(self._waiting.popleft() if self._waiting else next(self._file))
-        return self.taken[-1]
+        line = self._waiting.popleft() if self._waiting else next(self._file)
+        self.taken.append(line)
+        self._text += len(line) if len(line) <= LONGEST_TEXT else 0
+        if self._text > LONGEST_TEXT and len(self.taken) > 1:
+            raise csv.Error("a quote left open")  # which would take in as much as a photo may have
+        return line
+
+    def begin_record(self) -> None:
+        self.taken.clear()
+        self._text = 0
 
     def take_back(self) -> None:
         """All taken lines but the first."""
@@ -37,7 +52,7 @@ def csv_records(file: IO[str], delimiter: str) -> Iterator[tuple[int, list[str] 
     lines, line = _Lines(file), 1
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
-        lines.taken.clear()
+        lines.begin_record()
         try:
             cells = next(reader)
             stray = _each_a_record(lines.taken, delimiter)
@@ -65,4 +80,6 @@ def _lenient(line: str, delimiter: str) -> list[str] | str:
     try:
         return [cell.rstrip("\r\n") for cell in next(csv.reader([line], delimiter=delimiter))]
     except csv.Error as error:
+        if len(line) > LONGEST_CELL:
+            return f"a cell of more than {LONGEST_CELL:,} characters: keep its photos in files, and name these in it"
         return f"broken CSV ({error})"

@@ -18,6 +18,7 @@ from kaleidobert.errors import InputError
 
 _LOGGER = logging.getLogger(__name__)
 BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+LONGEST_NAME = 2**17  # characters of a column's
 LINES_TO_GUESS = 2000
 DELIMITERS = ",;\t|"
 SEPARATOR_LINE = re.compile(r"\ufeff?\"?sep=(.)\"?\s*")  # before the header, for Excel
@@ -68,7 +69,7 @@ def _sheet(path: Path) -> _Sheet:
     state = path.stat()
     encoding = _encoding(path, state.st_size, state.st_mtime_ns)
     with _open(path, encoding) as file:
-        first = file.readline(csv.field_size_limit())
+        first = file.readline(LONGEST_NAME)
     if "\0" in first:
         raise InputError(f"{path}: not a text file, or in an encoding without a mark; save it as CSV in UTF-8")
     stated = SEPARATOR_LINE.fullmatch(first)
@@ -78,6 +79,8 @@ def _sheet(path: Path) -> _Sheet:
             next(file)
         try:
             header = next(csv.reader(file, delimiter=delimiter), [])
+            if any(len(name) > LONGEST_NAME for name in header):
+                raise csv.Error(f"a name of more than {LONGEST_NAME:,} characters")
         except csv.Error as error:
             raise InputError(f"{path}: its first line is no header with column names ({error})") from error
     if not any(name.strip() for name in header):

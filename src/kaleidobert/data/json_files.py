@@ -11,6 +11,7 @@ from typing import Any
 from kaleidobert.data.json_records import own_record, records_of
 from kaleidobert.data.tables import NumberedRows, Table
 from kaleidobert.errors import InputError
+from kaleidobert.files import once_each
 
 RECORDS_FOR_COLUMNS = 100  # as records may have different keys
 
@@ -52,11 +53,7 @@ def _integer(digits: str) -> int | str:
 def _object(pairs: list[tuple[str, Any]]) -> Any:
     if len(pairs) == 1 and pairs[0][0].startswith("$"):
         return pairs[0][1]  # as MongoDB writes ids and numbers: {"$oid": "5f1d"}
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is there twice")
-    return found
+    return once_each(pairs)
 
 
 def _numbered(records: list[Any]) -> NumberedRows:

@@ -24,6 +24,7 @@ LOCALES = ("en", "de", "en_IN")  # 1,234.50 · 1.234,50 · 1,23,456.00; blanks a
 ROWS_TO_LEARN_FROM = 1000
 NUMBERS_AT_LEAST = 0.95  # of a column's cells
 LONGEST = 40  # characters of an amount
+NESTED = 5  # levels of values in others at most
 CODES = list_currencies()
 # Signs of letters, in the languages of the countries that have the currency. None of one Latin letter, as sizes have.
 SIGNS = frozenset(
@@ -90,9 +91,8 @@ def _locales(rows: Iterable[dict[str, Any]]) -> dict[str, str]:
     """The locale of each column that holds numbers of which not all are plain."""
     cells: dict[str, list[str]] = {}
     for row in rows:
-        for column, cell in row.items():
-            if isinstance(cell, str) and cell.strip():
-                cells.setdefault(column, []).append(cell)
+        for column, cell in _texts(row):
+            cells.setdefault(column, []).append(cell)
     found = {}
     for column, texts in cells.items():
         if all(PLAIN.fullmatch(text.strip()) for text in texts):
@@ -104,16 +104,34 @@ def _locales(rows: Iterable[dict[str, Any]]) -> dict[str, str]:
     return found
 
 
-def _converted(row: dict[str, Any], locales: dict[str, str]) -> dict[str, Any]:
-    changed = {}
-    for column, locale in locales.items():
-        cell = row.get(column)
-        amount = parse_amount(cell, locale) if isinstance(cell, str) else None
+def _texts(row: dict[str, Any], prefix: str = "", levels: int = NESTED) -> Iterator[tuple[str, str]]:
+    """The texts of a row, by column; of nested values by all their names, as in `row_attributes`."""
+    for name, cell in row.items():
+        if isinstance(cell, str) and cell.strip():
+            yield f"{prefix}{name}", cell
+        for part in _objects(cell) if levels else ():
+            yield from _texts(part, f"{prefix}{name}.", levels - 1)
+
+
+def _converted(row: dict[str, Any], locales: dict[str, str], prefix: str = "", levels: int = NESTED) -> dict[str, Any]:
+    changed: dict[str, Any] = {}
+    for name, cell in row.items():
+        column = f"{prefix}{name}"
+        amount = parse_amount(cell, locales[column]) if isinstance(cell, str) and column in locales else None
         if amount is not None:
-            changed[column], currency = amount
+            changed[name], currency = amount
             if currency:
-                changed[f"{column} currency"] = currency
+                changed[f"{name} currency"] = currency
+        elif levels and (parts := _objects(cell)):
+            inner = [_converted(part, locales, f"{column}.", levels - 1) for part in parts]
+            changed[name] = inner if isinstance(cell, list) else inner[0]
     return row | changed
+
+
+def _objects(cell: Any) -> list[dict[str, Any]]:
+    """The object that a cell is, or those that it lists; none of a list with other values."""
+    cells = cell if isinstance(cell, list) else [cell]
+    return cells if all(isinstance(each, dict) for each in cells) else []
 
 
 def _most_decimals(currency: str, end: str) -> int:

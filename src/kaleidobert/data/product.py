@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -9,6 +10,15 @@ from PIL import Image
 
 from kaleidobert.data.images import ImageSource, open_image
 from kaleidobert.words import index_words
+
+ID_LETTERS = r"^[^\x00-\x1f\x7f]*$"  # of which ids are made: a product's id is a part of its address
+
+
+def fault_of_id(product_id: str) -> str:
+    """Why no address can have this id in it, "" if one can."""
+    if not re.fullmatch(ID_LETTERS, product_id):
+        return "it has line breaks or control characters, which no address can have"
+    return "it would be a folder in addresses of the product" if product_id in (".", "..") else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from kaleidobert.data.images import ImageSource, UnreadableImage, check_header
 from kaleidobert.data.photo_names import listed_photos, template_names
 from kaleidobert.data.plain_text import plain_text
 from kaleidobert.data.problems import BadRow
-from kaleidobert.data.product import Product, Region
+from kaleidobert.data.product import Product, Region, fault_of_id
 
 Row = Mapping[str, Any]
 ADDRESSES = ("src", "url")  # as shops' own JSON has them
@@ -34,13 +34,15 @@ class Columns:
 
 
 def read_id(row: Row, columns: Columns, default: str) -> str:
-    """The product's id, or ``default`` if the table has no id column. Raises ``BadRow`` if the cell is empty."""
+    """The product's id, or ``default`` if the table has no id column. Raises ``BadRow`` if it cannot be one."""
     if "id" not in columns.fields:
         return default
     column = columns.fields["id"]
     product_id = cell_text(row.get(column), column)
     if not product_id:
         raise BadRow(f"no product id (column {column})")
+    if fault := fault_of_id(product_id):
+        raise BadRow(f"the product id {product_id!r} cannot be used: {fault}")
     return product_id
 
 

@@ -78,6 +78,10 @@ class LanceDBReader:
         """Number of views."""
         return self._table.count_rows()
 
+    def check_files(self) -> None:
+        """Read a little of each file that holds rows. Raises what LanceDB does where one is missing or damaged."""
+        self._table.search().select(["view"]).to_arrow()
+
     def contents(self) -> dict[str, str]:
         """Product id -> the content hash it was stored with."""
         rows = self._table.search().select(["id", "content"]).to_arrow()

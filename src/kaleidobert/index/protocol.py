@@ -98,6 +98,10 @@ class ProductIndex(Protocol):
         """Number of views."""
         ...
 
+    def check_files(self) -> None:
+        """Read a little of each file that holds rows. Raises where one is missing or damaged."""
+        ...
+
     def product_ids(self) -> Sequence[str]: ...
 
     def titles(self) -> list[str]:

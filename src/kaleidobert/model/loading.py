@@ -12,13 +12,14 @@ import torch
 from safetensors import SafetensorError
 from transformers.utils import logging as library_logging
 
-from kaleidobert.errors import InputError
+from kaleidobert.errors import InputError, reason_of
 from kaleidobert.model.configuration import KaleidoBertConfig, check_format
 from kaleidobert.model.encoder import KaleidoBertPreTrainedModel
 from kaleidobert.model.objectives import Objectives
 from kaleidobert.model.processing import KaleidoBertProcessor
 from kaleidobert.model.unfinished import check_finished
 
+AGAIN = "copy its files again from where it was trained, or train it again"
 Model = TypeVar("Model", bound=KaleidoBertPreTrainedModel)
 
 
@@ -47,8 +48,8 @@ def load_model(
             loaded: Any = kind.from_pretrained(
                 folder, config=config, output_loading_info=True, ignore_mismatched_sizes=new is not None, **kwargs
             )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"the model in {folder} cannot be loaded: {' '.join(str(error).split())}") from error
+    except (OSError, ValueError, LookupError, RuntimeError, SafetensorError) as error:
+        raise InputError(f"the model in {folder} cannot be loaded ({reason_of(error)}): {AGAIN}") from error
     model, report = loaded
     missing = sorted(key for key in report["missing_keys"] if new is None or not key.startswith(new))
     if missing:
@@ -75,8 +76,8 @@ def load_config(folder: Path) -> KaleidoBertConfig:
         return KaleidoBertConfig.from_pretrained(folder)
     except InputError:
         raise
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise InputError(f"the model in {folder} cannot be loaded: {' '.join(str(error).split())}") from error
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise InputError(f"the model in {folder} cannot be loaded ({reason_of(error)}): {AGAIN}") from error
 
 
 def load_processor(folder: Path, unfinished: bool = False) -> KaleidoBertProcessor:
@@ -86,7 +87,7 @@ def load_processor(folder: Path, unfinished: bool = False) -> KaleidoBertProcess
     try:
         return KaleidoBertProcessor.from_pretrained(folder)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise InputError(f"the processor in {folder} cannot be loaded: {' '.join(str(error).split())}") from error
+        raise InputError(f"the processor in {folder} cannot be loaded ({reason_of(error)}): {AGAIN}") from error
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from kaleidobert.errors import InputError
+from kaleidobert.errors import InputError, reason_of
 
 MEMORY_FILE = "memory.safetensors"
 
@@ -26,6 +26,6 @@ def reading_memory(file: Path) -> Iterator[None]:
         yield
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{file} is damaged ({' '.join(str(error).split())}): delete it, and build it again with "
+            f"{file} is damaged ({reason_of(error)}): delete it, and build it again with "
             f"kaleidobert fit-ranker DATA --model {file.parent}"
         ) from error

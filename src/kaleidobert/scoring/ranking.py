@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kaleidobert.errors import InputError
+from kaleidobert.errors import InputError, reason_of
 from kaleidobert.files import write_whole
 
 if TYPE_CHECKING:  # a server that has no torch reads the weights, too
@@ -101,5 +101,5 @@ class Ranking:
                 fits = {name: RankingWeights(**fit) for name, fit in stored.items() if fit is not None}
                 return cls(fits.pop("without_memory"), **fits)
         except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
-            raise InputError(f"{file} is damaged ({' '.join(str(error).split())}): {how}") from error
+            raise InputError(f"{file} is damaged ({reason_of(error)}): {how}") from error
         raise InputError(f"{file} was fitted by another version (format {found}, this version reads {FORMAT}): {how}")

@@ -14,6 +14,7 @@ from kaleidobert.data.facts import FactTable
 from kaleidobert.data.product import Product
 from kaleidobert.data.short_queries import KINDS, NOBODY, worded
 from kaleidobert.errors import InputError
+from kaleidobert.files import parse_yaml
 from kaleidobert.index.facet_column import value_key
 
 MIN_RELEVANT, MAX_SHARE = 3, 0.5  # relevant products of a query: at least, and as a share of the store at most
@@ -48,7 +49,7 @@ def read_judged(file: Path, products: Sequence[Product]) -> tuple[list[JudgedQue
     report them under. Raises ``InputError`` where it holds something else.
     """
     try:
-        entries = TypeAdapter(list[_Judgement]).validate_python(yaml.safe_load(file.read_text("utf-8-sig")))
+        entries = TypeAdapter(list[_Judgement]).validate_python(parse_yaml(file.read_text("utf-8-sig")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{file}: cannot be read: {' '.join(str(error).split())}") from error
     except ValidationError as error:

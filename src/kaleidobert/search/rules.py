@@ -33,6 +33,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from kaleidobert.errors import InputError
+from kaleidobert.files import parse_yaml
 from kaleidobert.index.facet_column import FacetColumn, value_key
 from kaleidobert.index.filters import Filters, parse_filters
 from kaleidobert.index.operators import EQUAL, ID, LABELS
@@ -216,7 +217,7 @@ def passing(filters: Filters, candidates: Sequence[Candidate]) -> np.ndarray:
 def parse_rules(text: str, source: object) -> Rules:
     """The rules of a YAML file. Raises ``InputError`` that says where it is wrong."""
     try:
-        content = yaml.safe_load(text)
+        content = parse_yaml(text)
     except yaml.YAMLError as error:
         raise InputError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from None
     try:

@@ -66,7 +66,9 @@ def add_problem_handlers(app: FastAPI, respond: Responder) -> None:
 
     @app.exception_handler(Exception)
     async def _(request: Request, _error: Exception) -> Response:
-        return response_to(request, 500, "the server failed on this request; see its log for the reason")
+        response = response_to(request, 500, "the server failed on this request; see its log for the reason")
+        response.headers["Connection"] = "close"  # as uvicorn does with it
+        return response
 
 
 def _add_store_handlers(app: FastAPI, response_to: Callable[[Request, int, str], Response]) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from kaleidobert.data.columns import cell_text
 from kaleidobert.data.events import Event
 from kaleidobert.data.images import ImageSource
-from kaleidobert.data.product import Product
+from kaleidobert.data.plain_text import plain_text
+from kaleidobert.data.product import ID_LETTERS, Product, fault_of_id
+from kaleidobert.errors import InputError
 from kaleidobert.index.filters import parse_filters
 from kaleidobert.search.query import Query
 from kaleidobert.server.photos import decode_base64, decode_photo
@@ -117,7 +119,7 @@ class NewProduct(RequestBody):
 
     model_config = ConfigDict(str_strip_whitespace=True)
 
-    id: str = Field(min_length=1, max_length=MAX_ID, pattern=r"^[^\x00-\x1f\x7f]*$")
+    id: str = Field(min_length=1, max_length=MAX_ID, pattern=ID_LETTERS)
     title: str = Field("", max_length=MAX_TEXT)
     description: str = Field("", max_length=20_000)
     category: str = Field("", max_length=500)
@@ -128,18 +130,24 @@ class NewProduct(RequestBody):
     @field_validator("id")
     @classmethod
     def _in_addresses(cls, product_id: str) -> str:
-        if product_id in (".", ".."):
-            raise ValueError("it would be a folder in addresses of the product: send another one")
+        if fault := fault_of_id(product_id):
+            raise ValueError(f"{fault}: send another one")
         return product_id
 
     def to_product(self, uploads: list[bytes]) -> Product:
-        """The product, with uploaded photos after those in the JSON. Raises ``InputError`` for bad base64."""
+        """The product, with uploaded photos after those in the JSON. Its cells become texts as those of catalogues do.
+
+        Raises ``InputError`` for bad base64, and where there is no text.
+        """
         decoded = [decode_base64(photo, f"a photo of product {self.id!r}") for photo in self.photos]
         images: tuple[ImageSource, ...] = (*decoded, *uploads)
-        fields = self.model_dump(exclude={"photos", "attributes"})
-        attributes = {name.strip(): cell_text(value, name) for name, value in self.attributes.items()}
+        fields = self.model_dump(exclude={"id", "photos", "attributes"})
+        texts: dict[str, Any] = {name: plain_text(cell_text(value, name)) for name, value in fields.items()}
+        if not texts["title"] and not texts["description"]:
+            raise InputError(f"product {self.id!r} has no text: send a title or a description")
+        attributes = {name.strip(): plain_text(cell_text(value, name)) for name, value in self.attributes.items()}
         kept = {name: value for name, value in attributes.items() if name and value}
-        return Product(**fields, attributes=kept, images=images)
+        return Product(id=self.id, **texts, attributes=kept, images=images)
 
 
 class PutProductsRequest(RequestBody):

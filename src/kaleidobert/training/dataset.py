@@ -26,7 +26,7 @@ from kaleidobert.data.problems import Problems
 from kaleidobert.data.product import Product
 from kaleidobert.data.readers import read_products
 from kaleidobert.data.reading import BY_DEFAULT, Reading
-from kaleidobert.errors import InputError
+from kaleidobert.errors import InputError, reason_of
 from kaleidobert.model.image_processing import KaleidoBertImageProcessor
 from kaleidobert.progress import note, note_once, progress_bar
 from kaleidobert.training.file_state import photos_changed, save_photos, source_state
@@ -140,9 +140,9 @@ def _damage_reported(folder: Path) -> Iterator[None]:
     except InputError:
         raise
     except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
-        reason = " ".join(str(error).split())
         raise InputError(
-            f"{folder}: this cache of prepared photos is damaged ({reason}): delete the folder, and run it again"
+            f"{folder}: this cache of prepared photos is damaged ({reason_of(error)}): "
+            "delete the folder, and run it again"
         ) from error
 
 

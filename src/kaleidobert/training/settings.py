@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from kaleidobert.errors import InputError
-from kaleidobert.files import write_whole
+from kaleidobert.files import parse_yaml, write_whole
 from kaleidobert.model.configuration import KaleidoBertConfig
 from kaleidobert.model.initial import with_sizes
 from kaleidobert.model.loading import load_config
@@ -236,6 +236,6 @@ def _check_model(model: dict[str, Any], source: str) -> None:
 
 def _yaml(text: str, source: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        return parse_yaml(text)
     except yaml.YAMLError as error:
         raise InputError(f"{source}: not valid YAML: {shorten(str(error), 200)}") from None

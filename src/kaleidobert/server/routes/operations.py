@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
+from kaleidobert.errors import InputError, StoreError
 from kaleidobert.server.auth import Tokens
 from kaleidobert.server.batched_ranker import BatchedRanker
 from kaleidobert.server.errors import PROBLEM_RESPONSES
@@ -38,8 +39,11 @@ def operation_routes(batched_ranker: BatchedRanker, metrics: Metrics, tokens: To
         ranker = batched_ranker.ranker
         try:
             ranker.check()
+            ranker.store.check_files()
             rows = ranker.store.rows()
-        except (ValueError, RuntimeError, OSError) as error:
+        except (StoreError, RuntimeError, OSError) as error:
+            raise StoreError(str(error)) from error
+        except InputError as error:
             raise HTTPException(503, f"the store cannot be searched: {error}") from error
         if not rows:
             raise HTTPException(503, f"the store {ranker.store.uri} is empty")
