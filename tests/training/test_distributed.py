@@ -94,7 +94,7 @@ def test_two_processes_resume_and_stop_at_the_same_step(two, arguments, history,
     copy = shutil.copytree(two, tmp_path / "copy")
     shutil.rmtree(copy / "checkpoints" / "checkpoint-8")
     arguments = [*arguments[:3], str(copy), *arguments[4:], "--set", "training.epochs=1000"]
-    torchrun("-m", "kaleidobert", *arguments, "--resume", "--max-minutes", "0.06")
+    torchrun("-m", "kaleidobert", *arguments, "--resume", "--max-minutes", "0.2")
     rows = [row for row in history(copy) if "loss" in row]
     assert rows[:6] == [row for row in history(two) if "loss" in row][:6]
     assert 6 < rows[-1]["step"] < 4000

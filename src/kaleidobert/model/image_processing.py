@@ -21,7 +21,7 @@ from transformers.image_utils import (
 
 from kaleidobert.data.images import open_photo, upright
 from kaleidobert.errors import InputError
-from kaleidobert.vision.locked_portion import cut_locked_portion
+from kaleidobert.vision.locked_portion import cut_locked_portion, photo_side
 from kaleidobert.vision.saliency.base import Box, locked_box
 from kaleidobert.vision.saliency.detectors import check_detector, detector
 
@@ -102,8 +102,8 @@ class KaleidoBertImageProcessor(PilBackend):
 
     @property
     def photo_side(self) -> int:
-        """The sides in pixels that a photo needs at least: a product of a third of it fills the locked portion."""
-        return 3 * self.image_size
+        """The sides in pixels that a photo needs at least; see `locked_portion.photo_side`."""
+        return photo_side(self.image_size)
 
     def foreground(self, image: Image.Image) -> np.ndarray:
         """Foreground mask (H, W) in [0, 1] of an RGB photo, by the detector named ``saliency``."""

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from kaleidobert.data.images import upright
 from kaleidobert.errors import InputError
 from kaleidobert.scoring.exported import AGAIN, Exported, OnnxGraph
-from kaleidobert.vision.locked_portion import cut_locked_portion
+from kaleidobert.vision.locked_portion import cut_locked_portion, photo_side
 from kaleidobert.vision.saliency.base import Box, detect, locked_box
 from kaleidobert.vision.saliency.detectors import detector
 
@@ -31,6 +31,11 @@ class OnnxImageProcessor:
         self.resample = Image.Resampling(self._settings["resample"])
         self._side = exported.saliency_side
         self._network = OnnxGraph(folder / SALIENCY_GRAPH) if self._side else None
+
+    @property
+    def photo_side(self) -> int:
+        """The sides in pixels that a photo needs at least."""
+        return photo_side(self.image_size)
 
     def to_dict(self) -> dict[str, Any]:
         return self._settings

@@ -9,6 +9,11 @@ from kaleidobert.vision.saliency.base import Box
 WHITE = (255, 255, 255)
 
 
+def photo_side(size: int) -> int:
+    """The sides in pixels that a photo needs at least: a product of a third of it fills a locked portion of ``size``."""
+    return 3 * size
+
+
 def cut_locked_portion(
     image: Image.Image,
     box: Box,
