@@ -10,7 +10,7 @@ WHITE = (255, 255, 255)
 
 
 def photo_side(size: int) -> int:
-    """The sides in pixels that a photo needs at least: a product of a third of it fills a locked portion of ``size``."""
+    """The sides in pixels that a photo needs: a product of a third of it fills a locked portion of ``size`` pixels."""
     return 3 * size
 
 
