@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,7 @@ from kaleidobert.index.caching import CachedPerVersion, Polled
 from kaleidobert.index.facet_column import Counts
 from kaleidobert.index.facets import COLUMNS, FacetTable
 from kaleidobert.index.filters import NO_FILTERS, Filters
-from kaleidobert.index.lancedb_rows import CANDIDATE_COLUMNS, candidate_of
+from kaleidobert.index.lancedb_rows import CANDIDATE_COLUMNS, FoundRows, candidate_of
 from kaleidobert.index.operators import literals
 from kaleidobert.index.records import Box, Candidate, StoreInfo, ViewKey
 from kaleidobert.index.vector_graph import Passing, VectorGraph, matrix
@@ -27,26 +27,6 @@ from kaleidobert.words import Lexicon, Terms
 WORD = re.compile(r"[^\W\d_][\w'-]*")
 IDS_PER_QUERY = 2000
 PRODUCTS_PER_READ = 100  # of those with all their original photos
-
-
-class Found(NamedTuple):
-    """N rows with ``CANDIDATE_COLUMNS``, the scores (N,) that they are ranked by, and their cosines (N,)."""
-
-    rows: pa.Table
-    scores: np.ndarray
-    cosines: np.ndarray
-
-    def first_per_product(self) -> np.ndarray:
-        """The best row of each product, best first; ties by id, then the nearest view."""
-        ids = np.array(self.rows["id"].to_pylist(), dtype=str)
-        order = np.lexsort((self.rows["view"].to_numpy(), -self.cosines, ids, -self.scores))
-        return order[np.sort(np.unique(ids[order], return_index=True)[1])]
-
-    def candidates(self, places: np.ndarray) -> list[tuple[Candidate, float]]:
-        """The candidates in these rows, with their scores."""
-        rows = self.rows.select(CANDIDATE_COLUMNS).take(places).to_pylist()
-        parts = zip(rows, self.cosines[places].tolist(), self.scores[places].tolist(), strict=True)
-        return [(candidate_of(row, cosine), score) for row, cosine, score in parts]
 
 
 class LanceDBReader:
@@ -108,7 +88,7 @@ class LanceDBReader:
 
         index = None if exact else self.info.index
 
-        def nearest(limit: int) -> Found:
+        def nearest(limit: int) -> FoundRows:
             rows = self._held(vector, limit, filters) if index else None
             if rows is not None:
                 cosines = (matrix(rows["vector"]) @ vector).astype(float)
@@ -116,7 +96,7 @@ class LanceDBReader:
                 query = self.nearest(vector, limit, index, filters)
                 rows = query.select([*CANDIDATE_COLUMNS, "_distance"]).to_arrow()
                 cosines = 1.0 - rows["_distance"].to_numpy().astype(float)
-            return Found(rows, cosines, cosines)
+            return FoundRows(rows, cosines, cosines)
 
         return [candidate for candidate, _ in self._first_per_product(nearest, count)]
 
@@ -141,14 +121,14 @@ class LanceDBReader:
             return []
         match = MatchQuery(" ".join(terms.forms), "words")  # type: ignore[call-arg]  # stubs lack the defaults
 
-        def matching(limit: int) -> Found:
+        def matching(limit: int) -> FoundRows:
             columns = [*CANDIDATE_COLUMNS, *([] if vector is None else ["vector"]), "_score"]
             query = self._table.search(match, query_type="fts").select(columns).limit(limit)
             condition = filters.sql()
             rows = (query.where(condition, prefilter=True) if condition else query).to_arrow()
             scores = rows["_score"].to_numpy().astype(float)
             cosines = np.zeros(len(scores)) if vector is None else matrix(rows["vector"]) @ vector
-            return Found(rows, scores, cosines)
+            return FoundRows(rows, scores, cosines)
 
         return self._first_per_product(matching, count)
 
@@ -165,7 +145,7 @@ class LanceDBReader:
         condition = filters.sql()
         return query.where(condition, prefilter=True) if condition else query
 
-    def _first_per_product(self, find: Callable[[int], Found], count: int) -> list[tuple[Candidate, float]]:
+    def _first_per_product(self, find: Callable[[int], FoundRows], count: int) -> list[tuple[Candidate, float]]:
         """The best row of each of the first ``count`` products, with its score; ``find(limit)`` finds up to as many."""
         factor = self._rows_per_product
         while True:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -90,3 +90,23 @@ def candidate_of(row: Mapping[str, Any], cosine: float) -> Candidate:
     fields = {name: row[name] for name in CANDIDATE_COLUMNS}
     decoded = {"attributes": json.loads(row["attributes"]), "box": tuple(row["box"])}
     return Candidate(**{**fields, **decoded}, cosine=cosine)
+
+
+class FoundRows(NamedTuple):
+    """N rows with ``CANDIDATE_COLUMNS``, the scores (N,) that they are ranked by, and their cosines (N,)."""
+
+    rows: pa.Table
+    scores: np.ndarray
+    cosines: np.ndarray
+
+    def first_per_product(self) -> np.ndarray:
+        """The best row of each product, best first; ties by id, then the nearest view."""
+        ids = np.array(self.rows["id"].to_pylist(), dtype=str)
+        order = np.lexsort((self.rows["view"].to_numpy(), -self.cosines, ids, -self.scores))
+        return order[np.sort(np.unique(ids[order], return_index=True)[1])]
+
+    def candidates(self, places: np.ndarray) -> list[tuple[Candidate, float]]:
+        """The candidates in these rows, with their scores."""
+        rows = self.rows.select(CANDIDATE_COLUMNS).take(places).to_pylist()
+        parts = zip(rows, self.cosines[places].tolist(), self.scores[places].tolist(), strict=True)
+        return [(candidate_of(row, cosine), score) for row, cosine, score in parts]
